@@ -1,0 +1,68 @@
+// One HDF5 file per trace: written whole, closed, checked and then renamed. The only module that includes hdf5.h.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/oracle_schema.h"
+
+namespace foresight {
+
+/// Writes one trace's file layer by layer. Nothing appears under `path` before finish(); a writer that is destroyed
+/// without finish() removes its staging file.
+class OracleWriter {
+ public:
+  /// compression: deflate level 0..9 (0: chunked, not compressed). Fletcher32 on every chunk.
+  /// Throws Error(kResource) when the file cannot be created, Error(kInternal) when the trace does not fit dimensions.
+  OracleWriter(const std::filesystem::path& path, const OracleDimensions& dimensions, const OracleProvenance& provenance,
+               const OracleTrace& trace, int compression);
+  ~OracleWriter();
+  OracleWriter(const OracleWriter&) = delete;
+  OracleWriter& operator=(const OracleWriter&) = delete;
+
+  /// Future attention of one layer: IEEE float16 bits, [kv_heads, packed_elements()] (see OracleDimensions).
+  void write_layer(std::int64_t layer, std::span<const std::uint16_t> attention);
+  /// Writes the digest, closes, checks that every layer was written, publishes by rename.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Reads one trace's file. The constructor checks schema version, dimensions, sizes (limits before any allocation), that
+/// there are no external links, virtual datasets or filters other than deflate and Fletcher32, and the digest of the small
+/// datasets. Throws Error(kInput) naming file, dataset, expected and got.
+class OracleReader {
+ public:
+  explicit OracleReader(const std::filesystem::path& path);
+  ~OracleReader();
+  OracleReader(OracleReader&&) noexcept;
+  OracleReader& operator=(OracleReader&&) noexcept;
+
+  const OracleDimensions& dimensions() const;
+  const OracleProvenance& provenance() const;
+  const OracleTrace& trace() const;
+  const std::filesystem::path& path() const;
+  /// float16 bits, [kv_heads, packed_elements()]; checks the layer's digest.
+  std::vector<std::uint16_t> read_layer(std::int64_t layer) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Throws Error(kInput) when the file was made by another model or tokenizer than the given ones, naming both.
+void require_same_source(const OracleReader& reader, const std::string& model_fingerprint,
+                         const std::string& tokenizer_fingerprint);
+
+/// The oracle files of a split ("train", "validation", "evaluation") in a run's oracle/ folder, in order of index.
+std::vector<std::filesystem::path> oracle_files(const std::filesystem::path& folder, const std::string& split);
+/// oracle/train-000003.h5
+std::filesystem::path oracle_file_path(const std::filesystem::path& folder, const std::string& split, std::int64_t index);
+
+}  // namespace foresight

@@ -1,0 +1,45 @@
+// What an oracle file holds: the one contract between the oracle stage and everything after it (docs/hdf5_format.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace foresight {
+
+inline constexpr std::int64_t kOracleSchemaVersion = 1;
+
+/// Sizes of one recorded trace.
+struct OracleDimensions {
+  std::int64_t layers = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t tokens = 0;        ///< L
+  std::int64_t block_tokens = 0;  ///< query block; the last block may be shorter
+
+  std::int64_t blocks() const { return (tokens + block_tokens - 1) / block_tokens; }
+  /// Keys that block b can see: min((b + 1) * block_tokens, tokens).
+  std::int64_t keys_of_block(std::int64_t block) const;
+  /// Elements of one KV head's causal half: the blocks' rows one after the other, row b with keys_of_block(b) entries.
+  std::int64_t packed_elements() const;
+  bool operator==(const OracleDimensions&) const = default;
+};
+
+/// Where a file came from; readers compare fingerprints before they trust it.
+struct OracleProvenance {
+  std::string model_fingerprint;      ///< SHA-256 over the model's weights and config
+  std::string tokenizer_fingerprint;  ///< SHA-256 of tokenizer.json
+  std::string config_yaml;            ///< the effective config
+  std::string code_version;
+  std::string dtype;                  ///< of the base model's matrix products: float32 | bfloat16
+};
+
+/// One trace, without its attention.
+struct OracleTrace {
+  std::string trace_id;                   ///< for example "train-000003"
+  std::vector<std::int32_t> token_ids;    ///< [L]
+  std::vector<float> loss;                ///< [L]; loss[t] in nats of predicting token t from token t-1; loss[0] = 0
+  std::vector<float> entropy;             ///< [L]; of the distribution that predicts token t; entropy[0] = 0
+  std::vector<std::uint8_t> completion;   ///< [L]; 1 where the token belongs to a completion
+};
+
+}  // namespace foresight

@@ -1,0 +1,18 @@
+# Compiler cache, linker and the warnings that are errors for the project's own code.
+find_program(FORESIGHT_CCACHE ccache)
+if(FORESIGHT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # A precompiled header changes its time stamp, not its content: ccache must not mind.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${FORESIGHT_CCACHE})
+endif()
+find_program(FORESIGHT_MOLD mold)
+if(FORESIGHT_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(foresight_warnings INTERFACE)
+target_compile_options(foresight_warnings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+if(FORESIGHT_SANITIZE)
+  target_compile_options(foresight_warnings INTERFACE -fsanitize=${FORESIGHT_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_link_options(foresight_warnings INTERFACE -fsanitize=${FORESIGHT_SANITIZE})
+endif()

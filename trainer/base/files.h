@@ -1,0 +1,57 @@
+// Files that are written whole or not at all, digests, and the facts of a disk.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace foresight {
+
+/// The whole file. Throws Error(kInput) naming the path when it cannot be read.
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes `content` to `path` by staging file, fsync, rename, fsync of the parent: readers see the old or the new
+/// file, never a part. Creates missing parent folders. Throws Error(kResource) naming path and cause (no space left...).
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// fsync of a file or a folder. Throws Error(kResource).
+void sync_path(const std::filesystem::path& path);
+
+/// Publishes `staging` (a closed file or a complete folder) as `final_path`: fsync of every file in it, rename, fsync of
+/// the parent. An existing `final_path` file is replaced; an existing folder is an error.
+void publish(const std::filesystem::path& staging, const std::filesystem::path& final_path);
+
+/// The path a writer stages `final_path` under: same folder, suffix ".partial".
+std::filesystem::path staging_path(const std::filesystem::path& final_path);
+
+/// SHA-256 as 64 hex digits.
+std::string sha256_hex(std::string_view bytes);
+std::string sha256_file_hex(const std::filesystem::path& path);
+
+/// Bytes free to this user on the file system that will hold `path` (which need not exist yet).
+std::uint64_t free_disk_bytes(const std::filesystem::path& path);
+
+/// `text` with ${NAME} replaced by the environment variable. Throws Error(kConfig) naming an unset variable.
+std::string expand_environment(const std::string& text);
+
+/// Read-only memory map of a whole file. Move-only. Throws Error(kInput) when the file cannot be mapped.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace foresight

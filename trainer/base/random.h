@@ -1,0 +1,36 @@
+// Random streams that belong to a purpose, not to a thread or a rank: the same (seed, name, indices) gives the
+// same numbers on every machine.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+namespace foresight {
+
+/// A stream of random numbers named by purpose and indices, for example RandomStream(seed, "rollout", {step, prompt,
+/// rollout}). The generator is SplitMix64 (Steele, Lea, Flood 2014); the key is hashed with the seed.
+class RandomStream {
+ public:
+  RandomStream(std::uint64_t seed, std::string_view name, std::initializer_list<std::int64_t> indices = {});
+
+  /// 64 uniform bits.
+  std::uint64_t next_u64();
+  /// Uniform in [0, 1), 53 bits.
+  double uniform();
+  /// Uniform integer in [0, bound), unbiased. `bound` > 0.
+  std::int64_t below(std::int64_t bound);
+  /// Standard normal (Box-Muller).
+  double normal();
+  /// Standard Gumbel: -log(-log(u)).
+  double gumbel();
+
+  /// State for checkpoints: continuing from it gives the same numbers.
+  std::uint64_t state() const { return state_; }
+  void set_state(std::uint64_t state) { state_ = state; }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace foresight

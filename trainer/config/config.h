@@ -1,0 +1,156 @@
+// The whole experiment as plain structs: every default stands here, every key is declared in declare.cpp.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace foresight {
+
+/// model: where the language model lies.
+struct ModelConfig {
+  std::string path;  ///< Hugging Face model folder: config.json, model.safetensors, tokenizer.json (required)
+};
+
+/// data: the finished traces that everything is learned from.
+struct DataConfig {
+  std::vector<std::string> train;       ///< JSONL files of training rows (required)
+  std::vector<std::string> evaluation;  ///< JSONL files of held-out rows; never trained on
+  bool pack = true;                     ///< join short rows to traces of trace_tokens
+  std::int64_t trace_tokens = 1024;     ///< tokens in a packed trace; longer rows are cut
+  std::int64_t max_train_traces = 24;   ///< training traces used, from the start of the files
+  std::int64_t validation_traces = 4;   ///< traces taken after the training traces, to choose the best checkpoint
+};
+
+/// traces: full-KV generation from prompts.
+struct TracesConfig {
+  std::vector<std::string> prompts;      ///< JSONL files of prompts; empty: the stage is skipped
+  std::string file = "traces.jsonl";     ///< output, relative to `output`
+  std::int64_t max_new_tokens = 1024;
+  std::int64_t samples_per_prompt = 1;
+  std::int64_t batch = 8;
+  double temperature = 0.6;
+  double top_p = 0.95;
+  std::int64_t top_k = 20;               ///< 0: no limit
+};
+
+/// eviction: the cache, in tokens per KV head.
+struct EvictionConfig {
+  std::int64_t budget = 256;  ///< entries kept after an eviction; a multiple of window
+  std::int64_t window = 64;   ///< tokens between two evictions; the newest `window` entries are never evicted
+};
+
+/// oracle: the Golden Eviction pass.
+struct OracleConfig {
+  std::int64_t block_tokens = 0;   ///< query block of the recorded attention; 0: eviction.window; must divide it
+  std::int64_t compression = 0;    ///< deflate level of the HDF5 chunks, 0 (none) to 9
+};
+
+enum class FeatureKind { kNormalized, kReleased };
+
+/// scorer: what the small network sees.
+struct ScorerConfig {
+  FeatureKind features = FeatureKind::kNormalized;  ///< normalized | released (the authors' raw features, their slip kept)
+  std::string initial;                              ///< scorer file to start from; empty: random
+};
+
+/// Saving and choosing checkpoints; shared by both training stages.
+struct CheckpointConfig {
+  std::int64_t save_every = 100;
+  std::int64_t evaluate_every = 100;  ///< steps between evaluations on the validation traces; 0: only at the end
+  std::int64_t keep_last = 2;
+  std::int64_t keep_best = 1;
+  std::string resume = "auto";        ///< auto | never | path of a checkpoint folder
+};
+
+/// supervised: the ranking stage (paper section 3.2).
+struct SupervisedConfig {
+  std::int64_t steps = 1000;
+  double learning_rate = 1e-2;
+  std::int64_t warmup_steps = 10;
+  double gradient_clip = 1.0;               ///< global norm over all layers; 0: none
+  double margin = 0.01;                     ///< of the pairwise hinge
+  std::int64_t traces_per_step = 4;
+  std::int64_t evictions_per_trace = 3;     ///< eviction steps drawn from each trace in a step; 0: all
+  bool keep_features = false;               ///< keep the replayed features on disk after the stage
+  CheckpointConfig checkpoint;              ///< its keys stand in this section
+};
+
+enum class Credit { kStep, kTrace };
+enum class RewardShape { kClampedRise, kSquaredLargeRise, kMeanRise };
+enum class RewardTokens { kLowEntropy, kAll };
+enum class Likelihood { kPlackettLuce, kIndependent };
+enum class Schedule { kCosine, kConstant, kLinear };
+
+/// grpo: the RL stage (paper section 3.3).
+struct GrpoConfig {
+  std::int64_t steps = 40;
+  double learning_rate = 1e-4;
+  Schedule learning_rate_schedule = Schedule::kCosine;
+  std::int64_t warmup_steps = 0;
+  double gradient_clip = 1.0;
+  std::int64_t traces_per_step = 2;
+  std::int64_t group_size = 8;
+  std::int64_t updates_per_batch = 1;
+  double temperature = 0.05;                       ///< logits = score / temperature; stored with the policy
+  std::int64_t shortlist_windows = 2;              ///< the shortlist is this many windows of the highest scores
+  Likelihood likelihood = Likelihood::kPlackettLuce;
+  Credit credit = Credit::kStep;
+  double credit_discount = 0.5;                    ///< per window, with credit: step
+  RewardShape reward = RewardShape::kClampedRise;
+  RewardTokens reward_tokens = RewardTokens::kLowEntropy;
+  double low_entropy_share = 0.8;                  ///< share of scored tokens that count as low-entropy
+  double reward_threshold_nats = 1.5;              ///< of reward: squared_large_rise
+  double reward_clamp_low_nats = -1.0;
+  double reward_clamp_high_nats = 4.0;
+  double clip_range = 0.2;
+  double kl_weight = 0.05;
+  Schedule kl_schedule = Schedule::kConstant;      ///< constant, or decayed to 0 over the steps
+  std::string start;                               ///< scorer to start from; empty: the best supervised checkpoint
+  CheckpointConfig checkpoint{.save_every = 10, .evaluate_every = 10};
+};
+
+enum class ScoreTokens { kAll, kCompletion };
+
+/// evaluation: policies side by side on held-out traces.
+struct EvaluationConfig {
+  std::vector<std::string> policies = {"full", "golden", "supervised", "grpo", "rkv", "streaming_llm", "random"};
+  std::int64_t max_traces = 8;
+  ScoreTokens score = ScoreTokens::kAll;   ///< all scored tokens, or only those of completions
+  std::int64_t rows_per_pass = 16;         ///< traces x policies in one forward pass
+};
+
+/// generation: text with a policy.
+struct GenerationConfig {
+  std::string policy = "grpo";
+  std::int64_t max_new_tokens = 512;
+  double temperature = 0.6;  ///< 0: greedy
+  double top_p = 0.95;
+  std::int64_t top_k = 20;
+};
+
+/// runtime: device, numbers, threads, seed.
+struct RuntimeConfig {
+  std::string device = "auto";  ///< auto | cpu | cuda
+  std::string dtype = "auto";   ///< auto | float32 | bfloat16: of the base model's matrix products
+  std::int64_t threads = 0;     ///< 0: all cores
+  std::int64_t seed = 1;
+};
+
+/// One YAML file; `output` is the run's folder.
+struct Config {
+  std::string output;
+  ModelConfig model;
+  DataConfig data;
+  TracesConfig traces;
+  EvictionConfig eviction;
+  OracleConfig oracle;
+  ScorerConfig scorer;
+  SupervisedConfig supervised;
+  GrpoConfig grpo;
+  EvaluationConfig evaluation;
+  GenerationConfig generation;
+  RuntimeConfig runtime;
+};
+
+}  // namespace foresight

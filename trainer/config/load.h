@@ -1,0 +1,30 @@
+// From YAML to Config and back.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "trainer/config/config.h"
+
+namespace foresight {
+
+/// Reads `file`, applies `overrides` ("supervised.steps=50", values in YAML syntax) in order, fills defaults, expands
+/// ${NAME} in paths, checks types, ranges and cross-field rules. Paths stay as written (relative to the working folder).
+/// Throws one Error(kConfig) that lists EVERY fault: unknown key (with line and nearest known key), missing required key,
+/// wrong type, out of range, broken rule, malformed override.
+Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The effective config as YAML, every key with its value; load_config of it gives the same Config.
+std::string to_yaml(const Config& config);
+
+/// `key: value` for each key whose value differs, dotted names, for example "supervised.steps: 10 -> 20".
+std::vector<std::string> config_differences(const Config& before, const Config& after);
+
+/// docs/configuration.md, from the same declarations.
+std::string configuration_markdown();
+
+/// Dotted names of all keys (for shell completion and tests).
+std::vector<std::string> config_keys();
+
+}  // namespace foresight

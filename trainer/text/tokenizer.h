@@ -1,0 +1,64 @@
+// Byte-level BPE tokenizer from a Hugging Face tokenizer.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace foresight {
+
+/// Encodes and decodes as the `tokenizers` library does for the same tokenizer.json. Immutable, thread-safe.
+class Tokenizer {
+ public:
+  /// `folder`: a model folder with tokenizer.json (and tokenizer_config.json, generation_config.json when there).
+  /// Throws Error(kInput): missing file, bad JSON, an unsupported model, normaliser, pre-tokenizer or decoder by name.
+  static Tokenizer load(const std::filesystem::path& folder);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Tokens of UTF-8 `text`; added tokens ("<|im_start|>") in it become their ids. Without the post-processor's
+  /// beginning-of-sequence unless add_special_tokens. Throws Error(kInput) on invalid UTF-8, naming the byte offset.
+  std::vector<std::int32_t> encode(std::string_view text, bool add_special_tokens = false) const;
+  /// Text of tokens; incomplete UTF-8 becomes U+FFFD. Throws Error(kInput) on an id outside the vocabulary.
+  std::string decode(std::span<const std::int32_t> tokens, bool skip_special_tokens = false) const;
+
+  /// Ids run from 0 to vocabulary_size() - 1 (added tokens included).
+  std::int64_t vocabulary_size() const;
+  std::optional<std::int32_t> token_id(std::string_view token) const;
+  /// The token that the post-processor puts first, -1 where it puts none.
+  std::int32_t beginning_of_sequence() const;
+  /// Ids that end generation: tokenizer_config's eos_token, generation_config's eos_token_id, "<|im_end|>", "<|endoftext|>".
+  const std::vector<std::int32_t>& end_of_sequence() const;
+  /// SHA-256 of tokenizer.json.
+  const std::string& fingerprint() const;
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// Throws Error(kInput) at the first invalid UTF-8 byte, naming `where` and the byte offset.
+void require_utf8(std::string_view text, const std::string& where);
+
+/// Holds back incomplete UTF-8 while tokens are streamed to a terminal.
+class StreamingDecoder {
+ public:
+  explicit StreamingDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+  /// The text that became complete with this token (may be empty).
+  std::string push(std::int32_t token);
+  /// What is left at the end.
+  std::string finish();
+
+ private:
+  const Tokenizer* tokenizer_;
+  std::vector<std::int32_t> pending_;
+};
+
+}  // namespace foresight
