@@ -1,4 +1,5 @@
-// One HDF5 file per trace: written whole, closed, checked and then renamed. The only module that includes hdf5.h.
+// One HDF5 file per trace: written whole, closed, checked and then renamed. The only module that includes
+// hdf5.h.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +13,15 @@
 
 namespace foresight {
 
-/// Writes one trace's file layer by layer. Nothing appears under `path` before finish(); a writer that is destroyed
-/// without finish() removes its staging file.
+/// Writes one trace's file layer by layer. Nothing appears under `path` before finish(); a writer that is
+/// destroyed without finish() removes its staging file.
 class OracleWriter {
  public:
   /// compression: deflate level 0..9 (0: chunked, not compressed). Fletcher32 on every chunk.
-  /// Throws Error(kResource) when the file cannot be created, Error(kInternal) when the trace does not fit dimensions.
-  OracleWriter(const std::filesystem::path& path, const OracleDimensions& dimensions, const OracleProvenance& provenance,
-               const OracleTrace& trace, int compression);
+  /// Throws Error(kResource) when the file cannot be created, Error(kInternal) when the trace does not fit
+  /// dimensions.
+  OracleWriter(const std::filesystem::path& path, const OracleDimensions& dimensions,
+               const OracleProvenance& provenance, const OracleTrace& trace, int compression);
   ~OracleWriter();
   OracleWriter(const OracleWriter&) = delete;
   OracleWriter& operator=(const OracleWriter&) = delete;
@@ -34,9 +36,10 @@ class OracleWriter {
   std::unique_ptr<State> state_;
 };
 
-/// Reads one trace's file. The constructor checks schema version, dimensions, sizes (limits before any allocation), that
-/// there are no external links, virtual datasets or filters other than deflate and Fletcher32, and the digest of the small
-/// datasets. Throws Error(kInput) naming file, dataset, expected and got.
+/// Reads one trace's file. The constructor checks schema version, dimensions, sizes (limits before any
+/// allocation), that there are no external links, virtual datasets or filters other than deflate and
+/// Fletcher32, and the digest of the small datasets. Throws Error(kInput) naming file, dataset, expected and
+/// got.
 class OracleReader {
  public:
   explicit OracleReader(const std::filesystem::path& path);
@@ -56,13 +59,17 @@ class OracleReader {
   std::unique_ptr<State> state_;
 };
 
-/// Throws Error(kInput) when the file was made by another model or tokenizer than the given ones, naming both.
+/// Throws Error(kInput) when the file was made by another model or tokenizer than the given ones, naming
+/// both.
 void require_same_source(const OracleReader& reader, const std::string& model_fingerprint,
                          const std::string& tokenizer_fingerprint);
 
-/// The oracle files of a split ("train", "validation", "evaluation") in a run's oracle/ folder, in order of index.
-std::vector<std::filesystem::path> oracle_files(const std::filesystem::path& folder, const std::string& split);
+/// The oracle files of a split ("train", "validation", "evaluation") in a run's oracle/ folder, in order of
+/// index.
+std::vector<std::filesystem::path> oracle_files(const std::filesystem::path& folder,
+                                                const std::string& split);
 /// oracle/train-000003.h5
-std::filesystem::path oracle_file_path(const std::filesystem::path& folder, const std::string& split, std::int64_t index);
+std::filesystem::path oracle_file_path(const std::filesystem::path& folder, const std::string& split,
+                                       std::int64_t index);
 
 }  // namespace foresight

@@ -1,4 +1,5 @@
-// What an oracle file holds: the one contract between the oracle stage and everything after it (docs/hdf5_format.md).
+// What an oracle file holds: the one contract between the oracle stage and everything after it
+// (docs/hdf5_format.md).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,10 @@
 namespace foresight {
 
 inline constexpr std::int64_t kOracleSchemaVersion = 1;
+
+/// The group of the recorded attention, and a layer's dataset in it: "layer_000".
+inline constexpr const char* kOracleAttentionGroup = "future_attention";
+std::string oracle_layer_name(std::int64_t layer);
 
 /// Sizes of one recorded trace.
 struct OracleDimensions {
@@ -19,7 +24,8 @@ struct OracleDimensions {
   std::int64_t blocks() const { return (tokens + block_tokens - 1) / block_tokens; }
   /// Keys that block b can see: min((b + 1) * block_tokens, tokens).
   std::int64_t keys_of_block(std::int64_t block) const;
-  /// Elements of one KV head's causal half: the blocks' rows one after the other, row b with keys_of_block(b) entries.
+  /// Elements of one KV head's causal half: the blocks' rows one after the other, row b with keys_of_block(b)
+  /// entries.
   std::int64_t packed_elements() const;
   bool operator==(const OracleDimensions&) const = default;
 };
@@ -30,16 +36,16 @@ struct OracleProvenance {
   std::string tokenizer_fingerprint;  ///< SHA-256 of tokenizer.json
   std::string config_yaml;            ///< the effective config
   std::string code_version;
-  std::string dtype;                  ///< of the base model's matrix products: float32 | bfloat16
+  std::string dtype;  ///< of the base model's matrix products: float32 | bfloat16
 };
 
 /// One trace, without its attention.
 struct OracleTrace {
-  std::string trace_id;                   ///< for example "train-000003"
-  std::vector<std::int32_t> token_ids;    ///< [L]
-  std::vector<float> loss;                ///< [L]; loss[t] in nats of predicting token t from token t-1; loss[0] = 0
-  std::vector<float> entropy;             ///< [L]; of the distribution that predicts token t; entropy[0] = 0
-  std::vector<std::uint8_t> completion;   ///< [L]; 1 where the token belongs to a completion
+  std::string trace_id;                 ///< for example "train-000003"
+  std::vector<std::int32_t> token_ids;  ///< [L]
+  std::vector<float> loss;     ///< [L]; loss[t] in nats of predicting token t from token t-1; loss[0] = 0
+  std::vector<float> entropy;  ///< [L]; of the distribution that predicts token t; entropy[0] = 0
+  std::vector<std::uint8_t> completion;  ///< [L]; 1 where the token belongs to a completion
 };
 
 }  // namespace foresight

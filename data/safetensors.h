@@ -25,9 +25,9 @@ struct TensorView {
   std::span<const std::byte> bytes;
 };
 
-/// One opened file. The header is checked before anything is used: size at most 100 MB and within the file, JSON object,
-/// known types, products without overflow, offsets in order, no overlap, no gap, file covered exactly, no duplicate names.
-/// Every fault throws Error(kInput) naming file, tensor and what was expected.
+/// One opened file. The header is checked before anything is used: size at most 100 MB and within the file,
+/// JSON object, known types, products without overflow, offsets in order, no overlap, no gap, file covered
+/// exactly, no duplicate names. Every fault throws Error(kInput) naming file, tensor and what was expected.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);

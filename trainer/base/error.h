@@ -16,7 +16,8 @@ enum class ErrorKind : int {
   kInterrupted = 75,  ///< stopped by SIGINT or SIGTERM after saving (EX_TEMPFAIL: run again to go on)
 };
 
-/// Thrown for every fault. The message is one line: what, where (file, key, tensor), expected and got, what to do.
+/// Thrown for every fault. The message is one line: what, where (file, key, tensor), expected and got, what
+/// to do.
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}

@@ -12,15 +12,16 @@ namespace foresight {
 /// The whole file. Throws Error(kInput) naming the path when it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes `content` to `path` by staging file, fsync, rename, fsync of the parent: readers see the old or the new
-/// file, never a part. Creates missing parent folders. Throws Error(kResource) naming path and cause (no space left...).
+/// Writes `content` to `path` by staging file, fsync, rename, fsync of the parent: readers see the old or the
+/// new file, never a part. Creates missing parent folders. Throws Error(kResource) naming path and cause (no
+/// space left...).
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 /// fsync of a file or a folder. Throws Error(kResource).
 void sync_path(const std::filesystem::path& path);
 
-/// Publishes `staging` (a closed file or a complete folder) as `final_path`: fsync of every file in it, rename, fsync of
-/// the parent. An existing `final_path` file is replaced; an existing folder is an error.
+/// Publishes `staging` (a closed file or a complete folder) as `final_path`: fsync of every file in it,
+/// rename, fsync of the parent. An existing `final_path` file is replaced; an existing folder is an error.
 void publish(const std::filesystem::path& staging, const std::filesystem::path& final_path);
 
 /// The path a writer stages `final_path` under: same folder, suffix ".partial".

@@ -1,5 +1,5 @@
-// Random streams that belong to a purpose, not to a thread or a rank: the same (seed, name, indices) gives the
-// same numbers on every machine.
+// Random streams that belong to a purpose, not to a thread or a rank: the same (seed, name, indices) gives
+// the same numbers on every machine.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace foresight {
 
-/// A stream of random numbers named by purpose and indices, for example RandomStream(seed, "rollout", {step, prompt,
-/// rollout}). The generator is SplitMix64 (Steele, Lea, Flood 2014); the key is hashed with the seed.
+/// A stream of random numbers named by purpose and indices, for example RandomStream(seed, "rollout", {step,
+/// prompt, rollout}). The generator is SplitMix64 (Steele, Lea, Flood 2014); the key is hashed with the seed.
 class RandomStream {
  public:
   RandomStream(std::uint64_t seed, std::string_view name, std::initializer_list<std::int64_t> indices = {});

@@ -19,19 +19,20 @@ struct DataConfig {
   bool pack = true;                     ///< join short rows to traces of trace_tokens
   std::int64_t trace_tokens = 1024;     ///< tokens in a packed trace; longer rows are cut
   std::int64_t max_train_traces = 24;   ///< training traces used, from the start of the files
-  std::int64_t validation_traces = 4;   ///< traces taken after the training traces, to choose the best checkpoint
+  std::int64_t validation_traces =
+      4;  ///< traces taken after the training traces, to choose the best checkpoint
 };
 
 /// traces: full-KV generation from prompts.
 struct TracesConfig {
-  std::vector<std::string> prompts;      ///< JSONL files of prompts; empty: the stage is skipped
-  std::string file = "traces.jsonl";     ///< output, relative to `output`
+  std::vector<std::string> prompts;   ///< JSONL files of prompts; empty: the stage is skipped
+  std::string file = "traces.jsonl";  ///< output, relative to `output`
   std::int64_t max_new_tokens = 1024;
   std::int64_t samples_per_prompt = 1;
   std::int64_t batch = 8;
   double temperature = 0.6;
   double top_p = 0.95;
-  std::int64_t top_k = 20;               ///< 0: no limit
+  std::int64_t top_k = 20;  ///< 0: no limit
 };
 
 /// eviction: the cache, in tokens per KV head.
@@ -42,25 +43,28 @@ struct EvictionConfig {
 
 /// oracle: the Golden Eviction pass.
 struct OracleConfig {
-  std::int64_t block_tokens = 0;   ///< query block of the recorded attention; 0: eviction.window; must divide it
-  std::int64_t compression = 0;    ///< deflate level of the HDF5 chunks, 0 (none) to 9
+  std::int64_t block_tokens =
+      0;  ///< query block of the recorded attention; 0: eviction.window; must divide it
+  std::int64_t compression = 0;  ///< deflate level of the HDF5 chunks, 0 (none) to 9
 };
 
 enum class FeatureKind { kNormalized, kReleased };
 
 /// scorer: what the small network sees.
 struct ScorerConfig {
-  FeatureKind features = FeatureKind::kNormalized;  ///< normalized | released (the authors' raw features, their slip kept)
-  std::string initial;                              ///< scorer file to start from; empty: random
+  FeatureKind features =
+      FeatureKind::kNormalized;  ///< normalized | released (the authors' raw features, their slip kept)
+  std::string initial;           ///< scorer file to start from; empty: random
 };
 
 /// Saving and choosing checkpoints; shared by both training stages.
 struct CheckpointConfig {
   std::int64_t save_every = 100;
-  std::int64_t evaluate_every = 100;  ///< steps between evaluations on the validation traces; 0: only at the end
+  std::int64_t evaluate_every =
+      100;  ///< steps between evaluations on the validation traces; 0: only at the end
   std::int64_t keep_last = 2;
   std::int64_t keep_best = 1;
-  std::string resume = "auto";        ///< auto | never | path of a checkpoint folder
+  std::string resume = "auto";  ///< auto | never | path of a checkpoint folder
 };
 
 /// supervised: the ranking stage (paper section 3.2).
@@ -68,12 +72,12 @@ struct SupervisedConfig {
   std::int64_t steps = 1000;
   double learning_rate = 1e-2;
   std::int64_t warmup_steps = 10;
-  double gradient_clip = 1.0;               ///< global norm over all layers; 0: none
-  double margin = 0.01;                     ///< of the pairwise hinge
+  double gradient_clip = 1.0;  ///< global norm over all layers; 0: none
+  double margin = 0.01;        ///< of the pairwise hinge
   std::int64_t traces_per_step = 4;
-  std::int64_t evictions_per_trace = 3;     ///< eviction steps drawn from each trace in a step; 0: all
-  bool keep_features = false;               ///< keep the replayed features on disk after the stage
-  CheckpointConfig checkpoint;              ///< its keys stand in this section
+  std::int64_t evictions_per_trace = 3;  ///< eviction steps drawn from each trace in a step; 0: all
+  bool keep_features = false;            ///< keep the replayed features on disk after the stage
+  CheckpointConfig checkpoint;           ///< its keys stand in this section
 };
 
 enum class Credit { kStep, kTrace };
@@ -92,21 +96,21 @@ struct GrpoConfig {
   std::int64_t traces_per_step = 2;
   std::int64_t group_size = 8;
   std::int64_t updates_per_batch = 1;
-  double temperature = 0.05;                       ///< logits = score / temperature; stored with the policy
-  std::int64_t shortlist_windows = 2;              ///< the shortlist is this many windows of the highest scores
+  double temperature = 0.05;           ///< logits = score / temperature; stored with the policy
+  std::int64_t shortlist_windows = 2;  ///< the shortlist is this many windows of the highest scores
   Likelihood likelihood = Likelihood::kPlackettLuce;
   Credit credit = Credit::kStep;
-  double credit_discount = 0.5;                    ///< per window, with credit: step
+  double credit_discount = 0.5;  ///< per window, with credit: step
   RewardShape reward = RewardShape::kClampedRise;
   RewardTokens reward_tokens = RewardTokens::kLowEntropy;
-  double low_entropy_share = 0.8;                  ///< share of scored tokens that count as low-entropy
-  double reward_threshold_nats = 1.5;              ///< of reward: squared_large_rise
+  double low_entropy_share = 0.8;      ///< share of scored tokens that count as low-entropy
+  double reward_threshold_nats = 1.5;  ///< of reward: squared_large_rise
   double reward_clamp_low_nats = -1.0;
   double reward_clamp_high_nats = 4.0;
   double clip_range = 0.2;
   double kl_weight = 0.05;
-  Schedule kl_schedule = Schedule::kConstant;      ///< constant, or decayed to 0 over the steps
-  std::string start;                               ///< scorer to start from; empty: the best supervised checkpoint
+  Schedule kl_schedule = Schedule::kConstant;  ///< constant, or decayed to 0 over the steps
+  std::string start;  ///< scorer to start from; empty: the best supervised checkpoint
   CheckpointConfig checkpoint{.save_every = 10, .evaluate_every = 10};
 };
 
@@ -114,10 +118,11 @@ enum class ScoreTokens { kAll, kCompletion };
 
 /// evaluation: policies side by side on held-out traces.
 struct EvaluationConfig {
-  std::vector<std::string> policies = {"full", "golden", "supervised", "grpo", "rkv", "streaming_llm", "random"};
+  std::vector<std::string> policies = {"full", "golden",        "supervised", "grpo",
+                                       "rkv",  "streaming_llm", "random"};
   std::int64_t max_traces = 8;
-  ScoreTokens score = ScoreTokens::kAll;   ///< all scored tokens, or only those of completions
-  std::int64_t rows_per_pass = 16;         ///< traces x policies in one forward pass
+  ScoreTokens score = ScoreTokens::kAll;  ///< all scored tokens, or only those of completions
+  std::int64_t rows_per_pass = 16;        ///< traces x policies in one forward pass
 };
 
 /// generation: text with a policy.

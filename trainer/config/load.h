@@ -9,10 +9,11 @@
 
 namespace foresight {
 
-/// Reads `file`, applies `overrides` ("supervised.steps=50", values in YAML syntax) in order, fills defaults, expands
-/// ${NAME} in paths, checks types, ranges and cross-field rules. Paths stay as written (relative to the working folder).
-/// Throws one Error(kConfig) that lists EVERY fault: unknown key (with line and nearest known key), missing required key,
-/// wrong type, out of range, broken rule, malformed override.
+/// Reads `file`, applies `overrides` ("supervised.steps=50", values in YAML syntax) in order, fills defaults,
+/// expands
+/// ${NAME} in paths, checks types, ranges and cross-field rules. Paths stay as written (relative to the
+/// working folder). Throws one Error(kConfig) that lists EVERY fault: unknown key (with line and nearest
+/// known key), missing required key, wrong type, out of range, broken rule, malformed override.
 Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 /// The effective config as YAML, every key with its value; load_config of it gives the same Config.

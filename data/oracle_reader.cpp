@@ -1,0 +1,294 @@
+#include <algorithm>
+#include <system_error>
+
+#include "data/hdf5_handles.h"
+#include "data/oracle_file.h"
+#include "data/oracle_layout.h"
+#include "trainer/base/files.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+namespace fs = std::filesystem;
+using hdf5::Context;
+using hdf5::Handle;
+
+constexpr std::uint64_t kMaxChunkBytes = std::uint64_t{1} << 24;
+constexpr std::uint64_t kMaxInflation = 1000;  // deflate reaches 1032 at the very best
+
+/// A dataset as the schema wants it.
+struct ExpectedDataset {
+  std::string name;
+  hid_t type;
+  std::uint64_t element_bytes;
+  std::vector<hsize_t> shape;
+  std::uint64_t bytes() const {
+    std::uint64_t product = element_bytes;
+    for (const hsize_t size : shape) product *= size;  // within int64 by the limits of the dimensions
+    return product;
+  }
+};
+
+Handle open_file(const Context& context, std::uint64_t& file_bytes) {
+  std::error_code error;
+  if (!fs::is_regular_file(context.path, error)) {
+    context.fail("expected an oracle file (HDF5) there; run the oracle stage");
+  }
+  file_bytes = fs::file_size(context.path, error);
+  if (error) context.fail(concat("cannot read: ", error.message()));
+  const Handle access = context.own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open");
+  context.check(H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG), "cannot open");
+  return context.own(H5Fopen(context.path.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose,
+                     "expected an oracle file (HDF5); it is damaged, incomplete or of another kind");
+}
+
+/// `group` must hold exactly `names`, all as plain members: a soft or external link could lead anywhere.
+void require_members(const Context& context, hid_t group, const std::string& group_name,
+                     const std::vector<std::string>& names) {
+  const std::string what = concat("cannot list group ", group_name);
+  H5G_info_t facts = {};
+  context.check(H5Gget_info(group, &facts), what);
+  for (const std::string& name : names) {
+    const htri_t exists = H5Lexists(group, name.c_str(), H5P_DEFAULT);
+    context.check(exists, what);
+    if (exists == 0)
+      context.fail(concat("group ", group_name, ": ", name, " is missing; record the trace again"));
+    H5L_info_t link = {};
+    context.check(H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT), what);
+    if (link.type != H5L_TYPE_HARD) {
+      context.fail(
+          concat("group ", group_name, ": ", name, " is a soft or external link; expected the data itself"));
+    }
+  }
+  if (facts.nlinks != names.size()) {
+    context.fail(concat("group ", group_name, ": ", facts.nlinks, " members, expected ", names.size()));
+  }
+}
+
+void require_shape(const Context& context, hid_t dataset, const ExpectedDataset& expected,
+                   const std::string& what) {
+  const Handle type = context.own(H5Dget_type(dataset), H5Tclose, what);
+  const htri_t same = H5Tequal(type.id(), expected.type);
+  context.check(same, what);
+  if (same == 0) {
+    context.fail(concat("dataset ", expected.name, ": another type than expected (", expected.element_bytes,
+                        " bytes an element, see docs/hdf5_format.md)"));
+  }
+  const Handle space = context.own(H5Dget_space(dataset), H5Sclose, what);
+  const int rank = H5Sget_simple_extent_ndims(space.id());
+  context.check(rank, what);
+  std::vector<hsize_t> shape(static_cast<std::size_t>(rank));
+  context.check(H5Sget_simple_extent_dims(space.id(), shape.data(), nullptr), what);
+  if (H5Sget_simple_extent_type(space.id()) != H5S_SIMPLE || shape != expected.shape) {
+    context.fail(concat("dataset ", expected.name, ": shape [", join(shape, ", "), "], expected [",
+                        join(expected.shape, ", "), "]"));
+  }
+}
+
+/// Chunks of a sane size inside this file, and only filters that this program knows; true when deflated.
+bool require_storage(const Context& context, hid_t dataset, const ExpectedDataset& expected,
+                     const std::string& what) {
+  const Handle storage = context.own(H5Dget_create_plist(dataset), H5Pclose, what);
+  if (H5Pget_layout(storage.id()) != H5D_CHUNKED) {
+    context.fail(concat("dataset ", expected.name, ": virtual, external or not chunked; expected chunks"));
+  }
+  std::vector<hsize_t> chunk(expected.shape.size());
+  context.check(H5Pget_chunk(storage.id(), static_cast<int>(chunk.size()), chunk.data()), what);
+  std::uint64_t chunk_bytes = expected.element_bytes;
+  for (const hsize_t size : chunk) {
+    if (size == 0 || size > kMaxChunkBytes || chunk_bytes * size > kMaxChunkBytes) {
+      context.fail(concat("dataset ", expected.name, ": chunks [", join(chunk, ", "), "] hold more than ",
+                          kMaxChunkBytes, " bytes"));
+    }
+    chunk_bytes *= size;
+  }
+  bool deflated = false;
+  const int filters = H5Pget_nfilters(storage.id());
+  context.check(filters, what);
+  for (int i = 0; i < filters; ++i) {
+    unsigned flags = 0;
+    std::size_t values = 0;
+    const H5Z_filter_t filter =
+        H5Pget_filter2(storage.id(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, nullptr);
+    context.check(filter, what);
+    if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32) {
+      context.fail(concat("dataset ", expected.name, ": unknown filter ", filter,
+                          "; expected deflate, shuffle and Fletcher32 only"));
+    }
+    deflated = deflated || filter == H5Z_FILTER_DEFLATE;
+  }
+  return deflated;
+}
+
+/// Opens a dataset after everything about it was checked; `file_bytes` bounds what it may claim to hold.
+Handle open_dataset(const Context& context, hid_t parent, const ExpectedDataset& expected,
+                    std::uint64_t file_bytes) {
+  const std::string what = concat("cannot read dataset ", expected.name);
+  const Handle object = context.own(H5Oopen(parent, expected.name.c_str(), H5P_DEFAULT), H5Oclose, what);
+  if (H5Iget_type(object.id()) != H5I_DATASET) {
+    context.fail(concat(expected.name, ": expected a dataset"));
+  }
+  Handle dataset = context.own(H5Dopen2(parent, expected.name.c_str(), H5P_DEFAULT), H5Dclose, what);
+  require_shape(context, dataset.id(), expected, what);
+  const bool deflated = require_storage(context, dataset.id(), expected, what);
+  // H5Dget_storage_size cannot tell an empty dataset from a failure: the digest finds both.
+  const std::uint64_t stored = H5Dget_storage_size(dataset.id());
+  const std::uint64_t most = deflated ? kMaxInflation * file_bytes : file_bytes;
+  if (stored > file_bytes || expected.bytes() > most) {
+    context.fail(concat("dataset ", expected.name, ": claims ", expected.bytes(), " bytes (", stored,
+                        " stored), more than a file of ", file_bytes, " bytes can hold"));
+  }
+  return dataset;
+}
+
+ExpectedDataset expected_layer(const OracleDimensions& dimensions, std::int64_t layer, hid_t float16) {
+  return {oracle_layer_name(layer),
+          float16,
+          sizeof(std::uint16_t),
+          {static_cast<hsize_t>(dimensions.kv_heads), static_cast<hsize_t>(dimensions.packed_elements())}};
+}
+
+}  // namespace
+
+struct OracleReader::State {
+  Context context;
+  std::uint64_t file_bytes = 0;
+  Handle file, attention, float16;
+  OracleDimensions dimensions;
+  OracleProvenance provenance;
+  OracleTrace trace;
+  std::vector<std::string> layer_digests;
+
+  void read_attributes();
+  void read_token_datasets();
+  void read_layer_digests();
+};
+
+void OracleReader::State::read_attributes() {
+  const htri_t has_version = H5Aexists(file.id(), kVersionAttribute);
+  context.check(has_version, "cannot read its attributes");
+  if (has_version == 0)
+    context.fail("an HDF5 file, but not an oracle file of this program (no schema_version)");
+  const std::int64_t version = hdf5::read_integer_attribute(context, file.id(), kVersionAttribute);
+  if (version != kOracleSchemaVersion) {
+    context.fail(concat("written by schema ", version, ", this program reads ", kOracleSchemaVersion,
+                        ": record the trace again"));
+  }
+  for (const NamedInteger& integer : named_integers(dimensions)) {
+    *integer.value = hdf5::read_integer_attribute(context, file.id(), integer.name);
+    if (*integer.value < 1 || *integer.value > integer.largest) {
+      context.fail(
+          concat("attribute ", integer.name, ": ", *integer.value, ", expected 1 to ", integer.largest));
+    }
+  }
+  const std::uint64_t longest = std::min(file_bytes, kMaxStringBytes);
+  for (const NamedText& text : named_texts(provenance, trace)) {
+    *text.value = hdf5::read_string_attribute(context, file.id(), text.name, longest);
+  }
+}
+
+void OracleReader::State::read_token_datasets() {
+  const auto tokens = static_cast<std::size_t>(dimensions.tokens);
+  std::vector<Handle> handles;
+  // All of them are checked before the first allocation.
+  for (const TokenDataset& dataset : token_datasets(trace)) {
+    handles.push_back(open_dataset(
+        context, file.id(),
+        {dataset.name, dataset.type, dataset.element_bytes, {static_cast<hsize_t>(dimensions.tokens)}},
+        file_bytes));
+  }
+  trace.token_ids.resize(tokens);
+  trace.loss.resize(tokens);
+  trace.entropy.resize(tokens);
+  trace.completion.resize(tokens);
+  const auto datasets = token_datasets(trace);
+  for (std::size_t i = 0; i < datasets.size(); ++i) {
+    context.check(
+        H5Dread(handles[i].id(), datasets[i].type, H5S_ALL, H5S_ALL, H5P_DEFAULT, datasets[i].data),
+        concat("cannot read dataset ", datasets[i].name, "; the file is damaged, record the trace again"));
+  }
+}
+
+void OracleReader::State::read_layer_digests() {
+  for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
+    const ExpectedDataset expected = expected_layer(dimensions, layer, float16.id());
+    const Handle dataset = open_dataset(context, attention.id(), expected, file_bytes);
+    layer_digests.push_back(
+        hdf5::read_string_attribute(context, dataset.id(), kLayerDigestAttribute, kDigestBytes));
+  }
+}
+
+OracleReader::OracleReader(const fs::path& path) : state_(std::make_unique<State>()) {
+  const hdf5::QuietErrors quiet;
+  State& state = *state_;
+  state.context = {ErrorKind::kInput, path};
+  const Context& context = state.context;
+  state.file = open_file(context, state.file_bytes);
+  state.float16 = hdf5::float16_type(context);
+  state.read_attributes();
+
+  std::vector<std::string> members = {kOracleAttentionGroup};
+  for (const TokenDataset& dataset : token_datasets(state.trace)) members.emplace_back(dataset.name);
+  require_members(context, state.file.id(), "/", members);
+  state.attention = context.own(H5Gopen2(state.file.id(), kOracleAttentionGroup, H5P_DEFAULT), H5Gclose,
+                                concat("cannot open group ", kOracleAttentionGroup));
+  std::vector<std::string> layers;
+  for (std::int64_t layer = 0; layer < state.dimensions.layers; ++layer)
+    layers.push_back(oracle_layer_name(layer));
+  require_members(context, state.attention.id(), kOracleAttentionGroup, layers);
+
+  state.read_token_datasets();
+  state.read_layer_digests();
+  const std::string recorded =
+      hdf5::read_string_attribute(context, state.file.id(), kDigestAttribute, kDigestBytes);
+  const std::string found =
+      oracle_digest(state.dimensions, state.provenance, state.trace, state.layer_digests);
+  if (recorded != found) {
+    context.fail(concat("damaged: digest of attributes and per-token datasets is ", found, ", expected ",
+                        recorded, "; record the trace again"));
+  }
+}
+
+OracleReader::~OracleReader() = default;
+OracleReader::OracleReader(OracleReader&&) noexcept = default;
+OracleReader& OracleReader::operator=(OracleReader&&) noexcept = default;
+
+const OracleDimensions& OracleReader::dimensions() const {
+  return state_->dimensions;
+}
+const OracleProvenance& OracleReader::provenance() const {
+  return state_->provenance;
+}
+const OracleTrace& OracleReader::trace() const {
+  return state_->trace;
+}
+const fs::path& OracleReader::path() const {
+  return state_->context.path;
+}
+
+std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
+  const hdf5::QuietErrors quiet;
+  const State& state = *state_;
+  const Context& context = state.context;
+  if (layer < 0 || layer >= state.dimensions.layers) {
+    throw Error(ErrorKind::kInternal, concat(path().string(), ": layer ", layer, " was asked for, it holds ",
+                                             state.dimensions.layers));
+  }
+  const ExpectedDataset expected = expected_layer(state.dimensions, layer, state.float16.id());
+  const Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
+  std::vector<std::uint16_t> bits(static_cast<std::size_t>(expected.bytes() / sizeof(std::uint16_t)));
+  context.check(
+      H5Dread(dataset.id(), expected.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits.data()),
+      concat("cannot read dataset ", expected.name, "; the file is damaged, record the trace again"));
+  const std::string found =
+      sha256_hex({reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(bits[0])});
+  const std::string& recorded = state.layer_digests[static_cast<std::size_t>(layer)];
+  if (found != recorded) {
+    context.fail(concat("damaged: dataset ", expected.name, " has digest ", found, ", expected ", recorded,
+                        "; record the trace again"));
+  }
+  return bits;
+}
+
+}  // namespace foresight

@@ -1,0 +1,65 @@
+#include "golden_eviction/recorded_trace.h"
+
+#include <memory>
+
+#include "golden_eviction/future_attention.h"
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+
+std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder, const std::string& split,
+                                                const std::string& model_fingerprint,
+                                                const std::string& tokenizer_fingerprint) {
+  std::vector<RecordedTrace> traces;
+  for (const auto& path : oracle_files(oracle_folder, split)) {
+    const OracleReader reader(path);
+    require_same_source(reader, model_fingerprint, tokenizer_fingerprint);
+    const OracleTrace& stored = reader.trace();
+    RecordedTrace trace;
+    trace.id = stored.trace_id;
+    trace.file = path;
+    trace.dimensions = reader.dimensions();
+    trace.tokens = torch::tensor(stored.token_ids, torch::kInt32).to(torch::kInt64);
+    trace.loss = torch::tensor(stored.loss);
+    trace.entropy = torch::tensor(stored.entropy);
+    trace.completion = torch::tensor(stored.completion, torch::kUInt8).to(torch::kBool);
+    traces.push_back(std::move(trace));
+  }
+  if (traces.empty()) {
+    throw Error(ErrorKind::kInput, concat("no recorded traces of the split '", split, "' in ", oracle_folder.string(),
+                                          ": run `foresight oracle` with this config first"));
+  }
+  return traces;
+}
+
+std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size) {
+  const OracleReader reader(trace.file);
+  const OracleDimensions& dimensions = trace.dimensions;
+  std::vector<GoldenPlan> plans;
+  for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
+    std::vector<std::uint16_t> bits = reader.read_layer(layer);
+    const torch::Tensor packed =
+        torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
+    plans.push_back(
+        golden_plan(merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, size.window), size));
+  }
+  return plans;
+}
+
+EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans) {
+  const auto shared = std::make_shared<const std::vector<std::vector<GoldenPlan>>>(std::move(plans));
+  return [shared](const EvictionView& view) {
+    const auto traces = static_cast<std::int64_t>(shared->size());
+    std::vector<torch::Tensor> wanted;  // per row [K, W] original positions
+    for (std::int64_t row = 0; row < view.keys.size(0); ++row) {
+      const auto& plan = (*shared)[static_cast<std::size_t>(row % traces)][static_cast<std::size_t>(view.layer)];
+      wanted.push_back(plan.evicted.select(1, view.step));
+    }
+    // Positions ascend within a head, so the index of a position is a binary search.
+    const torch::Tensor positions = view.positions.narrow(2, 0, view.budget).contiguous();
+    return torch::searchsorted(positions, torch::stack(wanted).to(positions.device()).contiguous());
+  };
+}
+
+}  // namespace foresight

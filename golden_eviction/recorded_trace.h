@@ -1,0 +1,40 @@
+// A recorded trace in memory: tokens, full-KV loss and entropy as tensors, future attention on request.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/oracle_file.h"
+#include "golden_eviction/golden_plan.h"
+
+namespace foresight {
+
+/// One oracle file, opened.
+struct RecordedTrace {
+  std::string id;
+  std::filesystem::path file;
+  OracleDimensions dimensions;
+  torch::Tensor tokens;      ///< [L] int64
+  torch::Tensor loss;        ///< [L] float32, full KV
+  torch::Tensor entropy;     ///< [L] float32, full KV
+  torch::Tensor completion;  ///< [L] bool
+
+  std::int64_t length() const { return tokens.size(0); }
+};
+
+/// The recorded traces of a split ("train", "validation", "evaluation"), checked against model and tokenizer.
+/// Throws Error(kInput) when there are none (naming the command that records them) or when one does not fit.
+std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder, const std::string& split,
+                                                const std::string& model_fingerprint,
+                                                const std::string& tokenizer_fingerprint);
+
+/// Golden plans of every layer of a trace, from its stored (float16) attention.
+std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size);
+
+/// A selector that follows golden plans: plans[n][layer] for row c * N + n of any copy c.
+EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans);
+
+}  // namespace foresight

@@ -1,0 +1,57 @@
+#include "rl/credit.h"
+
+#include "rl/advantages.h"
+#include "rl/rewards.h"
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+#include "trainer/evaluation/token_selection.h"
+
+namespace foresight {
+namespace {
+
+/// What a token costs, elementwise, before the mean.
+torch::Tensor token_cost(const torch::Tensor& rise, const GrpoConfig& config) {
+  switch (config.reward) {
+    case RewardShape::kSquaredLargeRise:
+      return squared_large_rise(rise, config.reward_threshold_nats);
+    case RewardShape::kMeanRise:
+      return rise;
+    case RewardShape::kClampedRise:
+      break;
+  }
+  return clamped_rise(rise, config.reward_clamp_low_nats, config.reward_clamp_high_nats);
+}
+
+double masked_mean(const torch::Tensor& values, const torch::Tensor& mask) {
+  return values.masked_select(mask.unsqueeze(0)).to(torch::kFloat64).mean().item<double>();
+}
+
+}  // namespace
+
+GroupCredit group_credit(const torch::Tensor& losses, const RecordedTrace& trace, const GrpoConfig& config,
+                         const CacheSize& size) {
+  if (!torch::isfinite(losses).all().item<bool>()) {
+    throw Error(ErrorKind::kNumeric, concat("trace ", trace.id, ": a rollout's loss is not finite"));
+  }
+  const std::int64_t steps = size.steps(trace.length());
+  const torch::Tensor rise = losses - trace.loss.unsqueeze(0);  // [G, L]
+  const torch::Tensor scored = scored_tokens(trace, size.first_scored(), ScoreTokens::kAll);
+  const torch::Tensor low = low_entropy_tokens(trace.entropy, scored, config.low_entropy_share);
+  const torch::Tensor mask = config.reward_tokens == RewardTokens::kLowEntropy ? low : scored;
+  const torch::Tensor cost = token_cost(rise, config);
+  GroupCredit credit;
+  credit.rewards = trace_rewards(cost, mask);
+  if (config.credit == Credit::kStep) {
+    const torch::Tensor window = window_rewards(cost, mask, size.first_scored(), size.window, steps);  // [G, S]
+    credit.advantages = group_advantages(discounted_credit(window, config.credit_discount)).t();
+  } else {
+    credit.advantages = group_advantages(credit.rewards).unsqueeze(0).expand({steps, -1});
+  }
+  credit.loss_rise = masked_mean(rise, scored);
+  credit.low_entropy_loss_rise = masked_mean(rise, low);
+  credit.large_rise_share = masked_mean((rise > config.reward_threshold_nats).to(torch::kFloat64), mask);
+  credit.without_signal = credit.advantages.abs().max().item<double>() == 0.0;
+  return credit;
+}
+
+}  // namespace foresight

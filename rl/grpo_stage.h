@@ -1,0 +1,14 @@
+// The RL stage: GRPO fine-tunes the scorer as the policy of a Markov decision process (paper section 3.3).
+#pragma once
+
+#include "trainer/config/config.h"
+#include "trainer/model/transformer.h"
+#include "trainer/text/tokenizer.h"
+
+namespace foresight {
+
+/// Reads `<output>/oracle` and the scorer it starts from (grpo.start, or the best supervised checkpoint), writes
+/// `<output>/grpo`. Resumes exactly. Throws Error(kInterrupted) after a stop signal, with a checkpoint saved.
+void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
+
+}  // namespace foresight

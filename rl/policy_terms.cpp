@@ -1,0 +1,102 @@
+#include "rl/policy_terms.h"
+
+#include <limits>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+/// `indices` [..., W] must index the last dimension of `logits` [..., M].
+void check_indices(const torch::Tensor& logits, const torch::Tensor& indices, const char* where) {
+  const bool leading_agree =
+      logits.dim() > 0 && indices.dim() == logits.dim() &&
+      logits.sizes().slice(0, logits.dim() - 1) == indices.sizes().slice(0, logits.dim() - 1);
+  if (leading_agree && indices.scalar_type() == torch::kInt64 && indices.size(-1) >= 1) return;
+  throw Error(
+      ErrorKind::kInternal,
+      concat(where,
+             ": expected logits [..., M] and int64 indices [..., W], W >= 1, of the same leading shape, got ",
+             logits.sizes(), " and ", indices.scalar_type(), " ", indices.sizes()));
+}
+
+}  // namespace
+
+torch::Tensor plackett_luce_log_likelihood(const torch::Tensor& shortlist_logits,
+                                           const torch::Tensor& draws) {
+  check_indices(shortlist_logits, draws, "Plackett-Luce likelihood");
+  const std::int64_t shortlist = shortlist_logits.size(-1), drawn_count = draws.size(-1);
+  if (drawn_count > shortlist) {
+    throw Error(ErrorKind::kInternal, concat("Plackett-Luce likelihood: ", drawn_count,
+                                             " draws without replacement from ", shortlist, " candidates"));
+  }
+  const auto drawn = shortlist_logits.gather(-1, draws);  // [..., W]
+  auto from_last = drawn.flip(-1);                        // a_W .. a_1
+  if (drawn_count < shortlist) {
+    const auto is_drawn = torch::zeros_like(shortlist_logits, torch::kBool).scatter_(-1, draws, true);
+    const auto never_drawn = shortlist_logits.masked_fill(is_drawn, -std::numeric_limits<double>::infinity());
+    from_last = torch::cat({never_drawn.logsumexp(-1, /*keepdim=*/true), from_last}, -1);  // [..., 1 + W]
+  }
+  const auto left =
+      from_last.logcumsumexp(-1).narrow(-1, from_last.size(-1) - drawn_count, drawn_count).flip(-1);
+  return drawn - left;
+}
+
+torch::Tensor independent_log_likelihood(const torch::Tensor& logits, const torch::Tensor& indices) {
+  check_indices(logits, indices, "independent likelihood");
+  return torch::log_softmax(logits, -1).gather(-1, indices);
+}
+
+torch::Tensor gumbel_top_k(const torch::Tensor& logits, const torch::Tensor& gumbel, std::int64_t count) {
+  const std::int64_t shortlist = logits.dim() > 0 ? logits.size(-1) : 0;
+  if (logits.sizes() != gumbel.sizes() || count < 1 || count > shortlist) {
+    throw Error(ErrorKind::kInternal,
+                concat("Gumbel draw: ", count, " draws from logits ", logits.sizes(), " with noise ",
+                       gumbel.sizes(), ", expected equal shapes and 1 <= draws <= candidates"));
+  }
+  const auto keys = logits.detach() + gumbel;
+  const auto order = std::get<1>(torch::sort(keys, /*stable=*/true, /*dim=*/-1, /*descending=*/true));
+  return order.narrow(-1, 0, count).contiguous();
+}
+
+torch::Tensor likelihood_ratio(const torch::Tensor& log_likelihood_new,
+                               const torch::Tensor& log_likelihood_old) {
+  if (log_likelihood_new.sizes() != log_likelihood_old.sizes()) {
+    throw Error(ErrorKind::kInternal,
+                concat("policy ratio: log-likelihoods of shapes ", log_likelihood_new.sizes(), " and ",
+                       log_likelihood_old.sizes(), ", expected the same"));
+  }
+  return (log_likelihood_new - log_likelihood_old.detach()).clamp(-10.0, 10.0).exp();
+}
+
+torch::Tensor clipped_policy_loss(const torch::Tensor& log_likelihood_new,
+                                  const torch::Tensor& log_likelihood_old, const torch::Tensor& advantages,
+                                  double clip_range) {
+  const auto ratio = likelihood_ratio(log_likelihood_new, log_likelihood_old);
+  const auto clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range);
+  const auto weight = advantages.detach();
+  return torch::minimum(ratio * weight, clipped * weight).neg();
+}
+
+ClippedShare clipped_share(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_old,
+                           const torch::Tensor& advantages, double clip_range) {
+  const auto ratio = likelihood_ratio(log_likelihood_new.detach(), log_likelihood_old);
+  const auto share = [](const torch::Tensor& flags) {
+    return flags.numel() == 0 ? 0.0 : flags.to(torch::kFloat64).mean().item<double>();
+  };
+  const auto below = ratio<1.0 - clip_range, above = ratio> 1.0 + clip_range;
+  ClippedShare result;
+  result.low = share(below & (advantages < 0));
+  result.high = share(above & (advantages > 0));
+  result.region_mean = result.low + result.high;
+  result.outside_mean = share(below | above);
+  return result;
+}
+
+torch::Tensor kl_k3(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_reference) {
+  const auto difference = log_likelihood_reference.detach() - log_likelihood_new;
+  return difference.expm1() - difference;  // expm1: no cancellation where the policies nearly agree
+}
+
+}  // namespace foresight

@@ -1,0 +1,110 @@
+#include "rl/rewards.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+void check_cost(const torch::Tensor& cost, const torch::Tensor& mask) {
+  if (cost.dim() == 2 && mask.dim() == 1 && mask.size(0) == cost.size(1) &&
+      mask.scalar_type() == torch::kBool)
+    return;
+  throw Error(ErrorKind::kInternal, concat("reward: expected cost [R, T] and a bool mask [T], got ",
+                                           cost.sizes(), " and ", mask.scalar_type(), " ", mask.sizes()));
+}
+
+}  // namespace
+
+torch::Tensor low_entropy_mask(const torch::Tensor& entropy, const torch::Tensor& scored, double share) {
+  if (entropy.dim() != 1 || scored.sizes() != entropy.sizes() || scored.scalar_type() != torch::kBool) {
+    throw Error(ErrorKind::kInternal,
+                concat("low-entropy mask: expected entropy [T] and a bool mask [T], got ", entropy.sizes(),
+                       " and ", scored.scalar_type(), " ", scored.sizes()));
+  }
+  if (!(share >= 0.0 && share <= 1.0)) {
+    throw Error(ErrorKind::kInternal, concat("low-entropy mask: share must be within 0 .. 1, got ", share));
+  }
+  const auto tokens = scored.nonzero().squeeze(1);  // [N], ascending
+  const std::int64_t count = tokens.size(0);
+  // 1 - 0.8 is a little less than 0.2: without the allowance five tokens would drop none.
+  const auto dropped =
+      static_cast<std::int64_t>(std::floor((1.0 - share) * static_cast<double>(count) + 1e-9));
+  const auto order = std::get<1>(
+      torch::sort(entropy.detach().index_select(0, tokens), /*stable=*/true, 0, /*descending=*/false));
+  const auto kept = tokens.index_select(0, order.narrow(0, 0, count - dropped));
+  return torch::zeros_like(scored).index_fill_(0, kept, true);
+}
+
+torch::Tensor low_entropy_mask(const torch::Tensor& entropy, std::int64_t first_scored, double share) {
+  const auto index =
+      torch::arange(entropy.numel(), torch::TensorOptions(torch::kInt64).device(entropy.device()));
+  return low_entropy_mask(entropy, (index >= first_scored).view(entropy.sizes()), share);
+}
+
+torch::Tensor squared_large_rise(const torch::Tensor& rise, double threshold_nats) {
+  return torch::where(rise > threshold_nats, rise.square(), torch::zeros_like(rise));
+}
+
+torch::Tensor clamped_rise(const torch::Tensor& rise, double low_nats, double high_nats) {
+  return rise.clamp(low_nats, high_nats);
+}
+
+torch::Tensor trace_rewards(const torch::Tensor& cost, const torch::Tensor& mask) {
+  check_cost(cost, mask);
+  const auto tokens = mask.nonzero().squeeze(1);  // selected, not multiplied: a NaN outside must stay outside
+  const auto sums = cost.index_select(1, tokens).to(torch::kFloat64).sum(1);
+  return (sums / static_cast<double>(std::max<std::int64_t>(tokens.size(0), 1))).neg().to(cost.scalar_type());
+}
+
+torch::Tensor squared_large_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask,
+                                        double threshold_nats) {
+  return trace_rewards(squared_large_rise(rise, threshold_nats), mask);
+}
+
+torch::Tensor mean_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask) {
+  return trace_rewards(rise, mask);
+}
+
+torch::Tensor clamped_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask, double low_nats,
+                                  double high_nats) {
+  return trace_rewards(clamped_rise(rise, low_nats, high_nats), mask);
+}
+
+torch::Tensor window_rewards(const torch::Tensor& cost, const torch::Tensor& mask, std::int64_t first_token,
+                             std::int64_t window, std::int64_t steps) {
+  check_cost(cost, mask);
+  if (first_token < 0 || window < 1 || steps < 0) {
+    throw Error(ErrorKind::kInternal,
+                concat("window rewards: first token ", first_token, ", window ", window, ", steps ", steps,
+                       ": expected first >= 0, window >= 1, steps >= 0"));
+  }
+  const std::int64_t tokens = cost.size(1);
+  auto rewards = torch::zeros({cost.size(0), steps}, cost.options());
+  for (std::int64_t step = 0; step < steps; ++step) {
+    const std::int64_t begin = std::min(first_token + step * window, tokens);
+    const std::int64_t length = std::min(window, tokens - begin);
+    rewards.select(1, step).copy_(
+        trace_rewards(cost.narrow(1, begin, length), mask.narrow(0, begin, length)));
+  }
+  return rewards;
+}
+
+torch::Tensor discounted_credit(const torch::Tensor& rewards, double discount) {
+  if (rewards.dim() != 2) {
+    throw Error(ErrorKind::kInternal,
+                concat("discounted credit: expected rewards [R, S], got ", rewards.sizes()));
+  }
+  const std::int64_t steps = rewards.size(1);
+  auto credit = rewards.to(torch::kFloat64, /*non_blocking=*/false, /*copy=*/true);
+  for (std::int64_t step = steps - 2; step >= 0; --step) {
+    credit.select(1, step).add_(credit.select(1, step + 1), discount);
+  }
+  return credit.to(rewards.scalar_type());
+}
+
+}  // namespace foresight

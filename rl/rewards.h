@@ -1,0 +1,51 @@
+// Rewards of a rollout: what its evictions cost in language-model loss (method.md sections 6 and 10).
+// rise[r, t] = evicted loss - full-KV loss of predicting token t in rollout r, in nats. R rollouts of one
+// trace of T tokens. Values outside the mask may be anything, NaN included. Rewards of an empty mask are 0.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+namespace foresight {
+
+/// The low-entropy tokens E of one trace: of the N scored tokens the N - floor((1 - share)*N) of lowest
+/// full-KV entropy, ties to the earlier position (0.8 of 139 drops 27). `entropy` [T]; `scored` [T] bool;
+/// `share` in 0 .. 1. Returns [T] bool. Throws Error(kInternal) when shapes, type or share do not fit.
+torch::Tensor low_entropy_mask(const torch::Tensor& entropy, const torch::Tensor& scored, double share = 0.8);
+
+/// The same with all tokens from `first_scored` on scored.
+torch::Tensor low_entropy_mask(const torch::Tensor& entropy, std::int64_t first_scored, double share = 0.8);
+
+/// Elementwise costs in the dtype of `rise`: rise^2 where rise > threshold, else 0; and rise clamped to low
+/// .. high.
+torch::Tensor squared_large_rise(const torch::Tensor& rise, double threshold_nats);
+torch::Tensor clamped_rise(const torch::Tensor& rise, double low_nats, double high_nats);
+
+/// Reward of the trace: minus the mean of `cost` over the masked tokens. `cost` [R, T], `mask` [T] bool;
+/// returns [R]. Throws Error(kInternal) when the shapes do not fit.
+torch::Tensor trace_rewards(const torch::Tensor& cost, const torch::Tensor& mask);
+
+/// The paper's reward: - mean over E of rise^2 * [rise > threshold]. `rise` [R, T], `mask` [T] bool; returns
+/// [R].
+torch::Tensor squared_large_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask,
+                                        double threshold_nats);
+/// - mean over the masked tokens of the rise.
+torch::Tensor mean_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask);
+/// - mean over the masked tokens of the rise clamped to low .. high nats.
+torch::Tensor clamped_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask, double low_nats,
+                                  double high_nats);
+
+/// Reward of the tokens that each eviction step is the first to touch: step s covers t = first_token +
+/// s*window .. first_token + (s+1)*window - 1, cut at T - 1, with first_token = p_0 + 1 and p_s = B + (s+1)*W
+/// (method.md section 10). Minus the mean of `cost` over the masked tokens of the window; 0 when it has none.
+/// `cost` [R, T]: any of the elementwise costs above, or the rise itself; `mask` [T] bool; `steps` = S.
+/// Returns [R, S]. Throws Error(kInternal) when shapes, window, first token or steps do not fit.
+torch::Tensor window_rewards(const torch::Tensor& cost, const torch::Tensor& mask, std::int64_t first_token,
+                             std::int64_t window, std::int64_t steps);
+
+/// Credit of the action at step s: sum over j >= s of discount^(j - s) * rewards[:, j]. `rewards` [R, S];
+/// returns [R, S].
+torch::Tensor discounted_credit(const torch::Tensor& rewards, double discount);
+
+}  // namespace foresight

@@ -1,0 +1,23 @@
+# Sourced by the other scripts: where the repository is, which Python has torch, how a step is announced.
+# shellcheck shell=bash
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# The Python whose torch is linked: the one the user names (from where the user stands), else the project's own.
+python=${FORESIGHT_PYTHON:-$root/.venv/bin/python}
+case $python in
+  /*) ;;
+  */*) python=$PWD/$python ;;
+  *) python=$(command -v "$python" || printf '%s' "$python") ;;
+esac
+if [[ -n ${FORESIGHT_PYTHON:-} ]]; then export FORESIGHT_PYTHON=$python; fi
+cd "$root" || exit 1
+
+say() { printf '==> %s\n' "$*"; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+fail() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# The comment block below a script's first line is its help.
+print_help() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"; }

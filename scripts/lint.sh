@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Checks the sources without running them: clang-format, scripts/check_sources.py, shellcheck, clang-tidy.
+# Needs scripts/setup.sh --lint once, and a configured build folder for clang-tidy.
+#
+# usage: scripts/lint.sh [--no-tidy]
+#   --no-tidy   leave out clang-tidy (minutes); the rest takes seconds
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+tidy=true
+case ${1:-} in
+  -h | --help) print_help; exit 0 ;;
+  --no-tidy) tidy=false ;;
+  "") ;;
+  *) fail "unknown option '$1'; see scripts/lint.sh --help" ;;
+esac
+
+# All that is tracked or will be, and exists: a new file is checked before it is committed.
+listed() { git ls-files -z --cached --others --exclude-standard --deduplicate -- "$@" | xargs -0 -r ls -d 2>/dev/null; }
+mapfile -t cpp_files < <(listed '*.h' '*.cpp')
+mapfile -t shell_files < <(listed '*.sh' .ci/run)
+
+# Every checker runs before the verdict.
+failed=()
+check() {
+  local name=$1
+  shift
+  say "lint: $name"
+  "$@" || failed+=("$name")
+}
+check "clang-format (mend with: clang-format-14 -i FILE)" clang-format-14 --dry-run --Werror "${cpp_files[@]}"
+check "layers and source rules" python3 scripts/check_sources.py
+check "shellcheck" shellcheck -x "${shell_files[@]}"
+if $tidy; then
+  check "clang-tidy" python3 scripts/tidy.py --build "${FORESIGHT_BUILD:-build}"
+fi
+if ((${#failed[@]} > 0)); then
+  fail "lint found faults: $(IFS=';'; echo "${failed[*]}")"
+fi

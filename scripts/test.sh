@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Sets up, builds, lints and runs all tests; prints what each part took.
+#
+# usage: scripts/test.sh [--no-lint] [ctest argument ...]
+#   --no-lint   leave out scripts/lint.sh
+#   other arguments go to ctest, for example -L unit (only unit tests) or -R scorer (only that folder)
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+lint=true
+case ${1:-} in
+  -h | --help) print_help; exit 0 ;;
+  --no-lint) lint=false; shift ;;
+esac
+
+timings=()
+# part NAME COMMAND...: runs the command; its time is printed now and once more at the end.
+part() {
+  local name=$1 started=$SECONDS
+  shift
+  "$@"
+  timings+=("$(printf '%-6s %5d s' "$name" $((SECONDS - started)))")
+  say "${timings[-1]}"
+}
+
+setup_options=(--model)
+if $lint; then setup_options+=(--lint); fi
+part setup scripts/setup.sh "${setup_options[@]}"
+part build scripts/build.sh
+if $lint; then part lint scripts/lint.sh; fi
+# One test at a time: a test may use every core itself.
+part test ctest --test-dir "${FORESIGHT_BUILD:-build}" --output-on-failure -j1 --no-tests=error "$@"
+say "all parts passed:"
+printf '    %s\n' "${timings[@]}"

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy over the project's sources, many files in one run.
+
+usage: scripts/tidy.py [--build FOLDER] [--jobs N] [FILE ...]
+
+A run over one file that includes torch spends a minute in torch's headers and a second in the file. So files with the
+same compile flags are joined into batches, each one translation unit that includes the .cpp files in turn. Files whose
+helpers (in anonymous namespaces) share a name go to different batches. Findings are those in the project's own files;
+each is an error, and the exit status is 1 if there is one. Without FILE, all that the build folder compiles is checked.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOL = "clang-tidy-14"
+# What is defined at the left margin of an anonymous namespace, as clang-format sets it: types, functions, variables.
+# An alias that says the same in two files is no clash.
+ANONYMOUS = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
+HELPER = re.compile(r"^(?:(?:class|struct|enum class|using|namespace) (\w+)|[^\s#/}].*?\b(\w+)(?= ?[({=;\[])).*", re.MULTILINE)
+ALIAS = re.compile(r"(using|namespace) \w+ = .*;")
+COMPILE_ERROR = "[clang-diagnostic-error]"
+FINDING = re.compile(r"^\S+:\d+:\d+: (?:warning|error): ")
+
+
+def clean_flags(command):
+    """What of a compile command clang needs: no output, no input, nothing of gcc's precompiled header."""
+    words = iter(shlex.split(command))
+    for word in words:  # up to the compiler, past a launcher such as ccache
+        if re.fullmatch(r"(.*/)?(c\+\+|g\+\+|clang\+\+)[-.0-9]*", word):
+            break
+    paths, others = [], ["-Wno-unknown-warning-option"]
+    for word in words:
+        if word in ("-o", "-c", "-include"):
+            next(words)
+        elif word == "-isystem":
+            paths += [word, next(words)]
+        elif word.startswith("-I"):
+            paths.append(word)
+        elif word != "-Winvalid-pch" and not word.startswith("-fsanitize"):
+            others.append(word)
+    return (*paths, *sorted(others))  # sorted, as CMake's order differs from folder to folder
+
+
+def read_commands(build):
+    """{path: flags} of the project's own sources; the first command counts where a file is compiled more than once."""
+    database = build / "compile_commands.json"
+    if not database.is_file():
+        sys.exit(f"tidy.py: {database} is not there: run scripts/build.sh first")
+    commands = {}
+    for entry in json.loads(database.read_text()):
+        path = Path(entry["file"]).resolve()
+        ours = path.is_relative_to(ROOT) and not path.is_relative_to(build)
+        if ours and path.exists() and path != ROOT / "tests" / "main.cpp":  # that one is all Catch2's
+            commands.setdefault(path, clean_flags(entry["command"]))
+    return commands
+
+
+def helper_definitions(path):
+    """name -> what defines it, of all that only this file may see: the file itself, or the text of an alias."""
+    matches = (match for block in ANONYMOUS.findall(path.read_text()) for match in HELPER.finditer(block))
+    return {match[1] or match[2]: match[0] if ALIAS.fullmatch(match[0]) else path for match in matches}
+
+
+def make_batches(commands):
+    """[(flags, paths)]: the same flags, no helper defined twice, each file in the first batch that takes it."""
+    batches = []  # (flags, paths, definitions)
+    for path, flags in sorted(commands.items()):
+        definitions = helper_definitions(path)
+        for batch_flags, paths, known in batches:
+            if batch_flags == flags and all(known.get(name, what) == what for name, what in definitions.items()):
+                break
+        else:
+            paths, known = [], {}
+            batches.append((flags, paths, known))
+        paths.append(path)
+        known.update(definitions)
+    return [(flags, paths) for flags, paths, _ in batches]
+
+
+def check_batch(source, flags, paths, header_filter):
+    """Runs clang-tidy on one batch; returns (seconds, exit status, output)."""
+    started = time.monotonic()
+    # torch first: c10 defines CHECK, and Catch2's must come after it whichever file leads the batch.
+    head = "#include <torch/torch.h>\n" if any("/torch/" in flag for flag in flags) else ""
+    source.write_text(head + "".join(f'#include "{path.relative_to(ROOT)}"\n' for path in paths))
+    command = [TOOL, "--quiet", f"--config-file={ROOT / '.clang-tidy'}", f"--header-filter={header_filter}"]
+    result = subprocess.run([*command, str(source), "--", *flags], cwd=ROOT, stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True, check=False)
+    return time.monotonic() - started, result.returncode, result.stdout + result.stderr
+
+
+def new_findings(output, told):
+    """The findings (with the lines that explain them) not told before: a header is seen by many batches.
+
+    Where the batch does not compile, the errors alone: other checks then report what the parser made up.
+    """
+    keep, kept, broken = False, [], COMPILE_ERROR in output
+    for line in output.splitlines():
+        if FINDING.match(line):
+            keep = line not in told and (not broken or COMPILE_ERROR in line)
+            if keep:
+                told.add(line)
+        elif re.match(r"^\d+ warnings? (and \d+ errors? )?generated\.", line):
+            keep = False
+        if keep:
+            kept.append(line.replace(f"{ROOT}/", ""))
+    return kept
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("files", type=Path, nargs="*")
+    arguments = parser.parse_args()
+    build = arguments.build.resolve()
+    commands = read_commands(build)
+    if arguments.files:
+        wanted = {file.resolve() for file in arguments.files}
+        commands = {path: flags for path, flags in commands.items() if path in wanted}
+    tops = sorted({path.relative_to(ROOT).parts[0] for path in commands})
+    header_filter = f"^{re.escape(str(ROOT))}/({'|'.join(tops)})/"
+    folder = build / "lint"
+    folder.mkdir(exist_ok=True)
+    told, failed = set(), False
+    with ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
+        running = {pool.submit(check_batch, folder / f"batch_{number}.cpp", flags, paths, header_filter): len(paths)
+                   for number, (flags, paths) in enumerate(make_batches(commands))}
+        for done in as_completed(running):
+            seconds, status, output = done.result()
+            print(f"clang-tidy: {running[done]} files in {seconds:.0f} s", flush=True)
+            findings = new_findings(output, told)
+            print("\n".join(findings), end="\n" if findings else "")
+            if status != 0:
+                failed = True
+                if not findings and not FINDING.search(output):
+                    print(output)
+    print(f"clang-tidy: {len(commands)} files, {len(told)} findings")
+    return 1 if failed or told else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

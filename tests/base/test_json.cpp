@@ -1,0 +1,54 @@
+#include "trainer/base/json.h"
+
+#include <string>
+
+#include "tests/catch.h"
+#include "trainer/base/error.h"
+
+namespace foresight {
+namespace {
+
+using Catch::Contains;
+
+std::string fault_of(const std::string& text, int max_depth = 3) {
+  try {
+    parse_json_strictly(text, "file.json", max_depth);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kInput);
+    return error.what();
+  }
+  return "";
+}
+
+TEST_CASE("json: values come back as any parser gives them") {
+  const auto value = parse_json_strictly(R"( {"a": [1, 2.5, null], "b": {"a": "ä"}} )", "file.json", 2);
+  CHECK(value["a"][1] == 2.5);
+  CHECK(value["b"]["a"] == "ä");
+  CHECK(parse_json_strictly("3", "file.json", 0) == 3);
+}
+
+TEST_CASE("json: a key that stands twice in one object is refused, in two objects it is not") {
+  CHECK_THAT(fault_of(R"({"a":1,"a":2})"), Contains("file.json: the key \"a\" stands there twice"));
+  CHECK_THAT(fault_of(R"({"x":{"k":1,"k":1}})"), Contains("\"k\""));
+  CHECK_THAT(fault_of(R"([{"\u0061":1,"a":2}])"), Contains("twice"));
+  CHECK(fault_of(R"([{"a":1},{"a":{"a":2}}])").empty());
+}
+
+TEST_CASE("json: nesting has a limit, and a hostile depth does not exhaust the stack") {
+  CHECK(fault_of("[[[1]]]").empty());
+  CHECK_THAT(fault_of("[[[[1]]]]"), Contains("nested deeper than 3"));
+  CHECK_THAT(fault_of("{\"a\":[[{}]]}"), Contains("nested deeper than 3"));
+  CHECK_THAT(fault_of(std::string(1'000'000, '['), 1000), Contains("nested deeper than 1000"));
+}
+
+TEST_CASE("json: text that is not JSON or not UTF-8 is refused on one line") {
+  for (const std::string text :
+       {"", "{", "{\"a\":1,}", "nan", "[1] 2", "\"\xff\"", "{\"\xc3\":1}", "[1e999]"}) {
+    const std::string message = fault_of(text);
+    CHECK_THAT(message, Contains("file.json: expected JSON"));
+    CHECK(message.find('\n') == std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace foresight

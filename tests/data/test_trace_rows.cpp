@@ -1,0 +1,324 @@
+#include "data/trace_rows.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+#include "data/utf8.h"
+#include "tests/catch.h"
+#include "trainer/base/error.h"
+
+namespace foresight {
+namespace {
+
+/// A JSONL file in a fresh folder that goes away with the object.
+class JsonlFile {
+ public:
+  explicit JsonlFile(const std::string& content, const std::string& name = "rows.jsonl") {
+    std::string pattern = (std::filesystem::temp_directory_path() / "foresight_rows_XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    std::ofstream(folder_ / name, std::ios::binary) << content;
+    path_ = folder_ / name;
+  }
+  ~JsonlFile() { std::filesystem::remove_all(folder_); }
+  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_, path_;
+};
+
+template <class Call>
+std::string input_error(Call&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kInput);
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    return error.what();
+  }
+  FAIL("nothing was thrown");
+  return "";
+}
+
+std::string trace_error(const std::string& content) {
+  const JsonlFile file(content);
+  return input_error([&] { read_trace_rows(file.path()); });
+}
+
+std::string prompt_error(const std::string& content) {
+  const JsonlFile file(content);
+  return input_error([&] { read_prompt_rows(file.path()); });
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// Tokens first, first+1, ...; the first `prompt_tokens` of them belong to the prompt.
+TokenRow token_row(std::int32_t first, int count, int prompt_tokens, const std::string& source) {
+  TokenRow row;
+  for (int index = 0; index < count; ++index) {
+    row.tokens.push_back(first + index);
+    row.completion.push_back(index >= prompt_tokens ? 1 : 0);
+  }
+  row.source = source;
+  return row;
+}
+
+using Tokens = std::vector<std::int32_t>;
+using Marks = std::vector<std::uint8_t>;
+
+}  // namespace
+
+TEST_CASE("trace rows: every documented form is read", "[data]") {
+  const JsonlFile file(
+      "{\"text\": \"whole \\u00e9\"}\n"
+      "\r\n"
+      "{\"prompt\": \"p\", \"completion\": \"c\"}\r\n"
+      "{\"tokens\": [3, 0, 2147483647], \"text\": \"not used\"}\n"
+      "{\"question\": \"2+2?\", \"answer\": \"It is <<2+2=4>>4.\\n#### 4\"}\n"
+      "{\"problem\": \"P\", \"question\": \"Q\", \"solution\": \"S\", \"answer\": \"7\", \"id\": 5}\n"
+      "{\"question\": \"Q\", \"solution\": \"S\", \"answer\": null}");
+  const std::vector<TraceRow> rows = read_trace_rows(file.path());
+  REQUIRE(rows.size() == 6);
+  CHECK(rows[0].prompt.empty());
+  CHECK(rows[0].completion == "whole \xC3\xA9");
+  CHECK(rows[0].source == "rows.jsonl:1");
+  CHECK(rows[1].prompt == "p");
+  CHECK(rows[1].completion == "c");
+  CHECK(rows[1].source == "rows.jsonl:3");
+  CHECK(rows[2].tokens == Tokens{3, 0, 2147483647});
+  CHECK(rows[2].completion.empty());
+  CHECK(rows[3].prompt == "Question: 2+2?\nAnswer:");
+  CHECK(rows[3].completion == " It is 4.\n#### 4\n\n");
+  CHECK(rows[4].prompt == "Question: P\nAnswer:");
+  CHECK(rows[4].completion == " S\n\n");
+  CHECK(rows[5].prompt == "Question: Q\nAnswer:");
+  CHECK(rows[5].source == "rows.jsonl:7");
+}
+
+TEST_CASE("trace rows: calculator marks go, other angle brackets stay", "[data]") {
+  const JsonlFile file(
+      "{\"question\": \"q <<1>>\", \"answer\": \"<<1+1=2>>2 <<a<<b>>c<<open\"}\n"
+      "{\"question\": \"q\", \"answer\": \"1 << 2\\n4 >> 1 <<x>>y\"}\n");
+  const std::vector<TraceRow> rows = read_trace_rows(file.path());
+  CHECK(rows[0].prompt == "Question: q <<1>>\nAnswer:");
+  CHECK(rows[0].completion == " 2 c<<open\n\n");
+  CHECK(rows[1].completion == " 1 << 2\n4 >> 1 y\n\n");
+}
+
+TEST_CASE("trace rows: what is wrong in a file is named with file and line", "[data]") {
+  CHECK(contains(trace_error("{\"text\": \"a\"}\nnot json\n"), "rows.jsonl:2: "));
+  CHECK(contains(trace_error("{\"text\": \"a\xFF\"}\n"), "rows.jsonl:1: not UTF-8 at byte 11"));
+  CHECK(contains(trace_error("{\"text\": \"\\ud800\"}\n"), "rows.jsonl:1: "));
+  CHECK(contains(trace_error("[1]\n"), "rows.jsonl:1: expected a JSON object, got array"));
+  CHECK(contains(trace_error("{\"content\": \"a\"}\n"), "rows.jsonl:1: no known keys"));
+  CHECK(contains(trace_error("{\"prompt\": \"a\"}\n"), "no known keys"));
+  CHECK(contains(trace_error("{\"completion\": \"a\"}\n"), "has no \"prompt\""));
+  CHECK(contains(trace_error("{\"text\": 5}\n"), "\"text\": expected a string, got number"));
+  CHECK(contains(trace_error("{\"question\": [], \"answer\": \"\"}\n"),
+                 "\"question\": expected a string, got array"));
+  CHECK(contains(trace_error("{\"tokens\": \"1 2\"}\n"),
+                 "\"tokens\": expected a list of integers, got string"));
+  CHECK(contains(trace_error("{\"tokens\": [1, -2]}\n"), "\"tokens\"[1]: expected an integer"));
+  CHECK(contains(trace_error("{\"tokens\": [1, 2147483648]}\n"), "got 2147483648"));
+  CHECK(contains(trace_error("{\"tokens\": [1.0]}\n"), "got 1.0"));
+  CHECK(contains(trace_error("{\"tokens\": [[1]]}\n"), "got array"));
+  CHECK(contains(trace_error(" \n\n"), "holds no rows"));
+  CHECK(contains(trace_error(std::string(100, '[') + "\n"), "rows.jsonl:1: "));
+  const JsonlFile file("{}");
+  CHECK(contains(input_error([&] { read_trace_rows(file.folder() / "absent.jsonl"); }),
+                 "absent.jsonl: cannot be opened"));
+  CHECK(contains(input_error([&] { read_trace_rows(file.folder()); }), "cannot be read"));
+}
+
+TEST_CASE("trace rows: a line beyond 64 MiB is refused, one over several read blocks is read", "[data]") {
+  CHECK(contains(trace_error("{\"text\": \"a\"}\n" + std::string((std::size_t{64} << 20) + 1, 'x')),
+                 "rows.jsonl:2: the line is longer than 64 MiB"));
+  const JsonlFile file("{\"text\": \"" + std::string(200000, 'y') + "\"}\n{\"text\": \"z\"}\n");
+  const std::vector<TraceRow> rows = read_trace_rows(file.path());
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].completion == std::string(200000, 'y'));
+  CHECK(rows[1].completion == "z");
+}
+
+TEST_CASE("prompt rows: plain prompts, messages and questions are read", "[data]") {
+  const JsonlFile file(
+      "{\"prompt\": \"Say hi\", \"answer\": \"hi\"}\n"
+      "{\"messages\": [{\"role\": \"system\", \"content\": \"s\"}, {\"role\": \"user\", \"content\": "
+      "\"u\"}]}\n"
+      "{\"question\": \"q\", \"answer\": \"<<1+1=2>>2\\n#### 2\"}\n"
+      "{\"problem\": \"p\", \"solution\": \"s\", \"answer\": \"3\"}\n");
+  const std::vector<PromptRow> rows = read_prompt_rows(file.path());
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[0].prompt == "Say hi");
+  CHECK(rows[0].answer == "hi");
+  CHECK(rows[0].source == "rows.jsonl:1");
+  REQUIRE(rows[1].messages.size() == 2);
+  CHECK(rows[1].prompt.empty());
+  CHECK(rows[1].messages[1].role == "user");
+  CHECK(rows[1].messages[1].content == "u");
+  CHECK(rows[1].answer.empty());
+  CHECK(rows[2].prompt == "Question: q\nAnswer:");
+  CHECK(rows[2].answer == "2\n#### 2");
+  CHECK(rows[3].prompt == "Question: p\nAnswer:");
+  CHECK(rows[3].answer == "3");
+}
+
+TEST_CASE("prompt rows: what is wrong in a file is named with file and line", "[data]") {
+  CHECK(contains(prompt_error("{\"text\": \"a\"}\n"), "rows.jsonl:1: no known keys"));
+  CHECK(contains(prompt_error("{\"prompt\": \"\"}\n"), "\"prompt\" is empty"));
+  CHECK(contains(prompt_error("{\"prompt\": \"a\", \"messages\": []}\n"), "both"));
+  CHECK(contains(prompt_error("{\"messages\": []}\n"), "\"messages\": expected a list"));
+  CHECK(contains(prompt_error("{\"messages\": \"a\"}\n"), "\"messages\": expected a list"));
+  CHECK(contains(prompt_error("{\"messages\": [{\"role\": \"user\"}]}\n"),
+                 "\"messages\"[0]: expected an object"));
+  CHECK(contains(prompt_error("{\"messages\": [{\"role\": 1, \"content\": \"\"}]}\n"),
+                 "\"messages\"[0].role: expected a string"));
+  CHECK(contains(prompt_error("{\"prompt\": \"a\", \"answer\": 4}\n"),
+                 "\"answer\": expected a string, got number"));
+}
+
+TEST_CASE("packing: the cut row is dropped from the next trace", "[data]") {
+  const std::vector<TokenRow> rows = {token_row(10, 3, 1, "a:1"), token_row(20, 4, 2, "a:2"),
+                                      token_row(30, 2, 0, "a:3"), token_row(40, 3, 3, "a:4"),
+                                      token_row(50, 4, 0, "a:5")};
+  const std::vector<TokenRow> traces = pack_rows(rows, true, 5, 0, -1);
+  REQUIRE(traces.size() == 2);  // row 5 alone does not fill a third
+  CHECK(traces[0].tokens == Tokens{10, 11, 12, 20, 21});
+  CHECK(traces[0].completion == Marks{0, 1, 1, 0, 0});
+  CHECK(traces[0].source == "a:1 .. a:2");
+  CHECK(traces[1].tokens == Tokens{30, 31, 40, 41, 42});  // ends exactly at a row's end: nothing is dropped
+  CHECK(traces[1].source == "a:3 .. a:4");
+}
+
+TEST_CASE("packing: the first token stands at each trace's start only and is no completion", "[data]") {
+  const std::vector<TokenRow> rows = {token_row(10, 2, 0, "a:1"), token_row(20, 2, 0, "a:2"),
+                                      token_row(30, 9, 0, "a:3")};
+  const std::vector<TokenRow> traces = pack_rows(rows, true, 4, 0, 1);
+  REQUIRE(traces.size() == 2);
+  CHECK(traces[0].tokens == Tokens{1, 10, 11, 20});
+  CHECK(traces[0].completion == Marks{0, 1, 1, 1});
+  CHECK(traces[1].tokens == Tokens{1, 30, 31, 32});
+  CHECK(traces[1].source == "a:3");
+}
+
+TEST_CASE("packing: without packing each row is a trace, cut at the limit", "[data]") {
+  const std::vector<TokenRow> rows = {token_row(10, 2, 1, "a:1"), TokenRow{{}, {}, "a:2"},
+                                      token_row(30, 9, 0, "a:3")};
+  const std::vector<TokenRow> traces = pack_rows(rows, false, 4, 0, 1);
+  REQUIRE(traces.size() == 2);
+  CHECK(traces[0].tokens == Tokens{1, 10, 11});
+  CHECK(traces[1].tokens == Tokens{1, 30, 31, 32});
+  CHECK(traces[1].source == "a:3");
+}
+
+TEST_CASE("packing: max_traces stops it, rows that fill nothing give nothing", "[data]") {
+  const std::vector<TokenRow> rows(6, token_row(0, 5, 0, "a:1"));
+  CHECK(pack_rows(rows, true, 5, 2, -1).size() == 2);
+  CHECK(pack_rows(rows, true, 5, -1, -1).size() == 6);
+  CHECK(pack_rows(rows, false, 9, 3, -1).size() == 3);
+  CHECK(pack_rows(rows, true, 31, 0, -1).empty());
+  CHECK(pack_rows({}, true, 4, 0, -1).empty());
+}
+
+TEST_CASE("packing: against a plain restatement of the rule on many random rows", "[data]") {
+  std::uint32_t state = 7;
+  const auto next = [&](std::uint32_t bound) {
+    return (state = state * 1664525u + 1013904223u) / 65536u % bound;
+  };
+  std::vector<TokenRow> rows;
+  for (int index = 0; index < 300; ++index) {
+    rows.push_back(token_row(index * 100, static_cast<int>(next(60)), static_cast<int>(next(20)),
+                             std::to_string(index)));
+  }
+  for (const std::int32_t first : {-1, 9999999}) {
+    for (const std::size_t limit : {2u, 17u, 64u, 200u}) {
+      std::vector<Tokens> expected;
+      Tokens joined;
+      for (const TokenRow& row : rows) {
+        joined.insert(joined.end(), row.tokens.begin(), row.tokens.end());
+        const std::size_t wanted = limit - (first >= 0 ? 1 : 0);
+        if (joined.size() >= wanted) {
+          joined.resize(wanted);
+          if (first >= 0) joined.insert(joined.begin(), first);
+          expected.push_back(joined);
+          joined.clear();
+        }
+      }
+      const auto traces = pack_rows(rows, true, static_cast<std::int64_t>(limit), 0, first);
+      REQUIRE(traces.size() == expected.size());
+      for (std::size_t index = 0; index < traces.size(); ++index)
+        CHECK(traces[index].tokens == expected[index]);
+    }
+  }
+}
+
+TEST_CASE("packing: impossible lengths and rows without marks are refused", "[data]") {
+  const auto kind_of = [](auto&& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::kInterrupted;
+  };
+  CHECK(kind_of([] { pack_rows({}, true, 0, 0, -1); }) == ErrorKind::kConfig);
+  CHECK(kind_of([] { pack_rows({}, true, 1, 0, 5); }) == ErrorKind::kConfig);
+  CHECK(kind_of([] { pack_rows({TokenRow{{1, 2}, {1}, "a:1"}}, true, 4, 0, -1); }) == ErrorKind::kInternal);
+}
+
+TEST_CASE("overlap: the same text or the same tokens are found, parts are not", "[data]") {
+  const std::vector<TraceRow> train = {
+      {"p", "c", {}, "a:1"}, {"", "whole", {}, "a:2"}, {"", "", {1, 2}, "a:3"}, {"", "pc", {}, "a:4"}};
+  const std::vector<TraceRow> evaluation = {{"", "pc", {}, "b:1"},
+                                            {"wh", "ole", {}, "b:2"},
+                                            {"", "", {1, 2, 3}, "b:3"},
+                                            {"", "who", {}, "b:4"},
+                                            {"", "", {1, 2}, "b:5"}};
+  CHECK(overlapping_rows(train, evaluation) ==
+        std::vector<std::string>{"a:1 = b:1", "a:2 = b:2", "a:3 = b:5"});
+  CHECK(overlapping_rows({}, evaluation).empty());
+}
+
+TEST_CASE("utf8: exactly the encodings of Unicode scalar values are valid", "[data]") {
+  for (std::uint32_t code_point = 0; code_point <= 0x110400; ++code_point) {
+    std::string text;
+    append_utf8(text, static_cast<char32_t>(code_point));
+    const bool scalar = code_point <= 0x10FFFF && (code_point < 0xD800 || code_point > 0xDFFF);
+    const Utf8Step step = utf8_step(text, 0);
+    if (step.valid != scalar || (scalar && (step.code_point != code_point || step.bytes != text.size()))) {
+      FAIL("U+" << std::hex << code_point);
+    }
+  }
+}
+
+TEST_CASE("utf8: overlong forms, surrogates, stray and missing bytes are found where they are", "[data]") {
+  const auto npos = std::string_view::npos;
+  CHECK(first_invalid_utf8("plain \xF0\x9F\x98\x80") == npos);
+  CHECK(first_invalid_utf8("") == npos);
+  CHECK(first_invalid_utf8("a\xC0\xAF") == 1);              // overlong '/'
+  CHECK(first_invalid_utf8("ab\xE0\x80\xAF") == 2);         // overlong
+  CHECK(first_invalid_utf8("\xF0\x82\x82\xAC") == 0);       // overlong euro sign
+  CHECK(first_invalid_utf8("a\xED\xA0\x80") == 1);          // surrogate
+  CHECK(first_invalid_utf8("a\xF4\x90\x80\x80") == 1);      // U+110000
+  CHECK(first_invalid_utf8("a\xF8\x88\x80\x80\x80") == 1);  // five bytes
+  CHECK(first_invalid_utf8("a\x80") == 1);
+  CHECK(first_invalid_utf8("a\xE2\x82") == 1);
+  CHECK(first_invalid_utf8("a\xE2\x82z") == 1);
+}
+
+TEST_CASE("utf8: repair replaces maximal parts, as Python's decoder does", "[data]") {
+  const std::string bad = "\xEF\xBF\xBD";  // U+FFFD
+  // bytes.decode("utf-8", "replace") of CPython 3.11:
+  CHECK(repair_utf8("a\xF0\x9F\x98z") == "a" + bad + "z");
+  CHECK(repair_utf8("\xE2\x82") == bad);
+  CHECK(repair_utf8("\xC0\xAF") == bad + bad);
+  CHECK(repair_utf8("\xED\xA0\x80") == bad + bad + bad);
+  CHECK(repair_utf8("\xF4\x90\x80\x80x") == bad + bad + bad + bad + "x");
+  CHECK(repair_utf8("\xF0\x9F\xE2\x82\xAC") == bad + "\xE2\x82\xAC");
+}
+
+}  // namespace foresight

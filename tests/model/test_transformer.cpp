@@ -1,0 +1,142 @@
+#include <torch/torch.h>
+
+#include <fstream>
+
+#include "tests/reference/paths.h"
+#include "trainer/base/error.h"
+#include "trainer/eviction/evicted_pass.h"
+#include "trainer/model/tensor_io.h"
+#include "trainer/model/transformer.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
+
+namespace {
+
+torch::Tensor all_logits(const Transformer& model, const torch::Tensor& tokens, std::int64_t chunk) {
+  FullCache cache(model.shape(), tokens.size(0), tokens.size(1), torch::kCPU);
+  std::vector<torch::Tensor> parts;
+  for (std::int64_t first = 0; first < tokens.size(1); first += chunk) {
+    const std::int64_t count = std::min(chunk, tokens.size(1) - first);
+    const torch::Tensor hidden = model.forward(tokens.narrow(1, first, count), torch::arange(first, first + count), cache);
+    parts.push_back(model.logits(hidden.flatten(0, 1)).unflatten(0, {tokens.size(0), count}));
+  }
+  return torch::cat(parts, 1);
+}
+
+double largest_difference(const torch::Tensor& a, const torch::Tensor& b) { return (a - b).abs().max().item<double>(); }
+
+/// A copy of the tiny model's folder to damage.
+struct TinyCopy {
+  std::filesystem::path folder = std::filesystem::temp_directory_path() / "foresight_test_transformer";
+  TinyCopy() {
+    std::filesystem::remove_all(folder);
+    std::filesystem::copy(reference_folder() / "llama/tiny", folder);
+  }
+  ~TinyCopy() { std::filesystem::remove_all(folder); }
+  void replace_in_config(const std::string& from, const std::string& to) const {
+    std::ifstream in(folder / "config.json");
+    std::string text((std::istreambuf_iterator<char>(in)), {});
+    const auto at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, from.size(), to);
+    std::ofstream(folder / "config.json") << text;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("transformer: logits of tiny Llamas equal transformers', whole and in chunks", "[model]") {
+  const SafetensorsFile fixture(reference_folder() / "llama/tiny.safetensors");
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
+  for (const auto& [folder, name] : {std::pair{"tiny", "logits_tied"}, {"tiny_untied", "logits_untied"}}) {
+    const Transformer model = Transformer::load(reference_folder() / "llama" / folder, {});
+    const torch::Tensor expected = view_tensor(fixture.at(name));
+    for (const std::int64_t chunk : {40, 7, 1}) {
+      CHECK(largest_difference(all_logits(model, tokens, chunk), expected) < 1e-4);
+    }
+  }
+}
+
+TEST_CASE("transformer: loss and entropy follow from the logits", "[model]") {
+  const SafetensorsFile fixture(reference_folder() / "llama/tiny.safetensors");
+  const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens"))[0].clone();
+  const FullPass pass = full_pass(model, tokens, 16);
+  const torch::Tensor log_probability = torch::log_softmax(view_tensor(fixture.at("logits_tied"))[0].to(torch::kFloat64), -1);
+  REQUIRE(pass.loss[0].item<double>() == 0.0);
+  for (std::int64_t t = 1; t < tokens.size(0); ++t) {
+    const torch::Tensor row = log_probability[t - 1];
+    CHECK(pass.loss[t].item<double>() == Approx(-row[tokens[t].item<std::int64_t>()].item<double>()).margin(1e-4));
+    CHECK(pass.entropy[t].item<double>() == Approx(-(row.exp() * row).sum().item<double>()).margin(1e-4));
+  }
+}
+
+TEST_CASE("transformer: logits and entropy of the real SmolLM2 agree with transformers to 1e-3", "[model]") {
+  if (!std::filesystem::exists(smollm2_folder())) {
+    WARN("NOT RUN: no " << smollm2_folder() << " (scripts/setup.sh --model makes it)");
+    return;
+  }
+  const SafetensorsFile fixture(reference_folder() / "llama/smollm2.safetensors");
+  const Transformer model = Transformer::load(smollm2_folder(), {});
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
+  const torch::Tensor logits = all_logits(model, tokens.unsqueeze(0), 64)[0];
+  const torch::Tensor columns = view_tensor(fixture.at("columns")).clone();
+  CHECK(largest_difference(logits.index_select(1, columns), view_tensor(fixture.at("logits"))) < 1e-3);
+  const FullPass pass = full_pass(model, tokens, 64);
+  CHECK(largest_difference(pass.entropy.narrow(0, 1, 95), view_tensor(fixture.at("entropy")).narrow(0, 0, 95)) < 1e-3);
+}
+
+TEST_CASE("transformer: bfloat16 stays near float32", "[model]") {
+  const SafetensorsFile fixture(reference_folder() / "llama/tiny.safetensors");
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
+  const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {torch::kCPU, torch::kBFloat16});
+  REQUIRE(model.dtype_name() == "bfloat16");
+  const torch::Tensor expected = view_tensor(fixture.at("logits_tied"));
+  // bfloat16 keeps 8 bits: products of this depth agree to a few per cent of the logits' spread.
+  CHECK(largest_difference(all_logits(model, tokens, 40), expected) < 0.1 * expected.abs().max().item<double>());
+}
+
+TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]") {
+  const TinyCopy copy;
+  SECTION("a missing weight file") {
+    std::filesystem::remove(copy.folder / "model.safetensors");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("model.safetensors"));
+  }
+  SECTION("a truncated weight file") {
+    std::filesystem::resize_file(copy.folder / "model.safetensors", 5000);
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("model.safetensors"));
+  }
+  SECTION("a shape that config.json contradicts, and tensors left over") {
+    copy.replace_in_config("\"intermediate_size\": 80", "\"intermediate_size\": 81");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("gate_proj") && Catch::Contains("81"));
+  }
+  SECTION("a layer too many in the file") {
+    copy.replace_in_config("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("not part of the architecture"));
+  }
+  SECTION("another architecture") {
+    copy.replace_in_config("LlamaForCausalLM", "GemmaForCausalLM");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("GemmaForCausalLM"));
+  }
+  SECTION("another rope type") {
+    copy.replace_in_config("\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("yarn"));
+  }
+  SECTION("heads that do not divide") {
+    copy.replace_in_config("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("num_key_value_heads"));
+  }
+  SECTION("config.json that is no JSON") {
+    std::ofstream(copy.folder / "config.json") << "{";
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("config.json"));
+  }
+}
+
+TEST_CASE("model options: cuda without CUDA is an error that says what to do", "[model]") {
+  if (torch::cuda::is_available()) return;
+  REQUIRE_THROWS_WITH(resolve_model_options("cuda", "auto"), Catch::Contains("runtime.device"));
+  CHECK(resolve_model_options("auto", "bfloat16").dtype == torch::kBFloat16);
+  CHECK(resolve_model_options("cpu", "float32").dtype == torch::kFloat32);
+}

@@ -1,0 +1,136 @@
+#include <torch/torch.h>
+
+#include "tests/tensors.h"
+#include "trainer/base/error.h"
+#include "trainer/eviction/evicting_cache.h"
+#include "trainer/model/tensor_io.h"
+#include "trainer/scorer/scorer.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;           // NOLINT(google-build-using-namespace): a test of this namespace
+using namespace foresight::testing;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+/// The vectors are compared to 1e-5 relative with a floor of 1e-7 of their scale (method.md, issue).
+constexpr double kRelative = 1e-5, kAbsolute = 1e-6;
+
+std::filesystem::path temporary_file(const std::string& name) {
+  const auto folder = std::filesystem::temp_directory_path() / "foresight_test_scorer";
+  std::filesystem::create_directories(folder);
+  return folder / name;
+}
+
+/// A scorer of one layer with the vectors' weights, through a file in the released layout.
+Scorer released_scorer(const std::map<std::string, torch::Tensor>& vectors, const ModelShape& shape) {
+  std::vector<TensorToWrite> tensors;
+  for (const char* name : {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}) {
+    tensors.push_back(tensor_to_write("model.layers.0.self_attn.judge_model." + std::string(name), vectors.at("judge_model." + std::string(name))));
+  }
+  const torch::Tensor norm = torch::ones({3});
+  tensors.push_back(tensor_to_write("model.layers.0.self_attn.judge_model.feature_norm.weight", norm));
+  const auto file = temporary_file("released.safetensors");
+  write_safetensors(file, tensors, {});
+  return Scorer::load(file, shape);
+}
+
+ModelShape shape_of(const std::map<std::string, torch::Tensor>& vectors) {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = vectors.at("q").size(1);
+  shape.kv_heads = vectors.at("k").size(1);
+  shape.head_dimension = vectors.at("q").size(3);
+  return shape;
+}
+
+}  // namespace
+
+TEST_CASE("scorer: features, scores and accumulators equal the released code's, step by step", "[scorer]") {
+  const std::string name = GENERATE("scorer_gqa3_B128_W32", "scorer_mha_B64_W16");
+  const auto vectors = load_reference_vectors(name);
+  const ModelShape shape = shape_of(vectors);
+  const torch::Tensor drop = vectors.at("drop_index").to(torch::kInt64);  // [S, K, W]
+  const std::int64_t window = drop.size(2), budget = vectors.at("score").size(2), steps = drop.size(0);
+  const Scorer scorer = released_scorer(vectors, shape);
+  REQUIRE(scorer.facts().features == ScorerFeatures::kReleased);
+  std::int64_t seen_steps = 0;
+  EvictingCache cache(shape, 1, budget, window, kEndless,
+                      [&](const EvictionView& view) {
+                        const std::int64_t s = view.step;
+                        const torch::Tensor features = candidate_features(view, ScorerFeatures::kReleased);
+                        CHECK(all_close(features[0], vectors.at("features")[s], kRelative, kAbsolute));
+                        CHECK(all_close(scorer.score(0, features)[0].detach(), vectors.at("score")[s], kRelative, kAbsolute));
+                        if (s > 0) {
+                          // after step s - 1: kept entries and the chunk that followed them
+                          CHECK(all_close(view.keys[0].narrow(1, 0, budget), vectors.at("k_after")[s - 1], kRelative, kAbsolute));
+                        }
+                        ++seen_steps;
+                        return drop[s].unsqueeze(0);
+                      },
+                      torch::kCPU);
+  const std::int64_t length = budget + steps * window;
+  for (std::int64_t first = 0; first < length;) {
+    const std::int64_t count = std::min(cache.room(), length - first);
+    cache.attend(0, vectors.at("q").narrow(2, first, count), vectors.at("k").narrow(2, first, count), vectors.at("v").narrow(2, first, count));
+    first += count;
+  }
+  REQUIRE(seen_steps == steps);
+  std::filesystem::remove_all(temporary_file("").parent_path());
+}
+
+TEST_CASE("scorer: normalised features hold the sums that their names say", "[scorer]") {
+  torch::manual_seed(1);
+  const std::int64_t budget = 40, window = 40;
+  EvictionView view{.budget = budget, .window = window};
+  view.keys = torch::randn({1, 2, 80, 4});
+  view.values = torch::randn({1, 2, 80, 4});
+  view.window_attention = torch::rand({1, 2, 3, window, 80});
+  view.window_sum = view.window_attention.sum(3);
+  view.cumulative = torch::rand({1, 2, 3, 80});
+  view.decayed = torch::rand({1, 2, 3, 80});
+  const torch::Tensor features = candidate_features(view, ScorerFeatures::kNormalized);
+  REQUIRE(features.sizes() == torch::IntArrayRef({1, 2, budget, 8 + 24}));
+  const auto statistic = [&](std::int64_t block) { return features.narrow(3, 8 + 3 * block, 3).transpose(2, 3).expm1() / 100; };
+  const torch::Tensor attention = view.window_attention.narrow(4, 0, budget);
+  const std::pair<std::int64_t, torch::Tensor> expected[] = {
+      {0, std::get<0>(attention.max(3))},        {1, std::get<0>(attention.min(3))},
+      {2, attention.sum(3)},                     {3, attention.narrow(3, 24, 16).sum(3)},
+      {4, attention.narrow(3, 32, 8).sum(3)},    {5, attention.narrow(3, 8, 32).sum(3)},
+      {6, view.cumulative.narrow(3, 0, budget)}, {7, view.decayed.narrow(3, 0, budget)}};
+  for (const auto& [block, value] : expected) CHECK(torch::allclose(statistic(block), value, 1e-3, 1e-6));
+  CHECK(torch::equal(features.narrow(3, 0, 4), view.keys.narrow(2, 0, budget)));
+  CHECK(torch::equal(features.narrow(3, 4, 4), view.values.narrow(2, 0, budget)));
+}
+
+TEST_CASE("scorer: the folded normalisation equals standardising the features", "[scorer]") {
+  torch::manual_seed(2);
+  ModelShape shape;
+  shape.layers = 2;
+  shape.query_heads = 6;
+  shape.kv_heads = 2;
+  shape.head_dimension = 4;
+  Scorer scorer = Scorer::random(shape, {}, RandomStream(5, "test"));
+  const torch::Tensor features = torch::randn({3, 2, 10, 32}) * 3 + 1;
+  const torch::Tensor mean = torch::randn({2, 32}), deviation = torch::rand({2, 32}) + 0.5;
+  const torch::Tensor standardised = (features - mean.view({1, 2, 1, 32})) / deviation.view({1, 2, 1, 32});
+  const torch::Tensor expected = scorer.score(1, standardised);
+  scorer.set_normalisation(1, mean, deviation);
+  CHECK(torch::allclose(scorer.score(1, features), expected, 1e-4, 1e-5));
+
+  const auto file = temporary_file("ours.safetensors");
+  scorer.facts().budget = 64;
+  scorer.facts().window = 16;
+  scorer.save(file);
+  const Scorer loaded = Scorer::load(file, shape);
+  CHECK(torch::equal(loaded.score(1, features), scorer.score(1, features)));
+  CHECK(loaded.facts().window == 16);
+  REQUIRE_THROWS_WITH(scorer.save_released(file), Catch::Contains("scorer.features=released"));
+  ModelShape other = shape;
+  other.head_dimension = 8;
+  REQUIRE_THROWS_WITH(Scorer::load(file, other), Catch::Contains("another model"));
+  other = shape;
+  other.layers = 1;
+  REQUIRE_THROWS_WITH(Scorer::load(file, other), Catch::Contains("more than"));
+  std::filesystem::remove_all(file.parent_path());
+}

@@ -1,0 +1,66 @@
+// Fixture files and temporary model folders for the text tests.
+#pragma once
+
+#include <stdlib.h>  // mkdtemp
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/catch.h"
+#include "trainer/base/error.h"
+
+namespace foresight {
+
+/// The repository's root, from the environment that ctest sets.
+inline std::filesystem::path source_folder() {
+  const char* folder = std::getenv("FORESIGHT_SOURCE_DIR");
+  return folder == nullptr ? std::filesystem::current_path() : std::filesystem::path(folder);
+}
+
+inline std::filesystem::path fixture_folder() {
+  return source_folder() / "tests/reference/tokenizer";
+}
+
+inline nlohmann::json read_fixture(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  if (!in) FAIL(file.string() + " cannot be read; set FORESIGHT_SOURCE_DIR to the repository's root");
+  return nlohmann::json::parse(in);
+}
+
+/// A fresh folder that goes away with the object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "foresight_text_XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  const std::filesystem::path& path() const { return path_; }
+  void write(const std::string& name, const std::string& content) const {
+    std::ofstream(path_ / name, std::ios::binary) << content;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The message of the Error(kInput) that `call` throws.
+template <class Call>
+std::string input_error(Call&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kInput);
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    return error.what();
+  }
+  FAIL("nothing was thrown");
+  return "";
+}
+
+}  // namespace foresight

@@ -1,0 +1,74 @@
+#include "trainer/text/tokenize_row.h"
+
+#include <algorithm>
+
+#include "tests/text/fixtures.h"
+
+namespace foresight {
+
+TEST_CASE("tokenize row: tokens are those of the joined text, wherever it is cut", "[text]") {
+  const nlohmann::json texts = read_fixture(fixture_folder() / "texts.json");
+  for (const char* name : {"smollm_like", "llama3_like", "gpt2_like", "fallback_like"}) {
+    const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / name);
+    for (std::size_t index = 0; index < texts.size(); index += 3) {
+      const auto text = texts[index].get<std::string>();
+      std::size_t cut = text.size() / 2;
+      while (cut < text.size() && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) ++cut;
+      const TokenRow row = tokenize_row(tokenizer, {text.substr(0, cut), text.substr(cut), {}, "a:1"});
+      INFO(name << " " << nlohmann::json(text).dump(-1, ' ', true));
+      CHECK(row.tokens == tokenizer.encode(text));
+      REQUIRE(row.completion.size() == row.tokens.size());
+      CHECK(std::is_sorted(row.completion.begin(), row.completion.end()));  // prompt, then completion
+    }
+  }
+}
+
+TEST_CASE("tokenize row: a token that ends in the completion belongs to it", "[text]") {
+  const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "smollm_like");
+  const std::string prompt = "Question: 2+3?\nAnswer:", completion = " It is 5\n\n";
+  const TokenRow row = tokenize_row(tokenizer, {prompt, completion, {}, "a:1"});
+  CHECK(row.source == "a:1");
+  std::string prompt_text, completion_text;
+  for (std::size_t index = 0; index < row.tokens.size(); ++index) {
+    (row.completion[index] ? completion_text : prompt_text) += tokenizer.token_bytes(row.tokens[index]);
+  }
+  CHECK(prompt_text == prompt);
+  CHECK(completion_text == completion);
+
+  // "the" is one token: cut inside, it goes to the completion.
+  REQUIRE(tokenizer.encode(" the").size() == 1);
+  CHECK(tokenize_row(tokenizer, {" t", "he", {}, "a:2"}).completion == std::vector<std::uint8_t>{1});
+  CHECK(tokenize_row(tokenizer, {" the", "", {}, "a:2"}).completion == std::vector<std::uint8_t>{0});
+  CHECK(tokenize_row(tokenizer, {"", " the", {}, "a:2"}).completion == std::vector<std::uint8_t>{1});
+  CHECK(tokenize_row(tokenizer, {"", "", {}, "a:2"}).tokens.empty());
+}
+
+TEST_CASE("tokenize row: normalisation does not move the border", "[text]") {
+  const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "llama3_like");
+  // Decomposed letters before the border: shorter after NFC.
+  const std::string decomposed = "e\xCC\x81 a\xCC\x88 o\xCC\x82\xCC\xA3 ";
+  const TokenRow row = tokenize_row(tokenizer, {decomposed, "12 apples", {}, "a:1"});
+  std::string completion_text;
+  for (std::size_t index = 0; index < row.tokens.size(); ++index) {
+    if (row.completion[index]) completion_text += tokenizer.token_bytes(row.tokens[index]);
+  }
+  CHECK(completion_text == "12 apples");
+}
+
+TEST_CASE("tokenize row: given tokens are checked and are all completion", "[text]") {
+  const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "smollm_like");
+  const TokenRow row = tokenize_row(tokenizer, {"", "", {5, 0, 7}, "a:1"});
+  CHECK(row.tokens == std::vector<std::int32_t>{5, 0, 7});
+  CHECK(row.completion == std::vector<std::uint8_t>{1, 1, 1});
+  CHECK(input_error([&] {
+          tokenize_row(tokenizer, {"", "", {5, 99999}, "a:1"});
+        }).starts_with("a:1: tokens[1] is 99999"));
+  CHECK(input_error([&] {
+          tokenize_row(tokenizer, {"", "", {-5}, "a:1"});
+        }).starts_with("a:1: tokens[0] is -5"));
+  CHECK(input_error([&] {
+          tokenize_row(tokenizer, {"x\xFF", "", {}, "a:1"});
+        }) == "a:1: not UTF-8 at byte 1");
+}
+
+}  // namespace foresight

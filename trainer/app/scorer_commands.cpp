@@ -1,0 +1,91 @@
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "data/inspect.h"
+#include "trainer/app/commands.h"
+#include "trainer/app/workspace.h"
+#include "trainer/base/error.h"
+#include "trainer/base/log.h"
+#include "trainer/base/manifest.h"
+#include "trainer/base/stop_signal.h"
+#include "trainer/base/text.h"
+#include "trainer/evaluation/evaluate_stage.h"
+#include "trainer/generation/generate.h"
+#include "trainer/text/chat_template.h"
+
+namespace foresight {
+
+std::filesystem::path command_export(const Config& config, const std::string& policy, const std::filesystem::path& output,
+                                     ExportLayout layout) {
+  const std::filesystem::path file = scorer_file_of_policy(config, policy);
+  if (file.empty()) {
+    throw Error(ErrorKind::kConfig, concat("export: '", policy, "' is no scorer (supervised, grpo, or a .safetensors file)"));
+  }
+  const Scorer scorer = Scorer::load(file, read_model_shape(config.model.path));
+  std::filesystem::path target = output;
+  if (target.empty()) {
+    const std::string name = policy.ends_with(".safetensors") ? "imported" : policy;
+    target = std::filesystem::path(config.output) / "exports" /
+             (layout == ExportLayout::kReleased ? name + ".released.safetensors" : name + ".safetensors");
+  }
+  if (layout == ExportLayout::kReleased) {
+    scorer.save_released(target);
+  } else {
+    scorer.save(target);
+  }
+  log_info(concat("export: ", file.string(), " -> ", target.string()));
+  return target;
+}
+
+void command_generate(const Config& config, const std::string& prompt, PromptKind kind) {
+  const Workspace workspace = open_workspace(config);
+  const Tokenizer& tokenizer = workspace.tokenizer;
+  const CacheSize size{config.eviction.budget, config.eviction.window};
+  const std::string& name = config.generation.policy;
+  std::optional<EvictionSelector> select;
+  if (name == "golden") {
+    throw Error(ErrorKind::kConfig, "generation.policy: golden needs the finished trace and cannot generate; take full or a scorer");
+  }
+  if (name != "full") {
+    const std::filesystem::path file = scorer_file_of_policy(config, name);
+    RecordedTrace unnamed;
+    unnamed.id = "generation";
+    const Policy policy = file.empty() ? rule_policy(name, size, config.runtime.seed)
+                                       : scorer_policy(name, Scorer::load(file, workspace.model.shape()));
+    select = policy.make({&unnamed});
+  }
+  require_utf8(prompt, "the prompt");
+  std::string text = prompt;
+  if (kind == PromptKind::kChat) text = ChatTemplate::load(config.model.path).render({{"user", prompt}});
+  std::vector<std::int32_t> tokens = tokenizer.encode(text);
+  if (tokenizer.beginning_of_sequence() >= 0) tokens.insert(tokens.begin(), tokenizer.beginning_of_sequence());
+  const SamplingOptions sampling{config.generation.temperature, config.generation.top_p, config.generation.top_k};
+  const GenerationLimits limits{config.generation.max_new_tokens, tokenizer.end_of_sequence()};
+  StreamingDecoder decoder(tokenizer);
+  generate(workspace.model, tokens, select, size, sampling, limits,
+           RandomStream(static_cast<std::uint64_t>(config.runtime.seed), "generation"), [&](std::int32_t token) {
+             const bool end = std::find(limits.end_tokens.begin(), limits.end_tokens.end(), token) != limits.end_tokens.end();
+             if (!end) std::cout << decoder.push(token) << std::flush;
+           });
+  std::cout << decoder.finish() << std::endl;
+  if (stop_requested()) throw Error(ErrorKind::kInterrupted, "generation: stopped");
+}
+
+void command_inspect(const std::filesystem::path& path) {
+  nlohmann::ordered_json description;
+  if (std::filesystem::is_directory(path)) {
+    description = {{"kind", "checkpoint"}, {"path", path.string()}, {"facts", read_manifest(path)}};
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+      if (entry.path().extension() == ".safetensors") {
+        description["files"][entry.path().filename().string()] = describe_safetensors(entry.path());
+      }
+    }
+  } else if (path.extension() == ".safetensors") {
+    description = describe_safetensors(path);
+  } else {
+    description = describe_oracle_file(path);
+  }
+  std::cout << description.dump(2) << std::endl;
+}
+
+}  // namespace foresight

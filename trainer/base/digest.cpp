@@ -1,0 +1,57 @@
+// SHA-256 through OpenSSL.
+#include <openssl/evp.h>
+
+#include <array>
+#include <memory>
+
+#include "trainer/base/error.h"
+#include "trainer/base/files.h"
+
+namespace foresight {
+namespace {
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+    check(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+  }
+
+  void update(std::string_view bytes) {
+    check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+  }
+
+  std::string finish_hex() {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int length = 0;
+    check(EVP_DigestFinal_ex(context_.get(), digest.data(), &length) == 1);
+    constexpr std::string_view kHexDigits = "0123456789abcdef";
+    std::string hex;
+    for (unsigned int i = 0; i < length; ++i) {
+      hex += kHexDigits[digest[i] >> 4];
+      hex += kHexDigits[digest[i] & 15];
+    }
+    return hex;
+  }
+
+ private:
+  static void check(bool succeeded) {
+    if (!succeeded) throw Error(ErrorKind::kInternal, "SHA-256: OpenSSL reports a failure");
+  }
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+
+}  // namespace
+
+std::string sha256_hex(std::string_view bytes) {
+  Sha256 digest;
+  digest.update(bytes);
+  return digest.finish_hex();
+}
+
+std::string sha256_file_hex(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  return sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+}  // namespace foresight

@@ -1,0 +1,57 @@
+#include "trainer/base/stop_signal.h"
+
+#include <signal.h>
+
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+// A signal handler can reach nothing but lock-free atomics of static lifetime.
+std::atomic<bool> stop_flag{false};
+std::atomic<int> interrupt_count{0};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+
+extern "C" void foresight_on_stop_signal(int signal_number) {
+  stop_flag.store(true);
+  if (signal_number == SIGINT && interrupt_count.fetch_add(1) >= 1) {
+    // The signal is blocked here and is delivered, with its default action, when the handler returns.
+    ::signal(SIGINT, SIG_DFL);
+    ::raise(SIGINT);
+  }
+}
+
+}  // namespace
+
+void install_stop_handlers() {
+  struct sigaction action = {};
+  action.sa_handler = foresight_on_stop_signal;
+  action.sa_flags = SA_RESTART;  // reads and writes in progress go on
+  sigemptyset(&action.sa_mask);
+  for (const int signal_number : {SIGINT, SIGTERM}) {
+    if (::sigaction(signal_number, &action, nullptr) != 0) {
+      throw Error(ErrorKind::kInternal, concat("cannot install the handler of signal ", signal_number, ": ",
+                                               std::generic_category().message(errno)));
+    }
+  }
+}
+
+bool stop_requested() {
+  return stop_flag.load();
+}
+
+void request_stop() {
+  stop_flag.store(true);
+}
+
+void clear_stop_request() {
+  stop_flag.store(false);
+  interrupt_count.store(0);
+}
+
+}  // namespace foresight

@@ -1,0 +1,329 @@
+#include "trainer/config/declare.h"
+
+#include <limits>
+#include <utility>
+
+#include "trainer/config/names.h"
+
+namespace foresight {
+namespace {
+
+constexpr std::int64_t kMany = 1'000'000'000;
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
+constexpr std::int64_t kMostWindow = std::int64_t{1} << 16;
+
+struct Traits {
+  bool required = false;
+  bool expands_environment = false;
+};
+constexpr Traits kPath{.required = false, .expands_environment = true};
+constexpr Traits kRequiredPath{.required = true, .expands_environment = true};
+
+// Adds the keys of one struct to a section. `Reach` takes a Config, const or not, to that struct.
+template <class Reach>
+class Declarer {
+ public:
+  Declarer(Section& section, Reach reach) : section_(section), reach_(reach) {}
+
+  template <class Owner, class Member>
+  void key(const char* name, Member Owner::*member, ValueType type, const char* help, Traits traits = {}) {
+    Key& made = add(name, std::move(type), help, traits);
+    made.get = [reach = reach_, member](const Config& config) { return Value(reach(config).*member); };
+    made.set = [reach = reach_, member](Config& config, const Value& value) {
+      reach(config).*member = std::get<Member>(value);
+    };
+  }
+
+  template <class Owner, class Enum>
+  void choice(const char* name, Enum Owner::*member, const char* help) {
+    Key& made = add(name, TextType{enum_choices<Enum>()}, help, {});
+    made.get = [reach = reach_, member](const Config& config) {
+      return Value(to_string(reach(config).*member));
+    };
+    made.set = [reach = reach_, member](Config& config, const Value& value) {
+      reach(config).*member = enum_from_string<Enum>(std::get<std::string>(value));
+    };
+  }
+
+ private:
+  Key& add(const char* name, ValueType type, const char* help, Traits traits) {
+    return section_.keys.emplace_back(Key{.section = section_.name,
+                                          .name = name,
+                                          .help = help,
+                                          .type = std::move(type),
+                                          .required = traits.required,
+                                          .expands_environment = traits.expands_environment,
+                                          .get = {},
+                                          .set = {}});
+  }
+
+  Section& section_;
+  Reach reach_;
+};
+
+template <class Reach>
+Section declare_top(Reach reach) {
+  Section section{"", "At the top of the file", {}};
+  Declarer to(section, reach);
+  to.key("output", &Config::output, TextType{}, "folder of the run; everything it writes lies in it",
+         kRequiredPath);
+  return section;
+}
+
+template <class Reach>
+Section declare_model(Reach reach) {
+  Section section{"model", "The language model whose cache is evicted", {}};
+  Declarer to(section, reach);
+  to.key("path", &ModelConfig::path, TextType{},
+         "Hugging Face model folder: config.json, model.safetensors, tokenizer.json", kRequiredPath);
+  return section;
+}
+
+template <class Reach>
+Section declare_data(Reach reach) {
+  Section section{"data", "The finished traces that everything is learned from", {}};
+  Declarer to(section, reach);
+  using C = DataConfig;
+  to.key("train", &C::train, TextListType{.may_be_empty = false}, "JSONL files of training rows",
+         kRequiredPath);
+  to.key("evaluation", &C::evaluation, TextListType{}, "JSONL files of held-out rows; never trained on",
+         kPath);
+  to.key("pack", &C::pack, BooleanType{}, "join short rows to traces of trace_tokens");
+  to.key("trace_tokens", &C::trace_tokens, IntegerType{2, kMostTokens},
+         "tokens in a packed trace; longer rows are cut");
+  to.key("max_train_traces", &C::max_train_traces, IntegerType{1, kMany},
+         "training traces used, from the start of the files");
+  to.key("validation_traces", &C::validation_traces, IntegerType{1, kMany},
+         "traces taken after the training traces, to choose the best checkpoint");
+  return section;
+}
+
+template <class Reach>
+Section declare_traces(Reach reach) {
+  Section section{"traces", "Full-KV generation of traces from prompts", {}};
+  Declarer to(section, reach);
+  using C = TracesConfig;
+  to.key("prompts", &C::prompts, TextListType{}, "JSONL files of prompts; empty: the stage is skipped",
+         kPath);
+  to.key("file", &C::file, TextType{}, "JSONL file that is written, relative to output", kPath);
+  to.key("max_new_tokens", &C::max_new_tokens, IntegerType{1, kMostTokens},
+         "most tokens generated for a prompt");
+  to.key("samples_per_prompt", &C::samples_per_prompt, IntegerType{1, 1'000'000},
+         "traces made of each prompt");
+  to.key("batch", &C::batch, IntegerType{1, 65'536}, "traces generated side by side");
+  to.key("temperature", &C::temperature, NumberType{0, 100}, "of the draw; 0: greedy");
+  to.key("top_p", &C::top_p, NumberType{0, 1, true}, "probability mass that is drawn from; 1: all");
+  to.key("top_k", &C::top_k, IntegerType{0, kMany}, "likeliest tokens that are drawn from; 0: no limit");
+  return section;
+}
+
+template <class Reach>
+Section declare_eviction(Reach reach) {
+  Section section{"eviction", "The cache, in tokens per KV head", {}};
+  Declarer to(section, reach);
+  to.key("budget", &EvictionConfig::budget, IntegerType{1, kMostTokens},
+         "entries kept after an eviction; a multiple of window");
+  to.key("window", &EvictionConfig::window, IntegerType{1, kMostWindow},
+         "tokens between two evictions; the newest window entries are never evicted");
+  return section;
+}
+
+template <class Reach>
+Section declare_oracle(Reach reach) {
+  Section section{"oracle", "The Golden Eviction pass", {}};
+  Declarer to(section, reach);
+  to.key("block_tokens", &OracleConfig::block_tokens, IntegerType{0, kMostWindow},
+         "query block of the recorded attention; 0: eviction.window; must divide it");
+  to.key("compression", &OracleConfig::compression, IntegerType{0, 9},
+         "deflate level of the HDF5 chunks; 0: none");
+  return section;
+}
+
+template <class Reach>
+Section declare_scorer(Reach reach) {
+  Section section{"scorer", "What the small network sees and starts from", {}};
+  Declarer to(section, reach);
+  to.choice(
+      "features", &ScorerConfig::features,
+      "normalized, or the raw features of the authors' released code (needed to exchange scorers with it)");
+  to.key("initial", &ScorerConfig::initial, TextType{.choices = {}, .may_be_empty = true},
+         "scorer file to start from; empty: random weights", kPath);
+  return section;
+}
+
+// The keys of CheckpointConfig stand in the section of the stage that owns them.
+template <class Reach>
+void declare_checkpoint(Section& section, Reach reach) {
+  Declarer to(section, reach);
+  using C = CheckpointConfig;
+  to.key("save_every", &C::save_every, IntegerType{1, kMany}, "steps between two checkpoints");
+  to.key("evaluate_every", &C::evaluate_every, IntegerType{0, kMany},
+         "steps between two evaluations on the validation traces; 0: only at the end");
+  to.key("keep_last", &C::keep_last, IntegerType{1, 1'000'000}, "newest checkpoints that are kept");
+  to.key("keep_best", &C::keep_best, IntegerType{0, 1'000'000},
+         "best checkpoints that are kept besides them");
+  to.key("resume", &C::resume, TextType{},
+         "auto: go on from the newest checkpoint of the run; never: start anew; or the path of a checkpoint "
+         "folder",
+         kPath);
+}
+
+template <class Reach>
+Section declare_supervised(Reach reach) {
+  Section section{"supervised", "The ranking stage (paper section 3.2)", {}};
+  Declarer to(section, reach);
+  using C = SupervisedConfig;
+  to.key("steps", &C::steps, IntegerType{1, kMany}, "optimiser steps");
+  to.key("learning_rate", &C::learning_rate, NumberType{0, 10, true},
+         "Adam learning rate after the warm-up; cosine decay");
+  to.key("warmup_steps", &C::warmup_steps, IntegerType{0, kMany}, "steps of linear warm-up");
+  to.key("gradient_clip", &C::gradient_clip, NumberType{0, 1e6},
+         "global gradient norm over all layers; 0: none");
+  to.key("margin", &C::margin, NumberType{0, 1000, true}, "margin of the pairwise hinge loss");
+  to.key("traces_per_step", &C::traces_per_step, IntegerType{1, 1'000'000}, "traces in an optimiser step");
+  to.key("evictions_per_trace", &C::evictions_per_trace, IntegerType{0, 1'000'000},
+         "eviction steps drawn from each trace in an optimiser step; 0: all");
+  to.key("keep_features", &C::keep_features, BooleanType{},
+         "keep the replayed features on disk after the stage");
+  declare_checkpoint(
+      section, [reach](auto& config) -> auto& { return reach(config).checkpoint; });
+  return section;
+}
+
+template <class Declare>
+void declare_grpo_policy(Declare& to) {
+  using C = GrpoConfig;
+  to.key("temperature", &C::temperature, NumberType{0, 100, true},
+         "logits = score / temperature; stored with the policy");
+  to.key("shortlist_windows", &C::shortlist_windows, IntegerType{2, 1'000'000},
+         "evictions are drawn from this many windows of the highest scores");
+  to.choice("likelihood", &C::likelihood,
+            "likelihood of a draw: exact without replacement, or independent terms (as the released code)");
+}
+
+template <class Declare>
+void declare_grpo_reward(Declare& to) {
+  using C = GrpoConfig;
+  to.choice("credit", &C::credit,
+            "what an eviction is credited with: the windows after it, or the whole trace");
+  to.key("credit_discount", &C::credit_discount, NumberType{0, 1}, "discount per window with credit: step");
+  to.choice("reward", &C::reward, "how the loss rises of tokens make a reward");
+  to.choice("reward_tokens", &C::reward_tokens, "tokens whose loss counts");
+  to.key("low_entropy_share", &C::low_entropy_share, NumberType{0, 1, true},
+         "share of the scored tokens that count as low-entropy");
+  to.key("reward_threshold_nats", &C::reward_threshold_nats, NumberType{0, 1000},
+         "least loss rise that counts with reward: squared_large_rise");
+  to.key("reward_clamp_low_nats", &C::reward_clamp_low_nats, NumberType{-1000, 1000},
+         "lower bound of a token's rise with reward: clamped_rise");
+  to.key("reward_clamp_high_nats", &C::reward_clamp_high_nats, NumberType{-1000, 1000},
+         "upper bound of a token's rise with reward: clamped_rise");
+}
+
+template <class Reach>
+Section declare_grpo(Reach reach) {
+  Section section{"grpo", "The reinforcement-learning stage (paper section 3.3)", {}};
+  Declarer to(section, reach);
+  using C = GrpoConfig;
+  to.key("steps", &C::steps, IntegerType{0, kMany},
+         "batches of rollouts; 0: none (budget = window is then allowed)");
+  to.key("learning_rate", &C::learning_rate, NumberType{0, 10, true}, "Adam learning rate after the warm-up");
+  to.choice("learning_rate_schedule", &C::learning_rate_schedule,
+            "decay of the learning rate over the steps");
+  to.key("warmup_steps", &C::warmup_steps, IntegerType{0, kMany}, "steps of linear warm-up");
+  to.key("gradient_clip", &C::gradient_clip, NumberType{0, 1e6},
+         "global gradient norm over all layers; 0: none");
+  to.key("traces_per_step", &C::traces_per_step, IntegerType{1, 1'000'000}, "traces in a step");
+  to.key("group_size", &C::group_size, IntegerType{2, 4096},
+         "rollouts of each trace; a group needs at least 2");
+  to.key("updates_per_batch", &C::updates_per_batch, IntegerType{1, 1000},
+         "optimiser updates from each batch");
+  declare_grpo_policy(to);
+  declare_grpo_reward(to);
+  to.key("clip_range", &C::clip_range, NumberType{0, 1, true},
+         "likelihood ratios are clipped to 1 - clip_range .. 1 + clip_range");
+  to.key("kl_weight", &C::kl_weight, NumberType{0, 1000},
+         "weight of the KL divergence from the starting scorer");
+  to.choice("kl_schedule", &C::kl_schedule, "constant, or decay of the KL weight to 0 over the steps");
+  to.key("start", &C::start, TextType{.choices = {}, .may_be_empty = true},
+         "scorer file to start from; empty: the best supervised checkpoint", kPath);
+  declare_checkpoint(
+      section, [reach](auto& config) -> auto& { return reach(config).checkpoint; });
+  return section;
+}
+
+template <class Reach>
+Section declare_evaluation(Reach reach) {
+  Section section{"evaluation", "Policies side by side on held-out traces", {}};
+  Declarer to(section, reach);
+  using C = EvaluationConfig;
+  to.key("policies", &C::policies, TextListType{.may_be_empty = false},
+         "full, golden, supervised, grpo, random, streaming_llm, h2o, snapkv, tova, keydiff, rkv, or scorer "
+         "files "
+         "(.safetensors)",
+         kPath);
+  to.key("max_traces", &C::max_traces, IntegerType{1, kMany},
+         "held-out traces used, from the start of the files");
+  to.choice("score", &C::score, "all scored tokens, or only those of completions");
+  to.key("rows_per_pass", &C::rows_per_pass, IntegerType{1, 65'536}, "traces x policies in one forward pass");
+  return section;
+}
+
+template <class Reach>
+Section declare_generation(Reach reach) {
+  Section section{"generation", "Text with a policy", {}};
+  Declarer to(section, reach);
+  using C = GenerationConfig;
+  to.key("policy", &C::policy, TextType{},
+         "a name as in evaluation.policies (not golden, which needs the future), or a scorer file", kPath);
+  to.key("max_new_tokens", &C::max_new_tokens, IntegerType{1, kMostTokens},
+         "most tokens generated for a prompt");
+  to.key("temperature", &C::temperature, NumberType{0, 100}, "of the draw; 0: greedy");
+  to.key("top_p", &C::top_p, NumberType{0, 1, true}, "probability mass that is drawn from; 1: all");
+  to.key("top_k", &C::top_k, IntegerType{0, kMany}, "likeliest tokens that are drawn from; 0: no limit");
+  return section;
+}
+
+template <class Reach>
+Section declare_runtime(Reach reach) {
+  Section section{"runtime", "Device, numbers, threads, seed", {}};
+  Declarer to(section, reach);
+  using C = RuntimeConfig;
+  to.key("device", &C::device, TextType{{"auto", "cpu", "cuda"}}, "auto: a GPU where there is one");
+  to.key("dtype", &C::dtype, TextType{{"auto", "float32", "bfloat16"}},
+         "numbers of the base model's matrix products");
+  to.key("threads", &C::threads, IntegerType{0, 1024}, "CPU threads; 0: all cores");
+  to.key("seed", &C::seed, IntegerType{0, std::numeric_limits<std::int64_t>::max()},
+         "every random stream of the run follows from it");
+  return section;
+}
+
+}  // namespace
+
+const std::vector<Section>& config_sections() {
+  static const std::vector<Section> sections = {
+      declare_top([](auto& config) -> auto& { return config; }),
+      declare_model([](auto& config) -> auto& { return config.model; }),
+      declare_data([](auto& config) -> auto& { return config.data; }),
+      declare_traces([](auto& config) -> auto& { return config.traces; }),
+      declare_eviction([](auto& config) -> auto& { return config.eviction; }),
+      declare_oracle([](auto& config) -> auto& { return config.oracle; }),
+      declare_scorer([](auto& config) -> auto& { return config.scorer; }),
+      declare_supervised([](auto& config) -> auto& { return config.supervised; }),
+      declare_grpo([](auto& config) -> auto& { return config.grpo; }),
+      declare_evaluation([](auto& config) -> auto& { return config.evaluation; }),
+      declare_generation([](auto& config) -> auto& { return config.generation; }),
+      declare_runtime([](auto& config) -> auto& { return config.runtime; }),
+  };
+  return sections;
+}
+
+const Key* find_key(const std::string& dotted) {
+  for (const Section& section : config_sections()) {
+    for (const Key& key : section.keys) {
+      if (key.dotted() == dotted) return &key;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace foresight

@@ -1,0 +1,154 @@
+#include "trainer/config/names.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+template <class Enum>
+using Names = std::vector<std::pair<Enum, std::string>>;
+
+template <class Enum>
+std::string word_of(Enum value) {
+  for (const auto& [known, word] : enum_names<Enum>()) {
+    if (known == value) return word;
+  }
+  throw Error(ErrorKind::kInternal, concat("enum value ", static_cast<int>(value), " has no name"));
+}
+
+// Levenshtein distance: insertions, deletions and replacements of single letters.
+std::size_t edit_distance(std::string_view from, std::string_view to) {
+  std::vector<std::size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const std::size_t replaced = diagonal + (from[i] == to[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+template <>
+const Names<FeatureKind>& enum_names<FeatureKind>() {
+  static const Names<FeatureKind> names = {{FeatureKind::kNormalized, "normalized"},
+                                           {FeatureKind::kReleased, "released"}};
+  return names;
+}
+
+template <>
+const Names<Credit>& enum_names<Credit>() {
+  static const Names<Credit> names = {{Credit::kStep, "step"}, {Credit::kTrace, "trace"}};
+  return names;
+}
+
+template <>
+const Names<RewardShape>& enum_names<RewardShape>() {
+  static const Names<RewardShape> names = {{RewardShape::kClampedRise, "clamped_rise"},
+                                           {RewardShape::kSquaredLargeRise, "squared_large_rise"},
+                                           {RewardShape::kMeanRise, "mean_rise"}};
+  return names;
+}
+
+template <>
+const Names<RewardTokens>& enum_names<RewardTokens>() {
+  static const Names<RewardTokens> names = {{RewardTokens::kLowEntropy, "low_entropy"},
+                                            {RewardTokens::kAll, "all"}};
+  return names;
+}
+
+template <>
+const Names<Likelihood>& enum_names<Likelihood>() {
+  static const Names<Likelihood> names = {{Likelihood::kPlackettLuce, "plackett_luce"},
+                                          {Likelihood::kIndependent, "independent"}};
+  return names;
+}
+
+template <>
+const Names<Schedule>& enum_names<Schedule>() {
+  static const Names<Schedule> names = {
+      {Schedule::kCosine, "cosine"}, {Schedule::kConstant, "constant"}, {Schedule::kLinear, "linear"}};
+  return names;
+}
+
+template <>
+const Names<ScoreTokens>& enum_names<ScoreTokens>() {
+  static const Names<ScoreTokens> names = {{ScoreTokens::kAll, "all"},
+                                           {ScoreTokens::kCompletion, "completion"}};
+  return names;
+}
+
+std::string to_string(FeatureKind value) {
+  return word_of(value);
+}
+std::string to_string(Credit value) {
+  return word_of(value);
+}
+std::string to_string(RewardShape value) {
+  return word_of(value);
+}
+std::string to_string(RewardTokens value) {
+  return word_of(value);
+}
+std::string to_string(Likelihood value) {
+  return word_of(value);
+}
+std::string to_string(Schedule value) {
+  return word_of(value);
+}
+std::string to_string(ScoreTokens value) {
+  return word_of(value);
+}
+
+template <class Enum>
+Enum enum_from_string(std::string_view word) {
+  for (const auto& [value, known] : enum_names<Enum>()) {
+    if (known == word) return value;
+  }
+  throw Error(ErrorKind::kConfig,
+              concat("\"", word, "\": expected one of ", join(enum_choices<Enum>(), ", ")));
+}
+
+template FeatureKind enum_from_string<FeatureKind>(std::string_view);
+template Credit enum_from_string<Credit>(std::string_view);
+template RewardShape enum_from_string<RewardShape>(std::string_view);
+template RewardTokens enum_from_string<RewardTokens>(std::string_view);
+template Likelihood enum_from_string<Likelihood>(std::string_view);
+template Schedule enum_from_string<Schedule>(std::string_view);
+template ScoreTokens enum_from_string<ScoreTokens>(std::string_view);
+
+const std::vector<std::string>& policy_names() {
+  static const std::vector<std::string> names = {"full",   "golden",        "supervised", "grpo",
+                                                 "random", "streaming_llm", "h2o",        "snapkv",
+                                                 "tova",   "keydiff",       "rkv"};
+  return names;
+}
+
+bool is_scorer_path(std::string_view policy) {
+  constexpr std::string_view kSuffix = ".safetensors";
+  return policy.size() > kSuffix.size() && policy.ends_with(kSuffix);
+}
+
+std::string nearest_name(std::string_view word, const std::vector<std::string>& known) {
+  std::string nearest;
+  std::size_t least = std::numeric_limits<std::size_t>::max();
+  for (const std::string& candidate : known) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    nearest = candidate;
+  }
+  return nearest;
+}
+
+}  // namespace foresight

@@ -1,0 +1,71 @@
+// The words of the configuration: enum values and policy names as YAML, logs and reports spell them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "trainer/config/config.h"
+
+namespace foresight {
+
+/// An enum's values with their words, in the order in which documentation lists them. Defined for every enum
+/// of config.h.
+template <class Enum>
+const std::vector<std::pair<Enum, std::string>>& enum_names();
+
+template <>
+const std::vector<std::pair<FeatureKind, std::string>>& enum_names<FeatureKind>();
+template <>
+const std::vector<std::pair<Credit, std::string>>& enum_names<Credit>();
+template <>
+const std::vector<std::pair<RewardShape, std::string>>& enum_names<RewardShape>();
+template <>
+const std::vector<std::pair<RewardTokens, std::string>>& enum_names<RewardTokens>();
+template <>
+const std::vector<std::pair<Likelihood, std::string>>& enum_names<Likelihood>();
+template <>
+const std::vector<std::pair<Schedule, std::string>>& enum_names<Schedule>();
+template <>
+const std::vector<std::pair<ScoreTokens, std::string>>& enum_names<ScoreTokens>();
+
+/// The word of a value: "normalized" | "released".
+std::string to_string(FeatureKind value);
+/// "step" | "trace".
+std::string to_string(Credit value);
+/// "clamped_rise" | "squared_large_rise" | "mean_rise".
+std::string to_string(RewardShape value);
+/// "low_entropy" | "all".
+std::string to_string(RewardTokens value);
+/// "plackett_luce" | "independent".
+std::string to_string(Likelihood value);
+/// "cosine" | "constant" | "linear".
+std::string to_string(Schedule value);
+/// "all" | "completion".
+std::string to_string(ScoreTokens value);
+
+/// The words of an enum, for messages and help.
+template <class Enum>
+std::vector<std::string> enum_choices() {
+  std::vector<std::string> words;
+  for (const auto& [value, word] : enum_names<Enum>()) words.push_back(word);
+  return words;
+}
+
+/// The value of a word; throws Error(kConfig) that lists the choices for a word that is none.
+template <class Enum>
+Enum enum_from_string(std::string_view word);
+
+/// Policies known by name in evaluation.policies: full, golden, supervised, grpo, random, streaming_llm, h2o,
+/// snapkv, tova, keydiff, rkv.
+const std::vector<std::string>& policy_names();
+
+/// True for a policy given as a scorer file: a path ending in ".safetensors".
+bool is_scorer_path(std::string_view policy);
+
+/// The one of `known` with the least edit distance to `word` (the first of equals); empty when `known` is
+/// empty.
+std::string nearest_name(std::string_view word, const std::vector<std::string>& known);
+
+}  // namespace foresight

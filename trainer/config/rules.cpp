@@ -1,0 +1,124 @@
+#include "trainer/config/rules.h"
+
+#include <algorithm>
+#include <set>
+
+#include "trainer/base/text.h"
+#include "trainer/config/names.h"
+
+namespace foresight {
+namespace {
+
+using Messages = std::vector<std::string>;
+
+Messages check_budget(const Config& config) {
+  const auto& [budget, window] = config.eviction;
+  if (budget < window) {
+    return {concat("eviction.budget is ", budget, " and eviction.window ", window,
+                   ": expected a budget of at least one window; raise the budget")};
+  }
+  if (budget % window != 0) {
+    return {concat(
+        "eviction.budget is ", budget, " and eviction.window ", window,
+        ": expected a multiple of the window, so that eviction steps fall on the ends of recorded blocks; ",
+        "the nearest are ", budget / window * window, " and ", (budget / window + 1) * window)};
+  }
+  return {};
+}
+
+Messages check_block(const Config& config) {
+  const std::int64_t block = config.oracle.block_tokens;
+  if (block == 0 || config.eviction.window % block == 0) return {};
+  return {concat("oracle.block_tokens is ", block, " and eviction.window ", config.eviction.window,
+                 ": expected a block that divides the window, or 0 for the window itself")};
+}
+
+Messages check_grpo_budget(const Config& config) {
+  if (config.grpo.steps == 0 || config.eviction.budget != config.eviction.window) return {};
+  return {concat(
+      "eviction.budget equals eviction.window (", config.eviction.window,
+      "): RL with B = W is refused, since it leaves no choice of what to evict; expected a budget of at ",
+      "least two windows, or grpo.steps: 0")};
+}
+
+Messages check_trace_length(const Config& config) {
+  const std::int64_t least = config.eviction.budget + config.eviction.window + 1;
+  if (!config.data.pack || config.data.trace_tokens >= least) return {};
+  return {concat("data.trace_tokens is ", config.data.trace_tokens, ": expected at least ", least,
+                 " (eviction.budget + eviction.window + 1); a shorter trace sees no eviction")};
+}
+
+Messages check_clamp(const Config& config) {
+  if (config.grpo.reward_clamp_low_nats < config.grpo.reward_clamp_high_nats) return {};
+  return {concat("grpo.reward_clamp_low_nats is ", config.grpo.reward_clamp_low_nats,
+                 ": expected less than grpo.reward_clamp_high_nats, which is ",
+                 config.grpo.reward_clamp_high_nats)};
+}
+
+bool is_policy(const std::string& policy) {
+  return is_scorer_path(policy) || std::ranges::count(policy_names(), policy) > 0;
+}
+
+std::string unknown_policy(const char* key, const std::string& policy) {
+  return concat(key, ": \"", policy, "\" is no policy; expected one of ", join(policy_names(), ", "),
+                " or a path ending in .safetensors; the nearest is ", nearest_name(policy, policy_names()));
+}
+
+Messages check_policies(const Config& config) {
+  Messages messages;
+  std::set<std::string> seen;
+  for (const std::string& policy : config.evaluation.policies) {
+    if (!is_policy(policy)) messages.push_back(unknown_policy("evaluation.policies", policy));
+    if (!seen.insert(policy).second) {
+      messages.push_back(
+          concat("evaluation.policies: \"", policy, "\" is listed more than once; remove one"));
+    }
+  }
+  return messages;
+}
+
+Messages check_generation_policy(const Config& config) {
+  const std::string& policy = config.generation.policy;
+  if (policy == "golden") {
+    return {
+        "generation.policy: golden needs the future attention of a finished trace; expected another policy"};
+  }
+  if (!is_policy(policy)) return {unknown_policy("generation.policy", policy)};
+  return {};
+}
+
+}  // namespace
+
+const std::vector<Rule>& config_rules() {
+  static const std::vector<Rule> rules = {
+      {{"eviction.budget", "eviction.window"},
+       "eviction.budget is a multiple of eviction.window, and at least one window: eviction steps then fall "
+       "on the "
+       "ends of recorded blocks.",
+       check_budget},
+      {{"oracle.block_tokens", "eviction.window"},
+       "oracle.block_tokens is 0 (the window) or divides eviction.window.",
+       check_block},
+      {{"eviction.budget", "eviction.window", "grpo.steps"},
+       "eviction.budget is above eviction.window unless grpo.steps is 0: with B = W there is nothing to "
+       "choose.",
+       check_grpo_budget},
+      {{"data.trace_tokens", "data.pack", "eviction.budget", "eviction.window"},
+       "data.trace_tokens is at least eviction.budget + eviction.window + 1 with data.pack: a shorter trace "
+       "sees no "
+       "eviction.",
+       check_trace_length},
+      {{"grpo.reward_clamp_low_nats", "grpo.reward_clamp_high_nats"},
+       "grpo.reward_clamp_low_nats is below grpo.reward_clamp_high_nats.",
+       check_clamp},
+      {{"evaluation.policies"},
+       "evaluation.policies holds known names or paths ending in .safetensors, each once.",
+       check_policies},
+      {{"generation.policy"},
+       "generation.policy is a known name other than golden, or a path ending in .safetensors.",
+       check_generation_policy},
+  };
+  return rules;
+}
+
+}  // namespace foresight

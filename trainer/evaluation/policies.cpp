@@ -1,0 +1,73 @@
+#include "trainer/evaluation/policies.h"
+
+#include "trainer/base/error.h"
+#include "trainer/base/random.h"
+#include "trainer/base/text.h"
+#include "trainer/eviction/rule_policies.h"
+
+namespace foresight {
+namespace {
+
+/// Uniform noise that belongs to (seed, trace, layer, step), whatever else runs beside it.
+EvictionSelector random_selector(const std::vector<const RecordedTrace*>& traces, std::int64_t seed) {
+  std::vector<std::string> ids;
+  for (const RecordedTrace* trace : traces) ids.push_back(trace->id);
+  return [ids, seed](const EvictionView& view) {
+    torch::Tensor noise = torch::empty({view.keys.size(0), view.keys.size(1), view.budget});
+    const std::int64_t per_row = view.keys.size(1) * view.budget;
+    float* data = noise.data_ptr<float>();
+    for (std::size_t row = 0; row < ids.size(); ++row) {
+      RandomStream stream(static_cast<std::uint64_t>(seed), "random policy " + ids[row], {view.layer, view.step});
+      for (std::int64_t i = 0; i < per_row; ++i) *data++ = static_cast<float>(stream.uniform());
+    }
+    return highest(random_scores(view, noise.to(view.keys.device())), view.window);
+  };
+}
+
+}  // namespace
+
+Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t seed) {
+  using Scores = torch::Tensor (*)(const EvictionView&);
+  const auto by_score = [&](Scores scores) {
+    return Policy{name, [scores](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
+                    return [scores](const EvictionView& view) { return highest(scores(view), view.window); };
+                  }};
+  };
+  if (name == "streaming_llm") return by_score([](const EvictionView& view) { return streaming_llm_scores(view); });
+  if (name == "h2o") return by_score(&h2o_scores);
+  if (name == "snapkv") return by_score([](const EvictionView& view) { return snapkv_scores(view); });
+  if (name == "tova") return by_score(&tova_scores);
+  if (name == "keydiff") return by_score(&keydiff_scores);
+  if (name == "rkv") return by_score([](const EvictionView& view) { return rkv_scores(view); });
+  if (name == "random") {
+    return {name, [seed](const std::vector<const RecordedTrace*>& traces) { return random_selector(traces, seed); }};
+  }
+  if (name == "golden") {
+    return {name, [size](const std::vector<const RecordedTrace*>& traces) {
+              std::vector<std::vector<GoldenPlan>> plans;
+              for (const RecordedTrace* trace : traces) plans.push_back(golden_plans(*trace, size));
+              return golden_selector(std::move(plans));
+            }};
+  }
+  throw Error(ErrorKind::kConfig,
+              concat("policy '", name, "' is not known (full, golden, supervised, grpo, random, streaming_llm, h2o, snapkv, "
+                     "tova, keydiff, rkv, or the path of a scorer's .safetensors)"));
+}
+
+Policy scorer_policy(const std::string& name, const Scorer& scorer) {
+  return {name, [held = scorer.clone()](const std::vector<const RecordedTrace*>&) { return scorer_selector(held); }};
+}
+
+EvictionSelector side_by_side(std::vector<EvictionSelector> selectors) {
+  if (selectors.size() == 1) return selectors.front();
+  return [selectors = std::move(selectors)](const EvictionView& view) {
+    const std::int64_t rows = view.keys.size(0) / static_cast<std::int64_t>(selectors.size());
+    std::vector<torch::Tensor> evicted;
+    for (std::size_t i = 0; i < selectors.size(); ++i) {
+      evicted.push_back(selectors[i](view.rows(static_cast<std::int64_t>(i) * rows, rows)));
+    }
+    return torch::cat(evicted);
+  };
+}
+
+}  // namespace foresight

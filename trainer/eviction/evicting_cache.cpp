@@ -1,0 +1,158 @@
+#include "trainer/eviction/evicting_cache.h"
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+#include "trainer/eviction/grouped_attention.h"
+#include "trainer/model/tensor_io.h"
+
+namespace foresight {
+namespace {
+
+constexpr double kDecayPerWindow = 0.9;  // method.md section 4
+
+}  // namespace
+
+EvictingCache::EvictingCache(const ModelShape& shape, std::int64_t rows, std::int64_t budget, std::int64_t window,
+                             std::int64_t total_tokens, EvictionSelector select, torch::Device device)
+    : layers_(static_cast<std::size_t>(shape.layers)),
+      group_(shape.group()),
+      budget_(budget),
+      window_(window),
+      total_tokens_(total_tokens),
+      select_(std::move(select)) {
+  const auto options = torch::TensorOptions().device(device);
+  const std::int64_t entries = budget + window;
+  for (Layer& layer : layers_) {
+    layer.keys = torch::empty({rows, shape.kv_heads, entries, shape.head_dimension}, options);
+    layer.values = torch::empty_like(layer.keys);
+    layer.positions = torch::empty({rows, shape.kv_heads, entries}, options.dtype(torch::kInt64));
+    layer.window_sum = torch::zeros({rows, shape.kv_heads, group_, entries}, options);
+    layer.cumulative = torch::zeros_like(layer.window_sum);
+    layer.decayed = torch::zeros_like(layer.window_sum);
+  }
+}
+
+std::int64_t EvictingCache::room() const {
+  const Layer& layer = layers_.back();
+  if (layer.seen < budget_) return budget_ - layer.seen;  // the first `budget` tokens count as one window
+  return budget_ + window_ - layer.live;
+}
+
+torch::Tensor EvictingCache::attend(std::int64_t index, const torch::Tensor& query, const torch::Tensor& key,
+                                    const torch::Tensor& value) {
+  Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
+  const std::int64_t end = layer.seen < budget_ ? budget_ : budget_ + window_;
+  if (layer.live + tokens > end) {
+    throw Error(ErrorKind::kInternal, concat("a forward pass of ", tokens, " tokens crosses the end of a window (",
+                                             layer.live, " entries live, window ends at ", end, ")"));
+  }
+  layer.keys.narrow(2, layer.live, tokens).copy_(key);
+  layer.values.narrow(2, layer.live, tokens).copy_(value);
+  layer.positions.narrow(2, layer.live, tokens)
+      .copy_(torch::arange(layer.seen, layer.seen + tokens, layer.positions.options()).expand({rows, heads, tokens}));
+  layer.live += tokens;
+  layer.seen += tokens;
+  const torch::Tensor probabilities =
+      attention_probabilities(query.view({rows, heads, group_, tokens, d}), layer.keys.narrow(2, 0, layer.live));
+  const torch::Tensor output = attention_output(probabilities, layer.values.narrow(2, 0, layer.live));
+  observe(layer, probabilities, tokens);
+  if (layer.live == end) close_window(index);
+  return output.view({rows, heads * group_, tokens, d});
+}
+
+void EvictingCache::observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens) {
+  layer.window_sum.narrow(3, 0, layer.live).add_(probabilities.sum(3));
+  if (layer.seen <= budget_) return;  // of the first window only the sums are needed
+  if (tokens == window_) {
+    layer.window_attention = probabilities;
+    return;
+  }
+  if (!layer.window_attention.defined()) {
+    auto size = layer.window_sum.sizes().vec();
+    size.insert(size.begin() + 3, window_);
+    layer.window_attention = torch::zeros(size, layer.window_sum.options());
+  }
+  layer.window_attention.narrow(3, layer.live - budget_ - tokens, tokens).narrow(4, 0, layer.live).copy_(probabilities);
+}
+
+void EvictingCache::close_window(std::int64_t index) {
+  Layer& layer = layers_[static_cast<std::size_t>(index)];
+  layer.cumulative.add_(layer.window_sum);
+  layer.decayed.mul_(kDecayPerWindow).add_(layer.window_sum);
+  const bool first_window = layer.live == budget_;
+  if (first_window) {
+    layer.window_sum.zero_();
+    return;
+  }
+  if (!held_ && layer.seen < total_tokens_) evict(index);
+}
+
+void EvictingCache::evict(std::int64_t index) {
+  Layer& layer = layers_[static_cast<std::size_t>(index)];
+  const EvictionView view{.layer = index,
+                          .step = layer.step,
+                          .budget = budget_,
+                          .window = window_,
+                          .keys = layer.keys,
+                          .values = layer.values,
+                          .positions = layer.positions,
+                          .window_attention = layer.window_attention,
+                          .window_sum = layer.window_sum,
+                          .cumulative = layer.cumulative,
+                          .decayed = layer.decayed};
+  const torch::Tensor evicted = select_(view);
+  check_shape(evicted, {layer.keys.size(0), layer.keys.size(1), window_}, "evicted cache indices");
+  compact(layer, evicted);
+  layer.window_attention = torch::Tensor();
+  layer.window_sum.zero_();
+  layer.live = budget_;
+  ++layer.step;
+}
+
+void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
+  const std::int64_t rows = layer.keys.size(0), heads = layer.keys.size(1), d = layer.keys.size(3);
+  torch::Tensor keep = torch::ones({rows, heads, budget_ + window_}, layer.keys.options().dtype(torch::kBool));
+  keep.scatter_(2, evicted, false);
+  const torch::Tensor kept_flat = keep.nonzero();  // row-major, so ascending within a head
+  if (kept_flat.size(0) != rows * heads * budget_) {
+    throw Error(ErrorKind::kInternal, concat("a policy evicted an entry twice: ", kept_flat.size(0), " entries kept, expected ",
+                                             rows * heads * budget_));
+  }
+  const torch::Tensor kept = kept_flat.select(1, 2).view({rows, heads, budget_});
+  const torch::Tensor kept_vectors = kept.unsqueeze(-1).expand({rows, heads, budget_, d});
+  for (torch::Tensor* buffer : {&layer.keys, &layer.values}) {
+    buffer->narrow(2, 0, budget_).copy_(buffer->gather(2, kept_vectors));
+  }
+  layer.positions.narrow(2, 0, budget_).copy_(layer.positions.gather(2, kept));
+  const torch::Tensor kept_groups = kept.unsqueeze(2).expand({rows, heads, group_, budget_});
+  for (torch::Tensor* buffer : {&layer.cumulative, &layer.decayed}) {
+    buffer->narrow(3, 0, budget_).copy_(buffer->gather(3, kept_groups));
+    buffer->narrow(3, budget_, window_).zero_();
+  }
+}
+
+void EvictingCache::release_evictions(std::int64_t copies) {
+  held_ = false;
+  for (std::int64_t index = 0; index < static_cast<std::int64_t>(layers_.size()); ++index) {
+    Layer& layer = layers_[static_cast<std::size_t>(index)];
+    if (copies > 1) {
+      for (torch::Tensor* buffer : {&layer.keys, &layer.values, &layer.positions, &layer.window_sum, &layer.cumulative,
+                                    &layer.decayed, &layer.window_attention}) {
+        if (!buffer->defined()) continue;
+        std::vector<std::int64_t> repeats(static_cast<std::size_t>(buffer->dim()), 1);
+        repeats[0] = copies;
+        *buffer = buffer->repeat(repeats);
+      }
+    }
+    if (layer.live == budget_ + window_ && layer.seen < total_tokens_) evict(index);
+  }
+}
+
+std::int64_t EvictingCache::bytes() const {
+  std::int64_t total = 0;
+  for (const Layer& layer : layers_) total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
+  return total;
+}
+
+}  // namespace foresight

@@ -1,0 +1,52 @@
+#include "trainer/eviction/full_cache.h"
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+#include "trainer/eviction/grouped_attention.h"
+
+namespace foresight {
+
+FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity, torch::Device device)
+    : layers_(static_cast<std::size_t>(shape.layers)), group_(shape.group()) {
+  const auto options = torch::TensorOptions().device(device);
+  for (Layer& layer : layers_) {
+    layer.keys = torch::empty({rows, shape.kv_heads, capacity, shape.head_dimension}, options);
+    layer.values = torch::empty_like(layer.keys);
+  }
+}
+
+torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, const torch::Tensor& key,
+                                const torch::Tensor& value) {
+  Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
+  if (layer.live + tokens > layer.keys.size(2)) {
+    throw Error(ErrorKind::kInternal,
+                concat("full cache of ", layer.keys.size(2), " tokens cannot take ", layer.live + tokens));
+  }
+  layer.keys.narrow(2, layer.live, tokens).copy_(key);
+  layer.values.narrow(2, layer.live, tokens).copy_(value);
+  layer.live += tokens;
+  const torch::Tensor probabilities = attention_probabilities(query.view({rows, heads, group_, tokens, d}),
+                                                              layer.keys.narrow(2, 0, layer.live), padding_);
+  const torch::Tensor output = attention_output(probabilities, layer.values.narrow(2, 0, layer.live));
+  if (observer_) observer_(index, probabilities);
+  return output.view({rows, heads * group_, tokens, d});
+}
+
+void FullCache::keep_rows(const torch::Tensor& rows) {
+  for (Layer& layer : layers_) {
+    layer.keys = layer.keys.index_select(0, rows);
+    layer.values = layer.values.index_select(0, rows);
+  }
+  if (padding_.defined()) padding_ = padding_.index_select(0, rows);
+}
+
+std::int64_t FullCache::tokens() const { return layers_.back().live; }
+
+std::int64_t FullCache::bytes() const {
+  std::int64_t total = 0;
+  for (const Layer& layer : layers_) total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
+  return total;
+}
+
+}  // namespace foresight

@@ -1,0 +1,42 @@
+#include "trainer/eviction/grouped_attention.h"
+
+#include <cmath>
+#include <limits>
+
+#include "trainer/model/tensor_io.h"
+
+namespace foresight {
+
+torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::Tensor& keys,
+                                      const torch::Tensor& hidden_entries) {
+  const std::int64_t rows = query.size(0), heads = query.size(1), group = query.size(2), tokens = query.size(3);
+  const std::int64_t d = query.size(4), entries = keys.size(2);
+  check_shape(keys, {rows, heads, -1, d}, "keys");
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  torch::Tensor scores = torch::bmm(query.reshape({rows * heads, group * tokens, d}),
+                                    keys.reshape({rows * heads, entries, d}).transpose(1, 2))
+                             .mul_(1.0 / std::sqrt(static_cast<double>(d)))
+                             .view({rows, heads, group, tokens, entries});
+  if (tokens > 1) {
+    const torch::Tensor future = torch::ones({tokens, tokens}, scores.options().dtype(torch::kBool)).triu_(1);
+    scores.narrow(-1, entries - tokens, tokens).masked_fill_(future, kNever);
+  }
+  if (hidden_entries.defined()) {
+    const torch::Tensor index = torch::arange(entries, hidden_entries.options());
+    const torch::Tensor padding = index.unsqueeze(0) < hidden_entries.unsqueeze(1);  // [R, n]
+    // A padding query sees nothing real; the lowest finite value keeps its softmax free of NaN.
+    scores.masked_fill_(padding.view({rows, 1, 1, 1, entries}), std::numeric_limits<float>::lowest());
+  }
+  return torch::softmax(scores, -1);
+}
+
+torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values) {
+  const std::int64_t rows = probabilities.size(0), heads = probabilities.size(1), group = probabilities.size(2);
+  const std::int64_t tokens = probabilities.size(3), entries = probabilities.size(4), d = values.size(3);
+  check_shape(values, {rows, heads, entries, d}, "values");
+  return torch::bmm(probabilities.reshape({rows * heads, group * tokens, entries}),
+                    values.reshape({rows * heads, entries, d}))
+      .view({rows, heads, group, tokens, d});
+}
+
+}  // namespace foresight

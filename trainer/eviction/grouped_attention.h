@@ -1,0 +1,17 @@
+// Attention of query heads in groups over their KV head, with the probabilities in hand.
+#pragma once
+
+#include <torch/torch.h>
+
+namespace foresight {
+
+/// softmax(q k^T / sqrt(d)) in float32. query [R, K, g, T, d]; keys [R, K, n, d]: the last T of the n entries are the
+/// queries' own, seen causally. `hidden_entries` [R] int64 (optional): so many first entries of a row are padding.
+/// Returns [R, K, g, T, n].
+torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::Tensor& keys,
+                                      const torch::Tensor& hidden_entries = {});
+
+/// probabilities [R, K, g, T, n] times values [R, K, n, d] -> [R, K, g, T, d].
+torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values);
+
+}  // namespace foresight

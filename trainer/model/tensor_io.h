@@ -1,0 +1,26 @@
+// Between safetensors views and torch tensors, and shape checks.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <string>
+#include <vector>
+
+#include "data/safetensors.h"
+
+namespace foresight {
+
+/// torch's name of a stored type and back. to_dtype throws Error(kInternal) for a type that safetensors lacks.
+torch::ScalarType to_scalar_type(Dtype dtype);
+Dtype to_dtype(torch::ScalarType type);
+
+/// A tensor over the mapped bytes, not copied: valid while the file lives, and not to be written to.
+torch::Tensor view_tensor(const TensorView& view);
+
+/// A tensor to write under `name`; `tensor` must be contiguous, on the CPU, and outlive the write.
+TensorToWrite tensor_to_write(const std::string& name, const torch::Tensor& tensor);
+
+/// Throws Error(kInternal) naming `what` unless `tensor` has this shape; -1 fits any size.
+void check_shape(const torch::Tensor& tensor, torch::IntArrayRef shape, const char* what);
+
+}  // namespace foresight

@@ -1,0 +1,39 @@
+// Weights by name from model.safetensors or its shards; every tensor must be used exactly once.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/safetensors.h"
+
+namespace foresight {
+
+/// Reads tensors by name with their shape checked; finish() proves that nothing was left over or missing.
+class WeightReader {
+ public:
+  /// Opens model.safetensors, or the shards that model.safetensors.index.json names. Throws Error(kInput).
+  explicit WeightReader(const std::filesystem::path& folder);
+  /// A float32 copy; an absent or ill-shaped tensor is noted and given as zeros, finish() then throws.
+  torch::Tensor take(const std::string& name, torch::IntArrayRef shape);
+  /// Tensors that may be there and are not needed (for example a tied head).
+  void ignore(const std::string& name) { used_.insert(name); }
+  /// Throws one Error(kInput) that lists every missing, ill-shaped and left-over tensor.
+  void finish() const;
+  /// The files read, in order.
+  std::vector<std::filesystem::path> files() const;
+
+ private:
+  std::filesystem::path folder_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::map<std::string, const TensorView*> tensors_;
+  std::set<std::string> used_;
+  std::vector<std::string> faults_;
+};
+
+}  // namespace foresight

@@ -1,0 +1,217 @@
+#include "trainer/scorer/scorer.h"
+
+#include <cmath>
+#include <memory>
+
+#include "trainer/base/error.h"
+#include "trainer/base/log.h"
+#include "trainer/base/text.h"
+#include "trainer/eviction/rule_policies.h"
+#include "trainer/model/tensor_io.h"
+
+namespace foresight {
+namespace {
+
+constexpr const char* kFormat = "foresight.scorer.1";
+
+torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& stream) {
+  torch::Tensor tensor = torch::empty(size);
+  float* data = tensor.data_ptr<float>();
+  for (std::int64_t i = 0; i < tensor.numel(); ++i) data[i] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
+  return tensor;
+}
+
+std::string judge_name(std::int64_t layer, const std::string& tensor) {
+  return concat("model.layers.", layer, ".self_attn.judge_model.", tensor);
+}
+
+std::int64_t metadata_count(const SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) return 0;
+  try {
+    return std::stoll(found->second);
+  } catch (const std::exception&) {
+    throw Error(ErrorKind::kInput,
+                concat(file.path().string(), ": metadata '", key, "': expected an integer, got '", found->second, "'"));
+  }
+}
+
+std::string metadata_text(const SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  return found == file.metadata().end() ? "" : found->second;
+}
+
+}  // namespace
+
+torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) {
+  const std::int64_t candidates = view.budget, window = view.window;
+  check_shape(view.window_attention, {-1, -1, -1, window, candidates + window}, "window attention");
+  const torch::Tensor attention = view.window_attention.narrow(4, 0, candidates);  // [R, K, g, W, B]
+  const torch::Tensor sum = view.window_sum.narrow(3, 0, candidates);              // [R, K, g, B]
+  const auto last = [&](std::int64_t queries) {
+    const std::int64_t count = std::min(queries, window);
+    return kind == ScorerFeatures::kReleased ? sum : attention.narrow(3, window - count, count).sum(3);
+  };
+  torch::Tensor statistics =
+      torch::cat({attention.amax(3), attention.amin(3), sum, last(16), last(8), last(32),
+                  view.cumulative.narrow(3, 0, candidates), view.decayed.narrow(3, 0, candidates)},
+                 2)
+          .transpose(2, 3);  // [R, K, B, 8g]
+  if (kind == ScorerFeatures::kNormalized) statistics = torch::log1p(statistics * 100.0);
+  return torch::cat({view.keys.narrow(2, 0, candidates), view.values.narrow(2, 0, candidates), statistics}, 3);
+}
+
+Scorer Scorer::random(const ModelShape& shape, const ScorerFacts& facts, RandomStream stream) {
+  Scorer scorer;
+  scorer.facts_ = facts;
+  const std::int64_t heads = shape.kv_heads;
+  const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+  const double bound1 = 1.0 / std::sqrt(static_cast<double>(inputs));
+  const double bound2 = 1.0 / std::sqrt(static_cast<double>(kScorerHidden));
+  for (std::int64_t index = 0; index < shape.layers; ++index) {
+    Layer layer;
+    layer.weight1 = uniform({heads, inputs, kScorerHidden}, bound1, stream).requires_grad_();
+    layer.bias1 = uniform({heads, kScorerHidden}, bound1, stream).requires_grad_();
+    layer.weight2 = uniform({heads, kScorerHidden, 1}, bound2, stream).requires_grad_();
+    layer.bias2 = torch::zeros({heads, 1}).requires_grad_();
+    layer.mean = torch::zeros({heads, inputs});
+    layer.deviation = torch::ones({heads, inputs});
+    scorer.layers_.push_back(std::move(layer));
+  }
+  return scorer;
+}
+
+torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) const {
+  const Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2), inputs = features.size(3);
+  check_shape(layer.weight1, {heads, inputs, kScorerHidden}, "scorer fc1.weight for these features");
+  // (x - mean) / deviation is folded into the first map: one product instead of two passes over the features.
+  const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);                      // [K, F, 16]
+  const torch::Tensor bias = layer.bias1.unsqueeze(1) - torch::bmm(layer.mean.unsqueeze(1), weight);  // [K, 1, 16]
+  const torch::Tensor by_head = features.transpose(0, 1).reshape({heads, rows * entries, inputs});
+  const torch::Tensor hidden = torch::gelu(torch::baddbmm(bias, by_head, weight));
+  const torch::Tensor scores = torch::baddbmm(layer.bias2.unsqueeze(1), hidden, layer.weight2);  // [K, R N, 1]
+  return scores.view({heads, rows, entries}).transpose(0, 1);
+}
+
+void Scorer::set_normalisation(std::int64_t index, const torch::Tensor& mean, const torch::Tensor& deviation) {
+  Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  check_shape(mean, layer.mean.sizes(), "feature mean");
+  check_shape(deviation, layer.mean.sizes(), "feature deviation");
+  layer.mean = mean.detach().clone();
+  layer.deviation = deviation.detach().clone();
+}
+
+std::vector<torch::Tensor> Scorer::parameters() const {
+  std::vector<torch::Tensor> all;
+  for (const Layer& layer : layers_) all.insert(all.end(), {layer.weight1, layer.bias1, layer.weight2, layer.bias2});
+  return all;
+}
+
+Scorer Scorer::clone() const {
+  Scorer copy = *this;
+  for (Layer& layer : copy.layers_) {
+    for (torch::Tensor* tensor : {&layer.weight1, &layer.bias1, &layer.weight2, &layer.bias2}) {
+      *tensor = tensor->detach().clone().requires_grad_();
+    }
+  }
+  return copy;
+}
+
+std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
+  std::map<std::string, torch::Tensor> tensors;
+  for (std::int64_t index = 0; index < layers(); ++index) {
+    const Layer& layer = layers_[static_cast<std::size_t>(index)];
+    tensors[judge_name(index, "fc1.weight")] = layer.weight1.detach().contiguous();
+    tensors[judge_name(index, "fc1.bias")] = layer.bias1.detach().contiguous();
+    tensors[judge_name(index, "fc2.weight")] = layer.weight2.detach().contiguous();
+    tensors[judge_name(index, "fc2.bias")] = layer.bias2.detach().contiguous();
+  }
+  return tensors;
+}
+
+void Scorer::write(const std::filesystem::path& file, const std::map<std::string, torch::Tensor>& tensors) const {
+  std::vector<TensorToWrite> list;
+  for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
+  write_safetensors(file, list,
+                    {{"format", kFormat},
+                     {"features", facts_.features == ScorerFeatures::kReleased ? "released" : "normalized"},
+                     {"budget", std::to_string(facts_.budget)},
+                     {"window", std::to_string(facts_.window)},
+                     {"score", "high = evict"},
+                     {"model_fingerprint", facts_.model_fingerprint},
+                     {"dtype", facts_.dtype},
+                     {"config", facts_.config}});
+}
+
+void Scorer::save(const std::filesystem::path& file) const {
+  auto tensors = judge_tensors();
+  std::vector<torch::Tensor> means, deviations;
+  for (const Layer& layer : layers_) {
+    means.push_back(layer.mean);
+    deviations.push_back(layer.deviation);
+  }
+  tensors["feature_mean"] = torch::stack(means);
+  tensors["feature_deviation"] = torch::stack(deviations);
+  write(file, tensors);
+}
+
+void Scorer::save_released(const std::filesystem::path& file) const {
+  if (facts_.features != ScorerFeatures::kReleased) {
+    throw Error(ErrorKind::kConfig,
+                "this scorer was trained on normalized features, which the authors' code does not compute; train with "
+                "scorer.features=released to export for it");
+  }
+  write(file, judge_tensors());
+}
+
+Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) {
+  const SafetensorsFile file(path);
+  const std::string format = metadata_text(file, "format"), features = metadata_text(file, "features");
+  const bool ours = format == kFormat;
+  ScorerFacts facts;
+  facts.features = ours && features != "released" ? ScorerFeatures::kNormalized : ScorerFeatures::kReleased;
+  facts.budget = metadata_count(file, "budget");
+  facts.window = metadata_count(file, "window");
+  facts.model_fingerprint = metadata_text(file, "model_fingerprint");
+  facts.dtype = metadata_text(file, "dtype");
+  facts.config = metadata_text(file, "config");
+  if (!ours) log_info(path.string() + ": a released judge_model file, read with released features");
+  Scorer scorer = random(shape, facts, RandomStream(0, "placeholder before loading"));
+  const auto read = [&](const std::string& name, torch::IntArrayRef size) {
+    const torch::Tensor stored = view_tensor(file.at(name));
+    if (stored.sizes() != size) {
+      throw Error(ErrorKind::kInput, concat(path.string(), ": tensor '", name, "' has shape ", stored.sizes(),
+                                            ", this model needs ", size, ": the scorer belongs to another model"));
+    }
+    return stored.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+  };
+  for (std::int64_t index = 0; index < shape.layers; ++index) {
+    Layer& layer = scorer.layers_[static_cast<std::size_t>(index)];
+    layer.weight1 = read(judge_name(index, "fc1.weight"), layer.weight1.sizes()).requires_grad_();
+    layer.bias1 = read(judge_name(index, "fc1.bias"), layer.bias1.sizes()).requires_grad_();
+    layer.weight2 = read(judge_name(index, "fc2.weight"), layer.weight2.sizes()).requires_grad_();
+    layer.bias2 = read(judge_name(index, "fc2.bias"), layer.bias2.sizes()).requires_grad_();
+  }
+  if (file.contains(judge_name(shape.layers, "fc1.weight"))) {
+    throw Error(ErrorKind::kInput, concat(path.string(), ": holds more than the model's ", shape.layers,
+                                          " layers: the scorer belongs to another model"));
+  }
+  if (ours && file.contains("feature_mean")) {
+    const std::int64_t inputs = scorer.layers_[0].mean.size(1);
+    const torch::Tensor mean = read("feature_mean", {shape.layers, shape.kv_heads, inputs});
+    const torch::Tensor deviation = read("feature_deviation", {shape.layers, shape.kv_heads, inputs});
+    for (std::int64_t index = 0; index < shape.layers; ++index) scorer.set_normalisation(index, mean[index], deviation[index]);
+  }
+  return scorer;
+}
+
+EvictionSelector scorer_selector(const Scorer& scorer) {
+  const auto held = std::make_shared<const Scorer>(scorer.clone());
+  return [held](const EvictionView& view) {
+    const torch::NoGradGuard no_grad;
+    return highest(held->score(view.layer, candidate_features(view, held->facts().features)), view.window);
+  };
+}
+
+}  // namespace foresight

@@ -1,0 +1,139 @@
+#include "trainer/supervised/feature_store.h"
+
+#include <algorithm>
+
+#include "trainer/base/error.h"
+#include "trainer/base/log.h"
+#include "trainer/base/progress.h"
+#include "trainer/base/stop_signal.h"
+#include "trainer/base/text.h"
+#include "trainer/model/tensor_io.h"
+
+namespace foresight {
+namespace {
+
+/// Traces of one length that are replayed together: enough rows for full matrix products.
+constexpr std::size_t kTracesPerReplay = 4;
+
+std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace, const CacheSize& size,
+                                            ScorerFeatures kind) {
+  const torch::Tensor tokens = trace.tokens.contiguous();
+  return {{"format", "foresight.features.1"},
+          {"model_fingerprint", model.fingerprint()},
+          {"dtype", model.dtype_name()},
+          {"tokens", sha256_hex({reinterpret_cast<const char*>(tokens.const_data_ptr()), tokens.nbytes()})},
+          {"budget", std::to_string(size.budget)},
+          {"window", std::to_string(size.window)},
+          {"features", kind == ScorerFeatures::kReleased ? "released" : "normalized"}};
+}
+
+bool is_done(const std::filesystem::path& file, const std::map<std::string, std::string>& wanted) {
+  if (!std::filesystem::exists(file)) return false;
+  try {
+    if (SafetensorsFile(file).metadata() == wanted) return true;
+    log_info(concat(file.string(), ": made for another model, trace or cache; computing it again"));
+  } catch (const Error& error) {
+    log_warning(concat("computing again what cannot be read: ", error.what()));
+  }
+  return false;
+}
+
+/// Replays traces of one length together and writes their files.
+void replay(const Transformer& model, const std::vector<const RecordedTrace*>& traces,
+            const std::vector<std::filesystem::path>& files, const CacheSize& size, ScorerFeatures kind,
+            const std::function<void(std::int64_t)>& on_tokens) {
+  const ModelShape& shape = model.shape();
+  const std::int64_t length = traces.front()->length(), steps = size.steps(length);
+  const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+  const auto count = static_cast<std::int64_t>(traces.size());
+  std::vector<torch::Tensor> tokens;
+  std::vector<std::vector<GoldenPlan>> plans;
+  for (const RecordedTrace* trace : traces) {
+    tokens.push_back(trace->tokens);
+    plans.push_back(golden_plans(*trace, size));
+  }
+  torch::Tensor features =
+      torch::empty({count, shape.layers, steps, shape.kv_heads, size.budget, inputs}, torch::kFloat16);
+  torch::Tensor oracle = torch::empty({count, shape.layers, steps, shape.kv_heads, size.budget});
+  for (std::int64_t n = 0; n < count; ++n) {
+    for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+      const GoldenPlan& plan = plans[static_cast<std::size_t>(n)][static_cast<std::size_t>(layer)];
+      oracle[n][layer].copy_(plan.contribution.neg().transpose(0, 1));  // [S, K, B]
+    }
+  }
+  const EvictionSelector golden = golden_selector(std::move(plans));
+  evicted_losses(
+      model, torch::stack(tokens), size, /*copies=*/1,
+      [&](const EvictionView& view) {
+        features.select(1, view.layer).select(1, view.step).copy_(candidate_features(view, kind));
+        return golden(view);
+      },
+      on_tokens);
+  for (std::int64_t n = 0; n < count; ++n) {
+    const auto i = static_cast<std::size_t>(n);
+    write_safetensors(files[i], {tensor_to_write("features", features[n]), tensor_to_write("oracle", oracle[n])},
+                      identity(model, *traces[i], size, kind));
+  }
+}
+
+}  // namespace
+
+FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transformer& model,
+                           const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures kind) {
+  std::vector<std::filesystem::path> files;
+  std::vector<std::size_t> missing;
+  std::int64_t tokens_missing = 0, done = 0;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    files.push_back(folder / (traces[i].id + ".safetensors"));
+    if (is_done(files.back(), identity(model, traces[i], size, kind))) continue;
+    missing.push_back(i);
+    tokens_missing += traces[i].length();
+  }
+  Progress progress("replay of the golden plan", "tokens", tokens_missing);
+  for (std::size_t next = 0; next < missing.size();) {
+    if (stop_requested()) throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
+    std::vector<const RecordedTrace*> batch;
+    std::vector<std::filesystem::path> batch_files;
+    while (next < missing.size() && batch.size() < kTracesPerReplay &&
+           (batch.empty() || batch.front()->length() == traces[missing[next]].length())) {
+      batch.push_back(&traces[missing[next]]);
+      batch_files.push_back(files[missing[next++]]);
+    }
+    replay(model, batch, batch_files, size, kind, [&](std::int64_t tokens) { progress.update(done += tokens); });
+  }
+  progress.finish();
+  for (const auto& file : files) files_.emplace_back(file);
+}
+
+torch::Tensor FeatureStore::tensor(std::int64_t trace, const std::string& name) const {
+  return view_tensor(files_.at(static_cast<std::size_t>(trace)).at(name));
+}
+
+std::int64_t FeatureStore::steps(std::int64_t trace) const { return tensor(trace, "oracle").size(1); }
+
+torch::Tensor FeatureStore::features(std::int64_t trace, std::int64_t layer, std::int64_t step) const {
+  return features(trace, layer)[step];
+}
+
+torch::Tensor FeatureStore::features(std::int64_t trace, std::int64_t layer) const {
+  return tensor(trace, "features")[layer];
+}
+
+torch::Tensor FeatureStore::oracle(std::int64_t trace, std::int64_t layer, std::int64_t step) const {
+  return tensor(trace, "oracle")[layer][step];
+}
+
+void fit_normalisation(Scorer& scorer, const FeatureStore& store, std::int64_t traces) {
+  constexpr double kLeastDeviation = 1e-4;  // a constant feature must not be blown up
+  for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
+    std::vector<torch::Tensor> samples;
+    for (std::int64_t trace = 0; trace < std::min(traces, store.traces()); ++trace) {
+      const torch::Tensor features = store.features(trace, layer).to(torch::kFloat32);  // [S, K, B, F]
+      samples.push_back(features.transpose(0, 1).reshape({features.size(1), -1, features.size(3)}));
+    }
+    const torch::Tensor all = torch::cat(samples, 1);  // [K, n, F]
+    scorer.set_normalisation(layer, all.mean(1), all.std(1, /*unbiased=*/false).clamp_min(kLeastDeviation));
+  }
+}
+
+}  // namespace foresight

@@ -1,0 +1,257 @@
+#include "trainer/supervised/ranking_loss.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+/// Counts and sums by oracle rank: add at a rank, ask for all ranks below one.
+class FenwickTree {
+ public:
+  explicit FenwickTree(std::int64_t size) : counts_(size + 1), sums_(size + 1) {}
+
+  void clear() {
+    std::fill(counts_.begin(), counts_.end(), 0);
+    std::fill(sums_.begin(), sums_.end(), 0.0);
+  }
+
+  void add(std::int64_t rank, double value) {
+    for (auto node = static_cast<std::size_t>(rank + 1); node < counts_.size(); node += node & (~node + 1)) {
+      ++counts_[node];
+      sums_[node] += value;
+    }
+  }
+
+  /// How many values were added at ranks below `rank`, and their sum.
+  std::pair<std::int64_t, double> below(std::int64_t rank) const {
+    std::int64_t count = 0;
+    double sum = 0.0;
+    for (auto node = static_cast<std::size_t>(rank); node > 0; node &= node - 1) {
+      count += counts_[node];
+      sum += sums_[node];
+    }
+    return {count, sum};
+  }
+
+ private:
+  std::vector<std::int64_t> counts_;
+  std::vector<double> sums_;
+};
+
+/// One row's loss and gradient; the buffers are reused from row to row by one thread.
+class RowSweep {
+ public:
+  RowSweep(std::int64_t entries, double margin)
+      : entries_(entries),
+        margin_(margin),
+        order_(entries),
+        rank_(entries),
+        score_(entries),
+        tree_(entries) {}
+
+  /// `gradient` [N] receives d loss / d score. Returns the loss, and whether there is a strict pair.
+  template <class Scalar>
+  std::pair<double, bool> run(const Scalar* scores, const Scalar* oracle, double* gradient) {
+    const std::int64_t pairs = rank_by(oracle);
+    std::fill_n(gradient, entries_, 0.0);
+    if (pairs == 0) return {0.0, false};
+    std::iota(order_.begin(), order_.end(), 0);
+    std::stable_sort(order_.begin(), order_.end(), [&](auto a, auto b) { return scores[a] < scores[b]; });
+    for (std::int64_t place = 0; place < entries_; ++place)
+      score_[place] = static_cast<double>(scores[order_[place]]);
+    const double total = sweep_down(gradient);
+    sweep_up(gradient);
+    const double scale = 1.0 / static_cast<double>(pairs);
+    for (std::int64_t i = 0; i < entries_; ++i) gradient[i] *= scale;
+    return {total * scale, true};
+  }
+
+ private:
+  /// rank_[i] = number of distinct oracle scores below that of i. Returns the number of strict pairs.
+  template <class Scalar>
+  std::int64_t rank_by(const Scalar* oracle) {
+    std::iota(order_.begin(), order_.end(), 0);
+    std::stable_sort(order_.begin(), order_.end(), [&](auto a, auto b) { return oracle[a] < oracle[b]; });
+    std::int64_t pairs = 0, rank = 0, first_of_rank = 0;
+    for (std::int64_t place = 0; place < entries_; ++place) {
+      if (place > 0 && oracle[order_[place]] > oracle[order_[place - 1]]) {
+        ++rank;
+        first_of_rank = place;
+      }
+      rank_[order_[place]] = rank;
+      pairs += first_of_rank;  // everything before this rank lies strictly below
+    }
+    return pairs;
+  }
+
+  bool inside(double first_score, double second_score) const { return first_score - second_score < margin_; }
+
+  /// Each entry i as the first of its pairs, from the highest score down: the partners within the margin
+  /// (score_j > score_i - margin) only grow. Returns the sum of the hinges.
+  double sweep_down(double* gradient) {
+    tree_.clear();
+    double total = 0.0;
+    std::int64_t next = entries_ - 1;
+    for (std::int64_t place = entries_ - 1; place >= 0; --place) {
+      for (; next >= 0 && inside(score_[place], score_[next]); --next)
+        tree_.add(rank_[order_[next]], score_[next]);
+      const auto [count, sum] = tree_.below(rank_[order_[place]]);
+      total += static_cast<double>(count) * (margin_ - score_[place]) + sum;
+      gradient[order_[place]] -= static_cast<double>(count);
+    }
+    return total;
+  }
+
+  /// Each entry j as the second of its pairs, from the lowest score up. Ranks are mirrored, so that "below"
+  /// asks for the entries that the oracle puts above j.
+  void sweep_up(double* gradient) {
+    tree_.clear();
+    std::int64_t next = 0;
+    for (std::int64_t place = 0; place < entries_; ++place) {
+      for (; next < entries_ && inside(score_[next], score_[place]); ++next) tree_.add(mirrored(next), 0.0);
+      gradient[order_[place]] += static_cast<double>(tree_.below(mirrored(place)).first);
+    }
+  }
+
+  std::int64_t mirrored(std::int64_t place) const { return entries_ - 1 - rank_[order_[place]]; }
+
+  std::int64_t entries_;
+  double margin_;
+  std::vector<std::int64_t> order_, rank_;
+  std::vector<double> score_;
+  FenwickTree tree_;
+};
+
+/// Loss, gradient and pair flag of every row. All on the CPU and contiguous.
+template <class Scalar>
+void sweep_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                torch::Tensor& losses, torch::Tensor& gradient, torch::Tensor& has_pair) {
+  const std::int64_t entries = scores.size(1);
+  const Scalar* score_data = scores.const_data_ptr<Scalar>();
+  const Scalar* oracle_data = oracle.const_data_ptr<Scalar>();
+  Scalar* loss_data = losses.mutable_data_ptr<Scalar>();
+  Scalar* gradient_data = gradient.mutable_data_ptr<Scalar>();
+  bool* pair_data = has_pair.mutable_data_ptr<bool>();
+  at::parallel_for(0, scores.size(0), /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
+    RowSweep sweep(entries, margin);
+    std::vector<double> row_gradient(entries);
+    for (std::int64_t row = begin; row < end; ++row) {
+      const auto [loss, found] =
+          sweep.run(score_data + row * entries, oracle_data + row * entries, row_gradient.data());
+      loss_data[row] = static_cast<Scalar>(loss);
+      pair_data[row] = found;
+      std::transform(row_gradient.begin(), row_gradient.end(), gradient_data + row * entries,
+                     [](double value) { return static_cast<Scalar>(value); });
+    }
+  });
+}
+
+/// The sweep as a node of the graph: forward knows the gradient, backward scales it.
+struct RankingFunction : torch::autograd::Function<RankingFunction> {
+  static tensor_list forward(AutogradContext* context, const torch::Tensor& scores,
+                             const torch::Tensor& oracle, double margin) {
+    const auto local_scores = scores.to(torch::kCPU).contiguous();
+    const auto local_oracle = oracle.to(torch::kCPU).contiguous();
+    auto losses = torch::empty({scores.size(0)}, local_scores.options());
+    auto gradient = torch::empty_like(local_scores);
+    auto has_pair = torch::empty({scores.size(0)}, torch::kBool);
+    if (scores.scalar_type() == torch::kFloat64) {
+      sweep_rows<double>(local_scores, local_oracle, margin, losses, gradient, has_pair);
+    } else {
+      sweep_rows<float>(local_scores, local_oracle, margin, losses, gradient, has_pair);
+    }
+    gradient = gradient.to(scores.device());
+    context->save_for_backward({gradient});
+    has_pair = has_pair.to(scores.device());
+    context->mark_non_differentiable({has_pair});
+    return {losses.to(scores.device()), has_pair};
+  }
+
+  static tensor_list backward(AutogradContext* context, const tensor_list& grad_outputs) {
+    const auto gradient = context->get_saved_variables()[0];  // [rows, N]
+    return {gradient * grad_outputs[0].unsqueeze(-1), torch::Tensor(), torch::Tensor()};
+  }
+};
+
+void check_matrix_pair(const torch::Tensor& scores, const torch::Tensor& oracle, const char* where) {
+  if (scores.dim() == 2 && scores.sizes() == oracle.sizes()) return;
+  throw Error(ErrorKind::kInternal, concat(where, ": scores and oracle must both be [rows, N], got ",
+                                           scores.sizes(), " and ", oracle.sizes()));
+}
+
+void check_loss_input(const torch::Tensor& scores, const torch::Tensor& oracle, double margin) {
+  check_matrix_pair(scores, oracle, "ranking loss");
+  const auto dtype = scores.scalar_type();
+  if ((dtype != torch::kFloat32 && dtype != torch::kFloat64) || oracle.scalar_type() != dtype) {
+    throw Error(ErrorKind::kInternal,
+                concat("ranking loss: scores and oracle must both be float32 or both float64, got ", dtype,
+                       " and ", oracle.scalar_type()));
+  }
+  if (!std::isfinite(margin) || margin < 0.0) {
+    throw Error(ErrorKind::kInternal,
+                concat("ranking loss: margin must be finite and at least 0, got ", margin));
+  }
+  for (const auto& [name, tensor] : {std::pair{"scores", scores}, std::pair{"oracle", oracle}}) {
+    if (!torch::isfinite(tensor.detach()).all().item<bool>()) {
+      throw Error(ErrorKind::kNumeric, concat("ranking loss: ", name,
+                                              " contain NaN or Inf, expected finite values; lower "
+                                              "the learning rate or check the recorded features"));
+    }
+  }
+}
+
+/// Mean over the rows that have a pair; 0, attached to the graph, when none has.
+torch::Tensor mean_over_pair_rows(const RankingRows& rows) {
+  return rows.losses.sum() / rows.has_pair.sum().clamp_min(1);
+}
+
+}  // namespace
+
+RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin) {
+  check_loss_input(scores, oracle, margin);
+  const tensor_list outputs = RankingFunction::apply(scores, oracle.detach(), margin);
+  return {outputs[0], outputs[1]};
+}
+
+torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin) {
+  return mean_over_pair_rows(pairwise_ranking_rows(scores, oracle, margin));
+}
+
+torch::Tensor pairwise_ranking_loss_all_pairs(const torch::Tensor& scores, const torch::Tensor& oracle,
+                                              double margin) {
+  check_loss_input(scores, oracle, margin);
+  const auto ordered = (oracle.unsqueeze(2) > oracle.unsqueeze(1)).detach();             // [rows, N, N]
+  const auto hinge = torch::relu(margin - (scores.unsqueeze(2) - scores.unsqueeze(1)));  // [rows, N, N]
+  const auto pairs = ordered.sum({1, 2});                                                // [rows]
+  const auto losses = (hinge * ordered).sum({1, 2}) / pairs.clamp_min(1);
+  return mean_over_pair_rows({losses, pairs > 0});
+}
+
+torch::Tensor top_overlap(const torch::Tensor& scores, const torch::Tensor& oracle, std::int64_t top_count) {
+  check_matrix_pair(scores, oracle, "top overlap");
+  if (top_count < 1 || top_count > scores.size(1)) {
+    throw Error(ErrorKind::kInternal,
+                concat("top overlap: count ", top_count, " is not within 1 .. ", scores.size(1)));
+  }
+  const auto member = [top_count](const torch::Tensor& values) {
+    const auto order =
+        std::get<1>(torch::sort(values.detach(), /*stable=*/true, /*dim=*/1, /*descending=*/true));
+    return torch::zeros(values.sizes(), values.options().dtype(torch::kBool).requires_grad(false))
+        .scatter_(1, order.narrow(1, 0, top_count), true);  // [rows, N]
+  };
+  return (member(scores) & member(oracle)).sum(1).to(torch::kFloat32) / static_cast<double>(top_count);
+}
+
+}  // namespace foresight

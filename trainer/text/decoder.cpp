@@ -1,0 +1,131 @@
+#include "trainer/text/decoder.h"
+
+#include <cctype>
+#include <cstdint>
+#include <optional>
+
+#include "data/utf8.h"
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+#include "trainer/text/byte_level.h"
+#include "trainer/text/json_fields.h"
+
+namespace foresight {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// The byte of "<0x41>", nothing for any other token.
+std::optional<char> fallback_byte(const std::string& token) {
+  if (token.size() != 6 || token.compare(0, 3, "<0x") != 0 || token[5] != '>') return std::nullopt;
+  if (!std::isxdigit(static_cast<unsigned char>(token[3])) ||
+      !std::isxdigit(static_cast<unsigned char>(token[4]))) {
+    return std::nullopt;
+  }
+  return static_cast<char>(std::stoi(token.substr(3, 2), nullptr, 16));
+}
+
+/// Runs of "<0x..>" tokens become their text; one U+FFFD for each byte where that is no UTF-8.
+std::vector<std::string> join_fallback_bytes(const std::vector<std::string>& tokens) {
+  std::vector<std::string> joined;
+  std::string bytes;
+  const auto flush = [&] {
+    if (bytes.empty()) return;
+    if (first_invalid_utf8(bytes) == std::string_view::npos) {
+      joined.push_back(bytes);
+    } else {
+      joined.insert(joined.end(), bytes.size(), "\xEF\xBF\xBD");
+    }
+    bytes.clear();
+  };
+  for (const std::string& token : tokens) {
+    if (const auto byte = fallback_byte(token)) {
+      bytes += *byte;
+    } else {
+      flush();
+      joined.push_back(token);
+    }
+  }
+  flush();
+  return joined;
+}
+
+std::string replace_all(std::string_view text, const std::string& pattern, const std::string& content) {
+  std::string result;
+  for (std::size_t found = text.find(pattern); found != std::string_view::npos; found = text.find(pattern)) {
+    result.append(text.substr(0, found)).append(content);
+    text.remove_prefix(found + pattern.size());
+  }
+  return result.append(text);
+}
+
+std::string byte_level_bytes(const std::string& token) {
+  return from_byte_characters(token).value_or(token);
+}
+
+}  // namespace
+
+Decoder Decoder::from_json(const Json& description, const std::string& where) {
+  Decoder decoder;
+  if (!description.is_null()) decoder.add_step(description, where);
+  if (!decoder.has_byte_level_) {
+    throw Error(ErrorKind::kInput,
+                concat(where, ": no ByteLevel decoder; only byte-level vocabularies are supported"));
+  }
+  return decoder;
+}
+
+void Decoder::add_step(const Json& description, const std::string& where) {
+  const std::string type = string_field(description, "type", where);
+  if (type == "Sequence") {
+    for (const Json& step : list_field(description, "decoders", where)) add_step(step, where);
+    return;
+  }
+  if (has_byte_level_)
+    throw Error(ErrorKind::kInput, concat(where, ": ", type, " behind ByteLevel is not supported"));
+  if (type == "ByteLevel") {
+    has_byte_level_ = true;
+  } else if (type == "ByteFallback") {
+    steps_.push_back({StepKind::kByteFallback, "", ""});
+  } else if (type == "Fuse") {
+    steps_.push_back({StepKind::kFuse, "", ""});
+  } else if (type == "Replace") {
+    const std::string pattern = string_field(object_field(description, "pattern", where), "String", where);
+    if (pattern.empty()) throw Error(ErrorKind::kInput, concat(where, ": Replace has an empty pattern"));
+    steps_.push_back({StepKind::kReplace, pattern, string_field(description, "content", where)});
+  } else {
+    throw Error(ErrorKind::kInput,
+                concat(where, ": decoder ", type,
+                       " is not supported (known: ByteLevel, ByteFallback, Fuse, Replace, Sequence)"));
+  }
+}
+
+std::string Decoder::decode(std::vector<std::string> tokens) const {
+  for (const Step& step : steps_) {
+    if (step.kind == StepKind::kByteFallback) {
+      tokens = join_fallback_bytes(tokens);
+    } else if (step.kind == StepKind::kFuse) {
+      tokens = {join(tokens, "")};
+    } else {
+      for (std::string& token : tokens) token = replace_all(token, step.pattern, step.content);
+    }
+  }
+  std::string bytes;
+  for (const std::string& token : tokens) bytes += byte_level_bytes(token);
+  return repair_utf8(bytes);
+}
+
+std::string Decoder::token_bytes(const std::string& token) const {
+  std::string text = token;
+  for (const Step& step : steps_) {
+    if (step.kind == StepKind::kByteFallback) {
+      if (const auto byte = fallback_byte(text)) return std::string(1, *byte);
+    } else if (step.kind == StepKind::kReplace) {
+      text = replace_all(text, step.pattern, step.content);
+    }
+  }
+  return byte_level_bytes(text);
+}
+
+}  // namespace foresight

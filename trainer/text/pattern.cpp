@@ -1,0 +1,98 @@
+#include "trainer/text/pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <array>
+
+#include "data/utf8.h"
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+
+namespace {
+
+struct FreeMatchData {
+  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+};
+
+std::string message_of(int error) {
+  std::array<PCRE2_UCHAR, 256> text{};
+  pcre2_get_error_message(error, text.data(), text.size());
+  return reinterpret_cast<const char*>(text.data());
+}
+
+}  // namespace
+
+struct Pattern::Code {
+  Code(pcre2_code* compiled, std::string source) : code(compiled), expression(std::move(source)) {}
+  Code(const Code&) = delete;
+  Code& operator=(const Code&) = delete;
+  ~Code() { pcre2_code_free(code); }
+  pcre2_code* code;
+  std::string expression;
+};
+
+Pattern Pattern::compile(const std::string& translated, std::uint32_t options, const std::string& expression,
+                         const std::string& where) {
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                                   PCRE2_UTF | options, &error, &offset, nullptr);
+  if (code == nullptr) {
+    throw Error(ErrorKind::kInput, concat(where, ": the pattern ", expression, " is not supported: ",
+                                          message_of(error), " at offset ", offset, " of ", translated));
+  }
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it fails, the interpreter matches
+  return Pattern(std::make_shared<const Code>(code, expression));
+}
+
+Pattern Pattern::regex(const std::string& expression, const std::string& where) {
+  // Oniguruma's ^ and $ always see line ends, which is PCRE2's MULTILINE.
+  return compile(translate_oniguruma(expression, where),
+                 PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, expression, where);
+}
+
+Pattern Pattern::literal(const std::string& text, const std::string& where) {
+  if (text.empty()) throw Error(ErrorKind::kInput, concat(where, ": the pattern is empty"));
+  return compile(text, PCRE2_LITERAL, text, where);
+}
+
+std::vector<ByteRange> Pattern::cut(std::string_view text) const {
+  std::vector<ByteRange> ranges;
+  const std::unique_ptr<pcre2_match_data, FreeMatchData> match(
+      pcre2_match_data_create_from_pattern(code_->code, nullptr));
+  if (!match) throw Error(ErrorKind::kResource, "out of memory while tokenizing");
+  std::size_t done = 0, from = 0;
+  bool any = false;
+  while (from <= text.size()) {
+    const auto try_match = [&](std::uint32_t options) {
+      return pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                         PCRE2_NO_UTF_CHECK | options, match.get(), nullptr);
+    };
+    int result = try_match(0);
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = try_match(PCRE2_NO_JIT);
+    if (result == PCRE2_ERROR_NOMATCH) break;
+    if (result < 0) {
+      throw Error(ErrorKind::kInput,
+                  concat("tokenizing: the pattern ", code_->expression, " failed near byte ", from,
+                         " of the text: ", message_of(result)));
+    }
+    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
+    const std::size_t begin = bounds[0], end = bounds[1];
+    const bool empty_behind_match = begin == end && any && begin == done;
+    if (!empty_behind_match) {
+      if (begin > done) ranges.push_back({done, begin, false});
+      ranges.push_back({begin, end, true});
+      done = end;
+      any = true;
+    }
+    // Behind an empty match the search goes on at the next character.
+    from = begin == end ? (end < text.size() ? end + utf8_step(text, end).bytes : text.size() + 1) : end;
+  }
+  if (done < text.size()) ranges.push_back({done, text.size(), false});
+  return ranges;
+}
+
+}  // namespace foresight

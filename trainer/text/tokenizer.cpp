@@ -1,0 +1,151 @@
+#include "trainer/text/tokenizer.h"
+
+#include <algorithm>
+
+#include "data/utf8.h"
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+#include "trainer/text/tokenizer_state.h"
+
+namespace foresight {
+
+namespace {
+
+// Byte-pair encoding holds 16 bytes and more for each byte of a piece, and counts them in 32 bits.
+constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
+
+}  // namespace
+
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+void Tokenizer::State::encode_section(std::string_view text, std::size_t offset,
+                                      std::vector<PlacedToken>& tokens) const {
+  const NormalizedText normalized = normalizer.apply(text);
+  const std::string_view whole = normalized.text;
+  for (const TextSection& section : added_tokens.cut(whole, /*normalized=*/true)) {
+    if (section.id >= 0) {
+      tokens.push_back({section.id, offset + normalized.source_end(section.end)});
+      continue;
+    }
+    const auto use = [&](std::string_view piece, std::int64_t begin) {
+      const std::size_t first = tokens.size();
+      model.encode(piece, tokens);
+      const auto piece_begin = static_cast<std::int64_t>(section.begin) + begin;
+      for (std::size_t index = first; index < tokens.size(); ++index) {
+        const auto end =
+            std::max<std::int64_t>(piece_begin + static_cast<std::int64_t>(tokens[index].end), 0);
+        tokens[index].end = offset + normalized.source_end(static_cast<std::size_t>(end));
+      }
+    };
+    pre_tokenizer.for_each_piece(whole.substr(section.begin, section.end - section.begin), use);
+  }
+}
+
+const std::string* Tokenizer::State::token_of(std::int32_t id) const {
+  if (id < 0 || id >= vocabulary.size()) {
+    throw Error(ErrorKind::kInput,
+                concat(file, ": token id ", id, " is outside the vocabulary of ", vocabulary.size(),
+                       " tokens; were the tokens made with another tokenizer?"));
+  }
+  return vocabulary.token_of(id);
+}
+
+Encoding Tokenizer::encode_with_ends(std::string_view text) const {
+  require_utf8(text, "text to tokenize");
+  if (text.size() > kMaxTextBytes) {
+    throw Error(ErrorKind::kInput, concat("text to tokenize: ", text.size(), " bytes, at most ",
+                                          kMaxTextBytes, " in one piece; split it"));
+  }
+  std::vector<PlacedToken> placed;
+  for (const TextSection& section : state_->added_tokens.cut(text, /*normalized=*/false)) {
+    if (section.id >= 0) {
+      placed.push_back({section.id, section.end});
+    } else {
+      state_->encode_section(text.substr(section.begin, section.end - section.begin), section.begin, placed);
+    }
+  }
+  Encoding encoding;
+  encoding.tokens.reserve(placed.size());
+  encoding.ends.reserve(placed.size());
+  for (const PlacedToken& token : placed) {
+    encoding.tokens.push_back(token.id);
+    encoding.ends.push_back(token.end);
+  }
+  return encoding;
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
+  std::vector<std::int32_t> tokens = encode_with_ends(text).tokens;
+  if (add_special_tokens) {
+    const PostProcessor& extra = state_->post_processor;
+    tokens.insert(tokens.begin(), extra.before.begin(), extra.before.end());
+    tokens.insert(tokens.end(), extra.behind.begin(), extra.behind.end());
+  }
+  return tokens;
+}
+
+std::string Tokenizer::decode(std::span<const std::int32_t> tokens, bool skip_special_tokens) const {
+  std::vector<std::string> texts;
+  texts.reserve(tokens.size());
+  for (const std::int32_t id : tokens) {
+    const std::string* text = state_->token_of(id);
+    if (text == nullptr || (skip_special_tokens && state_->added_tokens.is_special(id))) continue;
+    texts.push_back(*text);
+  }
+  return state_->decoder.decode(std::move(texts));
+}
+
+std::string Tokenizer::token_bytes(std::int32_t token) const {
+  const std::string* text = state_->token_of(token);
+  return text == nullptr ? std::string() : state_->decoder.token_bytes(*text);
+}
+
+std::int64_t Tokenizer::vocabulary_size() const {
+  return state_->vocabulary.size();
+}
+
+std::optional<std::int32_t> Tokenizer::token_id(std::string_view token) const {
+  return state_->vocabulary.id_of(token);
+}
+
+std::int32_t Tokenizer::beginning_of_sequence() const {
+  return state_->post_processor.before.empty() ? -1 : state_->post_processor.before.front();
+}
+
+const std::vector<std::int32_t>& Tokenizer::end_of_sequence() const {
+  return state_->end_of_sequence;
+}
+
+const std::string& Tokenizer::fingerprint() const {
+  return state_->fingerprint;
+}
+
+void require_utf8(std::string_view text, const std::string& where) {
+  const std::size_t invalid = first_invalid_utf8(text);
+  if (invalid == std::string_view::npos) return;
+  throw Error(ErrorKind::kInput, concat(where, ": not UTF-8 at byte ", invalid));
+}
+
+std::string StreamingDecoder::push(std::int32_t token) {
+  pending_ += tokenizer_->token_bytes(token);
+  std::size_t complete = 0;
+  while (complete < pending_.size()) {
+    const Utf8Step step = utf8_step(pending_, complete);
+    if (step.cut_off) break;
+    complete += step.bytes;
+  }
+  std::string text = repair_utf8(std::string_view(pending_).substr(0, complete));
+  pending_.erase(0, complete);
+  return text;
+}
+
+std::string StreamingDecoder::finish() {
+  std::string text = repair_utf8(pending_);
+  pending_.clear();
+  return text;
+}
+
+}  // namespace foresight

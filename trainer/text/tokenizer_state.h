@@ -1,0 +1,36 @@
+// What a Tokenizer holds; private to tokenizer.cpp and tokenizer_load.cpp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "trainer/text/added_tokens.h"
+#include "trainer/text/bpe.h"
+#include "trainer/text/decoder.h"
+#include "trainer/text/normalizer.h"
+#include "trainer/text/post_processor.h"
+#include "trainer/text/pre_tokenizer.h"
+#include "trainer/text/tokenizer.h"
+#include "trainer/text/vocabulary.h"
+
+namespace foresight {
+
+struct Tokenizer::State {
+  std::string file;  // for messages
+  Vocabulary vocabulary;
+  Normalizer normalizer;
+  AddedTokens added_tokens;
+  PreTokenizer pre_tokenizer;
+  BytePairModel model;
+  PostProcessor post_processor;
+  Decoder decoder;
+  std::vector<std::int32_t> end_of_sequence;
+  std::string fingerprint;
+
+  /// Appends the tokens of text without raw added tokens; their ends are moved by `offset`.
+  void encode_section(std::string_view text, std::size_t offset, std::vector<PlacedToken>& tokens) const;
+  /// The token's text; nothing for a hole in the ids. Throws Error(kInput) beyond them.
+  const std::string* token_of(std::int32_t id) const;
+};
+
+}  // namespace foresight

@@ -1,0 +1,215 @@
+#include "trainer/training/checkpoint_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "trainer/base/error.h"
+#include "trainer/base/files.h"
+#include "trainer/base/log.h"
+#include "trainer/base/manifest.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kStepPrefix = "step-";
+constexpr std::string_view kPartialEnding = ".partial";
+constexpr std::string_view kTrashPrefix = ".trash-";        // being deleted
+constexpr std::string_view kReplacedPrefix = ".replaced-";  // until the new one of that step is there
+
+[[noreturn]] void fail_resource(const char* action, const fs::path& path, const std::error_code& error) {
+  throw Error(ErrorKind::kResource, concat("cannot ", action, " ", path.string(), ": ", error.message(),
+                                           "; free disk space or check the folder, and run again"));
+}
+
+/// "step-000120"
+std::string step_name(std::int64_t step) {
+  std::array<char, 32> name{};
+  std::snprintf(name.data(), name.size(), "step-%06lld", static_cast<long long>(step));
+  return name.data();
+}
+
+/// The step of a published checkpoint's folder name; nothing for any other name.
+std::optional<std::int64_t> step_of(const std::string& name) {
+  if (!name.starts_with(kStepPrefix)) return std::nullopt;
+  const std::string digits = name.substr(kStepPrefix.size());
+  const auto is_digit = [](unsigned char letter) { return std::isdigit(letter) != 0; };
+  if (digits.size() < 6 || digits.size() > 18 || !std::all_of(digits.begin(), digits.end(), is_digit)) {
+    return std::nullopt;
+  }
+  const std::int64_t step = std::stoll(digits);
+  return step_name(step) == name ? std::optional(step) : std::nullopt;
+}
+
+/// Names in `root`; empty when there is no such folder.
+std::vector<std::string> names_in(const fs::path& root) {
+  std::vector<std::string> names;
+  std::error_code error;
+  if (!fs::exists(root, error)) return names;
+  fs::directory_iterator entry(root, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (error) fail_resource("list", root, error);
+  return names;
+}
+
+void rename_folder(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) fail_resource("rename", from, error);
+}
+
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) fail_resource("remove", path, error);
+}
+
+CheckpointFacts read_checkpoint(std::int64_t step, const fs::path& folder) {
+  nlohmann::json facts = read_manifest(folder);
+  const auto fail = [&folder](const std::string& message) {
+    throw Error(ErrorKind::kInput, concat((folder / kManifestName).string(), ": ", message));
+  };
+  if (facts.value("step", nlohmann::json()) != step) fail(concat("expected step ", step));
+  const nlohmann::json metric = facts.value("metric", nlohmann::json());
+  if (!metric.is_null() && !metric.is_number()) fail("expected a number or null as metric");
+  const auto number = metric.is_null() ? std::nullopt : std::optional(metric.get<double>());
+  return {step, folder, number, std::move(facts)};
+}
+
+/// The `count` best of those that have a metric.
+std::vector<CheckpointFacts> best_of(std::vector<CheckpointFacts> checkpoints, std::int64_t count) {
+  std::erase_if(checkpoints, [](const CheckpointFacts& checkpoint) { return !checkpoint.metric; });
+  std::sort(checkpoints.begin(), checkpoints.end(), [](const CheckpointFacts& a, const CheckpointFacts& b) {
+    return std::pair(*a.metric, a.step) < std::pair(*b.metric, b.step);
+  });
+  checkpoints.resize(std::min(checkpoints.size(), static_cast<std::size_t>(count)));
+  return checkpoints;
+}
+
+}  // namespace
+
+std::vector<CheckpointFacts> list_checkpoints(const fs::path& root) {
+  std::vector<CheckpointFacts> checkpoints;
+  for (const std::string& name : names_in(root)) {
+    const auto step = step_of(name);
+    if (!step) continue;
+    try {
+      checkpoints.push_back(read_checkpoint(*step, root / name));
+    } catch (const Error& fault) {
+      log_error(concat("skipping the damaged checkpoint ", (root / name).string(), ": ", fault.what()));
+    }
+  }
+  std::sort(checkpoints.begin(), checkpoints.end(),
+            [](const CheckpointFacts& a, const CheckpointFacts& b) { return a.step < b.step; });
+  return checkpoints;
+}
+
+std::optional<fs::path> newest_checkpoint(const fs::path& root) {
+  const std::vector<CheckpointFacts> checkpoints = list_checkpoints(root);
+  return checkpoints.empty() ? std::nullopt : std::optional(checkpoints.back().folder);
+}
+
+std::optional<fs::path> best_checkpoint(const fs::path& root) {
+  const std::vector<CheckpointFacts> checkpoints = list_checkpoints(root);
+  const std::vector<CheckpointFacts> best = best_of(checkpoints, 1);
+  if (!best.empty()) return best.front().folder;
+  return checkpoints.empty() ? std::nullopt : std::optional(checkpoints.back().folder);
+}
+
+CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int64_t keep_best)
+    : root_(std::move(root)), keep_last_(keep_last), keep_best_(keep_best) {
+  if (keep_last < 1 || keep_best < 0) {
+    throw Error(ErrorKind::kInternal, concat("checkpoints in ", root_.string(), ": keep_last is ", keep_last,
+                                             " and keep_best ", keep_best, ", expected at least 1 and 0"));
+  }
+  std::error_code error;
+  fs::create_directories(root_, error);
+  if (error) fail_resource("create", root_, error);
+  for (const std::string& name : names_in(root_)) {
+    const bool replaced = name.starts_with(kReplacedPrefix);
+    const fs::path original = root_ / name.substr(replaced ? kReplacedPrefix.size() : 0);
+    if (replaced && !fs::exists(original, error)) {
+      rename_folder(root_ / name, original);  // interrupted before the new one was there
+    } else if (replaced || name.starts_with(kTrashPrefix) ||
+               (name.starts_with(kStepPrefix) && name.ends_with(kPartialEnding))) {
+      remove_tree(root_ / name);
+    }
+  }
+}
+
+fs::path CheckpointStore::begin(std::int64_t step) {
+  if (step < 0) throw Error(ErrorKind::kInternal, concat("checkpoint of step ", step));
+  const fs::path staging = staging_path(root_ / step_name(step));
+  remove_tree(staging);
+  std::error_code error;
+  fs::create_directory(staging, error);
+  if (error) fail_resource("create", staging, error);
+  return staging;
+}
+
+void CheckpointStore::publish(std::int64_t step, const nlohmann::json& facts, std::optional<double> metric) {
+  const fs::path folder = root_ / step_name(step);
+  const fs::path staging = staging_path(folder);
+  std::error_code error;
+  if (!fs::exists(staging, error)) {
+    throw Error(ErrorKind::kInternal, concat("checkpoint ", folder.string(), ": publish() without begin()"));
+  }
+  if (metric && !std::isfinite(*metric)) {
+    throw Error(ErrorKind::kNumeric, concat("checkpoint ", folder.string(), ": its metric is ", *metric,
+                                            ", expected a finite number"));
+  }
+  if (!facts.is_object()) {
+    throw Error(ErrorKind::kInternal,
+                concat("checkpoint ", folder.string(), ": its facts are no JSON object"));
+  }
+  nlohmann::json manifest = facts;
+  manifest["step"] = step;
+  manifest["metric"] = metric ? nlohmann::json(*metric) : nlohmann::json();
+  write_manifest(staging, manifest);
+  const fs::path replaced = root_ / concat(kReplacedPrefix, step_name(step));
+  const bool replaces = fs::exists(folder, error);
+  if (replaces) rename_folder(folder, replaced);
+  foresight::publish(staging, folder);
+  if (replaces) remove(replaced);
+  remove_beyond_limits(step);
+}
+
+void CheckpointStore::remove_after(std::int64_t step) {
+  for (const std::string& name : names_in(root_)) {
+    if (step_of(name).value_or(step) > step) remove(root_ / name);
+  }
+}
+
+void CheckpointStore::remove(const fs::path& folder) const {
+  // Renamed first: a checkpoint that is half deleted must not look like a damaged one.
+  const fs::path trash = root_ / concat(kTrashPrefix, folder.filename().string());
+  remove_tree(trash);
+  rename_folder(folder, trash);
+  remove_tree(trash);
+}
+
+void CheckpointStore::remove_beyond_limits(std::int64_t published_step) const {
+  const std::vector<CheckpointFacts> checkpoints = list_checkpoints(root_);
+  std::set<std::int64_t> kept = {published_step};
+  const std::size_t last = std::min(checkpoints.size(), static_cast<std::size_t>(keep_last_));
+  for (std::size_t i = checkpoints.size() - last; i < checkpoints.size(); ++i)
+    kept.insert(checkpoints[i].step);
+  for (const CheckpointFacts& best : best_of(checkpoints, keep_best_)) kept.insert(best.step);
+  for (const CheckpointFacts& checkpoint : checkpoints) {
+    if (!kept.contains(checkpoint.step)) remove(checkpoint.folder);
+  }
+}
+
+}  // namespace foresight

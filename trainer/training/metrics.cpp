@@ -1,0 +1,106 @@
+#include "trainer/training/metrics.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "trainer/base/error.h"
+#include "trainer/base/log.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+[[noreturn]] void fail_resource(const std::filesystem::path& path, const char* action, int error_number) {
+  throw Error(ErrorKind::kResource, concat("cannot ", action, " ", path.string(), ": ",
+                                           std::generic_category().message(error_number),
+                                           "; free disk space or check the folder, and run again"));
+}
+
+std::int64_t size_of(int descriptor, const std::filesystem::path& path) {
+  struct stat facts = {};
+  if (::fstat(descriptor, &facts) != 0) fail_resource(path, "read the size of", errno);
+  return facts.st_size;
+}
+
+/// The file must hold a whole number of rows before `offset`.
+void require_row_start(int descriptor, const std::filesystem::path& path, std::int64_t offset) {
+  const std::int64_t size = size_of(descriptor, path);
+  const auto fail = [&](const std::string& found) {
+    throw Error(ErrorKind::kInput,
+                concat(path.string(), ": the checkpoint expects a row to end at byte ", offset, ", ", found,
+                       "; restore the file, or delete it to start a new one"));
+  };
+  if (offset < 0 || offset > size) fail(concat("the file holds ", size));
+  char last = '\n';
+  if (offset > 0 && ::pread(descriptor, &last, 1, offset - 1) != 1) fail_resource(path, "read", errno);
+  if (last != '\n') fail("found the middle of a row");
+}
+
+/// Writes all of `text`; 0 or the error number.
+int write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_offset)
+    : path_(path) {
+  std::error_code error;
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+  if (error) fail_resource(path, "create the folder of", error.value());
+  if (resume_offset.value_or(0) != 0 && !std::filesystem::exists(path, error)) {
+    log_warning(concat(path.string(), ": deleted since the checkpoint; the rows before it are missing"));
+    resume_offset.reset();
+  }
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail_resource(path, "open", errno);
+  try {
+    offset_ = resume_offset.value_or(0);
+    if (offset_ != 0) require_row_start(descriptor_, path, offset_);
+    if (::ftruncate(descriptor_, offset_) != 0) fail_resource(path, "cut back", errno);
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+MetricsLog::~MetricsLog() {
+  ::close(descriptor_);
+}
+
+void MetricsLog::append(const nlohmann::ordered_json& row) {
+  std::string line;
+  try {
+    if (!row.is_object())
+      throw Error(ErrorKind::kInternal, concat(path_.string(), ": a row must be an object"));
+    line = row.dump() + "\n";
+  } catch (const nlohmann::json::exception& fault) {
+    throw Error(ErrorKind::kInternal, concat(path_.string(), ": a row is not valid JSON: ", fault.what()));
+  }
+  const int cause = write_all(descriptor_, line);
+  if (cause != 0) {
+    // Part of the line may be there: without the cut the next row would be glued to it.
+    [[maybe_unused]] const int cut = ::ftruncate(descriptor_, offset_);
+    fail_resource(path_, "write", cause);
+  }
+  offset_ += static_cast<std::int64_t>(line.size());
+}
+
+std::int64_t MetricsLog::offset() const {
+  if (::fdatasync(descriptor_) != 0) fail_resource(path_, "sync", errno);
+  return offset_;
+}
+
+}  // namespace foresight

@@ -1,0 +1,110 @@
+#include "trainer/training/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "trainer/base/error.h"
+#include "trainer/base/files.h"
+#include "trainer/base/log.h"
+#include "trainer/base/text.h"
+#include "trainer/config/load.h"
+
+namespace foresight {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail_resource(const char* action, const fs::path& path, int error_number) {
+  throw Error(ErrorKind::kResource, concat("cannot ", action, " ", path.string(), ": ",
+                                           std::generic_category().message(error_number),
+                                           "; choose another `output` or check the folder"));
+}
+
+/// " by process 1234", as its holder wrote it; empty when it did not.
+std::string holder_text(int descriptor) {
+  std::array<char, 32> text{};
+  const ssize_t got = ::pread(descriptor, text.data(), text.size() - 1, 0);
+  std::string holder(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+  if (!holder.empty() && holder.back() == '\n') holder.pop_back();
+  const bool is_number = !holder.empty() && holder.find_first_not_of("0123456789") == std::string::npos;
+  return is_number ? " by process " + holder : "";
+}
+
+/// Only a log line depends on the old file: where it cannot be read that is said, and the run goes on.
+void log_config_changes(const fs::path& file, const Config& config) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return;
+  try {
+    for (const std::string& difference : config_differences(load_config(file), config)) {
+      log_info(concat(file.string(), ": changed since the last command: ", difference));
+    }
+  } catch (const Error& fault) {
+    log_warning(concat("replacing a config that cannot be read: ", fault.what()));
+  }
+}
+
+}  // namespace
+
+RunLock::RunLock(const RunFolder& folder) {
+  const fs::path file = folder.lock_file();
+  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor < 0) fail_resource("write", file, errno);
+  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    const int cause = errno;
+    const std::string holder = holder_text(descriptor);
+    ::close(descriptor);
+    if (cause == EWOULDBLOCK) {
+      throw Error(ErrorKind::kResource, concat("the run folder ", folder.root.string(), " is in use", holder,
+                                               "; wait for it to end or choose another `output`"));
+    }
+    if (cause != ENOLCK && cause != EOPNOTSUPP) fail_resource("lock", file, cause);
+    log_warning(concat(folder.root.string(),
+                       ": this file system has no locks; do not run two commands on it at once"));
+    return;
+  }
+  descriptor_ = descriptor;
+  // For the message of the one who comes second; the lock itself does not depend on it.
+  const std::string holder = concat(::getpid(), "\n");
+  [[maybe_unused]] const bool noted =
+      ::ftruncate(descriptor, 0) == 0 && ::pwrite(descriptor, holder.data(), holder.size(), 0) > 0;
+}
+
+RunLock::RunLock(RunLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+RunLock& RunLock::operator=(RunLock&& other) noexcept {
+  if (this == &other) return *this;
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = std::exchange(other.descriptor_, -1);
+  return *this;
+}
+
+RunLock::~RunLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+OpenRun open_run_folder(const Config& config) {
+  if (config.output.empty()) {
+    throw Error(ErrorKind::kConfig, "output: expected the folder of this run, got an empty text");
+  }
+  const RunFolder folder{config.output};
+  const auto create = [](const fs::path& path) {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) fail_resource("create", path, error.value());
+  };
+  create(folder.root);
+  RunLock lock(folder);
+  for (const fs::path& path : {folder.oracle(), folder.supervised(), folder.grpo(), folder.exports()})
+    create(path);
+  log_config_changes(folder.config_file(), config);
+  write_file_atomically(folder.config_file(), to_yaml(config));
+  return {folder, std::move(lock)};
+}
+
+}  // namespace foresight

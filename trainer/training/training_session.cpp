@@ -1,0 +1,229 @@
+#include "trainer/training/training_session.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "trainer/base/error.h"
+#include "trainer/base/files.h"
+#include "trainer/base/log.h"
+#include "trainer/base/manifest.h"
+#include "trainer/base/text.h"
+#include "trainer/config/load.h"
+#include "trainer/model/tensor_io.h"
+
+namespace foresight {
+namespace {
+
+constexpr const char* kScorerFile = "scorer.safetensors";
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kConfigFile = "config.yaml";
+
+std::filesystem::path checkpoints_of(const std::filesystem::path& output, const std::string& stage) {
+  return output / stage / "checkpoints";
+}
+
+/// Keys that may differ between a checkpoint and the run that resumes it: they change no number.
+bool may_change(const std::string& difference, const std::string& stage) {
+  const std::string key = difference.substr(0, difference.find(':'));
+  static const std::vector<std::string> kFree = {"output", "traces.", "evaluation.", "generation.", "runtime.threads",
+                                                 "data.evaluation", "oracle.compression", "supervised.keep_features"};
+  for (const std::string& free : kFree) {
+    if (key.rfind(free, 0) == 0) return true;
+  }
+  for (const char* free : {"save_every", "evaluate_every", "keep_last", "keep_best", "resume"}) {
+    if (key == stage + "." + free) return true;
+  }
+  const std::string other = stage == "supervised" ? "grpo." : "supervised.";
+  return key.rfind(other, 0) == 0;
+}
+
+torch::optim::AdamParamState& adam_state(torch::optim::Adam& optimizer, const torch::Tensor& parameter) {
+  auto& slot = optimizer.state()[parameter.unsafeGetTensorImpl()];
+  if (!slot) slot = std::make_unique<torch::optim::AdamParamState>();
+  return static_cast<torch::optim::AdamParamState&>(*slot);
+}
+
+void save_optimizer(torch::optim::Adam& optimizer, const std::vector<torch::Tensor>& parameters,
+                    const std::filesystem::path& file) {
+  std::vector<TensorToWrite> tensors;
+  std::int64_t updates = 0;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (optimizer.state().find(parameters[i].unsafeGetTensorImpl()) == optimizer.state().end()) continue;
+    const auto& state = adam_state(optimizer, parameters[i]);
+    updates = state.step();
+    tensors.push_back(tensor_to_write(concat("parameter.", i, ".first_moment"), state.exp_avg()));
+    tensors.push_back(tensor_to_write(concat("parameter.", i, ".second_moment"), state.exp_avg_sq()));
+  }
+  write_safetensors(file, tensors, {{"format", "foresight.adam.1"}, {"updates", std::to_string(updates)}});
+}
+
+void load_optimizer(torch::optim::Adam& optimizer, const std::vector<torch::Tensor>& parameters,
+                    const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  const std::int64_t updates = std::stoll(file.metadata().at("updates"));
+  if (updates == 0) return;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    auto& state = adam_state(optimizer, parameters[i]);
+    state.step(updates);
+    state.exp_avg(view_tensor(file.at(concat("parameter.", i, ".first_moment"))).clone());
+    state.exp_avg_sq(view_tensor(file.at(concat("parameter.", i, ".second_moment"))).clone());
+    check_shape(state.exp_avg(), parameters[i].sizes(), "first moment of Adam");
+    check_shape(state.exp_avg_sq(), parameters[i].sizes(), "second moment of Adam");
+  }
+}
+
+}  // namespace
+
+TrainingSession::TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
+                                 std::int64_t steps, double learning_rate, const Scorer& initial)
+    : config_(config),
+      stage_(stage),
+      checkpoint_(checkpoint),
+      steps_(steps),
+      scorer_(initial.clone()),
+      store_(checkpoints_of(config.output, stage), checkpoint.keep_last, checkpoint.keep_best) {
+  optimizer_ = std::make_unique<torch::optim::Adam>(scorer_.parameters(), torch::optim::AdamOptions(learning_rate));
+  std::optional<std::filesystem::path> from;
+  if (checkpoint.resume == "auto") {
+    from = store_.newest();
+  } else if (checkpoint.resume != "never") {
+    from = checkpoint.resume;
+    if (!std::filesystem::is_directory(*from)) {
+      throw Error(ErrorKind::kInput, concat(stage, ".resume: no checkpoint folder at ", from->string(),
+                                            " (auto takes the newest, never starts anew)"));
+    }
+  }
+  const auto metrics_file = std::filesystem::path(config.output) / stage / "metrics.jsonl";
+  if (from) {
+    restore(*from);
+  } else {
+    store_.remove_after(-1);  // another run's checkpoints would be taken for this one's
+    metrics_ = std::make_unique<MetricsLog>(metrics_file);
+  }
+  progress_ = std::make_unique<Progress>(stage, "steps", steps_, step_);
+}
+
+void TrainingSession::restore(const std::filesystem::path& folder) {
+  const nlohmann::json facts = read_manifest(folder);
+  const Config before = load_config(folder / kConfigFile);
+  std::vector<std::string> differences;
+  for (const std::string& difference : config_differences(before, config_)) {
+    if (!may_change(difference, stage_)) differences.push_back(difference);
+  }
+  if (!differences.empty()) {
+    throw Error(ErrorKind::kConfig,
+                concat(folder.string(), ": the checkpoint was written with other settings (", join(differences, "; "),
+                       "): restore them, choose another `output`, or start anew with ", stage_, ".resume=never"));
+  }
+  ModelShape shape;
+  const Scorer stored = [&] {
+    shape.layers = scorer_.layers();
+    const torch::Tensor weight = scorer_.parameters()[0];  // [K, 2d + 8g, 16]
+    shape.kv_heads = weight.size(0);
+    // Any d and g of this input width will do: the file is read by shape.
+    shape.query_heads = shape.kv_heads;
+    shape.head_dimension = (weight.size(1) - kStatisticsPerHead) / 2;
+    return Scorer::load(folder / kScorerFile, shape);
+  }();
+  scorer_ = stored.clone();
+  optimizer_ = std::make_unique<torch::optim::Adam>(
+      scorer_.parameters(), static_cast<torch::optim::AdamOptions&>(optimizer_->param_groups()[0].options()));
+  load_optimizer(*optimizer_, scorer_.parameters(), folder / kOptimizerFile);
+  step_ = facts.at("step").get<std::int64_t>();
+  saved_step_ = step_;
+  store_.remove_after(step_);
+  metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config_.output) / stage_ / "metrics.jsonl",
+                                          facts.at("metrics_offset").get<std::int64_t>());
+  if (!finished()) log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
+}
+
+double TrainingSession::update(double learning_rate, double max_norm, bool ends_step) {
+  const std::vector<torch::Tensor> parameters = scorer_.parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const torch::Tensor& gradient = parameters[i].grad();
+    if (gradient.defined() && !torch::isfinite(gradient).all().item<bool>()) {
+      throw Error(ErrorKind::kNumeric, concat(stage_, ": gradient of layer ", i / 4, " is not finite at step ", step_ + 1,
+                                              "; the last checkpoint is kept: lower ", stage_, ".learning_rate"));
+    }
+  }
+  const double norm = torch::nn::utils::clip_grad_norm_(parameters, max_norm > 0 ? max_norm : 1e300);
+  static_cast<torch::optim::AdamOptions&>(optimizer_->param_groups()[0].options()).lr(learning_rate);
+  optimizer_->step();
+  optimizer_->zero_grad();
+  if (ends_step) ++step_;
+  return norm;
+}
+
+void TrainingSession::record(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown) {
+  metrics_->append(metrics);
+  std::string note;
+  for (const std::string& name : shown) {
+    if (!metrics.contains(name)) continue;
+    std::ostringstream value;
+    value.precision(4);
+    value << metrics[name].get<double>();
+    note += concat(note.empty() ? "" : "  ", name, " ", value.str());
+  }
+  progress_->update(step_, note);
+}
+
+void TrainingSession::save(std::optional<double> metric) {
+  if (saved_step_ == step_) return;
+  const std::filesystem::path staging = store_.begin(step_);
+  scorer_.save(staging / kScorerFile);
+  save_optimizer(*optimizer_, scorer_.parameters(), staging / kOptimizerFile);
+  write_file_atomically(staging / kConfigFile, to_yaml(config_));
+  store_.publish(step_, {{"kind", "foresight.checkpoint.1"},
+                         {"stage", stage_},
+                         {"step", step_},
+                         {"steps", steps_},
+                         {"metrics_offset", metrics_->offset()}},
+                 metric);
+  saved_step_ = step_;
+}
+
+std::filesystem::path TrainingSession::best() const { return *store_.best(); }
+
+std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count, std::uint64_t seed,
+                                        const std::string& stream) {
+  std::vector<std::int64_t> items;
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::int64_t shuffled_epoch = -1;
+  for (std::int64_t i = step * per_step; i < (step + 1) * per_step; ++i) {
+    const std::int64_t epoch = i / count;
+    if (epoch != shuffled_epoch) {
+      std::iota(order.begin(), order.end(), 0);
+      RandomStream random(seed, stream, {epoch});
+      for (std::int64_t last = count - 1; last > 0; --last) {
+        std::swap(order[static_cast<std::size_t>(last)], order[static_cast<std::size_t>(random.below(last + 1))]);
+      }
+      shuffled_epoch = epoch;
+    }
+    items.push_back(order[static_cast<std::size_t>(i % count)]);
+  }
+  return items;
+}
+
+std::filesystem::path best_scorer_file(const std::filesystem::path& output, const std::string& stage) {
+  const auto root = checkpoints_of(output, stage);
+  if (const auto best = best_checkpoint(root)) return *best / kScorerFile;
+  throw Error(ErrorKind::kInput,
+              concat("no checkpoint of stage ", stage, " in ", root.string(), ": run `foresight ", stage, "` with this config"));
+}
+
+bool stage_finished(const std::filesystem::path& output, const std::string& stage, std::int64_t steps) {
+  const auto newest = newest_checkpoint(checkpoints_of(output, stage));
+  return newest && read_manifest(*newest).at("step").get<std::int64_t>() >= steps;
+}
+
+ScorerFacts scorer_facts(const Config& config, const std::string& model_fingerprint, const std::string& dtype) {
+  return {.features = config.scorer.features == FeatureKind::kReleased ? ScorerFeatures::kReleased
+                                                                       : ScorerFeatures::kNormalized,
+          .budget = config.eviction.budget,
+          .window = config.eviction.window,
+          .model_fingerprint = model_fingerprint,
+          .dtype = dtype,
+          .config = to_yaml(config)};
+}
+
+}  // namespace foresight
