@@ -31,6 +31,11 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TARGET = re.compile(r"foresight_(library|test)\(\s*([\w/]+)([^)]*)\)")
 
 
+def tests_of(folder):
+    """The folder of a folder's tests."""
+    return f"tests/{PurePosixPath(folder).name}"
+
+
 class Targets:
     """The folders that have a CMake target, and what each links."""
 
@@ -56,13 +61,15 @@ class Targets:
         return next((str(parent) for parent in PurePosixPath(file).parents if str(parent) in self.links), None)
 
     def visible(self, folder):
-        """`folder` and all that it links, directly or through others."""
+        """`folder` and all that it links, directly or through others; for a folder of tests, their tests' helpers too."""
         reached, waiting = set(), [folder]
         while waiting:
             current = waiting.pop()
             if current not in reached:
                 reached.add(current)
                 waiting += [self.folder_of[name] for name in self.links[current] if name in self.folder_of]
+        if folder.startswith("tests/"):
+            reached |= {tests_of(below) for below in reached}
         return reached
 
 
@@ -119,7 +126,7 @@ def check_libraries(path, sources, targets):
         return
     for header, number in sources.reached_libraries(path).items():
         module = next((m for start, m in LIBRARY_MODULES.items() if header.startswith(start)), None)
-        if module and folder not in (module, f"tests/{PurePosixPath(module).name}"):
+        if module and folder not in (module, tests_of(module)):
             yield number, f"reaches <{header}>, which only {module} may use"
         if header.startswith(TORCH_HEADERS) and folder not in targets.with_torch:
             yield number, f"reaches <{header}>, but the target of {folder} is without TORCH"

@@ -152,8 +152,8 @@ def main():
     gguf_file = find_gguf()
     metadata = read_metadata(gguf_file)
     staging = target.with_name(target.name + ".partial")
+    shutil.rmtree(staging, ignore_errors=True)
     try:
-        shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         write_weights(gguf_file, staging)
         for name, content in (("tokenizer.json", tokenizer_json(metadata)),
@@ -163,9 +163,10 @@ def main():
         for file in staging.iterdir():
             file.chmod(0o644)
         staging.rename(target)
-    except OSError as error:
+    except Exception as error:  # disk full, no permission: the libraries have their own kinds
+        fail(f"cannot write {target}: {type(error).__name__}: {error}")
+    finally:
         shutil.rmtree(staging, ignore_errors=True)
-        fail(f"cannot write {target}: {error}")
     print(f"wrote {target}")
 
 

@@ -37,6 +37,9 @@ else()
   set(use_cuda ${FORESIGHT_CUDA})
 endif()
 
+add_library(foresight_torch INTERFACE)
+# libtorch.so exports a std::filesystem of its own that crashes (remove_all): the system's must be found first.
+target_link_libraries(foresight_torch INTERFACE -Wl,--push-state,--no-as-needed stdc++ -Wl,--pop-state)
 if(use_cuda)
   # Without a list, torch's GPU detection fails where no GPU is present.
   if(NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST})
@@ -47,14 +50,12 @@ if(use_cuda)
     set(ENV{CUDACXX} ${CUDAToolkit_NVCC_EXECUTABLE})
   endif()
   find_package(Torch REQUIRED PATHS ${torch_prefix} NO_DEFAULT_PATH)
-  add_library(foresight_torch INTERFACE)
   target_include_directories(foresight_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
   target_link_libraries(foresight_torch INTERFACE ${TORCH_LIBRARIES})
   target_compile_definitions(foresight_torch INTERFACE FORESIGHT_WITH_CUDA=1)
   message(STATUS "Foresight: CUDA build (torch for CUDA ${torch_cuda}, toolkit ${CUDAToolkit_VERSION})")
 else()
   # Linked by hand: a CUDA wheel then needs no toolkit, and a CPU wheel looks the same.
-  add_library(foresight_torch INTERFACE)
   target_include_directories(foresight_torch SYSTEM INTERFACE
     ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
   target_link_libraries(foresight_torch INTERFACE

@@ -148,7 +148,7 @@ std::string evaluation_table(const Config& config, const std::vector<PolicyResul
   table += line;
   for (const PolicyResult& result : results) {
     std::string name = result.name == "grpo" ? "supervised + RL" : result.name;
-    if (name.size() > 22) name = "..." + name.substr(name.size() - 19);
+    if (name.size() > 22) name = concat("...", name.substr(name.size() - 19));
     std::snprintf(line, sizeof line, "%-22s %9.4f %+10.4f %10.4f %+16.4f\n", name.c_str(), result.loss, result.loss_rise,
                   result.loss_ratio, result.low_entropy_loss_rise);
     table += line;
