@@ -61,6 +61,10 @@ Handle open_scalar_attribute(const Context& context, hid_t object, const char* n
 }  // namespace
 
 QuietErrors::QuietErrors() {
+  // Everything is closed by its handle. The library's own clearing up when the process ends would stumble
+  // over what a damaged file left behind in it, and print that. Only the first call, before any other, has
+  // effect.
+  [[maybe_unused]] static const herr_t kNoClearingUp = H5dont_atexit();
   H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }

@@ -12,7 +12,8 @@ torch::Tensor block_mean_attention(const torch::Tensor& probabilities, std::int6
   const torch::Tensor per_query = probabilities.mean(1);  // [K, T, n]
   const std::int64_t tokens = per_query.size(1);
   if (tokens % block_tokens == 0) {
-    return per_query.view({per_query.size(0), tokens / block_tokens, block_tokens, per_query.size(2)}).mean(2);
+    return per_query.view({per_query.size(0), tokens / block_tokens, block_tokens, per_query.size(2)})
+        .mean(2);
   }
   std::vector<torch::Tensor> blocks;
   for (std::int64_t first = 0; first < tokens; first += block_tokens) {
@@ -21,14 +22,18 @@ torch::Tensor block_mean_attention(const torch::Tensor& probabilities, std::int6
   return torch::stack(blocks, 1);
 }
 
-torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& key, std::int64_t block_tokens) {
-  const bool fits = query.dim() == 3 && key.dim() == 3 && query.size(1) == key.size(1) && query.size(2) == key.size(2) &&
-                    key.size(0) > 0 && query.size(0) % key.size(0) == 0 && query.size(1) > 0;
+torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& key,
+                               std::int64_t block_tokens) {
+  const bool fits = query.dim() == 3 && key.dim() == 3 && query.size(1) == key.size(1) &&
+                    query.size(2) == key.size(2) && key.size(0) > 0 && query.size(0) % key.size(0) == 0 &&
+                    query.size(1) > 0;
   if (!fits) {
-    throw Error(ErrorKind::kInput, concat("expected query [H, L, d] and key [K, L, d] with H a multiple of K, got query ",
-                                          query.sizes(), " and key ", key.sizes()));
+    throw Error(ErrorKind::kInput,
+                concat("expected query [H, L, d] and key [K, L, d] with H a multiple of K, got query ",
+                       query.sizes(), " and key ", key.sizes()));
   }
-  const std::int64_t heads = key.size(0), group = query.size(0) / heads, length = key.size(1), d = key.size(2);
+  const std::int64_t heads = key.size(0), group = query.size(0) / heads, length = key.size(1),
+                     d = key.size(2);
   const torch::Tensor grouped = query.to(torch::kFloat32).reshape({1, heads, group, length, d});
   const torch::Tensor keys = key.to(torch::kFloat32).unsqueeze(0);
   const std::int64_t blocks = (length + block_tokens - 1) / block_tokens;
@@ -37,7 +42,9 @@ torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& 
     const std::int64_t first = block * block_tokens, count = std::min(block_tokens, length - first);
     const torch::Tensor probabilities =
         attention_probabilities(grouped.narrow(3, first, count), keys.narrow(2, 0, first + count))[0];
-    attention.narrow(1, block, 1).narrow(2, 0, first + count).copy_(block_mean_attention(probabilities, count));
+    attention.narrow(1, block, 1)
+        .narrow(2, 0, first + count)
+        .copy_(block_mean_attention(probabilities, count));
   }
   return attention;
 }
@@ -66,8 +73,9 @@ torch::Tensor unpack_attention(const torch::Tensor& packed, const OracleDimensio
 torch::Tensor merge_blocks(const torch::Tensor& attention, std::int64_t block_tokens, std::int64_t window) {
   check_shape(attention, {-1, -1, -1}, "future attention");
   if (window % block_tokens != 0) {
-    throw Error(ErrorKind::kConfig, concat("eviction.window ", window, " is not a multiple of the recorded block of ", block_tokens,
-                                           " tokens; choose another window or record the oracle again"));
+    throw Error(ErrorKind::kConfig,
+                concat("eviction.window ", window, " is not a multiple of the recorded block of ",
+                       block_tokens, " tokens; choose another window or record the oracle again"));
   }
   if (window == block_tokens) return attention;
   const std::int64_t blocks = attention.size(1), length = attention.size(2);

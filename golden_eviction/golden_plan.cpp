@@ -15,8 +15,8 @@ torch::Tensor suffix_maximum(const torch::Tensor& attention) {
 }
 
 /// One KV head: fills the rows of the plan from future [windows, L].
-void plan_head(const float* future, std::int64_t length, const CacheSize& size, std::int64_t steps, std::int64_t* evicted,
-               std::int64_t* candidates, float* contribution) {
+void plan_head(const float* future, std::int64_t length, const CacheSize& size, std::int64_t steps,
+               std::int64_t* evicted, std::int64_t* candidates, float* contribution) {
   const std::int64_t budget = size.budget, window = size.window;
   std::vector<std::int64_t> live(static_cast<std::size_t>(budget)), order(static_cast<std::size_t>(budget));
   std::iota(live.begin(), live.end(), 0);
@@ -37,7 +37,8 @@ void plan_head(const float* future, std::int64_t length, const CacheSize& size, 
     std::sort(first_kept, order.end());
     std::vector<std::int64_t> next;
     next.reserve(static_cast<std::size_t>(budget));
-    for (auto kept = first_kept; kept != order.end(); ++kept) next.push_back(live[static_cast<std::size_t>(*kept)]);
+    for (auto kept = first_kept; kept != order.end(); ++kept)
+      next.push_back(live[static_cast<std::size_t>(*kept)]);
     for (std::int64_t position = seen - window; position < seen; ++position) next.push_back(position);
     live = std::move(next);
   }
@@ -47,12 +48,15 @@ void plan_head(const float* future, std::int64_t length, const CacheSize& size, 
 
 GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size) {
   if (size.window < 1 || size.budget < size.window || size.budget % size.window != 0) {
-    throw Error(ErrorKind::kConfig, concat("budget ", size.budget, " must be a multiple of window ", size.window,
-                                           ": eviction steps must fall on the recorded windows"));
+    throw Error(ErrorKind::kConfig,
+                concat("budget ", size.budget, " must be a multiple of window ", size.window,
+                       ": eviction steps must fall on the recorded windows"));
   }
-  const std::int64_t windows = attention.dim() == 3 ? (attention.size(2) + size.window - 1) / size.window : -1;
+  const std::int64_t windows =
+      attention.dim() == 3 ? (attention.size(2) + size.window - 1) / size.window : -1;
   if (attention.dim() != 3 || attention.size(1) != windows) {
-    throw Error(ErrorKind::kInput, concat("future attention: expected [K, ", windows, " windows, L], got ", attention.sizes()));
+    throw Error(ErrorKind::kInput,
+                concat("future attention: expected [K, ", windows, " windows, L], got ", attention.sizes()));
   }
   const std::int64_t heads = attention.size(0), length = attention.size(2), steps = size.steps(length);
   GoldenPlan plan{.evicted = torch::empty({heads, steps, size.window}, torch::kInt64),

@@ -29,7 +29,8 @@ class AttentionRecorder {
   void observe(std::int64_t layer, const torch::Tensor& probabilities) {
     auto& rows = rows_[static_cast<std::size_t>(layer)];
     const auto first_block = static_cast<std::int64_t>(rows.size());
-    const torch::Tensor means = block_mean_attention(probabilities[0], dimensions_.block_tokens);  // [K, blocks, n]
+    const torch::Tensor means =
+        block_mean_attention(probabilities[0], dimensions_.block_tokens);  // [K, blocks, n]
     for (std::int64_t i = 0; i < means.size(1); ++i) {
       const std::int64_t keys = dimensions_.keys_of_block(first_block + i);
       rows.push_back(means.select(1, i).narrow(1, 0, keys).to(torch::kCPU, torch::kFloat16));
@@ -51,8 +52,9 @@ void require_finite(const torch::Tensor& values, const std::string& what, const 
   const torch::Tensor finite = torch::isfinite(values);
   if (finite.all().item<bool>()) return;
   const auto token = (finite.logical_not()).nonzero()[0].item<std::int64_t>();
-  throw Error(ErrorKind::kNumeric, concat("trace ", trace_id, ": ", what, " of token ", token,
-                                          " is not finite: the model's weights or runtime.dtype are at fault"));
+  throw Error(ErrorKind::kNumeric,
+              concat("trace ", trace_id, ": ", what, " of token ", token,
+                     " is not finite: the model's weights or runtime.dtype are at fault"));
 }
 
 /// True when `file` holds this very trace already.
@@ -62,7 +64,8 @@ bool is_recorded(const std::filesystem::path& file, const TokenRow& trace, const
   try {
     const OracleReader reader(file);
     require_same_source(reader, provenance.model_fingerprint, provenance.tokenizer_fingerprint);
-    const bool same = reader.trace().token_ids == trace.tokens && reader.dimensions().block_tokens == block_tokens &&
+    const bool same = reader.trace().token_ids == trace.tokens &&
+                      reader.dimensions().block_tokens == block_tokens &&
                       reader.provenance().dtype == provenance.dtype;
     if (same) return true;
   } catch (const Error& error) {
@@ -71,9 +74,11 @@ bool is_recorded(const std::filesystem::path& file, const TokenRow& trace, const
     log_warning(concat("recording again what cannot be read: ", error.what()));
     return false;
   }
-  throw Error(ErrorKind::kInput, concat(file.string(), ": holds other tokens, another block size or another dtype than this "
-                                        "config gives (data, oracle or runtime changed): choose another `output`, or remove "
-                                        "the run's oracle folder"));
+  throw Error(ErrorKind::kInput,
+              concat(file.string(),
+                     ": holds other tokens, another block size or another dtype than this "
+                     "config gives (data, oracle or runtime changed): choose another `output`, or remove "
+                     "the run's oracle folder"));
 }
 
 }  // namespace
@@ -82,8 +87,9 @@ std::int64_t recorded_block_tokens(const Config& config) {
   return config.oracle.block_tokens > 0 ? config.oracle.block_tokens : config.eviction.window;
 }
 
-void record_trace(const Transformer& model, const TokenRow& trace, const std::string& trace_id, std::int64_t block_tokens,
-                  int compression, const OracleProvenance& provenance, const std::filesystem::path& file) {
+void record_trace(const Transformer& model, const TokenRow& trace, const std::string& trace_id,
+                  std::int64_t block_tokens, int compression, const OracleProvenance& provenance,
+                  const std::filesystem::path& file) {
   const OracleDimensions dimensions{.layers = model.shape().layers,
                                     .kv_heads = model.shape().kv_heads,
                                     .tokens = static_cast<std::int64_t>(trace.tokens.size()),
@@ -91,9 +97,10 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
   const std::int64_t chunk = chunk_tokens(block_tokens);
   AttentionRecorder recorder(dimensions, chunk);
   const torch::Tensor tokens = torch::tensor(trace.tokens, torch::kInt32).to(torch::kInt64);
-  const FullPass pass = full_pass(model, tokens, chunk, [&](std::int64_t layer, const torch::Tensor& probabilities) {
-    recorder.observe(layer, probabilities);
-  });
+  const FullPass pass =
+      full_pass(model, tokens, chunk, [&](std::int64_t layer, const torch::Tensor& probabilities) {
+        recorder.observe(layer, probabilities);
+      });
   require_finite(pass.loss, "loss", trace_id);
   require_finite(pass.entropy, "entropy", trace_id);
   const auto to_vector = [](const torch::Tensor& values) {
@@ -142,12 +149,15 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
       tokens_missing += static_cast<std::int64_t>(trace.tokens.size());
     }
   }
-  log_info(concat("oracle: ", recorded, " traces are recorded, ", missing.size(), " to do (", tokens_missing, " tokens)"));
+  log_info(concat("oracle: ", recorded, " traces are recorded, ", missing.size(), " to do (", tokens_missing,
+                  " tokens)"));
   Progress progress("oracle", "tokens", tokens_missing);
   std::int64_t done = 0;
   for (const Missing& item : missing) {
-    if (stop_requested()) throw Error(ErrorKind::kInterrupted, "oracle: stopped; finished traces are kept, run again to go on");
-    record_trace(model, *item.trace, item.id, block_tokens, static_cast<int>(config.oracle.compression), provenance, item.file);
+    if (stop_requested())
+      throw Error(ErrorKind::kInterrupted, "oracle: stopped; finished traces are kept, run again to go on");
+    record_trace(model, *item.trace, item.id, block_tokens, static_cast<int>(config.oracle.compression),
+                 provenance, item.file);
     done += static_cast<std::int64_t>(item.trace->tokens.size());
     progress.update(done, item.id);
   }

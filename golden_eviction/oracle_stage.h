@@ -11,14 +11,16 @@
 
 namespace foresight {
 
-/// Records what is not recorded yet, in `<output>/oracle`. A file of another model, tokenizer, block size or other tokens is
-/// refused (Error(kInput)); a damaged one is recorded again with a warning. Throws Error(kNumeric) for a loss that is not
-/// finite, Error(kInterrupted) after a stop signal (finished traces are kept).
+/// Records what is not recorded yet, in `<output>/oracle`. A file of another model, tokenizer, block size or
+/// other tokens is refused (Error(kInput)); a damaged one is recorded again with a warning. Throws
+/// Error(kNumeric) for a loss that is not finite, Error(kInterrupted) after a stop signal (finished traces
+/// are kept).
 void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
 
 /// One trace through the full cache; the file appears whole or not at all.
-void record_trace(const Transformer& model, const TokenRow& trace, const std::string& trace_id, std::int64_t block_tokens,
-                  int compression, const OracleProvenance& provenance, const std::filesystem::path& file);
+void record_trace(const Transformer& model, const TokenRow& trace, const std::string& trace_id,
+                  std::int64_t block_tokens, int compression, const OracleProvenance& provenance,
+                  const std::filesystem::path& file);
 
 /// Query block of the recorded attention: oracle.block_tokens, or the window where that is 0.
 std::int64_t recorded_block_tokens(const Config& config);

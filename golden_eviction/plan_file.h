@@ -9,10 +9,11 @@ namespace foresight {
 
 enum class PlanPrecision { kFloat32, kStored };
 
-/// Reads `query` [H, L, d] and `key` [K, L, d] (after the rotary embedding) from a safetensors file and writes
-/// `future_attention` [K, blocks, L] float32, `evicted` [K, steps, W] int64 and `contribution` [K, steps, B] float32 (and
-/// `candidates` [K, steps, B] int64, the positions that contribution belongs to). kStored rounds the attention to float16
-/// first, as the pipeline's files do. Throws Error(kInput) for tensors that do not fit, Error(kConfig) for budget or window.
+/// Reads `query` [H, L, d] and `key` [K, L, d] (after the rotary embedding) from a safetensors file and
+/// writes `future_attention` [K, blocks, L] float32, `evicted` [K, steps, W] int64 and `contribution` [K,
+/// steps, B] float32 (and `candidates` [K, steps, B] int64, the positions that contribution belongs to).
+/// kStored rounds the attention to float16 first, as the pipeline's files do. Throws Error(kInput) for
+/// tensors that do not fit, Error(kConfig) for budget or window.
 void plan_file(const std::filesystem::path& attention_file, const CacheSize& size, PlanPrecision precision,
                const std::filesystem::path& output_file);
 

@@ -8,7 +8,8 @@
 
 namespace foresight {
 
-std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder, const std::string& split,
+std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
+                                                const std::string& split,
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint) {
   std::vector<RecordedTrace> traces;
@@ -27,8 +28,9 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
     traces.push_back(std::move(trace));
   }
   if (traces.empty()) {
-    throw Error(ErrorKind::kInput, concat("no recorded traces of the split '", split, "' in ", oracle_folder.string(),
-                                          ": run `foresight oracle` with this config first"));
+    throw Error(ErrorKind::kInput,
+                concat("no recorded traces of the split '", split, "' in ", oracle_folder.string(),
+                       ": run `foresight oracle` with this config first"));
   }
   return traces;
 }
@@ -41,8 +43,8 @@ std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize
     std::vector<std::uint16_t> bits = reader.read_layer(layer);
     const torch::Tensor packed =
         torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
-    plans.push_back(
-        golden_plan(merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, size.window), size));
+    plans.push_back(golden_plan(
+        merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, size.window), size));
   }
   return plans;
 }
@@ -53,7 +55,8 @@ EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans) {
     const auto traces = static_cast<std::int64_t>(shared->size());
     std::vector<torch::Tensor> wanted;  // per row [K, W] original positions
     for (std::int64_t row = 0; row < view.keys.size(0); ++row) {
-      const auto& plan = (*shared)[static_cast<std::size_t>(row % traces)][static_cast<std::size_t>(view.layer)];
+      const auto& plan =
+          (*shared)[static_cast<std::size_t>(row % traces)][static_cast<std::size_t>(view.layer)];
       wanted.push_back(plan.evicted.select(1, view.step));
     }
     // Positions ascend within a head, so the index of a position is a binary search.

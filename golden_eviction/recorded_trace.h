@@ -27,7 +27,8 @@ struct RecordedTrace {
 
 /// The recorded traces of a split ("train", "validation", "evaluation"), checked against model and tokenizer.
 /// Throws Error(kInput) when there are none (naming the command that records them) or when one does not fit.
-std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder, const std::string& split,
+std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
+                                                const std::string& split,
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
 

@@ -18,8 +18,8 @@ struct TraceSplit {
 
 /// train: the first data.max_train_traces of data.train; validation: the data.validation_traces after them;
 /// evaluation: the first evaluation.max_traces of data.evaluation. Rows are packed as data.pack says.
-/// Throws Error(kInput): too few rows, a training trace shorter than budget + window + 1, tokens outside the vocabulary,
-/// or training rows that stand in the evaluation files too.
+/// Throws Error(kInput): too few rows, a training trace shorter than budget + window + 1, tokens outside the
+/// vocabulary, or training rows that stand in the evaluation files too.
 std::vector<TraceSplit> make_trace_splits(const Config& config, const Tokenizer& tokenizer,
                                           std::int64_t model_vocabulary);
 

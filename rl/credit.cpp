@@ -36,13 +36,14 @@ GroupCredit group_credit(const torch::Tensor& losses, const RecordedTrace& trace
   const std::int64_t steps = size.steps(trace.length());
   const torch::Tensor rise = losses - trace.loss.unsqueeze(0);  // [G, L]
   const torch::Tensor scored = scored_tokens(trace, size.first_scored(), ScoreTokens::kAll);
-  const torch::Tensor low = low_entropy_tokens(trace.entropy, scored, config.low_entropy_share);
+  const torch::Tensor low = low_entropy_mask(trace.entropy, scored, config.low_entropy_share);
   const torch::Tensor mask = config.reward_tokens == RewardTokens::kLowEntropy ? low : scored;
   const torch::Tensor cost = token_cost(rise, config);
   GroupCredit credit;
   credit.rewards = trace_rewards(cost, mask);
   if (config.credit == Credit::kStep) {
-    const torch::Tensor window = window_rewards(cost, mask, size.first_scored(), size.window, steps);  // [G, S]
+    const torch::Tensor window =
+        window_rewards(cost, mask, size.first_scored(), size.window, steps);  // [G, S]
     credit.advantages = group_advantages(discounted_credit(window, config.credit_discount)).t();
   } else {
     credit.advantages = group_advantages(credit.rewards).unsqueeze(0).expand({steps, -1});

@@ -12,13 +12,14 @@ namespace foresight {
 struct GroupCredit {
   torch::Tensor advantages;  ///< [S, G]
   torch::Tensor rewards;     ///< [G]: the reward of each whole trace, by the configured shape
-  double loss_rise = 0;              ///< mean over the group and the scored tokens
+  double loss_rise = 0;      ///< mean over the group and the scored tokens
   double low_entropy_loss_rise = 0;
-  double large_rise_share = 0;       ///< share of reward tokens whose loss rises by more than the threshold
-  bool without_signal = false;       ///< all advantages are 0: equal rewards everywhere
+  double large_rise_share = 0;  ///< share of reward tokens whose loss rises by more than the threshold
+  bool without_signal = false;  ///< all advantages are 0: equal rewards everywhere
 };
 
-/// losses [G, L] of the group under eviction. Throws Error(kNumeric) naming the trace for a loss that is not finite.
+/// losses [G, L] of the group under eviction. Throws Error(kNumeric) naming the trace for a loss that is not
+/// finite.
 GroupCredit group_credit(const torch::Tensor& losses, const RecordedTrace& trace, const GrpoConfig& config,
                          const CacheSize& size);
 

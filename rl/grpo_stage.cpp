@@ -26,7 +26,8 @@ struct Batch {
 
 /// Figures of one step, averaged over its traces.
 struct StepFigures {
-  double reward = 0, reward_std = 0, frac_reward_zero_std = 0, loss_rise = 0, low_entropy_loss_rise = 0, large_rise_share = 0;
+  double reward = 0, reward_std = 0, frac_reward_zero_std = 0, loss_rise = 0, low_entropy_loss_rise = 0,
+         large_rise_share = 0;
 };
 
 struct UpdateFigures {
@@ -35,8 +36,8 @@ struct UpdateFigures {
 
 /// Rollouts and advantages of this step's traces; traces of one length run together.
 std::vector<Batch> collect(const Transformer& model, const std::vector<RecordedTrace>& traces,
-                           const std::vector<std::int64_t>& chosen, const Scorer& scorer, const Config& config,
-                           std::int64_t step, StepFigures& figures) {
+                           const std::vector<std::int64_t>& chosen, const Scorer& scorer,
+                           const Config& config, std::int64_t step, StepFigures& figures) {
   const CacheSize size{config.eviction.budget, config.eviction.window};
   std::map<std::int64_t, std::vector<const RecordedTrace*>> by_length;
   for (const std::int64_t index : chosen) {
@@ -47,7 +48,8 @@ std::vector<Batch> collect(const Transformer& model, const std::vector<RecordedT
   const auto share = 1.0 / static_cast<double>(chosen.size());
   for (const auto& [length, group] : by_length) {
     Batch batch;
-    batch.rollouts = run_rollouts(model, group, scorer, config.grpo, size, static_cast<std::uint64_t>(config.runtime.seed), step);
+    batch.rollouts = run_rollouts(model, group, scorer, config.grpo, size,
+                                  static_cast<std::uint64_t>(config.runtime.seed), step);
     const auto count = static_cast<std::int64_t>(group.size());
     batch.advantages = torch::empty({size.steps(length), count * config.grpo.group_size});
     for (std::int64_t n = 0; n < count; ++n) {
@@ -67,10 +69,12 @@ std::vector<Batch> collect(const Transformer& model, const std::vector<RecordedT
   return batches;
 }
 
-/// Gradient of the GRPO objective in the scorer's weights: mean over batches (by rollouts), layers, steps, heads.
-/// `old` [batch][layer]: the behaviour policy's log-likelihoods; empty on the first update, when they are the current ones.
-UpdateFigures accumulate_gradients(const Scorer& scorer, const Scorer& reference, const std::vector<Batch>& batches,
-                                   const GrpoConfig& config, double kl_weight, std::vector<std::vector<torch::Tensor>>& old) {
+/// Gradient of the GRPO objective in the scorer's weights: mean over batches (by rollouts), layers, steps,
+/// heads. `old` [batch][layer]: the behaviour policy's log-likelihoods; empty on the first update, when they
+/// are the current ones.
+UpdateFigures accumulate_gradients(const Scorer& scorer, const Scorer& reference,
+                                   const std::vector<Batch>& batches, const GrpoConfig& config,
+                                   double kl_weight, std::vector<std::vector<torch::Tensor>>& old) {
   UpdateFigures figures;
   double rows = 0;
   for (const Batch& batch : batches) rows += static_cast<double>(batch.advantages.size(1));
@@ -78,10 +82,12 @@ UpdateFigures accumulate_gradients(const Scorer& scorer, const Scorer& reference
   if (first_update) old.resize(batches.size());
   for (std::size_t b = 0; b < batches.size(); ++b) {
     const Batch& batch = batches[b];
-    const double weight = static_cast<double>(batch.advantages.size(1)) / rows / static_cast<double>(scorer.layers());
+    const double weight =
+        static_cast<double>(batch.advantages.size(1)) / rows / static_cast<double>(scorer.layers());
     for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
       const LayerActions& actions = batch.rollouts.layers[static_cast<std::size_t>(layer)];
-      const torch::Tensor current = draw_log_likelihood(scorer, layer, actions, config);  // [S, R, K] or [S, R, K, W]
+      const torch::Tensor current =
+          draw_log_likelihood(scorer, layer, actions, config);  // [S, R, K] or [S, R, K, W]
       if (first_update) old[b].push_back(current.detach());
       const torch::Tensor& before = old[b][static_cast<std::size_t>(layer)];
       torch::Tensor advantages = batch.advantages.unsqueeze(-1);  // [S, R, 1]
@@ -97,15 +103,16 @@ UpdateFigures accumulate_gradients(const Scorer& scorer, const Scorer& reference
       (loss * weight).backward();
       figures.loss += weight * loss.item<double>();
       figures.kl += weight * kl.item<double>();
-      figures.clip_ratio += weight * clipped_share(current.detach(), before, advantages, config.clip_range).region_mean;
+      figures.clip_ratio +=
+          weight * clipped_share(current.detach(), before, advantages, config.clip_range).region_mean;
     }
   }
   return figures;
 }
 
 Scorer starting_scorer(const Config& config, const Transformer& model) {
-  const std::filesystem::path file =
-      config.grpo.start.empty() ? best_scorer_file(config.output, "supervised") : std::filesystem::path(config.grpo.start);
+  const std::filesystem::path file = config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
+                                                               : std::filesystem::path(config.grpo.start);
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape());
   const ScorerFeatures kind = scorer.facts().features;
@@ -126,38 +133,49 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
   if (config.data.validation_traces > 0) {
     validation = load_recorded_traces(oracle, "validation", model.fingerprint(), tokenizer.fingerprint());
   }
-  const EvaluationOptions evaluation{.size = size, .low_entropy_share = stage.low_entropy_share,
+  const EvaluationOptions evaluation{.size = size,
+                                     .low_entropy_share = stage.low_entropy_share,
                                      .rows_per_pass = config.evaluation.rows_per_pass};
   const Scorer reference = starting_scorer(config, model);
   TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference);
   if (session.step() == 0 && !validation.empty() && !session.finished()) {
-    const auto results = evaluate_policies(model, validation, {scorer_policy("start", reference)}, evaluation);
-    session.record({{"step", 0}, {"eval_loss_rise", results[1].loss_rise},
-                    {"eval_low_entropy_loss_rise", results[1].low_entropy_loss_rise}}, {"eval_low_entropy_loss_rise"});
+    const auto results =
+        evaluate_policies(model, validation, {scorer_policy("start", reference)}, evaluation);
+    session.record({{"step", 0},
+                    {"eval_loss_rise", results[1].loss_rise},
+                    {"eval_low_entropy_loss_rise", results[1].low_entropy_loss_rise}},
+                   {"eval_low_entropy_loss_rise"});
     session.save(results[1].low_entropy_loss_rise);  // the start may stay the best
   }
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
-    const auto chosen = items_of_step(session.step(), stage.traces_per_step, static_cast<std::int64_t>(traces.size()), seed,
-                                      "grpo trace order");
+    const auto chosen = items_of_step(session.step(), stage.traces_per_step,
+                                      static_cast<std::int64_t>(traces.size()), seed, "grpo trace order");
     StepFigures figures;
-    const std::vector<Batch> batches = collect(model, traces, chosen, session.scorer(), config, session.step(), figures);
-    const double rollout_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    const std::vector<Batch> batches =
+        collect(model, traces, chosen, session.scorer(), config, session.step(), figures);
+    const double rollout_s =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     if (figures.frac_reward_zero_std == 1.0) {
-      log_warning(concat("grpo: no group of step ", session.step() + 1, " carries a signal (all rewards equal): lower "
-                         "grpo.reward_threshold_nats, raise grpo.temperature, or take grpo.reward=mean_rise"));
+      log_warning(
+          concat("grpo: no group of step ", session.step() + 1,
+                 " carries a signal (all rewards equal): lower "
+                 "grpo.reward_threshold_nats, raise grpo.temperature, or take grpo.reward=mean_rise"));
     }
 
     const double learning_rate =
-        stage.learning_rate * schedule_factor(stage.learning_rate_schedule, session.step(), stage.steps, stage.warmup_steps);
-    const double kl_weight = stage.kl_weight * schedule_factor(stage.kl_schedule, session.step(), stage.steps, 0);
+        stage.learning_rate *
+        schedule_factor(stage.learning_rate_schedule, session.step(), stage.steps, stage.warmup_steps);
+    const double kl_weight =
+        stage.kl_weight * schedule_factor(stage.kl_schedule, session.step(), stage.steps, 0);
     std::vector<std::vector<torch::Tensor>> old;
     UpdateFigures update;
     const std::int64_t step = session.step();
     for (std::int64_t i = 0; i < stage.updates_per_batch; ++i) {
       update = accumulate_gradients(session.scorer(), reference, batches, stage, kl_weight, old);
-      update.gradient_norm = session.update(learning_rate, stage.gradient_clip, i + 1 == stage.updates_per_batch);
+      update.gradient_norm =
+          session.update(learning_rate, stage.gradient_clip, i + 1 == stage.updates_per_batch);
     }
 
     std::int64_t rollout_tokens = 0;
@@ -179,16 +197,20 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
                                       {"tokens_per_second", static_cast<double>(rollout_tokens) / rollout_s}};
     std::optional<double> validation_rise;
     if (session.evaluation_due() && !validation.empty()) {
-      const auto results = evaluate_policies(model, validation, {scorer_policy("grpo", session.scorer())}, evaluation);
+      const auto results =
+          evaluate_policies(model, validation, {scorer_policy("grpo", session.scorer())}, evaluation);
       validation_rise = results[1].low_entropy_loss_rise;
       metrics["eval_loss_rise"] = results[1].loss_rise;
       metrics["eval_low_entropy_loss_rise"] = results[1].low_entropy_loss_rise;
     }
     metrics["step_time"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    session.record(metrics, {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"});
+    session.record(metrics,
+                   {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"});
     const bool stopping = stop_requested() && !session.finished();
     if (session.save_due() || validation_rise || stopping) session.save(validation_rise);
-    if (stopping) throw Error(ErrorKind::kInterrupted, concat("grpo: stopped and saved at step ", session.step(), "; run again to go on"));
+    if (stopping)
+      throw Error(ErrorKind::kInterrupted,
+                  concat("grpo: stopped and saved at step ", session.step(), "; run again to go on"));
   }
   log_info(concat("grpo: best checkpoint ", session.best().string()));
 }

@@ -7,7 +7,8 @@
 
 namespace foresight {
 
-/// Reads `<output>/oracle` and the scorer it starts from (grpo.start, or the best supervised checkpoint), writes
+/// Reads `<output>/oracle` and the scorer it starts from (grpo.start, or the best supervised checkpoint),
+/// writes
 /// `<output>/grpo`. Resumes exactly. Throws Error(kInterrupted) after a stop signal, with a checkpoint saved.
 void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
 

@@ -9,14 +9,6 @@
 
 namespace foresight {
 
-/// The low-entropy tokens E of one trace: of the N scored tokens the N - floor((1 - share)*N) of lowest
-/// full-KV entropy, ties to the earlier position (0.8 of 139 drops 27). `entropy` [T]; `scored` [T] bool;
-/// `share` in 0 .. 1. Returns [T] bool. Throws Error(kInternal) when shapes, type or share do not fit.
-torch::Tensor low_entropy_mask(const torch::Tensor& entropy, const torch::Tensor& scored, double share = 0.8);
-
-/// The same with all tokens from `first_scored` on scored.
-torch::Tensor low_entropy_mask(const torch::Tensor& entropy, std::int64_t first_scored, double share = 0.8);
-
 /// Elementwise costs in the dtype of `rise`: rise^2 where rise > threshold, else 0; and rise clamped to low
 /// .. high.
 torch::Tensor squared_large_rise(const torch::Tensor& rise, double threshold_nats);

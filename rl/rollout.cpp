@@ -20,8 +20,9 @@ torch::Tensor gumbel_noise(std::vector<RandomStream>& streams, std::int64_t head
 
 }  // namespace
 
-Rollouts run_rollouts(const Transformer& model, const std::vector<const RecordedTrace*>& traces, const Scorer& scorer,
-                      const GrpoConfig& config, const CacheSize& size, std::uint64_t seed, std::int64_t step,
+Rollouts run_rollouts(const Transformer& model, const std::vector<const RecordedTrace*>& traces,
+                      const Scorer& scorer, const GrpoConfig& config, const CacheSize& size,
+                      std::uint64_t seed, std::int64_t step,
                       const std::function<void(std::int64_t)>& on_tokens) {
   const torch::NoGradGuard no_grad;
   const ModelShape& shape = model.shape();
@@ -39,9 +40,10 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
     layer.draws = torch::empty({steps, rows, shape.kv_heads, size.window}, torch::kInt64);
   }
   const EvictionSelector select = [&](const EvictionView& view) {
-    const torch::Tensor features = candidate_features(view, scorer.facts().features).to(torch::kCPU);  // [R, K, B, F]
-    const torch::Tensor scores = scorer.score(view.layer, features);                   // [R, K, B]
-    const torch::Tensor shortlist = highest(scores, shortlist_size);                   // [R, K, M]
+    const torch::Tensor features =
+        candidate_features(view, scorer.facts().features).to(torch::kCPU);  // [R, K, B, F]
+    const torch::Tensor scores = scorer.score(view.layer, features);        // [R, K, B]
+    const torch::Tensor shortlist = highest(scores, shortlist_size);        // [R, K, M]
     const torch::Tensor logits = scores.gather(2, shortlist) / config.temperature;
     std::vector<RandomStream> streams;
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -49,12 +51,13 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
       streams.emplace_back(seed, "rollout " + trace.id,
                            std::initializer_list<std::int64_t>{step, row / count, view.layer, view.step});
     }
-    const torch::Tensor draws =
-        gumbel_top_k(logits, gumbel_noise(streams, view.keys.size(1), shortlist_size), view.window);  // [R, K, W] into the shortlist
+    const torch::Tensor draws = gumbel_top_k(logits, gumbel_noise(streams, view.keys.size(1), shortlist_size),
+                                             view.window);  // [R, K, W] into the shortlist
     const torch::Tensor evicted = shortlist.gather(2, draws);
     LayerActions& actions = rollouts.layers[static_cast<std::size_t>(view.layer)];
     if (shortlisted) {
-      actions.features[view.step].copy_(features.gather(2, shortlist.unsqueeze(-1).expand({-1, -1, -1, inputs})));
+      actions.features[view.step].copy_(
+          features.gather(2, shortlist.unsqueeze(-1).expand({-1, -1, -1, inputs})));
       actions.draws[view.step].copy_(draws);
     } else {
       actions.features[view.step].copy_(features);

@@ -12,9 +12,9 @@
 
 namespace foresight {
 
-/// What the policy saw and did in one layer: enough for its likelihood, so the language model never runs twice.
-/// R = copies * N rollouts (row c * N + n is copy c of trace n), S steps, M shortlisted candidates (all B candidates with the
-/// independent likelihood).
+/// What the policy saw and did in one layer: enough for its likelihood, so the language model never runs
+/// twice. R = copies * N rollouts (row c * N + n is copy c of trace n), S steps, M shortlisted candidates
+/// (all B candidates with the independent likelihood).
 struct LayerActions {
   torch::Tensor features;  ///< [S, R, K, M, F] float32
   torch::Tensor draws;     ///< [S, R, K, W] int64, indices into the M, in draw order
@@ -22,18 +22,20 @@ struct LayerActions {
 
 /// Rollouts of N traces of one length.
 struct Rollouts {
-  torch::Tensor losses;              ///< [R, L] under eviction; zero for t < first_scored
+  torch::Tensor losses;  ///< [R, L] under eviction; zero for t < first_scored
   std::vector<LayerActions> layers;
 };
 
-/// Runs `copies` rollouts of each trace. Draws come from the stream (seed, step, trace, copy): neither batch nor rank changes
-/// them. The shared prefix is computed once per trace.
-Rollouts run_rollouts(const Transformer& model, const std::vector<const RecordedTrace*>& traces, const Scorer& scorer,
-                      const GrpoConfig& config, const CacheSize& size, std::uint64_t seed, std::int64_t step,
+/// Runs `copies` rollouts of each trace. Draws come from the stream (seed, step, trace, copy): neither batch
+/// nor rank changes them. The shared prefix is computed once per trace.
+Rollouts run_rollouts(const Transformer& model, const std::vector<const RecordedTrace*>& traces,
+                      const Scorer& scorer, const GrpoConfig& config, const CacheSize& size,
+                      std::uint64_t seed, std::int64_t step,
                       const std::function<void(std::int64_t)>& on_tokens = {});
 
-/// Log-likelihood of a layer's draws under `scorer`, differentiable in its weights: the mean over the W draws [S, R, K] with
-/// Plackett-Luce, per draw [S, R, K, W] with the independent likelihood (method.md section 10).
+/// Log-likelihood of a layer's draws under `scorer`, differentiable in its weights: the mean over the W draws
+/// [S, R, K] with Plackett-Luce, per draw [S, R, K, W] with the independent likelihood (method.md section
+/// 10).
 torch::Tensor draw_log_likelihood(const Scorer& scorer, std::int64_t layer, const LayerActions& actions,
                                   const GrpoConfig& config);
 

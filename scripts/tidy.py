@@ -5,11 +5,12 @@ usage: scripts/tidy.py [--build FOLDER] [--jobs N] [FILE ...]
 
 A run over one file that includes torch spends a minute in torch's headers and a second in the file. So files with the
 same compile flags are joined into batches, each one translation unit that includes the .cpp files in turn. Files whose
-helpers (in anonymous namespaces) share a name go to different batches. Findings are those in the project's own files;
+helpers share a name with another's go to a batch of their own. Findings are those in the project's own files;
 each is an error, and the exit status is 1 if there is one. Without FILE, all that the build folder compiles is checked.
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -25,9 +26,12 @@ TOOL = "clang-tidy-14"
 # What is defined at the left margin of an anonymous namespace, as clang-format sets it: types, functions, variables.
 # An alias that says the same in two files is no clash.
 ANONYMOUS = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
-HELPER = re.compile(r"^(?:(?:class|struct|enum class|using|namespace) (\w+)|[^\s#/}].*?\b(\w+)(?= ?[({=;\[])).*", re.MULTILINE)
+HELPER = re.compile(
+    r"^(?:(?:class|struct|enum class|using|namespace(?= \w+ =)) (\w+)"
+    r"|(?!namespace|[A-Z_]+\()[^\s#/}].*?\b(\w+)(?= ?[({=;\[])).*", re.MULTILINE)
 ALIAS = re.compile(r"(using|namespace) \w+ = .*;")
 COMPILE_ERROR = "[clang-diagnostic-error]"
+INCLUDE = re.compile(r'^#include "(.+)"', re.MULTILINE)
 FINDING = re.compile(r"^\S+:\d+:\d+: (?:warning|error): ")
 
 
@@ -64,36 +68,79 @@ def read_commands(build):
     return commands
 
 
-def helper_definitions(path):
-    """name -> what defines it, of all that only this file may see: the file itself, or the text of an alias."""
-    matches = (match for block in ANONYMOUS.findall(path.read_text()) for match in HELPER.finditer(block))
-    return {match[1] or match[2]: match[0] if ALIAS.fullmatch(match[0]) else path for match in matches}
+@functools.cache
+def read(path):
+    return path.read_text()
+
+
+def defined_names(text):
+    """name -> the line that defines it, of what stands at the left margin."""
+    return {match[1] or match[2]: match[0] for match in HELPER.finditer(text)}
+
+
+def reached_headers(path, known):
+    """`path` and the project's headers that it includes, directly or not, less those in `known`."""
+    found, waiting = [], [path]
+    while waiting:
+        current = waiting.pop()
+        if current not in found and current not in known and current.is_file():
+            found.append(current)
+            waiting += [ROOT / name for name in INCLUDE.findall(read(current))]
+    return found
+
+
+class Batch:
+    """Files that compile as one translation unit."""
+
+    def __init__(self, flags):
+        self.flags = flags
+        self.paths = []
+        self.headers = set()
+        self.owned = {}  # helper's name -> the file that defines it, or the text of an alias
+        self.shared = set()  # names in headers
+
+    def take(self, path):
+        """Adds the file if no helper then stands beside another definition of its name; tells whether it did.
+
+        Helpers are what only one source sees: anonymous namespaces, and headers of tests, which other tests may repeat.
+        """
+        owned, shared = {}, set()
+        for file in reached_headers(path, self.headers):
+            text = read(file)
+            for block in ANONYMOUS.findall(text):
+                owned.update({name: line if ALIAS.fullmatch(line) else file for name, line in defined_names(block).items()})
+            if file.suffix == ".h" and file.is_relative_to(ROOT / "tests"):
+                owned.update(dict.fromkeys(defined_names(text), file))
+            elif file.suffix == ".h":
+                shared.update(defined_names(text))
+        clash = any(self.owned.get(name, what) != what for name, what in owned.items())
+        if self.paths and (clash or self.shared & owned.keys() or shared & self.owned.keys()):
+            return False
+        self.paths.append(path)
+        self.headers.update(header for header in reached_headers(path, self.headers) if header.suffix == ".h")
+        self.owned.update(owned)
+        self.shared |= shared
+        return True
 
 
 def make_batches(commands):
-    """[(flags, paths)]: the same flags, no helper defined twice, each file in the first batch that takes it."""
-    batches = []  # (flags, paths, definitions)
+    """Batches of files with the same flags, each file in the first that takes it."""
+    batches = []
     for path, flags in sorted(commands.items()):
-        definitions = helper_definitions(path)
-        for batch_flags, paths, known in batches:
-            if batch_flags == flags and all(known.get(name, what) == what for name, what in definitions.items()):
-                break
-        else:
-            paths, known = [], {}
-            batches.append((flags, paths, known))
-        paths.append(path)
-        known.update(definitions)
-    return [(flags, paths) for flags, paths, _ in batches]
+        if not any(batch.flags == flags and batch.take(path) for batch in batches):
+            batches.append(Batch(flags))
+            batches[-1].take(path)
+    return batches
 
 
-def check_batch(source, flags, paths, header_filter):
+def check_batch(source, batch, header_filter):
     """Runs clang-tidy on one batch; returns (seconds, exit status, output)."""
     started = time.monotonic()
     # torch first: c10 defines CHECK, and Catch2's must come after it whichever file leads the batch.
-    head = "#include <torch/torch.h>\n" if any("/torch/" in flag for flag in flags) else ""
-    source.write_text(head + "".join(f'#include "{path.relative_to(ROOT)}"\n' for path in paths))
+    head = "#include <torch/torch.h>\n" if any("/torch/" in flag for flag in batch.flags) else ""
+    source.write_text(head + "".join(f'#include "{path.relative_to(ROOT)}"\n' for path in batch.paths))
     command = [TOOL, "--quiet", f"--config-file={ROOT / '.clang-tidy'}", f"--header-filter={header_filter}"]
-    result = subprocess.run([*command, str(source), "--", *flags], cwd=ROOT, stdin=subprocess.DEVNULL,
+    result = subprocess.run([*command, str(source), "--", *batch.flags], cwd=ROOT, stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, check=False)
     return time.monotonic() - started, result.returncode, result.stdout + result.stderr
 
@@ -133,11 +180,13 @@ def main():
     folder.mkdir(exist_ok=True)
     told, failed = set(), False
     with ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
-        running = {pool.submit(check_batch, folder / f"batch_{number}.cpp", flags, paths, header_filter): len(paths)
-                   for number, (flags, paths) in enumerate(make_batches(commands))}
+        running = {pool.submit(check_batch, folder / f"batch_{number}.cpp", batch, header_filter): len(batch.paths)
+                   for number, batch in enumerate(make_batches(commands))}
         for done in as_completed(running):
             seconds, status, output = done.result()
             print(f"clang-tidy: {running[done]} files in {seconds:.0f} s", flush=True)
+            if COMPILE_ERROR in output and running[done] > 1:
+                print("clang-tidy: if g++ compiles these files, they share the name of a helper: rename one")
             findings = new_findings(output, told)
             print("\n".join(findings), end="\n" if findings else "")
             if status != 0:

@@ -41,7 +41,8 @@ struct NaiveHead {
 
 }  // namespace
 
-TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-by-entry simulation", "[eviction]") {
+TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-by-entry simulation",
+          "[eviction]") {
   torch::manual_seed(11);
   const ModelShape shape = one_layer();
   const CacheSize size{8, 4};
@@ -51,23 +52,25 @@ TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-
   const std::int64_t chunk = GENERATE(1, 3, 4);
   std::vector<EvictionView> views;
   std::vector<torch::Tensor> choices;
-  EvictingCache cache(shape, 1, size.budget, size.window, length,
-                      [&](const EvictionView& view) {
-                        EvictionView copy = view;
-                        for (torch::Tensor* t : {&copy.keys, &copy.values, &copy.positions, &copy.window_attention,
-                                                 &copy.window_sum, &copy.cumulative, &copy.decayed}) {
-                          *t = t->clone();
-                        }
-                        views.push_back(copy);
-                        choices.push_back(by_position(view));
-                        return choices.back();
-                      },
-                      torch::kCPU);
+  EvictingCache cache(
+      shape, 1, size.budget, size.window, length,
+      [&](const EvictionView& view) {
+        EvictionView copy = view;
+        for (torch::Tensor* t : {&copy.keys, &copy.values, &copy.positions, &copy.window_attention,
+                                 &copy.window_sum, &copy.cumulative, &copy.decayed}) {
+          *t = t->clone();
+        }
+        views.push_back(copy);
+        choices.push_back(by_position(view));
+        return choices.back();
+      },
+      torch::kCPU);
   torch::Tensor output = torch::empty({1, 4, length, d});
   for (std::int64_t first = 0; first < length;) {
     const std::int64_t count = std::min({chunk, cache.room(), length - first});
     output.narrow(2, first, count)
-        .copy_(cache.attend(0, query.narrow(2, first, count), key.narrow(2, first, count), value.narrow(2, first, count)));
+        .copy_(cache.attend(0, query.narrow(2, first, count), key.narrow(2, first, count),
+                            value.narrow(2, first, count)));
     first += count;
   }
   REQUIRE(static_cast<std::int64_t>(views.size()) == size.steps(length));
@@ -87,19 +90,23 @@ TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-
         double total = 0;
         for (const std::int64_t position : naive.positions) {
           double dot = 0;
-          for (std::int64_t c = 0; c < d; ++c) dot += static_cast<double>(q[0][h][t][c]) * static_cast<double>(k[0][head][position][c]);
+          for (std::int64_t c = 0; c < d; ++c)
+            dot += static_cast<double>(q[0][h][t][c]) * static_cast<double>(k[0][head][position][c]);
           p.push_back(std::exp(dot / 2.0));
           total += p.back();
         }
         for (std::int64_t c = 0; c < d; ++c) {
           double expected = 0;
-          for (std::size_t i = 0; i < p.size(); ++i) expected += p[i] / total * static_cast<double>(v[0][head][naive.positions[i]][c]);
+          for (std::size_t i = 0; i < p.size(); ++i)
+            expected += p[i] / total * static_cast<double>(v[0][head][naive.positions[i]][c]);
           REQUIRE(output[0][h][t][c].item<double>() == Approx(expected).margin(1e-5));
         }
-        for (std::size_t i = 0; i < p.size(); ++i) naive.window_sum[i][static_cast<std::size_t>(g)] += p[i] / total;
+        for (std::size_t i = 0; i < p.size(); ++i)
+          naive.window_sum[i][static_cast<std::size_t>(g)] += p[i] / total;
       }
       const std::int64_t seen = t + 1;
-      const bool window_ends = seen == size.budget || (seen > size.budget && (seen - size.budget) % size.window == 0);
+      const bool window_ends =
+          seen == size.budget || (seen > size.budget && (seen - size.budget) % size.window == 0);
       if (!window_ends) continue;
       for (std::size_t i = 0; i < naive.positions.size(); ++i) {
         for (std::size_t g = 0; g < static_cast<std::size_t>(group); ++g) {
@@ -115,14 +122,17 @@ TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-
           REQUIRE(view.positions[0][head][n].item<std::int64_t>() == naive.positions[i]);
           for (std::int64_t g = 0; g < group; ++g) {
             const auto gi = static_cast<std::size_t>(g);
-            REQUIRE(view.window_sum[0][head][g][n].item<double>() == Approx(naive.window_sum[i][gi]).margin(1e-5));
-            REQUIRE(view.cumulative[0][head][g][n].item<double>() == Approx(naive.cumulative[i][gi]).margin(1e-5));
+            REQUIRE(view.window_sum[0][head][g][n].item<double>() ==
+                    Approx(naive.window_sum[i][gi]).margin(1e-5));
+            REQUIRE(view.cumulative[0][head][g][n].item<double>() ==
+                    Approx(naive.cumulative[i][gi]).margin(1e-5));
             REQUIRE(view.decayed[0][head][g][n].item<double>() == Approx(naive.decayed[i][gi]).margin(1e-5));
           }
         }
         CHECK(torch::allclose(view.window_attention.sum(3), view.window_sum, 1e-5, 1e-6));
         std::vector<bool> gone(naive.positions.size(), false);
-        for (std::int64_t w = 0; w < size.window; ++w) gone[static_cast<std::size_t>(choices[step][0][head][w].item<std::int64_t>())] = true;
+        for (std::int64_t w = 0; w < size.window; ++w)
+          gone[static_cast<std::size_t>(choices[step][0][head][w].item<std::int64_t>())] = true;
         NaiveHead kept;
         for (std::size_t i = 0; i < gone.size(); ++i) {
           if (gone[i]) continue;
@@ -139,39 +149,54 @@ TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-
   }
 }
 
-TEST_CASE("evicting cache: an entry evicted twice, or tokens across a window's end, are refused", "[eviction]") {
-  EvictingCache cache(one_layer(), 1, 8, 4, kEndless,
-                      [](const EvictionView& view) { return torch::zeros({1, 2, view.window}, torch::kInt64); }, torch::kCPU);
+TEST_CASE("evicting cache: an entry evicted twice, or tokens across a window's end, are refused",
+          "[eviction]") {
+  EvictingCache cache(
+      one_layer(), 1, 8, 4, kEndless,
+      [](const EvictionView& view) {
+        return torch::zeros({1, 2, view.window}, torch::kInt64);
+      },
+      torch::kCPU);
   const auto feed = [&](std::int64_t tokens) {
-    cache.attend(0, torch::randn({1, 4, tokens, 4}), torch::randn({1, 2, tokens, 4}), torch::randn({1, 2, tokens, 4}));
+    cache.attend(0, torch::randn({1, 4, tokens, 4}), torch::randn({1, 2, tokens, 4}),
+                 torch::randn({1, 2, tokens, 4}));
   };
   REQUIRE_THROWS_WITH(feed(9), Catch::Contains("crosses the end of a window"));
   feed(8);
   REQUIRE_THROWS_WITH(feed(4), Catch::Contains("evicted an entry twice"));
 }
 
-TEST_CASE("evicted pass: a budget that holds the whole trace gives full KV's losses where tokens are scored", "[eviction]") {
+TEST_CASE("evicted pass: a budget that holds the whole trace gives full KV's losses where tokens are scored",
+          "[eviction]") {
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   torch::manual_seed(12);
   const torch::Tensor tokens = torch::randint(0, 97, {kLength}, torch::kInt64);
   const FullPass full = full_pass(model, tokens, 16);
-  const auto never = [](const EvictionView&) -> torch::Tensor { throw Error(ErrorKind::kInternal, "evicted"); };
+  const auto never = [](const EvictionView&) -> torch::Tensor {
+    throw Error(ErrorKind::kInternal, "evicted");
+  };
   CHECK(evicted_losses(model, tokens.unsqueeze(0), {64, 16}, 1, never).abs().sum().item<double>() == 0.0);
-  // The last eviction would come after the last token: still nothing is evicted, and the last window is scored.
-  const torch::Tensor losses = evicted_losses(model, tokens.unsqueeze(0).narrow(1, 0, 48), {32, 16}, 1, never);
+  // The last eviction would come after the last token: still nothing is evicted, and the last window is
+  // scored.
+  const torch::Tensor losses =
+      evicted_losses(model, tokens.unsqueeze(0).narrow(1, 0, 48), {32, 16}, 1, never);
   CHECK(losses.abs().sum().item<double>() == 0.0);
 }
 
-TEST_CASE("evicted pass: evicting what is never attended again costs nothing; copies of a row are equal", "[eviction]") {
+TEST_CASE("evicted pass: evicting what is never attended again costs nothing; copies of a row are equal",
+          "[eviction]") {
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   torch::manual_seed(13);
   const torch::Tensor tokens = torch::randint(0, 97, {2, kLength}, torch::kInt64);
-  const auto oldest = [](const EvictionView& view) { return highest(-view.positions.narrow(2, 0, view.budget).to(torch::kFloat32), view.window); };
+  const auto oldest = [](const EvictionView& view) {
+    return highest(-view.positions.narrow(2, 0, view.budget).to(torch::kFloat32), view.window);
+  };
   const torch::Tensor together = evicted_losses(model, tokens, {16, 8}, 3, oldest);
   REQUIRE(together.sizes() == torch::IntArrayRef({6, kLength}));
   for (std::int64_t n = 0; n < 2; ++n) {
     const torch::Tensor alone = evicted_losses(model, tokens.narrow(0, n, 1), {16, 8}, 1, oldest);
-    for (std::int64_t copy = 0; copy < 3; ++copy) CHECK(torch::allclose(together[copy * 2 + n], alone[0], 1e-4, 1e-5));
+    for (std::int64_t copy = 0; copy < 3; ++copy)
+      CHECK(torch::allclose(together[copy * 2 + n], alone[0], 1e-4, 1e-5));
     CHECK(together[n].narrow(0, 0, 25).abs().sum().item<double>() == 0.0);
     CHECK(together[n].narrow(0, 25, kLength - 25).min().item<double>() > 0.0);
   }

@@ -16,8 +16,10 @@ using namespace foresight;  // NOLINT(google-build-using-namespace): a test of t
 namespace {
 
 /// A[k][b][j] straight from the definition, one query at a time, in double.
-std::vector<double> naive_attention(const torch::Tensor& query, const torch::Tensor& key, std::int64_t block) {
-  const std::int64_t heads = key.size(0), group = query.size(0) / heads, length = key.size(1), d = key.size(2);
+std::vector<double> naive_attention(const torch::Tensor& query, const torch::Tensor& key,
+                                    std::int64_t block) {
+  const std::int64_t heads = key.size(0), group = query.size(0) / heads, length = key.size(1),
+                     d = key.size(2);
   const std::int64_t blocks = (length + block - 1) / block;
   const auto q = query.accessor<float, 3>();
   const auto k = key.accessor<float, 3>();
@@ -28,7 +30,8 @@ std::vector<double> naive_attention(const torch::Tensor& query, const torch::Ten
       double total = 0;
       for (std::int64_t j = 0; j <= t; ++j) {
         double dot = 0;
-        for (std::int64_t c = 0; c < d; ++c) dot += static_cast<double>(q[h][t][c]) * static_cast<double>(k[h / group][j][c]);
+        for (std::int64_t c = 0; c < d; ++c)
+          dot += static_cast<double>(q[h][t][c]) * static_cast<double>(k[h / group][j][c]);
         p.push_back(std::exp(dot / std::sqrt(static_cast<double>(d))));
         total += p.back();
       }
@@ -42,7 +45,8 @@ std::vector<double> naive_attention(const torch::Tensor& query, const torch::Ten
   return result;
 }
 
-/// The plan of one head by the words of the method: at each step, sort the candidates by their greatest later attention.
+/// The plan of one head by the words of the method: at each step, sort the candidates by their greatest later
+/// attention.
 std::vector<std::vector<std::int64_t>> naive_plan(const torch::Tensor& attention, const CacheSize& size) {
   const std::int64_t blocks = attention.size(0), length = attention.size(1);
   std::vector<std::int64_t> live;
@@ -70,7 +74,8 @@ std::vector<std::vector<std::int64_t>> naive_plan(const torch::Tensor& attention
 
 }  // namespace
 
-TEST_CASE("future attention: equals the definition, with a partial last block averaged over its real queries", "[golden]") {
+TEST_CASE("future attention: equals the definition, with a partial last block averaged over its real queries",
+          "[golden]") {
   torch::manual_seed(3);
   for (const std::int64_t length : {16, 19, 24}) {
     const torch::Tensor query = torch::randn({6, length, 8}) * 2, key = torch::randn({2, length, 8});
@@ -78,7 +83,8 @@ TEST_CASE("future attention: equals the definition, with a partial last block av
     const std::vector<double> expected = naive_attention(query, key, 4);
     REQUIRE(attention.numel() == static_cast<std::int64_t>(expected.size()));
     const float* values = attention.const_data_ptr<float>();
-    for (std::size_t i = 0; i < expected.size(); ++i) REQUIRE(static_cast<double>(values[i]) == Approx(expected[i]).margin(1e-6));
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      REQUIRE(static_cast<double>(values[i]) == Approx(expected[i]).margin(1e-6));
   }
 }
 
@@ -90,7 +96,8 @@ TEST_CASE("future attention: packing keeps the causal half and float16", "[golde
   CHECK(torch::equal(back, attention.to(torch::kFloat16).to(torch::kFloat32)));
 }
 
-TEST_CASE("future attention: a window of several blocks is their mean, weighted by real queries", "[golden]") {
+TEST_CASE("future attention: a window of several blocks is their mean, weighted by real queries",
+          "[golden]") {
   torch::manual_seed(5);
   const torch::Tensor query = torch::randn({4, 22, 8}), key = torch::randn({2, 22, 8});
   const torch::Tensor merged = merge_blocks(future_attention(query, key, 4), 4, 8);
@@ -98,9 +105,11 @@ TEST_CASE("future attention: a window of several blocks is their mean, weighted 
   REQUIRE_THROWS_WITH(merge_blocks(future_attention(query, key, 4), 4, 6), Catch::Contains("multiple"));
 }
 
-TEST_CASE("golden plan: equals the step-by-step definition on random attention, ties older first", "[golden]") {
+TEST_CASE("golden plan: equals the step-by-step definition on random attention, ties older first",
+          "[golden]") {
   torch::manual_seed(6);
-  for (const auto& [length, size] : std::vector<std::pair<std::int64_t, CacheSize>>{{24, {8, 4}}, {25, {8, 4}}, {31, {4, 4}}, {12, {8, 4}}, {13, {8, 4}}}) {
+  for (const auto& [length, size] : std::vector<std::pair<std::int64_t, CacheSize>>{
+           {24, {8, 4}}, {25, {8, 4}}, {31, {4, 4}}, {12, {8, 4}}, {13, {8, 4}}}) {
     const std::int64_t windows = (length + size.window - 1) / size.window;
     // Few distinct values, so that ties are common.
     const torch::Tensor attention = torch::randint(0, 4, {3, windows, length}).to(torch::kFloat32) / 8;
@@ -116,7 +125,8 @@ TEST_CASE("golden plan: equals the step-by-step definition on random attention, 
   }
 }
 
-TEST_CASE("golden plan: contribution belongs to the candidates and the evicted ones have the least", "[golden]") {
+TEST_CASE("golden plan: contribution belongs to the candidates and the evicted ones have the least",
+          "[golden]") {
   torch::manual_seed(7);
   const CacheSize size{8, 4};
   const GoldenPlan plan = golden_plan(torch::rand({2, 8, 32}), size);
@@ -125,12 +135,15 @@ TEST_CASE("golden plan: contribution belongs to the candidates and the evicted o
   for (std::int64_t head = 0; head < 2; ++head) {
     for (std::int64_t step = 0; step < size.steps(32); ++step) {
       const torch::Tensor index = torch::searchsorted(plan.candidates[head][step], plan.evicted[head][step]);
-      CHECK(torch::equal(plan.contribution[head][step].index_select(0, index), sorted[head][step].narrow(0, 0, 4)));
+      CHECK(torch::equal(plan.contribution[head][step].index_select(0, index),
+                         sorted[head][step].narrow(0, 0, 4)));
     }
   }
 }
 
-TEST_CASE("golden plan: a budget that is no multiple of the window, or attention of another shape, is refused", "[golden]") {
+TEST_CASE(
+    "golden plan: a budget that is no multiple of the window, or attention of another shape, is refused",
+    "[golden]") {
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 6, 24}), {10, 4}), Catch::Contains("multiple"));
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 5, 24}), {8, 4}), Catch::Contains("6 windows"));
 }
@@ -141,7 +154,8 @@ TEST_CASE("plan: a file of captured tensors gives attention, evictions and contr
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   const torch::Tensor query = torch::randn({4, 40, 8}), key = torch::randn({2, 40, 8});
-  write_safetensors(folder / "in.safetensors", {tensor_to_write("query", query), tensor_to_write("key", key)}, {});
+  write_safetensors(folder / "in.safetensors", {tensor_to_write("query", query), tensor_to_write("key", key)},
+                    {});
   plan_file(folder / "in.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "out.safetensors");
   const SafetensorsFile out(folder / "out.safetensors");
   const torch::Tensor attention = future_attention(query, key, 8);
@@ -149,20 +163,27 @@ TEST_CASE("plan: a file of captured tensors gives attention, evictions and contr
   CHECK(torch::equal(view_tensor(out.at("evicted")), golden_plan(attention, {16, 8}).evicted));
   CHECK(view_tensor(out.at("contribution")).sizes() == torch::IntArrayRef({2, 2, 16}));
   SECTION("shapes that do not fit") {
-    write_safetensors(folder / "bad.safetensors", {tensor_to_write("query", query), tensor_to_write("key", torch::randn({3, 40, 8}))}, {});
-    REQUIRE_THROWS_WITH(plan_file(folder / "bad.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "o"), Catch::Contains("query [H, L, d]"));
+    write_safetensors(folder / "bad.safetensors",
+                      {tensor_to_write("query", query), tensor_to_write("key", torch::randn({3, 40, 8}))},
+                      {});
+    REQUIRE_THROWS_WITH(plan_file(folder / "bad.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "o"),
+                        Catch::Contains("query [H, L, d]"));
   }
   SECTION("a missing tensor") {
     write_safetensors(folder / "bad.safetensors", {tensor_to_write("query", query)}, {});
-    REQUIRE_THROWS_WITH(plan_file(folder / "bad.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "o"), Catch::Contains("key"));
+    REQUIRE_THROWS_WITH(plan_file(folder / "bad.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "o"),
+                        Catch::Contains("key"));
   }
   SECTION("a budget that is no multiple") {
-    REQUIRE_THROWS_WITH(plan_file(folder / "in.safetensors", {12, 8}, PlanPrecision::kFloat32, folder / "o"), Catch::Contains("multiple"));
+    REQUIRE_THROWS_WITH(plan_file(folder / "in.safetensors", {12, 8}, PlanPrecision::kFloat32, folder / "o"),
+                        Catch::Contains("multiple"));
   }
   SECTION("NaN") {
     query[0][0][0] = NAN;
-    write_safetensors(folder / "bad.safetensors", {tensor_to_write("query", query), tensor_to_write("key", key)}, {});
-    REQUIRE_THROWS_WITH(plan_file(folder / "bad.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "o"), Catch::Contains("NaN"));
+    write_safetensors(folder / "bad.safetensors",
+                      {tensor_to_write("query", query), tensor_to_write("key", key)}, {});
+    REQUIRE_THROWS_WITH(plan_file(folder / "bad.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "o"),
+                        Catch::Contains("NaN"));
   }
   std::filesystem::remove_all(folder);
 }

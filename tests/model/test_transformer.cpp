@@ -19,13 +19,16 @@ torch::Tensor all_logits(const Transformer& model, const torch::Tensor& tokens, 
   std::vector<torch::Tensor> parts;
   for (std::int64_t first = 0; first < tokens.size(1); first += chunk) {
     const std::int64_t count = std::min(chunk, tokens.size(1) - first);
-    const torch::Tensor hidden = model.forward(tokens.narrow(1, first, count), torch::arange(first, first + count), cache);
+    const torch::Tensor hidden =
+        model.forward(tokens.narrow(1, first, count), torch::arange(first, first + count), cache);
     parts.push_back(model.logits(hidden.flatten(0, 1)).unflatten(0, {tokens.size(0), count}));
   }
   return torch::cat(parts, 1);
 }
 
-double largest_difference(const torch::Tensor& a, const torch::Tensor& b) { return (a - b).abs().max().item<double>(); }
+double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
 
 /// A copy of the tiny model's folder to damage.
 struct TinyCopy {
@@ -64,11 +67,13 @@ TEST_CASE("transformer: loss and entropy follow from the logits", "[model]") {
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   const torch::Tensor tokens = view_tensor(fixture.at("tokens"))[0].clone();
   const FullPass pass = full_pass(model, tokens, 16);
-  const torch::Tensor log_probability = torch::log_softmax(view_tensor(fixture.at("logits_tied"))[0].to(torch::kFloat64), -1);
+  const torch::Tensor log_probability =
+      torch::log_softmax(view_tensor(fixture.at("logits_tied"))[0].to(torch::kFloat64), -1);
   REQUIRE(pass.loss[0].item<double>() == 0.0);
   for (std::int64_t t = 1; t < tokens.size(0); ++t) {
     const torch::Tensor row = log_probability[t - 1];
-    CHECK(pass.loss[t].item<double>() == Approx(-row[tokens[t].item<std::int64_t>()].item<double>()).margin(1e-4));
+    CHECK(pass.loss[t].item<double>() ==
+          Approx(-row[tokens[t].item<std::int64_t>()].item<double>()).margin(1e-4));
     CHECK(pass.entropy[t].item<double>() == Approx(-(row.exp() * row).sum().item<double>()).margin(1e-4));
   }
 }
@@ -85,17 +90,20 @@ TEST_CASE("transformer: logits and entropy of the real SmolLM2 agree with transf
   const torch::Tensor columns = view_tensor(fixture.at("columns")).clone();
   CHECK(largest_difference(logits.index_select(1, columns), view_tensor(fixture.at("logits"))) < 1e-3);
   const FullPass pass = full_pass(model, tokens, 64);
-  CHECK(largest_difference(pass.entropy.narrow(0, 1, 95), view_tensor(fixture.at("entropy")).narrow(0, 0, 95)) < 1e-3);
+  CHECK(largest_difference(pass.entropy.narrow(0, 1, 95),
+                           view_tensor(fixture.at("entropy")).narrow(0, 0, 95)) < 1e-3);
 }
 
 TEST_CASE("transformer: bfloat16 stays near float32", "[model]") {
   const SafetensorsFile fixture(reference_folder() / "llama/tiny.safetensors");
   const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
-  const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {torch::kCPU, torch::kBFloat16});
+  const Transformer model =
+      Transformer::load(reference_folder() / "llama/tiny", {torch::kCPU, torch::kBFloat16});
   REQUIRE(model.dtype_name() == "bfloat16");
   const torch::Tensor expected = view_tensor(fixture.at("logits_tied"));
   // bfloat16 keeps 8 bits: products of this depth agree to a few per cent of the logits' spread.
-  CHECK(largest_difference(all_logits(model, tokens, 40), expected) < 0.1 * expected.abs().max().item<double>());
+  CHECK(largest_difference(all_logits(model, tokens, 40), expected) <
+        0.1 * expected.abs().max().item<double>());
 }
 
 TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]") {
@@ -110,7 +118,8 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
   }
   SECTION("a shape that config.json contradicts, and tensors left over") {
     copy.replace_in_config("\"intermediate_size\": 80", "\"intermediate_size\": 81");
-    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("gate_proj") && Catch::Contains("81"));
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
+                        Catch::Contains("gate_proj") && Catch::Contains("81"));
   }
   SECTION("a layer too many in the file") {
     copy.replace_in_config("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");

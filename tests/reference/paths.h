@@ -12,9 +12,13 @@ inline std::filesystem::path source_folder() {
   return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
 }
 
-inline std::filesystem::path reference_folder() { return source_folder() / "tests" / "reference"; }
+inline std::filesystem::path reference_folder() {
+  return source_folder() / "tests" / "reference";
+}
 
 /// The real model's folder; it need not exist.
-inline std::filesystem::path smollm2_folder() { return source_folder() / "models" / "SmolLM2-135M-Instruct"; }
+inline std::filesystem::path smollm2_folder() {
+  return source_folder() / "models" / "SmolLM2-135M-Instruct";
+}
 
 }  // namespace foresight

@@ -26,7 +26,8 @@ std::filesystem::path temporary_file(const std::string& name) {
 Scorer released_scorer(const std::map<std::string, torch::Tensor>& vectors, const ModelShape& shape) {
   std::vector<TensorToWrite> tensors;
   for (const char* name : {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}) {
-    tensors.push_back(tensor_to_write("model.layers.0.self_attn.judge_model." + std::string(name), vectors.at("judge_model." + std::string(name))));
+    tensors.push_back(tensor_to_write("model.layers.0.self_attn.judge_model." + std::string(name),
+                                      vectors.at("judge_model." + std::string(name))));
   }
   const torch::Tensor norm = torch::ones({3});
   tensors.push_back(tensor_to_write("model.layers.0.self_attn.judge_model.feature_norm.weight", norm));
@@ -55,24 +56,27 @@ TEST_CASE("scorer: features, scores and accumulators equal the released code's, 
   const Scorer scorer = released_scorer(vectors, shape);
   REQUIRE(scorer.facts().features == ScorerFeatures::kReleased);
   std::int64_t seen_steps = 0;
-  EvictingCache cache(shape, 1, budget, window, kEndless,
-                      [&](const EvictionView& view) {
-                        const std::int64_t s = view.step;
-                        const torch::Tensor features = candidate_features(view, ScorerFeatures::kReleased);
-                        CHECK(all_close(features[0], vectors.at("features")[s], kRelative, kAbsolute));
-                        CHECK(all_close(scorer.score(0, features)[0].detach(), vectors.at("score")[s], kRelative, kAbsolute));
-                        if (s > 0) {
-                          // after step s - 1: kept entries and the chunk that followed them
-                          CHECK(all_close(view.keys[0].narrow(1, 0, budget), vectors.at("k_after")[s - 1], kRelative, kAbsolute));
-                        }
-                        ++seen_steps;
-                        return drop[s].unsqueeze(0);
-                      },
-                      torch::kCPU);
+  EvictingCache cache(
+      shape, 1, budget, window, kEndless,
+      [&](const EvictionView& view) {
+        const std::int64_t s = view.step;
+        const torch::Tensor features = candidate_features(view, ScorerFeatures::kReleased);
+        CHECK(all_close(features[0], vectors.at("features")[s], kRelative, kAbsolute));
+        CHECK(all_close(scorer.score(0, features)[0].detach(), vectors.at("score")[s], kRelative, kAbsolute));
+        if (s > 0) {
+          // after step s - 1: kept entries and the chunk that followed them
+          CHECK(all_close(view.keys[0].narrow(1, 0, budget), vectors.at("k_after")[s - 1], kRelative,
+                          kAbsolute));
+        }
+        ++seen_steps;
+        return drop[s].unsqueeze(0);
+      },
+      torch::kCPU);
   const std::int64_t length = budget + steps * window;
   for (std::int64_t first = 0; first < length;) {
     const std::int64_t count = std::min(cache.room(), length - first);
-    cache.attend(0, vectors.at("q").narrow(2, first, count), vectors.at("k").narrow(2, first, count), vectors.at("v").narrow(2, first, count));
+    cache.attend(0, vectors.at("q").narrow(2, first, count), vectors.at("k").narrow(2, first, count),
+                 vectors.at("v").narrow(2, first, count));
     first += count;
   }
   REQUIRE(seen_steps == steps);
@@ -82,7 +86,9 @@ TEST_CASE("scorer: features, scores and accumulators equal the released code's, 
 TEST_CASE("scorer: normalised features hold the sums that their names say", "[scorer]") {
   torch::manual_seed(1);
   const std::int64_t budget = 40, window = 40;
-  EvictionView view{.budget = budget, .window = window};
+  EvictionView view;
+  view.budget = budget;
+  view.window = window;
   view.keys = torch::randn({1, 2, 80, 4});
   view.values = torch::randn({1, 2, 80, 4});
   view.window_attention = torch::rand({1, 2, 3, window, 80});
@@ -91,13 +97,18 @@ TEST_CASE("scorer: normalised features hold the sums that their names say", "[sc
   view.decayed = torch::rand({1, 2, 3, 80});
   const torch::Tensor features = candidate_features(view, ScorerFeatures::kNormalized);
   REQUIRE(features.sizes() == torch::IntArrayRef({1, 2, budget, 8 + 24}));
-  const auto statistic = [&](std::int64_t block) { return features.narrow(3, 8 + 3 * block, 3).transpose(2, 3).expm1() / 100; };
+  const auto statistic = [&](std::int64_t block) {
+    return features.narrow(3, 8 + 3 * block, 3).transpose(2, 3).expm1() / 100;
+  };
   const torch::Tensor attention = view.window_attention.narrow(4, 0, budget);
-  const std::pair<std::int64_t, torch::Tensor> expected[] = {
-      {0, std::get<0>(attention.max(3))},        {1, std::get<0>(attention.min(3))},
-      {2, attention.sum(3)},                     {3, attention.narrow(3, 24, 16).sum(3)},
-      {4, attention.narrow(3, 32, 8).sum(3)},    {5, attention.narrow(3, 8, 32).sum(3)},
-      {6, view.cumulative.narrow(3, 0, budget)}, {7, view.decayed.narrow(3, 0, budget)}};
+  const std::pair<std::int64_t, torch::Tensor> expected[] = {{0, std::get<0>(attention.max(3))},
+                                                             {1, std::get<0>(attention.min(3))},
+                                                             {2, attention.sum(3)},
+                                                             {3, attention.narrow(3, 24, 16).sum(3)},
+                                                             {4, attention.narrow(3, 32, 8).sum(3)},
+                                                             {5, attention.narrow(3, 8, 32).sum(3)},
+                                                             {6, view.cumulative.narrow(3, 0, budget)},
+                                                             {7, view.decayed.narrow(3, 0, budget)}};
   for (const auto& [block, value] : expected) CHECK(torch::allclose(statistic(block), value, 1e-3, 1e-6));
   CHECK(torch::equal(features.narrow(3, 0, 4), view.keys.narrow(2, 0, budget)));
   CHECK(torch::equal(features.narrow(3, 4, 4), view.values.narrow(2, 0, budget)));

@@ -18,12 +18,13 @@ TEST_CASE("supervised: loss and weight gradients of a layer equal the released c
   shape.query_heads = inputs.at("q").size(1);
   shape.kv_heads = inputs.at("k").size(1);
   shape.head_dimension = inputs.at("q").size(3);
-  Scorer scorer = Scorer::random(shape, {.features = ScorerFeatures::kReleased}, RandomStream(1, "test"));
+  Scorer scorer = Scorer::random(shape, {}, RandomStream(1, "test"));
   const std::vector<torch::Tensor> parameters = scorer.parameters();
   const char* const names[] = {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"};
   {
     const torch::NoGradGuard no_grad;
-    for (std::size_t i = 0; i < 4; ++i) parameters[i].copy_(inputs.at("judge_model." + std::string(names[i])));
+    for (std::size_t i = 0; i < 4; ++i)
+      parameters[i].copy_(inputs.at("judge_model." + std::string(names[i])));
   }
   const torch::Tensor scores = scorer.score(0, inputs.at("features")).flatten(0, 1);  // [S K, B]
   const torch::Tensor loss = pairwise_ranking_loss(scores, expected.at("oracle_scores").flatten(0, 1), 0.01);
@@ -33,7 +34,8 @@ TEST_CASE("supervised: loss and weight gradients of a layer equal the released c
     INFO(names[i]);
     const torch::Tensor& reference = expected.at("grad." + std::string(names[i]));
     // relative to the largest gradient: single entries are sums of thousands of float32 terms that cancel
-    CHECK(all_close(parameters[i].grad(), reference, 1e-5, 1e-5 * reference.abs().max().item<double>() + 1e-7));
+    CHECK(
+        all_close(parameters[i].grad(), reference, 1e-5, 1e-5 * reference.abs().max().item<double>() + 1e-7));
   }
   CHECK(parameters[3].grad().abs().max().item<double>() < 1e-6);  // a constant moves no difference
 }

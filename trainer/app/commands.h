@@ -19,8 +19,8 @@ void command_run(const Config& config);
 
 enum class ExportLayout { kForesight, kReleased };
 /// `foresight export`: the scorer of `policy` ("supervised", "grpo" or a file) to one safetensors file.
-std::filesystem::path command_export(const Config& config, const std::string& policy, const std::filesystem::path& output,
-                                     ExportLayout layout);
+std::filesystem::path command_export(const Config& config, const std::string& policy,
+                                     const std::filesystem::path& output, ExportLayout layout);
 /// `foresight generate`: streams the continuation of a prompt to stdout.
 enum class PromptKind { kChat, kRaw };
 void command_generate(const Config& config, const std::string& prompt, PromptKind kind);

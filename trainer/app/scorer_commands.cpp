@@ -15,11 +15,12 @@
 
 namespace foresight {
 
-std::filesystem::path command_export(const Config& config, const std::string& policy, const std::filesystem::path& output,
-                                     ExportLayout layout) {
+std::filesystem::path command_export(const Config& config, const std::string& policy,
+                                     const std::filesystem::path& output, ExportLayout layout) {
   const std::filesystem::path file = scorer_file_of_policy(config, policy);
   if (file.empty()) {
-    throw Error(ErrorKind::kConfig, concat("export: '", policy, "' is no scorer (supervised, grpo, or a .safetensors file)"));
+    throw Error(ErrorKind::kConfig,
+                concat("export: '", policy, "' is no scorer (supervised, grpo, or a .safetensors file)"));
   }
   const Scorer scorer = Scorer::load(file, read_model_shape(config.model.path));
   std::filesystem::path target = output;
@@ -44,7 +45,9 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
   const std::string& name = config.generation.policy;
   std::optional<EvictionSelector> select;
   if (name == "golden") {
-    throw Error(ErrorKind::kConfig, "generation.policy: golden needs the finished trace and cannot generate; take full or a scorer");
+    throw Error(
+        ErrorKind::kConfig,
+        "generation.policy: golden needs the finished trace and cannot generate; take full or a scorer");
   }
   if (name != "full") {
     const std::filesystem::path file = scorer_file_of_policy(config, name);
@@ -58,13 +61,17 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
   std::string text = prompt;
   if (kind == PromptKind::kChat) text = ChatTemplate::load(config.model.path).render({{"user", prompt}});
   std::vector<std::int32_t> tokens = tokenizer.encode(text);
-  if (tokenizer.beginning_of_sequence() >= 0) tokens.insert(tokens.begin(), tokenizer.beginning_of_sequence());
-  const SamplingOptions sampling{config.generation.temperature, config.generation.top_p, config.generation.top_k};
+  if (tokenizer.beginning_of_sequence() >= 0)
+    tokens.insert(tokens.begin(), tokenizer.beginning_of_sequence());
+  const SamplingOptions sampling{config.generation.temperature, config.generation.top_p,
+                                 config.generation.top_k};
   const GenerationLimits limits{config.generation.max_new_tokens, tokenizer.end_of_sequence()};
   StreamingDecoder decoder(tokenizer);
   generate(workspace.model, tokens, select, size, sampling, limits,
-           RandomStream(static_cast<std::uint64_t>(config.runtime.seed), "generation"), [&](std::int32_t token) {
-             const bool end = std::find(limits.end_tokens.begin(), limits.end_tokens.end(), token) != limits.end_tokens.end();
+           RandomStream(static_cast<std::uint64_t>(config.runtime.seed), "generation"),
+           [&](std::int32_t token) {
+             const bool end = std::find(limits.end_tokens.begin(), limits.end_tokens.end(), token) !=
+                              limits.end_tokens.end();
              if (!end) std::cout << decoder.push(token) << std::flush;
            });
   std::cout << decoder.finish() << std::endl;

@@ -49,7 +49,8 @@ void command_run(const Config& config) {
   const OpenRun run = open_run_folder(config);
   const Workspace workspace = open_workspace(config);
   // A finished stage costs no more than finding that out.
-  if (!config.traces.prompts.empty() && !std::filesystem::exists(traces_file(config))) run_stage(config, "traces", workspace);
+  if (!config.traces.prompts.empty() && !std::filesystem::exists(traces_file(config)))
+    run_stage(config, "traces", workspace);
   run_stage(config, "oracle", workspace);
   if (config.supervised.steps > 0) run_stage(config, "supervised", workspace);
   if (config.grpo.steps > 0) run_stage(config, "grpo", workspace);
@@ -64,7 +65,8 @@ void command_run(const Config& config) {
   std::cout << "oracle (HDF5)     " << folder.oracle().string() << "/*.h5\n";
   for (const char* stage : {"supervised", "grpo"}) {
     if (stage_finished(config.output, stage, 0)) {
-      std::cout << "checkpoint        " << best_scorer_file(config.output, stage).parent_path().string() << "\n";
+      std::cout << "checkpoint        " << best_scorer_file(config.output, stage).parent_path().string()
+                << "\n";
     }
   }
   std::cout << "exported scorer   " << exported.string() << "\n";

@@ -54,7 +54,8 @@ void write_weights(const std::filesystem::path& folder, std::uint64_t seed) {
     const auto add = [&](const std::string& name, torch::IntArrayRef size, double deviation) {
       tensors.emplace_back(concat("model.layers.", layer, ".", name), normal(size, deviation, random));
     };
-    // Large query and key weights: attention that picks out entries, so that evicting the wrong one costs loss.
+    // Large query and key weights: attention that picks out entries, so that evicting the wrong one costs
+    // loss.
     add("self_attn.q_proj.weight", {kQueryHeads * kHeadDimension, kHidden}, 3.0 * scale);
     add("self_attn.k_proj.weight", {kKvHeads * kHeadDimension, kHidden}, 3.0 * scale);
     add("self_attn.v_proj.weight", {kKvHeads * kHeadDimension, kHidden}, scale);
@@ -63,7 +64,8 @@ void write_weights(const std::filesystem::path& folder, std::uint64_t seed) {
     add("mlp.up_proj.weight", {kIntermediate, kHidden}, scale);
     add("mlp.down_proj.weight", {kHidden, kIntermediate}, scale);
     tensors.emplace_back(concat("model.layers.", layer, ".input_layernorm.weight"), torch::ones({kHidden}));
-    tensors.emplace_back(concat("model.layers.", layer, ".post_attention_layernorm.weight"), torch::ones({kHidden}));
+    tensors.emplace_back(concat("model.layers.", layer, ".post_attention_layernorm.weight"),
+                         torch::ones({kHidden}));
   }
   tensors.emplace_back("model.norm.weight", torch::ones({kHidden}));
   std::vector<TensorToWrite> list;
@@ -74,9 +76,10 @@ void write_weights(const std::filesystem::path& folder, std::uint64_t seed) {
 void write_tokenizer(const std::filesystem::path& folder) {
   Json vocabulary = Json::object();
   for (int byte = 0; byte < 256; ++byte) vocabulary[byte_character(static_cast<std::uint8_t>(byte))] = byte;
-  const Json end = {{"id", 256},         {"content", "<|end|>"}, {"single_word", false}, {"lstrip", false},
-                    {"rstrip", false},   {"normalized", false},  {"special", true}};
-  const Json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  const Json end = {{"id", 256},       {"content", "<|end|>"}, {"single_word", false}, {"lstrip", false},
+                    {"rstrip", false}, {"normalized", false},  {"special", true}};
+  const Json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
   const Json tokenizer = {{"version", "1.0"},
                           {"truncation", nullptr},
                           {"padding", nullptr},

@@ -9,8 +9,8 @@
 #include "trainer/base/files.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicted_pass.h"
 #include "trainer/evaluation/evaluate_stage.h"
+#include "trainer/eviction/evicted_pass.h"
 #include "trainer/scorer/scorer.h"
 
 namespace foresight {
@@ -22,7 +22,8 @@ struct Estimate {
   double oracle_tokens = 0, replay_tokens = 0, grpo_tokens = 0, evaluation_tokens = 0;
 };
 
-Estimate estimate(const Config& config, const ModelShape& shape, const std::vector<TraceSplit>& splits, std::uint64_t weight_bytes) {
+Estimate estimate(const Config& config, const ModelShape& shape, const std::vector<TraceSplit>& splits,
+                  std::uint64_t weight_bytes) {
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const auto heads = static_cast<double>(shape.layers * shape.kv_heads);
   const auto inputs = static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
@@ -46,14 +47,19 @@ Estimate estimate(const Config& config, const ModelShape& shape, const std::vect
     }
   }
   const auto rollouts = static_cast<double>(config.grpo.group_size * config.grpo.traces_per_step);
-  const auto stored = static_cast<double>(config.grpo.likelihood == Likelihood::kPlackettLuce
-                                              ? std::min(size.budget, config.grpo.shortlist_windows * size.window)
-                                              : size.budget);
-  result.grpo_tokens = static_cast<double>(config.grpo.steps) * rollouts * static_cast<double>(config.data.trace_tokens);
+  const auto stored =
+      static_cast<double>(config.grpo.likelihood == Likelihood::kPlackettLuce
+                              ? std::min(size.budget, config.grpo.shortlist_windows * size.window)
+                              : size.budget);
+  result.grpo_tokens =
+      static_cast<double>(config.grpo.steps) * rollouts * static_cast<double>(config.data.trace_tokens);
   const auto rows = std::max(rollouts, static_cast<double>(config.evaluation.rows_per_pass));
-  const double cache = rows * heads * static_cast<double>((size.budget + size.window) * 2 * shape.head_dimension * 4);
+  const double cache =
+      rows * heads * static_cast<double>((size.budget + size.window) * 2 * shape.head_dimension * 4);
   result.disk_bytes = static_cast<std::uint64_t>(disk);
-  result.memory_bytes = weight_bytes * 2 + static_cast<std::uint64_t>(cache + heads * steps_longest * rollouts * stored * inputs * 4);
+  result.memory_bytes =
+      weight_bytes * 2 +
+      static_cast<std::uint64_t>(cache + heads * steps_longest * rollouts * stored * inputs * 4);
   return result;
 }
 
@@ -76,33 +82,41 @@ void command_validate(const Config& config) {
   for (const std::string& policy : config.evaluation.policies) {
     if (policy.ends_with(".safetensors")) Scorer::load(policy, shape);
   }
-  const std::vector<TraceSplit> splits = make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size);
+  const std::vector<TraceSplit> splits =
+      make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size);
   std::uint64_t weight_bytes = 0;
   for (const auto& entry : std::filesystem::directory_iterator(config.model.path)) {
     if (entry.path().extension() == ".safetensors") weight_bytes += entry.file_size();
   }
   const Estimate needs = estimate(config, shape, splits, weight_bytes);
   const std::uint64_t disk = free_disk_bytes(config.output);
-  const std::uint64_t memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
+  const std::uint64_t memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                               static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
   const double speed = measured_speed(workspace.model);
   const auto about = [&](double tokens) { return format_duration(tokens / speed); };
   std::cout << "config      valid; output " << config.output << "\n";
-  for (const TraceSplit& split : splits) std::cout << "data        " << split.name << ": " << split.traces.size() << " traces\n";
+  for (const TraceSplit& split : splits)
+    std::cout << "data        " << split.name << ": " << split.traces.size() << " traces\n";
   std::cout << "rows        no evaluation row stands in the training files\n";
-  std::cout << "disk        about " << format_bytes(needs.disk_bytes) << " needed, " << format_bytes(disk) << " free\n";
-  std::cout << "memory      about " << format_bytes(needs.memory_bytes) << " needed, " << format_bytes(memory) << " in the machine\n";
-  std::cout << "speed       " << static_cast<std::int64_t>(speed) << " tokens/s in a full pass (" << workspace.model.dtype_name() << ")\n";
-  std::cout << "would run   oracle " << about(needs.oracle_tokens) << ", replay " << about(needs.replay_tokens) << ", supervised "
-            << config.supervised.steps << " steps, grpo " << config.grpo.steps << " steps " << about(needs.grpo_tokens)
-            << ", evaluate " << about(needs.evaluation_tokens) << " (estimates of the model's passes)\n"
+  std::cout << "disk        about " << format_bytes(needs.disk_bytes) << " needed, " << format_bytes(disk)
+            << " free\n";
+  std::cout << "memory      about " << format_bytes(needs.memory_bytes) << " needed, " << format_bytes(memory)
+            << " in the machine\n";
+  std::cout << "speed       " << static_cast<std::int64_t>(speed) << " tokens/s in a full pass ("
+            << workspace.model.dtype_name() << ")\n";
+  std::cout << "would run   oracle " << about(needs.oracle_tokens) << ", replay "
+            << about(needs.replay_tokens) << ", supervised " << config.supervised.steps << " steps, grpo "
+            << config.grpo.steps << " steps " << about(needs.grpo_tokens) << ", evaluate "
+            << about(needs.evaluation_tokens) << " (estimates of the model's passes)\n"
             << std::flush;
   if (needs.disk_bytes > disk) {
-    throw Error(ErrorKind::kResource, concat("disk: the run needs about ", format_bytes(needs.disk_bytes), ", ", format_bytes(disk),
-                                             " are free under ", config.output));
+    throw Error(ErrorKind::kResource, concat("disk: the run needs about ", format_bytes(needs.disk_bytes),
+                                             ", ", format_bytes(disk), " are free under ", config.output));
   }
   if (needs.memory_bytes > memory) {
-    throw Error(ErrorKind::kResource, concat("memory: the run needs about ", format_bytes(needs.memory_bytes), ", the machine has ",
-                                             format_bytes(memory), ": lower grpo.group_size or grpo.traces_per_step"));
+    throw Error(ErrorKind::kResource,
+                concat("memory: the run needs about ", format_bytes(needs.memory_bytes), ", the machine has ",
+                       format_bytes(memory), ": lower grpo.group_size or grpo.traces_per_step"));
   }
 }
 

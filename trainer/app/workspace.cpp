@@ -20,17 +20,22 @@ Workspace open_workspace(const Config& config) {
   const ModelOptions options = resolve_model_options(config.runtime.device, config.runtime.dtype);
   const std::filesystem::path folder = config.model.path;
   if (!std::filesystem::is_directory(folder)) {
-    throw Error(ErrorKind::kInput, concat("model.path: no folder at ", folder.string(),
-                                          " (scripts/get_model.py makes SmolLM2-135M-Instruct, `foresight make-tiny-model` a tiny one)"));
+    throw Error(
+        ErrorKind::kInput,
+        concat(
+            "model.path: no folder at ", folder.string(),
+            " (scripts/get_model.py makes SmolLM2-135M-Instruct, `foresight make-tiny-model` a tiny one)"));
   }
   Workspace workspace{Transformer::load(folder, options), Tokenizer::load(folder)};
   if (workspace.tokenizer.vocabulary_size() > workspace.model.shape().vocabulary_size) {
-    throw Error(ErrorKind::kInput, concat(folder.string(), ": the tokenizer has ", workspace.tokenizer.vocabulary_size(),
-                                          " tokens, but the model only ", workspace.model.shape().vocabulary_size,
-                                          " rows: they do not belong together"));
+    throw Error(ErrorKind::kInput,
+                concat(folder.string(), ": the tokenizer has ", workspace.tokenizer.vocabulary_size(),
+                       " tokens, but the model only ", workspace.model.shape().vocabulary_size,
+                       " rows: they do not belong together"));
   }
-  log_info(concat("model ", folder.string(), ": ", workspace.model.shape().layers, " layers, ", workspace.model.dtype_name(),
-                  ", ", options.device.str(), ", ", thread_count(config), " threads"));
+  log_info(concat("model ", folder.string(), ": ", workspace.model.shape().layers, " layers, ",
+                  workspace.model.dtype_name(), ", ", options.device.str(), ", ", thread_count(config),
+                  " threads"));
   return workspace;
 }
 

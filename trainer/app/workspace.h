@@ -13,8 +13,8 @@ struct Workspace {
   Tokenizer tokenizer;
 };
 
-/// Sets the threads of runtime.threads and loads the model. Throws Error(kInput) when the tokenizer has more tokens than the
-/// model has rows.
+/// Sets the threads of runtime.threads and loads the model. Throws Error(kInput) when the tokenizer has more
+/// tokens than the model has rows.
 Workspace open_workspace(const Config& config);
 
 /// Threads that this config uses.

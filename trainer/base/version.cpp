@@ -6,6 +6,8 @@
 
 namespace foresight {
 
-std::string code_version() { return FORESIGHT_VERSION; }
+std::string code_version() {
+  return FORESIGHT_VERSION;
+}
 
 }  // namespace foresight

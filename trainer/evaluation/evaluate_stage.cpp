@@ -72,7 +72,8 @@ std::vector<PolicyResult> stored_results(const std::filesystem::path& file, cons
   if (!std::filesystem::exists(file)) return results;
   const Json stored = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
   try {
-    if (stored.at("schema_version") != kEvaluationSchemaVersion || stored.at("inputs") != inputs) return results;
+    if (stored.at("schema_version") != kEvaluationSchemaVersion || stored.at("inputs") != inputs)
+      return results;
     for (const auto& [name, json] : stored.at("policies").items()) results.push_back(from_json(name, json));
   } catch (const nlohmann::json::exception&) {
     log_warning(file.string() + ": not an evaluation of this program; evaluating again");
@@ -81,12 +82,14 @@ std::vector<PolicyResult> stored_results(const std::filesystem::path& file, cons
   return results;
 }
 
-Policy make_policy(const Config& config, const std::string& name, const Transformer& model, const CacheSize& size) {
+Policy make_policy(const Config& config, const std::string& name, const Transformer& model,
+                   const CacheSize& size) {
   const std::filesystem::path file = scorer_file_of_policy(config, name);
   if (file.empty()) return rule_policy(name, size, config.runtime.seed);
   const Scorer scorer = Scorer::load(file, model.shape());
   if (scorer.facts().window != 0 && scorer.facts().window != size.window) {
-    log_warning(concat("policy ", name, ": trained with window ", scorer.facts().window, ", evaluated with ", size.window));
+    log_warning(concat("policy ", name, ": trained with window ", scorer.facts().window, ", evaluated with ",
+                       size.window));
   }
   if (!scorer.facts().model_fingerprint.empty() && scorer.facts().model_fingerprint != model.fingerprint()) {
     log_warning(concat("policy ", name, ": trained for another model than ", config.model.path));
@@ -102,10 +105,12 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
   return {};
 }
 
-std::vector<PolicyResult> run_evaluate(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
+std::vector<PolicyResult> run_evaluate(const Config& config, const Transformer& model,
+                                       const Tokenizer& tokenizer) {
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const std::filesystem::path output = config.output, file = output / "evaluation.json";
-  const auto traces = load_recorded_traces(output / "oracle", "evaluation", model.fingerprint(), tokenizer.fingerprint());
+  const auto traces =
+      load_recorded_traces(output / "oracle", "evaluation", model.fingerprint(), tokenizer.fingerprint());
   const Json inputs = inputs_of(config, model, traces);
   std::vector<PolicyResult> results = stored_results(file, inputs);
   if (!results.empty()) {
@@ -127,13 +132,17 @@ std::vector<PolicyResult> run_evaluate(const Config& config, const Transformer& 
   progress.finish();
   Json by_name = Json::object();
   for (const std::string& name : config.evaluation.policies) {
-    const auto found = std::find_if(measured.begin(), measured.end(), [&](const PolicyResult& r) { return r.name == name; });
+    const auto found =
+        std::find_if(measured.begin(), measured.end(), [&](const PolicyResult& r) { return r.name == name; });
     results.push_back(*found);
     by_name[name] = to_json(*found);
   }
-  const Json document = {{"schema_version", kEvaluationSchemaVersion}, {"code_version", code_version()},
-                         {"budget", size.budget},                      {"window", size.window},
-                         {"inputs", inputs},                           {"policies", by_name}};
+  const Json document = {{"schema_version", kEvaluationSchemaVersion},
+                         {"code_version", code_version()},
+                         {"budget", size.budget},
+                         {"window", size.window},
+                         {"inputs", inputs},
+                         {"policies", by_name}};
   write_file_atomically(file, document.dump(2) + "\n");
   log_info("evaluate: wrote " + file.string());
   return results;
@@ -144,13 +153,14 @@ std::string evaluation_table(const Config& config, const std::vector<PolicyResul
                              results.empty() ? 0 : results.front().tokens, " scored tokens of ",
                              results.empty() ? 0 : results.front().traces, " held-out traces\n");
   char line[160];
-  std::snprintf(line, sizeof line, "%-22s %9s %10s %10s %16s\n", "policy", "loss", "loss rise", "ratio", "low-entropy rise");
+  std::snprintf(line, sizeof line, "%-22s %9s %10s %10s %16s\n", "policy", "loss", "loss rise", "ratio",
+                "low-entropy rise");
   table += line;
   for (const PolicyResult& result : results) {
     std::string name = result.name == "grpo" ? "supervised + RL" : result.name;
     if (name.size() > 22) name = concat("...", name.substr(name.size() - 19));
-    std::snprintf(line, sizeof line, "%-22s %9.4f %+10.4f %10.4f %+16.4f\n", name.c_str(), result.loss, result.loss_rise,
-                  result.loss_ratio, result.low_entropy_loss_rise);
+    std::snprintf(line, sizeof line, "%-22s %9.4f %+10.4f %10.4f %+16.4f\n", name.c_str(), result.loss,
+                  result.loss_rise, result.loss_ratio, result.low_entropy_loss_rise);
     table += line;
   }
   return table;

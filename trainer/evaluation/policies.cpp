@@ -17,7 +17,8 @@ EvictionSelector random_selector(const std::vector<const RecordedTrace*>& traces
     const std::int64_t per_row = view.keys.size(1) * view.budget;
     float* data = noise.data_ptr<float>();
     for (std::size_t row = 0; row < ids.size(); ++row) {
-      RandomStream stream(static_cast<std::uint64_t>(seed), "random policy " + ids[row], {view.layer, view.step});
+      RandomStream stream(static_cast<std::uint64_t>(seed), "random policy " + ids[row],
+                          {view.layer, view.step});
       for (std::int64_t i = 0; i < per_row; ++i) *data++ = static_cast<float>(stream.uniform());
     }
     return highest(random_scores(view, noise.to(view.keys.device())), view.window);
@@ -33,14 +34,17 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
                     return [scores](const EvictionView& view) { return highest(scores(view), view.window); };
                   }};
   };
-  if (name == "streaming_llm") return by_score([](const EvictionView& view) { return streaming_llm_scores(view); });
+  if (name == "streaming_llm")
+    return by_score([](const EvictionView& view) { return streaming_llm_scores(view); });
   if (name == "h2o") return by_score(&h2o_scores);
   if (name == "snapkv") return by_score([](const EvictionView& view) { return snapkv_scores(view); });
   if (name == "tova") return by_score(&tova_scores);
   if (name == "keydiff") return by_score(&keydiff_scores);
   if (name == "rkv") return by_score([](const EvictionView& view) { return rkv_scores(view); });
   if (name == "random") {
-    return {name, [seed](const std::vector<const RecordedTrace*>& traces) { return random_selector(traces, seed); }};
+    return {name, [seed](const std::vector<const RecordedTrace*>& traces) {
+              return random_selector(traces, seed);
+            }};
   }
   if (name == "golden") {
     return {name, [size](const std::vector<const RecordedTrace*>& traces) {
@@ -50,12 +54,15 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
             }};
   }
   throw Error(ErrorKind::kConfig,
-              concat("policy '", name, "' is not known (full, golden, supervised, grpo, random, streaming_llm, h2o, snapkv, "
+              concat("policy '", name,
+                     "' is not known (full, golden, supervised, grpo, random, streaming_llm, h2o, snapkv, "
                      "tova, keydiff, rkv, or the path of a scorer's .safetensors)"));
 }
 
 Policy scorer_policy(const std::string& name, const Scorer& scorer) {
-  return {name, [held = scorer.clone()](const std::vector<const RecordedTrace*>&) { return scorer_selector(held); }};
+  return {name, [held = scorer.clone()](const std::vector<const RecordedTrace*>&) {
+            return scorer_selector(held);
+          }};
 }
 
 EvictionSelector side_by_side(std::vector<EvictionSelector> selectors) {

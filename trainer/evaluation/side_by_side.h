@@ -30,15 +30,18 @@ struct EvaluationOptions {
   std::int64_t rows_per_pass = 16;
 };
 
-/// Runs every policy on every trace; traces of one length share forward passes, and a trace's prefix is computed once for all
-/// policies. The first result is always "full", from the recorded losses. Where a budget holds whole traces and no token is
-/// touched by eviction, all tokens are scored and every policy equals full KV.
-/// `on_tokens` (optional) is told tokens done of evaluation_tokens().
-std::vector<PolicyResult> evaluate_policies(const Transformer& model, const std::vector<RecordedTrace>& traces,
-                                            const std::vector<Policy>& policies, const EvaluationOptions& options,
+/// Runs every policy on every trace; traces of one length share forward passes, and a trace's prefix is
+/// computed once for all policies. The first result is always "full", from the recorded losses. Where a
+/// budget holds whole traces and no token is touched by eviction, all tokens are scored and every policy
+/// equals full KV. `on_tokens` (optional) is told tokens done of evaluation_tokens().
+std::vector<PolicyResult> evaluate_policies(const Transformer& model,
+                                            const std::vector<RecordedTrace>& traces,
+                                            const std::vector<Policy>& policies,
+                                            const EvaluationOptions& options,
                                             const std::function<void(std::int64_t)>& on_tokens = {});
 
 /// Row tokens that evaluate_policies will run.
-std::int64_t evaluation_tokens(const std::vector<RecordedTrace>& traces, std::size_t policies, const CacheSize& size);
+std::int64_t evaluation_tokens(const std::vector<RecordedTrace>& traces, std::size_t policies,
+                               const CacheSize& size);
 
 }  // namespace foresight

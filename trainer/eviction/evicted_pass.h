@@ -23,10 +23,10 @@ struct CacheSize {
   std::int64_t first_scored() const { return budget + window + 1; }
 };
 
-/// Losses of `tokens` [N, L] (traces of one length) under eviction, `copies` rows a trace (row of copy c of trace n is
-/// c * N + n): [copies * N, L] float32, loss[t] of predicting token t; zero for t < first_scored(). The prefix up to the
-/// first eviction is computed once per trace. `select` is called once per layer and step, with all rows.
-/// `on_tokens` (optional) is told the tokens done, for progress.
+/// Losses of `tokens` [N, L] (traces of one length) under eviction, `copies` rows a trace (row of copy c of
+/// trace n is c * N + n): [copies * N, L] float32, loss[t] of predicting token t; zero for t <
+/// first_scored(). The prefix up to the first eviction is computed once per trace. `select` is called once
+/// per layer and step, with all rows. `on_tokens` (optional) is told the tokens done, for progress.
 torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
                              std::int64_t copies, const EvictionSelector& select,
                              const std::function<void(std::int64_t)>& on_tokens = {});
@@ -37,7 +37,8 @@ struct FullPass {
   torch::Tensor entropy;  ///< [L]; entropy[0] = 0
 };
 
-/// One full-KV, teacher-forced pass over `tokens` [L], `chunk_tokens` at a time; the observer sees every chunk's attention.
+/// One full-KV, teacher-forced pass over `tokens` [L], `chunk_tokens` at a time; the observer sees every
+/// chunk's attention.
 FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t chunk_tokens,
                    const AttentionObserver& observer = {});
 

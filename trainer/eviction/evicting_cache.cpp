@@ -12,8 +12,9 @@ constexpr double kDecayPerWindow = 0.9;  // method.md section 4
 
 }  // namespace
 
-EvictingCache::EvictingCache(const ModelShape& shape, std::int64_t rows, std::int64_t budget, std::int64_t window,
-                             std::int64_t total_tokens, EvictionSelector select, torch::Device device)
+EvictingCache::EvictingCache(const ModelShape& shape, std::int64_t rows, std::int64_t budget,
+                             std::int64_t window, std::int64_t total_tokens, EvictionSelector select,
+                             torch::Device device)
     : layers_(static_cast<std::size_t>(shape.layers)),
       group_(shape.group()),
       budget_(budget),
@@ -44,17 +45,19 @@ torch::Tensor EvictingCache::attend(std::int64_t index, const torch::Tensor& que
   const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
   const std::int64_t end = layer.seen < budget_ ? budget_ : budget_ + window_;
   if (layer.live + tokens > end) {
-    throw Error(ErrorKind::kInternal, concat("a forward pass of ", tokens, " tokens crosses the end of a window (",
-                                             layer.live, " entries live, window ends at ", end, ")"));
+    throw Error(ErrorKind::kInternal,
+                concat("a forward pass of ", tokens, " tokens crosses the end of a window (", layer.live,
+                       " entries live, window ends at ", end, ")"));
   }
   layer.keys.narrow(2, layer.live, tokens).copy_(key);
   layer.values.narrow(2, layer.live, tokens).copy_(value);
   layer.positions.narrow(2, layer.live, tokens)
-      .copy_(torch::arange(layer.seen, layer.seen + tokens, layer.positions.options()).expand({rows, heads, tokens}));
+      .copy_(torch::arange(layer.seen, layer.seen + tokens, layer.positions.options())
+                 .expand({rows, heads, tokens}));
   layer.live += tokens;
   layer.seen += tokens;
-  const torch::Tensor probabilities =
-      attention_probabilities(query.view({rows, heads, group_, tokens, d}), layer.keys.narrow(2, 0, layer.live));
+  const torch::Tensor probabilities = attention_probabilities(query.view({rows, heads, group_, tokens, d}),
+                                                              layer.keys.narrow(2, 0, layer.live));
   const torch::Tensor output = attention_output(probabilities, layer.values.narrow(2, 0, layer.live));
   observe(layer, probabilities, tokens);
   if (layer.live == end) close_window(index);
@@ -73,7 +76,9 @@ void EvictingCache::observe(Layer& layer, const torch::Tensor& probabilities, st
     size.insert(size.begin() + 3, window_);
     layer.window_attention = torch::zeros(size, layer.window_sum.options());
   }
-  layer.window_attention.narrow(3, layer.live - budget_ - tokens, tokens).narrow(4, 0, layer.live).copy_(probabilities);
+  layer.window_attention.narrow(3, layer.live - budget_ - tokens, tokens)
+      .narrow(4, 0, layer.live)
+      .copy_(probabilities);
 }
 
 void EvictingCache::close_window(std::int64_t index) {
@@ -112,12 +117,13 @@ void EvictingCache::evict(std::int64_t index) {
 
 void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
   const std::int64_t rows = layer.keys.size(0), heads = layer.keys.size(1), d = layer.keys.size(3);
-  torch::Tensor keep = torch::ones({rows, heads, budget_ + window_}, layer.keys.options().dtype(torch::kBool));
+  torch::Tensor keep =
+      torch::ones({rows, heads, budget_ + window_}, layer.keys.options().dtype(torch::kBool));
   keep.scatter_(2, evicted, false);
   const torch::Tensor kept_flat = keep.nonzero();  // row-major, so ascending within a head
   if (kept_flat.size(0) != rows * heads * budget_) {
-    throw Error(ErrorKind::kInternal, concat("a policy evicted an entry twice: ", kept_flat.size(0), " entries kept, expected ",
-                                             rows * heads * budget_));
+    throw Error(ErrorKind::kInternal, concat("a policy evicted an entry twice: ", kept_flat.size(0),
+                                             " entries kept, expected ", rows * heads * budget_));
   }
   const torch::Tensor kept = kept_flat.select(1, 2).view({rows, heads, budget_});
   const torch::Tensor kept_vectors = kept.unsqueeze(-1).expand({rows, heads, budget_, d});
@@ -137,8 +143,8 @@ void EvictingCache::release_evictions(std::int64_t copies) {
   for (std::int64_t index = 0; index < static_cast<std::int64_t>(layers_.size()); ++index) {
     Layer& layer = layers_[static_cast<std::size_t>(index)];
     if (copies > 1) {
-      for (torch::Tensor* buffer : {&layer.keys, &layer.values, &layer.positions, &layer.window_sum, &layer.cumulative,
-                                    &layer.decayed, &layer.window_attention}) {
+      for (torch::Tensor* buffer : {&layer.keys, &layer.values, &layer.positions, &layer.window_sum,
+                                    &layer.cumulative, &layer.decayed, &layer.window_attention}) {
         if (!buffer->defined()) continue;
         std::vector<std::int64_t> repeats(static_cast<std::size_t>(buffer->dim()), 1);
         repeats[0] = copies;
@@ -151,7 +157,8 @@ void EvictingCache::release_evictions(std::int64_t copies) {
 
 std::int64_t EvictingCache::bytes() const {
   std::int64_t total = 0;
-  for (const Layer& layer : layers_) total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
+  for (const Layer& layer : layers_)
+    total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
   return total;
 }
 

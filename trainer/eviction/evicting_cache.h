@@ -11,12 +11,14 @@ namespace foresight {
 
 inline constexpr std::int64_t kEndless = std::numeric_limits<std::int64_t>::max();
 
-/// Buffers are allocated once at budget + window entries; each layer and KV head evicts its own set; per-entry
-/// accumulators move with their entry on compaction (method.md sections 1, 4 and 7). The cache swings between `budget` and
-/// `budget + window` entries: it evicts as soon as the window is complete, unless the trace ends there.
+/// Buffers are allocated once at budget + window entries; each layer and KV head evicts its own set;
+/// per-entry accumulators move with their entry on compaction (method.md sections 1, 4 and 7). The cache
+/// swings between `budget` and `budget + window` entries: it evicts as soon as the window is complete, unless
+/// the trace ends there.
 class EvictingCache : public Attention {
  public:
-  /// total_tokens: length of the trace when it is known (step s happens only if p_s < total_tokens), else kEndless.
+  /// total_tokens: length of the trace when it is known (step s happens only if p_s < total_tokens), else
+  /// kEndless.
   EvictingCache(const ModelShape& shape, std::int64_t rows, std::int64_t budget, std::int64_t window,
                 std::int64_t total_tokens, EvictionSelector select, torch::Device device);
 
@@ -31,18 +33,18 @@ class EvictingCache : public Attention {
 
   /// While held, a complete window waits instead of evicting (all layers keep its attention).
   void hold_evictions() { held_ = true; }
-  /// Repeats every row `copies` times (row r of copy c becomes row c * R + r), then evicts what waited: rows that share a
-  /// prefix compute it once.
+  /// Repeats every row `copies` times (row r of copy c becomes row c * R + r), then evicts what waited: rows
+  /// that share a prefix compute it once.
   void release_evictions(std::int64_t copies);
   /// Bytes of the key and value buffers.
   std::int64_t bytes() const;
 
  private:
   struct Layer {
-    torch::Tensor keys, values;                    // [R, K, B + W, d]
-    torch::Tensor positions;                       // [R, K, B + W] int64
+    torch::Tensor keys, values;                     // [R, K, B + W, d]
+    torch::Tensor positions;                        // [R, K, B + W] int64
     torch::Tensor window_sum, cumulative, decayed;  // [R, K, g, B + W]
-    torch::Tensor window_attention;                // [R, K, g, W, B + W] of an incomplete or waiting window, else undefined
+    torch::Tensor window_attention;  // [R, K, g, W, B + W] of an incomplete or waiting window, else undefined
     std::int64_t live = 0;
     std::int64_t seen = 0;
     std::int64_t step = 0;

@@ -21,9 +21,9 @@ struct EvictionView {
   torch::Tensor positions;         ///< [R, K, N] int64, ascending
   torch::Tensor window_attention;  ///< [R, K, g, W, N] float32: softmax of the window's W queries over the
                                    ///< live entries, causal inside the window
-  torch::Tensor window_sum;  ///< [R, K, g, N] sum over the window's queries
-  torch::Tensor cumulative;  ///< [R, K, g, N] since the entry was cached, this window included
-  torch::Tensor decayed;     ///< [R, K, g, N] decayed by 0.9 per window, this window included
+  torch::Tensor window_sum;        ///< [R, K, g, N] sum over the window's queries
+  torch::Tensor cumulative;        ///< [R, K, g, N] since the entry was cached, this window included
+  torch::Tensor decayed;           ///< [R, K, g, N] decayed by 0.9 per window, this window included
 
   /// The view of rows first .. first+count-1; it shares the memory. Tensors that are not defined stay so.
   EvictionView rows(std::int64_t first, std::int64_t count) const {
@@ -36,7 +36,8 @@ struct EvictionView {
   }
 };
 
-/// Chooses what goes: [R, K, W] int64 cache indices below `budget`, distinct per head, in order of eviction rank.
+/// Chooses what goes: [R, K, W] int64 cache indices below `budget`, distinct per head, in order of eviction
+/// rank.
 using EvictionSelector = std::function<torch::Tensor(const EvictionView&)>;
 
 }  // namespace foresight

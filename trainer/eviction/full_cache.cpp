@@ -41,11 +41,14 @@ void FullCache::keep_rows(const torch::Tensor& rows) {
   if (padding_.defined()) padding_ = padding_.index_select(0, rows);
 }
 
-std::int64_t FullCache::tokens() const { return layers_.back().live; }
+std::int64_t FullCache::tokens() const {
+  return layers_.back().live;
+}
 
 std::int64_t FullCache::bytes() const {
   std::int64_t total = 0;
-  for (const Layer& layer : layers_) total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
+  for (const Layer& layer : layers_)
+    total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
   return total;
 }
 

@@ -8,7 +8,8 @@
 
 namespace foresight {
 
-/// Called after each layer of a forward pass: probabilities [R, K, g, T, n] of the T new tokens over all n entries.
+/// Called after each layer of a forward pass: probabilities [R, K, g, T, n] of the T new tokens over all n
+/// entries.
 using AttentionObserver = std::function<void(std::int64_t layer, const torch::Tensor& probabilities)>;
 
 /// Buffers are allocated once at `capacity` tokens.

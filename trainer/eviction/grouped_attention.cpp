@@ -9,7 +9,8 @@ namespace foresight {
 
 torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::Tensor& keys,
                                       const torch::Tensor& hidden_entries) {
-  const std::int64_t rows = query.size(0), heads = query.size(1), group = query.size(2), tokens = query.size(3);
+  const std::int64_t rows = query.size(0), heads = query.size(1), group = query.size(2),
+                     tokens = query.size(3);
   const std::int64_t d = query.size(4), entries = keys.size(2);
   check_shape(keys, {rows, heads, -1, d}, "keys");
   constexpr float kNever = -std::numeric_limits<float>::infinity();
@@ -31,7 +32,8 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
 }
 
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values) {
-  const std::int64_t rows = probabilities.size(0), heads = probabilities.size(1), group = probabilities.size(2);
+  const std::int64_t rows = probabilities.size(0), heads = probabilities.size(1),
+                     group = probabilities.size(2);
   const std::int64_t tokens = probabilities.size(3), entries = probabilities.size(4), d = values.size(3);
   check_shape(values, {rows, heads, entries, d}, "values");
   return torch::bmm(probabilities.reshape({rows * heads, group * tokens, entries}),

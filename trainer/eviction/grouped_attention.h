@@ -5,9 +5,9 @@
 
 namespace foresight {
 
-/// softmax(q k^T / sqrt(d)) in float32. query [R, K, g, T, d]; keys [R, K, n, d]: the last T of the n entries are the
-/// queries' own, seen causally. `hidden_entries` [R] int64 (optional): so many first entries of a row are padding.
-/// Returns [R, K, g, T, n].
+/// softmax(q k^T / sqrt(d)) in float32. query [R, K, g, T, d]; keys [R, K, n, d]: the last T of the n entries
+/// are the queries' own, seen causally. `hidden_entries` [R] int64 (optional): so many first entries of a row
+/// are padding. Returns [R, K, g, T, n].
 torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::Tensor& keys,
                                       const torch::Tensor& hidden_entries = {});
 

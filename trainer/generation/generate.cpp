@@ -21,9 +21,10 @@ void check_prompt(const Transformer& model, std::size_t prompt_tokens, const Gen
   if (prompt_tokens == 0) throw Error(ErrorKind::kConfig, "generation: the prompt is empty");
   const std::int64_t total = static_cast<std::int64_t>(prompt_tokens) + limits.max_new_tokens;
   if (total > model.shape().max_positions) {
-    throw Error(ErrorKind::kConfig, concat("generation: prompt of ", prompt_tokens, " tokens and ", limits.max_new_tokens,
-                                           " new ones exceed the model's ", model.shape().max_positions,
-                                           " positions: shorten the prompt or lower max_new_tokens"));
+    throw Error(ErrorKind::kConfig,
+                concat("generation: prompt of ", prompt_tokens, " tokens and ", limits.max_new_tokens,
+                       " new ones exceed the model's ", model.shape().max_positions,
+                       " positions: shorten the prompt or lower max_new_tokens"));
   }
 }
 
@@ -31,8 +32,8 @@ void check_prompt(const Transformer& model, std::size_t prompt_tokens, const Gen
 
 std::vector<std::int32_t> generate(const Transformer& model, const std::vector<std::int32_t>& prompt,
                                    const std::optional<EvictionSelector>& select, const CacheSize& size,
-                                   const SamplingOptions& sampling, const GenerationLimits& limits, RandomStream random,
-                                   const std::function<void(std::int32_t)>& on_token) {
+                                   const SamplingOptions& sampling, const GenerationLimits& limits,
+                                   RandomStream random, const std::function<void(std::int32_t)>& on_token) {
   const torch::NoGradGuard no_grad;
   check_prompt(model, prompt.size(), limits);
   const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
@@ -54,18 +55,21 @@ std::vector<std::int32_t> generate(const Transformer& model, const std::vector<s
   }
   std::vector<std::int32_t> generated;
   for (std::int64_t position = prompt_tokens; !stop_requested(); ++position) {
-    const std::int32_t token = sample_token(model.logits(hidden[0].narrow(0, hidden.size(1) - 1, 1))[0], sampling, random);
+    const std::int32_t token =
+        sample_token(model.logits(hidden[0].narrow(0, hidden.size(1) - 1, 1))[0], sampling, random);
     generated.push_back(token);
     if (on_token) on_token(token);
     if (ends(limits, token) || static_cast<std::int64_t>(generated.size()) >= limits.max_new_tokens) break;
-    hidden = model.forward(torch::full({1, 1}, token, torch::kInt64), torch::full({1}, position, torch::kInt64), cache);
+    hidden = model.forward(torch::full({1, 1}, token, torch::kInt64),
+                           torch::full({1}, position, torch::kInt64), cache);
   }
   return generated;
 }
 
 std::vector<std::vector<std::int32_t>> generate_batch(const Transformer& model,
                                                       const std::vector<std::vector<std::int32_t>>& prompts,
-                                                      const SamplingOptions& sampling, const GenerationLimits& limits,
+                                                      const SamplingOptions& sampling,
+                                                      const GenerationLimits& limits,
                                                       std::vector<RandomStream> randoms,
                                                       const std::function<void(std::int64_t)>& on_tokens) {
   const torch::NoGradGuard no_grad;
@@ -88,7 +92,8 @@ std::vector<std::vector<std::int32_t>> generate_batch(const Transformer& model,
   torch::Tensor hidden;
   for (std::int64_t first = 0; first < longest; first += kPrefillChunk) {
     const std::int64_t count = std::min(kPrefillChunk, longest - first);
-    const torch::Tensor positions = (torch::arange(first, first + count).unsqueeze(0) - padding.unsqueeze(1)).clamp_min(0);
+    const torch::Tensor positions =
+        (torch::arange(first, first + count).unsqueeze(0) - padding.unsqueeze(1)).clamp_min(0);
     hidden = model.forward(tokens.narrow(1, first, count), positions, cache);
   }
   std::vector<std::vector<std::int32_t>> generated(prompts.size());

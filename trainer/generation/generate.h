@@ -17,20 +17,22 @@ struct GenerationLimits {
   std::vector<std::int32_t> end_tokens;
 };
 
-/// Continues `prompt` [L]. With a selector the cache holds at most budget + window entries and evicts as it fills, in the
-/// prompt too (method.md section 7); without one it keeps everything. `on_token` sees each new token. Returns the new tokens,
-/// the ending one included. Throws Error(kConfig) for an empty prompt or one beyond the model's positions.
+/// Continues `prompt` [L]. With a selector the cache holds at most budget + window entries and evicts as it
+/// fills, in the prompt too (method.md section 7); without one it keeps everything. `on_token` sees each new
+/// token. Returns the new tokens, the ending one included. Throws Error(kConfig) for an empty prompt or one
+/// beyond the model's positions.
 std::vector<std::int32_t> generate(const Transformer& model, const std::vector<std::int32_t>& prompt,
                                    const std::optional<EvictionSelector>& select, const CacheSize& size,
-                                   const SamplingOptions& sampling, const GenerationLimits& limits, RandomStream random,
+                                   const SamplingOptions& sampling, const GenerationLimits& limits,
+                                   RandomStream random,
                                    const std::function<void(std::int32_t)>& on_token = {});
 
-/// Continues several prompts at once with the full cache; prompts of different length are padded on the left and rows
-/// leave the batch as they end. randoms: one stream a prompt, so that a row's text does not depend on its batch.
-std::vector<std::vector<std::int32_t>> generate_batch(const Transformer& model,
-                                                      const std::vector<std::vector<std::int32_t>>& prompts,
-                                                      const SamplingOptions& sampling, const GenerationLimits& limits,
-                                                      std::vector<RandomStream> randoms,
-                                                      const std::function<void(std::int64_t)>& on_tokens = {});
+/// Continues several prompts at once with the full cache; prompts of different length are padded on the left
+/// and rows leave the batch as they end. randoms: one stream a prompt, so that a row's text does not depend
+/// on its batch.
+std::vector<std::vector<std::int32_t>> generate_batch(
+    const Transformer& model, const std::vector<std::vector<std::int32_t>>& prompts,
+    const SamplingOptions& sampling, const GenerationLimits& limits, std::vector<RandomStream> randoms,
+    const std::function<void(std::int64_t)>& on_tokens = {});
 
 }  // namespace foresight

@@ -17,8 +17,11 @@ std::int32_t sample_token(const torch::Tensor& logits, const SamplingOptions& op
   if (options.temperature == 0.0) return best;
   std::vector<std::int32_t> order(static_cast<std::size_t>(size));
   for (std::int32_t i = 0; i < size; ++i) order[static_cast<std::size_t>(i)] = i;
-  const auto likelier = [&](std::int32_t a, std::int32_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; };
-  auto count = static_cast<std::size_t>(options.top_k > 0 ? std::min<std::int64_t>(options.top_k, size) : size);
+  const auto likelier = [&](std::int32_t a, std::int32_t b) {
+    return values[a] != values[b] ? values[a] > values[b] : a < b;
+  };
+  auto count =
+      static_cast<std::size_t>(options.top_k > 0 ? std::min<std::int64_t>(options.top_k, size) : size);
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), likelier);
   std::vector<double> weights(count);
   double total = 0;

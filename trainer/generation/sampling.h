@@ -14,8 +14,8 @@ struct SamplingOptions {
   std::int64_t top_k = 20;   ///< the most likely so many; 0: all
 };
 
-/// One token from `logits` [V]: top-k, then temperature, then top-p, then one uniform draw of `random`. Ties go to the
-/// lower id. Throws Error(kNumeric) for logits that are not finite.
+/// One token from `logits` [V]: top-k, then temperature, then top-p, then one uniform draw of `random`. Ties
+/// go to the lower id. Throws Error(kNumeric) for logits that are not finite.
 std::int32_t sample_token(const torch::Tensor& logits, const SamplingOptions& options, RandomStream& random);
 
 }  // namespace foresight

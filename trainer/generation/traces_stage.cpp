@@ -25,15 +25,17 @@ struct Job {
 /// Folder of finished batches; its name changes with everything that changes their content.
 std::filesystem::path batch_folder(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                                    const std::vector<Job>& jobs) {
-  std::string facts = concat(model.fingerprint(), tokenizer.fingerprint(), model.dtype_name(), config.runtime.seed, " ",
-                             config.traces.max_new_tokens, " ", config.traces.batch, " ", config.traces.temperature, " ",
-                             config.traces.top_p, " ", config.traces.top_k, "\n");
+  std::string facts =
+      concat(model.fingerprint(), tokenizer.fingerprint(), model.dtype_name(), config.runtime.seed, " ",
+             config.traces.max_new_tokens, " ", config.traces.batch, " ", config.traces.temperature, " ",
+             config.traces.top_p, " ", config.traces.top_k, "\n");
   for (const Job& job : jobs) facts += concat(job.sample, " ", job.prompt, "\n");
   return std::filesystem::path(config.output) / "traces" / sha256_hex(facts).substr(0, 16);
 }
 
-std::string run_batch(const Config& config, const Transformer& model, const Tokenizer& tokenizer, const std::vector<Job>& jobs,
-                      std::size_t first, std::size_t end, const std::function<void(std::int64_t)>& on_tokens) {
+std::string run_batch(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                      const std::vector<Job>& jobs, std::size_t first, std::size_t end,
+                      const std::function<void(std::int64_t)>& on_tokens) {
   std::vector<std::vector<std::int32_t>> prompts;
   std::vector<RandomStream> randoms;
   for (std::size_t i = first; i < end; ++i) {
@@ -51,7 +53,8 @@ std::string run_batch(const Config& config, const Transformer& model, const Toke
   for (std::size_t i = first; i < end; ++i) {
     std::vector<std::int32_t> tokens = generated[i - first];
     const auto& ending = tokenizer.end_of_sequence();
-    const bool finished = !tokens.empty() && std::find(ending.begin(), ending.end(), tokens.back()) != ending.end();
+    const bool finished =
+        !tokens.empty() && std::find(ending.begin(), ending.end(), tokens.back()) != ending.end();
     nlohmann::ordered_json row = {{"prompt", jobs[i].prompt}, {"completion", tokenizer.decode(tokens)}};
     if (!jobs[i].row->answer.empty()) row["answer"] = jobs[i].row->answer;
     row["finished"] = finished;
@@ -67,19 +70,22 @@ std::filesystem::path traces_file(const Config& config) {
   return std::filesystem::path(config.output) / config.traces.file;
 }
 
-void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer, const ChatTemplate& chat) {
+void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                const ChatTemplate& chat) {
   std::vector<PromptRow> rows;
   for (const std::string& file : config.traces.prompts) {
     for (PromptRow& row : read_prompt_rows(file)) rows.push_back(std::move(row));
   }
-  if (rows.empty()) throw Error(ErrorKind::kConfig, "traces.prompts: no prompts; name at least one JSONL file with prompts");
+  if (rows.empty())
+    throw Error(ErrorKind::kConfig, "traces.prompts: no prompts; name at least one JSONL file with prompts");
   std::vector<Job> jobs;
   for (const PromptRow& row : rows) {
     // A plain prompt is put to an instruction model as a user's message where the model has a chat template.
     std::vector<ChatMessage> messages = row.messages;
     if (messages.empty() && !chat.family().empty()) messages = {{"user", row.prompt}};
     const std::string prompt = messages.empty() ? row.prompt : chat.render(messages);
-    for (std::int64_t sample = 0; sample < config.traces.samples_per_prompt; ++sample) jobs.push_back({&row, prompt, sample});
+    for (std::int64_t sample = 0; sample < config.traces.samples_per_prompt; ++sample)
+      jobs.push_back({&row, prompt, sample});
   }
   const std::filesystem::path folder = batch_folder(config, model, tokenizer, jobs);
   const auto batch = static_cast<std::size_t>(config.traces.batch);
@@ -87,13 +93,15 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   std::string all;
   std::int64_t tokens = 0;
   for (std::size_t first = 0; first < jobs.size(); first += batch) {
-    if (stop_requested()) throw Error(ErrorKind::kInterrupted, "traces: stopped; finished batches are kept, run again to go on");
+    if (stop_requested())
+      throw Error(ErrorKind::kInterrupted, "traces: stopped; finished batches are kept, run again to go on");
     const std::size_t end = std::min(jobs.size(), first + batch);
     const std::filesystem::path file = folder / concat("batch-", first / batch, ".jsonl");
     if (!std::filesystem::exists(file)) {
-      const std::string lines = run_batch(config, model, tokenizer, jobs, first, end, [&](std::int64_t count) {
-        progress.update(static_cast<std::int64_t>(first), concat(tokens += count, " tokens"));
-      });
+      const std::string lines =
+          run_batch(config, model, tokenizer, jobs, first, end, [&](std::int64_t count) {
+            progress.update(static_cast<std::int64_t>(first), concat(tokens += count, " tokens"));
+          });
       if (stop_requested()) continue;  // the batch was cut short
       write_file_atomically(file, lines);
     }

@@ -11,9 +11,11 @@ namespace foresight {
 /// Where the stage's output lies: traces.file under the run's folder, unless it is absolute.
 std::filesystem::path traces_file(const Config& config);
 
-/// Generates traces.samples_per_prompt completions of every prompt of traces.prompts, traces.batch at a time; each finished
-/// batch is kept, so that a stopped stage goes on where it was. Rows: prompt, completion, answer (where the prompt has one),
-/// finished (false: cut at max_new_tokens), source. Throws Error(kInterrupted) after a stop signal.
-void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer, const ChatTemplate& chat);
+/// Generates traces.samples_per_prompt completions of every prompt of traces.prompts, traces.batch at a time;
+/// each finished batch is kept, so that a stopped stage goes on where it was. Rows: prompt, completion,
+/// answer (where the prompt has one), finished (false: cut at max_new_tokens), source. Throws
+/// Error(kInterrupted) after a stop signal.
+void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                const ChatTemplate& chat);
 
 }  // namespace foresight

@@ -62,7 +62,8 @@ void read_rope(const ConfigJson& config, ModelShape& shape) {
   for (const char* key : {"rope_type", "type"}) {
     if (rope.contains(key) && rope[key].is_string()) type = rope[key].get<std::string>();
   }
-  if (type != "default") config.fail("rope_parameters.rope_type", "'" + type + "' is not supported (default is)");
+  if (type != "default")
+    config.fail("rope_parameters.rope_type", "'" + type + "' is not supported (default is)");
   shape.rope_theta = config.number(rope, "rope_theta", config.number(json, "rope_theta", 10000.0));
   if (!(shape.rope_theta > 0)) config.fail("rope_theta", "must be positive");
 }
@@ -73,8 +74,8 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   const ConfigJson config(folder / "config.json");
   const Json& json = config.json();
   ModelShape shape;
-  if (json.contains("architectures") && json["architectures"].is_array() && json["architectures"].size() == 1 &&
-      json["architectures"][0].is_string()) {
+  if (json.contains("architectures") && json["architectures"].is_array() &&
+      json["architectures"].size() == 1 && json["architectures"][0].is_string()) {
     shape.architecture = json["architectures"][0].get<std::string>();
   }
   if (shape.architecture != "LlamaForCausalLM") {
@@ -86,18 +87,22 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   if (config.flag("mlp_bias")) config.fail("mlp_bias", "true is not supported");
   shape.layers = config.count("num_hidden_layers");
   shape.query_heads = config.count("num_attention_heads");
-  shape.kv_heads = config.has("num_key_value_heads") ? config.count("num_key_value_heads") : shape.query_heads;
+  shape.kv_heads =
+      config.has("num_key_value_heads") ? config.count("num_key_value_heads") : shape.query_heads;
   shape.hidden_size = config.count("hidden_size");
   shape.intermediate_size = config.count("intermediate_size");
   shape.vocabulary_size = config.count("vocab_size");
-  shape.max_positions = config.has("max_position_embeddings") ? config.count("max_position_embeddings") : 2048;
-  shape.head_dimension = config.has("head_dim") ? config.count("head_dim") : shape.hidden_size / shape.query_heads;
+  shape.max_positions =
+      config.has("max_position_embeddings") ? config.count("max_position_embeddings") : 2048;
+  shape.head_dimension =
+      config.has("head_dim") ? config.count("head_dim") : shape.hidden_size / shape.query_heads;
   shape.norm_epsilon = config.number(json, "rms_norm_eps", 1e-6);
   shape.tied_embeddings = config.flag("tie_word_embeddings");
   shape.attention_bias = config.flag("attention_bias");
   read_rope(config, shape);
   if (shape.query_heads % shape.kv_heads != 0) {
-    config.fail("num_key_value_heads", concat(shape.kv_heads, " does not divide num_attention_heads ", shape.query_heads));
+    config.fail("num_key_value_heads",
+                concat(shape.kv_heads, " does not divide num_attention_heads ", shape.query_heads));
   }
   if (shape.head_dimension % 2 != 0) config.fail("head_dim", "must be even for rotary embeddings");
   if (config.has("bos_token_id") && json["bos_token_id"].is_number_integer()) {

@@ -7,10 +7,11 @@ namespace foresight {
 namespace {
 
 constexpr std::pair<Dtype, torch::ScalarType> kTypes[] = {
-    {Dtype::kFloat64, torch::kFloat64}, {Dtype::kFloat32, torch::kFloat32}, {Dtype::kFloat16, torch::kFloat16},
-    {Dtype::kBfloat16, torch::kBFloat16}, {Dtype::kInt64, torch::kInt64},   {Dtype::kInt32, torch::kInt32},
-    {Dtype::kInt16, torch::kInt16},     {Dtype::kInt8, torch::kInt8},       {Dtype::kUint8, torch::kUInt8},
-    {Dtype::kBool, torch::kBool}};
+    {Dtype::kFloat64, torch::kFloat64}, {Dtype::kFloat32, torch::kFloat32},
+    {Dtype::kFloat16, torch::kFloat16}, {Dtype::kBfloat16, torch::kBFloat16},
+    {Dtype::kInt64, torch::kInt64},     {Dtype::kInt32, torch::kInt32},
+    {Dtype::kInt16, torch::kInt16},     {Dtype::kInt8, torch::kInt8},
+    {Dtype::kUint8, torch::kUInt8},     {Dtype::kBool, torch::kBool}};
 
 }  // namespace
 
@@ -36,7 +37,8 @@ torch::Tensor view_tensor(const TensorView& view) {
 
 TensorToWrite tensor_to_write(const std::string& name, const torch::Tensor& tensor) {
   if (!tensor.is_contiguous() || !tensor.is_cpu()) {
-    throw Error(ErrorKind::kInternal, "tensor '" + name + "' must be contiguous and on the CPU to be written");
+    throw Error(ErrorKind::kInternal,
+                "tensor '" + name + "' must be contiguous and on the CPU to be written");
   }
   return {.name = name,
           .dtype = to_dtype(tensor.scalar_type()),

@@ -10,7 +10,8 @@
 
 namespace foresight {
 
-/// torch's name of a stored type and back. to_dtype throws Error(kInternal) for a type that safetensors lacks.
+/// torch's name of a stored type and back. to_dtype throws Error(kInternal) for a type that safetensors
+/// lacks.
 torch::ScalarType to_scalar_type(Dtype dtype);
 Dtype to_dtype(torch::ScalarType type);
 

@@ -35,13 +35,14 @@ bool processor_has_bfloat16() {
   for (std::string line; std::getline(facts, line);) {
     if (line.rfind("flags", 0) != 0 && line.rfind("Features", 0) != 0) continue;
     const std::string padded = line + " ";
-    return padded.find(" avx512_bf16 ") != std::string::npos || padded.find(" amx_bf16 ") != std::string::npos ||
-           padded.find(" bf16 ") != std::string::npos;
+    return padded.find(" avx512_bf16 ") != std::string::npos ||
+           padded.find(" amx_bf16 ") != std::string::npos || padded.find(" bf16 ") != std::string::npos;
   }
   return false;
 }
 
-std::string fingerprint_of(const std::filesystem::path& folder, const std::vector<std::filesystem::path>& files) {
+std::string fingerprint_of(const std::filesystem::path& folder,
+                           const std::vector<std::filesystem::path>& files) {
   std::string digests = sha256_file_hex(folder / "config.json");
   for (const auto& file : files) digests += sha256_file_hex(file);
   return sha256_hex(digests);
@@ -53,9 +54,10 @@ ModelOptions resolve_model_options(const std::string& device, const std::string&
   ModelOptions options;
   const bool has_cuda = torch::cuda::is_available();
   if (device == "cuda" && !has_cuda) {
-    throw Error(ErrorKind::kResource,
-                "runtime.device: cuda, but no CUDA device can be used here (no GPU, no driver, or a CPU-only build); "
-                "set runtime.device=cpu or auto");
+    throw Error(
+        ErrorKind::kResource,
+        "runtime.device: cuda, but no CUDA device can be used here (no GPU, no driver, or a CPU-only build); "
+        "set runtime.device=cpu or auto");
   }
   if (device == "cuda" || (device == "auto" && has_cuda)) options.device = torch::Device(torch::kCUDA, 0);
   const bool fast_bfloat16 = options.device.is_cuda() || processor_has_bfloat16();
@@ -71,8 +73,11 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   const std::int64_t hidden = shape.hidden_size, d = shape.head_dimension;
   const std::int64_t query_width = shape.query_heads * d, kv_width = shape.kv_heads * d;
   WeightReader weights(folder);
-  const auto hold = [&](const torch::Tensor& tensor, torch::ScalarType type) { return tensor.to(options.device, type); };
-  model.embedding_ = hold(weights.take("model.embed_tokens.weight", {shape.vocabulary_size, hidden}), torch::kFloat32);
+  const auto hold = [&](const torch::Tensor& tensor, torch::ScalarType type) {
+    return tensor.to(options.device, type);
+  };
+  model.embedding_ =
+      hold(weights.take("model.embed_tokens.weight", {shape.vocabulary_size, hidden}), torch::kFloat32);
   if (shape.tied_embeddings) {
     weights.ignore("lm_head.weight");
     model.head_ = model.embedding_.to(options.dtype);
@@ -82,7 +87,9 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   model.final_norm_ = hold(weights.take("model.norm.weight", {hidden}), torch::kFloat32);
   for (std::int64_t index = 0; index < shape.layers; ++index) {
     const std::string prefix = concat("model.layers.", index, ".");
-    const auto take = [&](const std::string& name, torch::IntArrayRef size) { return weights.take(prefix + name, size); };
+    const auto take = [&](const std::string& name, torch::IntArrayRef size) {
+      return weights.take(prefix + name, size);
+    };
     Layer layer;
     layer.input_norm = hold(take("input_layernorm.weight", {hidden}), torch::kFloat32);
     layer.post_attention_norm = hold(take("post_attention_layernorm.weight", {hidden}), torch::kFloat32);
@@ -92,10 +99,10 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
                                  options.dtype);
     layer.output = hold(take("self_attn.o_proj.weight", {hidden, query_width}), options.dtype);
     if (shape.attention_bias) {
-      layer.query_key_value_bias =
-          hold(torch::cat({take("self_attn.q_proj.bias", {query_width}), take("self_attn.k_proj.bias", {kv_width}),
-                           take("self_attn.v_proj.bias", {kv_width})}),
-               torch::kFloat32);
+      layer.query_key_value_bias = hold(
+          torch::cat({take("self_attn.q_proj.bias", {query_width}), take("self_attn.k_proj.bias", {kv_width}),
+                      take("self_attn.v_proj.bias", {kv_width})}),
+          torch::kFloat32);
       layer.output_bias = hold(take("self_attn.o_proj.bias", {hidden}), torch::kFloat32);
     }
     layer.gate_up = hold(torch::cat({take("mlp.gate_proj.weight", {shape.intermediate_size, hidden}),
@@ -112,28 +119,33 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   return model;
 }
 
-torch::Tensor Transformer::linear(const torch::Tensor& input, const torch::Tensor& weight, const torch::Tensor& bias) const {
+torch::Tensor Transformer::linear(const torch::Tensor& input, const torch::Tensor& weight,
+                                  const torch::Tensor& bias) const {
   if (weight.scalar_type() == torch::kFloat32) return torch::linear(input, weight, bias);
   const torch::Tensor product = torch::linear(input.to(weight.scalar_type()), weight).to(torch::kFloat32);
   return bias.defined() ? product + bias : product;
 }
 
-torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tensor& hidden, const torch::Tensor& cosine,
-                                           const torch::Tensor& sine, Attention& attention) const {
+torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tensor& hidden,
+                                           const torch::Tensor& cosine, const torch::Tensor& sine,
+                                           Attention& attention) const {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
   const std::int64_t rows = hidden.size(0), tokens = hidden.size(1), d = shape_.head_dimension;
   const std::int64_t heads = shape_.query_heads + 2 * shape_.kv_heads;
   const torch::Tensor joined = linear(hidden, layer.query_key_value, layer.query_key_value_bias)
                                    .view({rows, tokens, heads, d})
                                    .transpose(1, 2);  // [R, H + 2K, T, d]
-  const torch::Tensor rotated = rotate(joined.narrow(1, 0, shape_.query_heads + shape_.kv_heads), cosine, sine);
+  const torch::Tensor rotated =
+      rotate(joined.narrow(1, 0, shape_.query_heads + shape_.kv_heads), cosine, sine);
   const torch::Tensor attended = attention.attend(index, rotated.narrow(1, 0, shape_.query_heads),
                                                   rotated.narrow(1, shape_.query_heads, shape_.kv_heads),
                                                   joined.narrow(1, heads - shape_.kv_heads, shape_.kv_heads));
-  return linear(attended.transpose(1, 2).reshape({rows, tokens, shape_.query_heads * d}), layer.output, layer.output_bias);
+  return linear(attended.transpose(1, 2).reshape({rows, tokens, shape_.query_heads * d}), layer.output,
+                layer.output_bias);
 }
 
-torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Tensor& positions, Attention& attention) const {
+torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Tensor& positions,
+                                   Attention& attention) const {
   const torch::NoGradGuard no_grad;
   check_shape(tokens, {-1, -1}, "tokens");
   const torch::Tensor where = positions.dim() == 1 ? positions.unsqueeze(0) : positions;  // [R or 1, T]
@@ -144,8 +156,10 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
   torch::Tensor hidden = torch::embedding(embedding_, tokens.to(options_.device));  // [R, T, hidden]
   for (std::int64_t index = 0; index < shape_.layers; ++index) {
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
-    hidden = hidden + attention_block(index, rms_norm(hidden, layer.input_norm, shape_.norm_epsilon), cosine, sine, attention);
-    const torch::Tensor gate_up = linear(rms_norm(hidden, layer.post_attention_norm, shape_.norm_epsilon), layer.gate_up);
+    hidden = hidden + attention_block(index, rms_norm(hidden, layer.input_norm, shape_.norm_epsilon), cosine,
+                                      sine, attention);
+    const torch::Tensor gate_up =
+        linear(rms_norm(hidden, layer.post_attention_norm, shape_.norm_epsilon), layer.gate_up);
     const auto halves = gate_up.chunk(2, -1);
     hidden.add_(linear(torch::silu(halves[0]).mul_(halves[1]), layer.down));
   }
@@ -158,10 +172,12 @@ torch::Tensor Transformer::logits(const torch::Tensor& hidden) const {
   return linear(hidden, head_);
 }
 
-std::string Transformer::dtype_name() const { return options_.dtype == torch::kFloat32 ? "float32" : "bfloat16"; }
+std::string Transformer::dtype_name() const {
+  return options_.dtype == torch::kFloat32 ? "float32" : "bfloat16";
+}
 
-TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& hidden, const torch::Tensor& targets,
-                                 WithEntropy with_entropy) {
+TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& hidden,
+                                 const torch::Tensor& targets, WithEntropy with_entropy) {
   const torch::NoGradGuard no_grad;
   const std::int64_t total = hidden.size(0);
   check_shape(targets, {total}, "targets");
@@ -180,7 +196,8 @@ TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& 
   }
   TokenStatistics statistics;
   statistics.loss = losses.empty() ? torch::empty({0}) : torch::cat(losses);
-  if (with_entropy == WithEntropy::kYes) statistics.entropy = entropies.empty() ? torch::empty({0}) : torch::cat(entropies);
+  if (with_entropy == WithEntropy::kYes)
+    statistics.entropy = entropies.empty() ? torch::empty({0}) : torch::cat(entropies);
   return statistics;
 }
 

@@ -15,8 +15,8 @@ namespace foresight {
 class Attention {
  public:
   virtual ~Attention() = default;
-  /// query [R, H, T, d], key and value [R, K, T, d], all float32, rotary embedding applied; the T tokens follow those seen
-  /// before. Returns [R, H, T, d].
+  /// query [R, H, T, d], key and value [R, K, T, d], all float32, rotary embedding applied; the T tokens
+  /// follow those seen before. Returns [R, H, T, d].
   virtual torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
                                const torch::Tensor& value) = 0;
 };
@@ -27,19 +27,22 @@ struct ModelOptions {
   torch::ScalarType dtype = torch::kFloat32;  ///< float32 | bfloat16
 };
 
-/// The resolved runtime.device and runtime.dtype ("auto", "cpu", "cuda"; "auto", "float32", "bfloat16"): auto takes
-/// bfloat16 where the processor (avx512_bf16, amx) or GPU has it. Throws Error(kResource) for cuda without CUDA.
+/// The resolved runtime.device and runtime.dtype ("auto", "cpu", "cuda"; "auto", "float32", "bfloat16"): auto
+/// takes bfloat16 where the processor (avx512_bf16, amx) or GPU has it. Throws Error(kResource) for cuda
+/// without CUDA.
 ModelOptions resolve_model_options(const std::string& device, const std::string& dtype);
 
 /// The weights and the forward pass.
 class Transformer {
  public:
-  /// Reads config.json and model.safetensors (or its sharded index) of `folder`. Throws Error(kInput): missing, left-over or
-  /// ill-shaped tensors, all named.
+  /// Reads config.json and model.safetensors (or its sharded index) of `folder`. Throws Error(kInput):
+  /// missing, left-over or ill-shaped tensors, all named.
   static Transformer load(const std::filesystem::path& folder, const ModelOptions& options);
 
-  /// tokens [R, T] int64, positions [R, T] or [T] int64 -> hidden states after the final norm [R, T, hidden] float32.
-  torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& positions, Attention& attention) const;
+  /// tokens [R, T] int64, positions [R, T] or [T] int64 -> hidden states after the final norm [R, T, hidden]
+  /// float32.
+  torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& positions,
+                        Attention& attention) const;
 
   /// hidden [N, hidden] -> logits [N, vocabulary] float32.
   torch::Tensor logits(const torch::Tensor& hidden) const;
@@ -58,7 +61,8 @@ class Transformer {
     torch::Tensor output, output_bias;                    // [hidden, H d]
     torch::Tensor gate_up, down;                          // [2 intermediate, hidden], [hidden, intermediate]
   };
-  torch::Tensor linear(const torch::Tensor& input, const torch::Tensor& weight, const torch::Tensor& bias = {}) const;
+  torch::Tensor linear(const torch::Tensor& input, const torch::Tensor& weight,
+                       const torch::Tensor& bias = {}) const;
   torch::Tensor attention_block(std::int64_t index, const torch::Tensor& hidden, const torch::Tensor& cosine,
                                 const torch::Tensor& sine, Attention& attention) const;
 
@@ -72,14 +76,16 @@ class Transformer {
   std::vector<Layer> layers_;
 };
 
-/// Loss in nats of `targets` [N] and, when asked, the entropy of the predicting distribution; both [N] float32.
+/// Loss in nats of `targets` [N] and, when asked, the entropy of the predicting distribution; both [N]
+/// float32.
 struct TokenStatistics {
   torch::Tensor loss;
   torch::Tensor entropy;  // undefined unless asked for
 };
 enum class WithEntropy { kNo, kYes };
-/// hidden [N, hidden]; the output layer is applied to a few rows at a time, so logits of a whole trace are never held.
-TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& hidden, const torch::Tensor& targets,
-                                 WithEntropy with_entropy);
+/// hidden [N, hidden]; the output layer is applied to a few rows at a time, so logits of a whole trace are
+/// never held.
+TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& hidden,
+                                 const torch::Tensor& targets, WithEntropy with_entropy);
 
 }  // namespace foresight

@@ -17,7 +17,8 @@ std::set<std::string> shard_names(const std::filesystem::path& index_file) {
   std::set<std::string> names;
   for (const auto& [tensor, file] : index["weight_map"].items()) {
     if (!file.is_string() || std::filesystem::path(file.get<std::string>()).has_parent_path()) {
-      throw Error(ErrorKind::kInput, concat(index_file.string(), ": weight_map of '", tensor, "': expected a file name"));
+      throw Error(ErrorKind::kInput,
+                  concat(index_file.string(), ": weight_map of '", tensor, "': expected a file name"));
     }
     names.insert(file.get<std::string>());
   }
@@ -56,7 +57,8 @@ torch::Tensor WeightReader::take(const std::string& name, torch::IntArrayRef sha
     return torch::zeros(shape);
   }
   if (!stored.is_floating_point()) {
-    faults_.push_back(concat("'", name, "' is ", dtype_name(found->second->dtype), ", expected floating point"));
+    faults_.push_back(
+        concat("'", name, "' is ", dtype_name(found->second->dtype), ", expected floating point"));
     return torch::zeros(shape);
   }
   return stored.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
@@ -70,8 +72,8 @@ void WeightReader::finish() const {
   if (faults.empty()) return;
   const std::size_t count = faults.size();
   if (count > 8) faults.resize(8);
-  throw Error(ErrorKind::kInput, concat(folder_.string(), ": the weights do not fit config.json (", count, " faults): ",
-                                        join(faults, "; "), count > 8 ? "; ..." : ""));
+  throw Error(ErrorKind::kInput, concat(folder_.string(), ": the weights do not fit config.json (", count,
+                                        " faults): ", join(faults, "; "), count > 8 ? "; ..." : ""));
 }
 
 std::vector<std::filesystem::path> WeightReader::files() const {

@@ -17,7 +17,8 @@ constexpr const char* kFormat = "foresight.scorer.1";
 torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& stream) {
   torch::Tensor tensor = torch::empty(size);
   float* data = tensor.data_ptr<float>();
-  for (std::int64_t i = 0; i < tensor.numel(); ++i) data[i] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
+  for (std::int64_t i = 0; i < tensor.numel(); ++i)
+    data[i] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
   return tensor;
 }
 
@@ -31,8 +32,8 @@ std::int64_t metadata_count(const SafetensorsFile& file, const std::string& key)
   try {
     return std::stoll(found->second);
   } catch (const std::exception&) {
-    throw Error(ErrorKind::kInput,
-                concat(file.path().string(), ": metadata '", key, "': expected an integer, got '", found->second, "'"));
+    throw Error(ErrorKind::kInput, concat(file.path().string(), ": metadata '", key,
+                                          "': expected an integer, got '", found->second, "'"));
   }
 }
 
@@ -58,7 +59,8 @@ torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) 
                  2)
           .transpose(2, 3);  // [R, K, B, 8g]
   if (kind == ScorerFeatures::kNormalized) statistics = torch::log1p(statistics * 100.0);
-  return torch::cat({view.keys.narrow(2, 0, candidates), view.values.narrow(2, 0, candidates), statistics}, 3);
+  return torch::cat({view.keys.narrow(2, 0, candidates), view.values.narrow(2, 0, candidates), statistics},
+                    3);
 }
 
 Scorer Scorer::random(const ModelShape& shape, const ScorerFacts& facts, RandomStream stream) {
@@ -83,18 +85,22 @@ Scorer Scorer::random(const ModelShape& shape, const ScorerFacts& facts, RandomS
 
 torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) const {
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
-  const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2), inputs = features.size(3);
+  const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
+                     inputs = features.size(3);
   check_shape(layer.weight1, {heads, inputs, kScorerHidden}, "scorer fc1.weight for these features");
   // (x - mean) / deviation is folded into the first map: one product instead of two passes over the features.
-  const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);                      // [K, F, 16]
-  const torch::Tensor bias = layer.bias1.unsqueeze(1) - torch::bmm(layer.mean.unsqueeze(1), weight);  // [K, 1, 16]
+  const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);  // [K, F, 16]
+  const torch::Tensor bias =
+      layer.bias1.unsqueeze(1) - torch::bmm(layer.mean.unsqueeze(1), weight);  // [K, 1, 16]
   const torch::Tensor by_head = features.transpose(0, 1).reshape({heads, rows * entries, inputs});
   const torch::Tensor hidden = torch::gelu(torch::baddbmm(bias, by_head, weight));
-  const torch::Tensor scores = torch::baddbmm(layer.bias2.unsqueeze(1), hidden, layer.weight2);  // [K, R N, 1]
+  const torch::Tensor scores =
+      torch::baddbmm(layer.bias2.unsqueeze(1), hidden, layer.weight2);  // [K, R N, 1]
   return scores.view({heads, rows, entries}).transpose(0, 1);
 }
 
-void Scorer::set_normalisation(std::int64_t index, const torch::Tensor& mean, const torch::Tensor& deviation) {
+void Scorer::set_normalisation(std::int64_t index, const torch::Tensor& mean,
+                               const torch::Tensor& deviation) {
   Layer& layer = layers_.at(static_cast<std::size_t>(index));
   check_shape(mean, layer.mean.sizes(), "feature mean");
   check_shape(deviation, layer.mean.sizes(), "feature deviation");
@@ -104,7 +110,8 @@ void Scorer::set_normalisation(std::int64_t index, const torch::Tensor& mean, co
 
 std::vector<torch::Tensor> Scorer::parameters() const {
   std::vector<torch::Tensor> all;
-  for (const Layer& layer : layers_) all.insert(all.end(), {layer.weight1, layer.bias1, layer.weight2, layer.bias2});
+  for (const Layer& layer : layers_)
+    all.insert(all.end(), {layer.weight1, layer.bias1, layer.weight2, layer.bias2});
   return all;
 }
 
@@ -130,7 +137,8 @@ std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
   return tensors;
 }
 
-void Scorer::write(const std::filesystem::path& file, const std::map<std::string, torch::Tensor>& tensors) const {
+void Scorer::write(const std::filesystem::path& file,
+                   const std::map<std::string, torch::Tensor>& tensors) const {
   std::vector<TensorToWrite> list;
   for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
   write_safetensors(file, list,
@@ -159,7 +167,8 @@ void Scorer::save(const std::filesystem::path& file) const {
 void Scorer::save_released(const std::filesystem::path& file) const {
   if (facts_.features != ScorerFeatures::kReleased) {
     throw Error(ErrorKind::kConfig,
-                "this scorer was trained on normalized features, which the authors' code does not compute; train with "
+                "this scorer was trained on normalized features, which the authors' code does not compute; "
+                "train with "
                 "scorer.features=released to export for it");
   }
   write(file, judge_tensors());
@@ -181,8 +190,9 @@ Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) 
   const auto read = [&](const std::string& name, torch::IntArrayRef size) {
     const torch::Tensor stored = view_tensor(file.at(name));
     if (stored.sizes() != size) {
-      throw Error(ErrorKind::kInput, concat(path.string(), ": tensor '", name, "' has shape ", stored.sizes(),
-                                            ", this model needs ", size, ": the scorer belongs to another model"));
+      throw Error(ErrorKind::kInput,
+                  concat(path.string(), ": tensor '", name, "' has shape ", stored.sizes(),
+                         ", this model needs ", size, ": the scorer belongs to another model"));
     }
     return stored.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
   };
@@ -201,7 +211,8 @@ Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) 
     const std::int64_t inputs = scorer.layers_[0].mean.size(1);
     const torch::Tensor mean = read("feature_mean", {shape.layers, shape.kv_heads, inputs});
     const torch::Tensor deviation = read("feature_deviation", {shape.layers, shape.kv_heads, inputs});
-    for (std::int64_t index = 0; index < shape.layers; ++index) scorer.set_normalisation(index, mean[index], deviation[index]);
+    for (std::int64_t index = 0; index < shape.layers; ++index)
+      scorer.set_normalisation(index, mean[index], deviation[index]);
   }
   return scorer;
 }

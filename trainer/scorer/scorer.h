@@ -19,10 +19,10 @@ inline constexpr std::int64_t kStatisticsPerHead = 8;
 
 enum class ScorerFeatures { kNormalized, kReleased };
 
-/// Inputs of the scorer for every candidate: [R, K, B, 2d + 8g] float32. Key, value, then for the g query heads of the group
-/// in order: max, min, sum, sum of the last 16, last 8, last 32 window queries, cumulative sum, decayed cumulative sum.
-/// kReleased: raw, and the three partial sums repeat the whole sum, as the authors' code does; kNormalized: the sums are what
-/// their names say and the statistics are log1p(100 x).
+/// Inputs of the scorer for every candidate: [R, K, B, 2d + 8g] float32. Key, value, then for the g query
+/// heads of the group in order: max, min, sum, sum of the last 16, last 8, last 32 window queries, cumulative
+/// sum, decayed cumulative sum. kReleased: raw, and the three partial sums repeat the whole sum, as the
+/// authors' code does; kNormalized: the sums are what their names say and the statistics are log1p(100 x).
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
 
 /// What a scorer was made for; stored with it.
@@ -40,8 +40,9 @@ class Scorer {
  public:
   /// Random weights (uniform within 1/sqrt(inputs)) from `stream`; normalisation is the identity.
   static Scorer random(const ModelShape& shape, const ScorerFacts& facts, RandomStream stream);
-  /// Reads our files and the released layout (feature_norm.* ignored). Throws Error(kInput): missing or ill-shaped tensors
-  /// for `shape`, features of another kind than metadata says, another model's fingerprint is only warned about.
+  /// Reads our files and the released layout (feature_norm.* ignored). Throws Error(kInput): missing or
+  /// ill-shaped tensors for `shape`, features of another kind than metadata says, another model's fingerprint
+  /// is only warned about.
   static Scorer load(const std::filesystem::path& file, const ModelShape& shape);
 
   /// features [R, K, N, F] -> scores [R, K, N]; differentiable in the weights.
@@ -66,9 +67,9 @@ class Scorer {
 
  private:
   struct Layer {
-    torch::Tensor weight1, bias1;    // [K, F, 16], [K, 16]
-    torch::Tensor weight2, bias2;    // [K, 16, 1], [K, 1]
-    torch::Tensor mean, deviation;   // [K, F]
+    torch::Tensor weight1, bias1;   // [K, F, 16], [K, 16]
+    torch::Tensor weight2, bias2;   // [K, 16, 1], [K, 1]
+    torch::Tensor mean, deviation;  // [K, F]
   };
   std::map<std::string, torch::Tensor> judge_tensors() const;
   void write(const std::filesystem::path& file, const std::map<std::string, torch::Tensor>& tensors) const;

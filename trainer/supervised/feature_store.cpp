@@ -15,8 +15,8 @@ namespace {
 /// Traces of one length that are replayed together: enough rows for full matrix products.
 constexpr std::size_t kTracesPerReplay = 4;
 
-std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace, const CacheSize& size,
-                                            ScorerFeatures kind) {
+std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
+                                            const CacheSize& size, ScorerFeatures kind) {
   const torch::Tensor tokens = trace.tokens.contiguous();
   return {{"format", "foresight.features.1"},
           {"model_fingerprint", model.fingerprint()},
@@ -71,7 +71,8 @@ void replay(const Transformer& model, const std::vector<const RecordedTrace*>& t
       on_tokens);
   for (std::int64_t n = 0; n < count; ++n) {
     const auto i = static_cast<std::size_t>(n);
-    write_safetensors(files[i], {tensor_to_write("features", features[n]), tensor_to_write("oracle", oracle[n])},
+    write_safetensors(files[i],
+                      {tensor_to_write("features", features[n]), tensor_to_write("oracle", oracle[n])},
                       identity(model, *traces[i], size, kind));
   }
 }
@@ -79,7 +80,8 @@ void replay(const Transformer& model, const std::vector<const RecordedTrace*>& t
 }  // namespace
 
 FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transformer& model,
-                           const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures kind) {
+                           const std::vector<RecordedTrace>& traces, const CacheSize& size,
+                           ScorerFeatures kind) {
   std::vector<std::filesystem::path> files;
   std::vector<std::size_t> missing;
   std::int64_t tokens_missing = 0, done = 0;
@@ -91,7 +93,9 @@ FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transforme
   }
   Progress progress("replay of the golden plan", "tokens", tokens_missing);
   for (std::size_t next = 0; next < missing.size();) {
-    if (stop_requested()) throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
+    if (stop_requested())
+      throw Error(ErrorKind::kInterrupted,
+                  "supervised: stopped; replayed traces are kept, run again to go on");
     std::vector<const RecordedTrace*> batch;
     std::vector<std::filesystem::path> batch_files;
     while (next < missing.size() && batch.size() < kTracesPerReplay &&
@@ -99,7 +103,8 @@ FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transforme
       batch.push_back(&traces[missing[next]]);
       batch_files.push_back(files[missing[next++]]);
     }
-    replay(model, batch, batch_files, size, kind, [&](std::int64_t tokens) { progress.update(done += tokens); });
+    replay(model, batch, batch_files, size, kind,
+           [&](std::int64_t tokens) { progress.update(done += tokens); });
   }
   progress.finish();
   for (const auto& file : files) files_.emplace_back(file);
@@ -109,7 +114,9 @@ torch::Tensor FeatureStore::tensor(std::int64_t trace, const std::string& name) 
   return view_tensor(files_.at(static_cast<std::size_t>(trace)).at(name));
 }
 
-std::int64_t FeatureStore::steps(std::int64_t trace) const { return tensor(trace, "oracle").size(1); }
+std::int64_t FeatureStore::steps(std::int64_t trace) const {
+  return tensor(trace, "oracle").size(1);
+}
 
 torch::Tensor FeatureStore::features(std::int64_t trace, std::int64_t layer, std::int64_t step) const {
   return features(trace, layer)[step];

@@ -13,14 +13,16 @@
 
 namespace foresight {
 
-/// Replays golden plans and writes one safetensors file a trace: `features` [layers, S, K, B, F] float16 and `oracle`
-/// [layers, S, K, B] float32, o = -C (high = evict). A file that is there already, for the same model, trace and cache, is
-/// kept. The operating system's page cache holds what fits in memory; the rest is read again from disk.
+/// Replays golden plans and writes one safetensors file a trace: `features` [layers, S, K, B, F] float16 and
+/// `oracle` [layers, S, K, B] float32, o = -C (high = evict). A file that is there already, for the same
+/// model, trace and cache, is kept. The operating system's page cache holds what fits in memory; the rest is
+/// read again from disk.
 class FeatureStore {
  public:
-  /// Computes what is missing in `folder`. Throws Error(kInterrupted) after a stop signal (finished files are kept).
-  FeatureStore(const std::filesystem::path& folder, const Transformer& model, const std::vector<RecordedTrace>& traces,
-               const CacheSize& size, ScorerFeatures kind);
+  /// Computes what is missing in `folder`. Throws Error(kInterrupted) after a stop signal (finished files are
+  /// kept).
+  FeatureStore(const std::filesystem::path& folder, const Transformer& model,
+               const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures kind);
 
   std::int64_t traces() const { return static_cast<std::int64_t>(files_.size()); }
   std::int64_t steps(std::int64_t trace) const;

@@ -22,19 +22,23 @@ struct Sample {
   std::int64_t trace, step;
 };
 
-/// The evictions that training step `step` learns from: traces in shuffled order, evictions drawn without replacement.
-std::vector<Sample> samples_of_step(const SupervisedConfig& config, std::int64_t step, const FeatureStore& store,
-                                    std::uint64_t seed) {
+/// The evictions that training step `step` learns from: traces in shuffled order, evictions drawn without
+/// replacement.
+std::vector<Sample> samples_of_step(const SupervisedConfig& config, std::int64_t step,
+                                    const FeatureStore& store, std::uint64_t seed) {
   std::vector<Sample> samples;
-  const auto traces = items_of_step(step, config.traces_per_step, store.traces(), seed, "supervised trace order");
+  const auto traces =
+      items_of_step(step, config.traces_per_step, store.traces(), seed, "supervised trace order");
   for (std::size_t slot = 0; slot < traces.size(); ++slot) {
     const std::int64_t steps = store.steps(traces[slot]);
-    const std::int64_t wanted = config.evictions_per_trace == 0 ? steps : std::min(steps, config.evictions_per_trace);
+    const std::int64_t wanted =
+        config.evictions_per_trace == 0 ? steps : std::min(steps, config.evictions_per_trace);
     std::vector<std::int64_t> order(static_cast<std::size_t>(steps));
     std::iota(order.begin(), order.end(), 0);
     RandomStream random(seed, "supervised evictions", {step, static_cast<std::int64_t>(slot)});
     for (std::int64_t i = 0; i < wanted; ++i) {
-      std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(i + random.below(steps - i))]);
+      std::swap(order[static_cast<std::size_t>(i)],
+                order[static_cast<std::size_t>(i + random.below(steps - i))]);
       samples.push_back({traces[slot], order[static_cast<std::size_t>(i)]});
     }
   }
@@ -45,10 +49,11 @@ struct LossAndOverlap {
   double loss = 0, overlap = 0;
 };
 
-/// Mean ranking loss over layers of these samples, its gradients left in the scorer's weights; and the share of the golden
-/// choice that the scorer's top W hits. Layers are independent, so one is differentiated at a time.
-LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& store, const std::vector<Sample>& samples,
-                                    double margin, std::int64_t window) {
+/// Mean ranking loss over layers of these samples, its gradients left in the scorer's weights; and the share
+/// of the golden choice that the scorer's top W hits. Layers are independent, so one is differentiated at a
+/// time.
+LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& store,
+                                    const std::vector<Sample>& samples, double margin, std::int64_t window) {
   LossAndOverlap result;
   const auto layers = static_cast<double>(scorer.layers());
   for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
@@ -57,7 +62,8 @@ LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& st
       features.push_back(store.features(sample.trace, layer, sample.step));
       oracle.push_back(store.oracle(sample.trace, layer, sample.step));
     }
-    const torch::Tensor scores = scorer.score(layer, torch::stack(features).to(torch::kFloat32)).flatten(0, 1);  // [n K, B]
+    const torch::Tensor scores =
+        scorer.score(layer, torch::stack(features).to(torch::kFloat32)).flatten(0, 1);  // [n K, B]
     const torch::Tensor target = torch::stack(oracle).flatten(0, 1);
     const torch::Tensor loss = pairwise_ranking_loss(scores, target, margin) / layers;
     loss.backward();
@@ -73,10 +79,12 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   const SupervisedConfig& stage = config.supervised;
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
-  const std::filesystem::path output = config.output, oracle = output / "oracle", feature_folder = output / "supervised/features";
+  const std::filesystem::path output = config.output, oracle = output / "oracle",
+                              feature_folder = output / "supervised/features";
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
   if (stage.checkpoint.resume == "auto" && stage_finished(output, "supervised", stage.steps)) {
-    log_info("supervised: finished before, best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
+    log_info("supervised: finished before, best checkpoint " +
+             best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
   const auto traces = load_recorded_traces(oracle, "train", model.fingerprint(), tokenizer.fingerprint());
@@ -86,8 +94,9 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   }
   const FeatureStore store(feature_folder, model, traces, size, facts.features);
 
-  Scorer initial = config.scorer.initial.empty() ? Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"))
-                                                 : Scorer::load(config.scorer.initial, model.shape());
+  Scorer initial = config.scorer.initial.empty()
+                       ? Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"))
+                       : Scorer::load(config.scorer.initial, model.shape());
   if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized) {
     constexpr std::int64_t kTracesForNormalisation = 4;
     fit_normalisation(initial, store, kTracesForNormalisation);
@@ -101,14 +110,18 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
     const std::vector<Sample> samples = samples_of_step(stage, session.step(), store, seed);
-    const LossAndOverlap result = accumulate_gradients(session.scorer(), store, samples, stage.margin, size.window);
+    const LossAndOverlap result =
+        accumulate_gradients(session.scorer(), store, samples, stage.margin, size.window);
     if (!std::isfinite(result.loss)) {
-      throw Error(ErrorKind::kNumeric, concat("supervised: loss is not finite at step ", session.step() + 1, " (traces of the "
-                                              "step start with ", traces[static_cast<std::size_t>(samples[0].trace)].id,
-                                              "); the last checkpoint is kept: lower supervised.learning_rate"));
+      throw Error(ErrorKind::kNumeric,
+                  concat("supervised: loss is not finite at step ", session.step() + 1,
+                         " (traces of the "
+                         "step start with ",
+                         traces[static_cast<std::size_t>(samples[0].trace)].id,
+                         "); the last checkpoint is kept: lower supervised.learning_rate"));
     }
-    const double learning_rate =
-        stage.learning_rate * schedule_factor(Schedule::kCosine, session.step(), stage.steps, stage.warmup_steps);
+    const double learning_rate = stage.learning_rate * schedule_factor(Schedule::kCosine, session.step(),
+                                                                       stage.steps, stage.warmup_steps);
     const double gradient_norm = session.update(learning_rate, stage.gradient_clip);
 
     nlohmann::ordered_json metrics = {{"step", session.step()},           {"loss", result.loss},
@@ -116,9 +129,11 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
                                       {"oracle_overlap", result.overlap}, {"evictions", samples.size()}};
     std::optional<double> validation_rise;
     if (session.evaluation_due() && !validation.empty()) {
-      const EvaluationOptions options{.size = size, .low_entropy_share = config.grpo.low_entropy_share,
+      const EvaluationOptions options{.size = size,
+                                      .low_entropy_share = config.grpo.low_entropy_share,
                                       .rows_per_pass = config.evaluation.rows_per_pass};
-      const auto results = evaluate_policies(model, validation, {scorer_policy("supervised", session.scorer())}, options);
+      const auto results =
+          evaluate_policies(model, validation, {scorer_policy("supervised", session.scorer())}, options);
       validation_rise = results[1].loss_rise;
       metrics["eval_loss_rise"] = results[1].loss_rise;
       metrics["eval_low_entropy_loss_rise"] = results[1].low_entropy_loss_rise;
@@ -127,7 +142,9 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
     session.record(metrics, {"loss", "oracle_overlap", "grad_norm", "eval_loss_rise"});
     const bool stopping = stop_requested() && !session.finished();
     if (session.save_due() || validation_rise || stopping) session.save(validation_rise);
-    if (stopping) throw Error(ErrorKind::kInterrupted, concat("supervised: stopped and saved at step ", session.step(), "; run again to go on"));
+    if (stopping)
+      throw Error(ErrorKind::kInterrupted,
+                  concat("supervised: stopped and saved at step ", session.step(), "; run again to go on"));
   }
   if (!stage.keep_features) std::filesystem::remove_all(feature_folder);
   log_info(concat("supervised: best checkpoint ", session.best().string()));

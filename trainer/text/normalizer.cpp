@@ -5,7 +5,6 @@
 #include <unicode/normalizer2.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
@@ -60,13 +59,10 @@ NormalizedText Normalizer::apply(std::string_view text) const {
   const bool ascii =
       std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
   if (!nfc_ || ascii) return {std::string(text), {}};
-  if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max() / 4)) {
-    throw Error(ErrorKind::kInput,
-                concat("tokenizing: a text of ", text.size(), " bytes is too long to normalise"));
-  }
   UErrorCode status = U_ZERO_ERROR;
   const icu::Normalizer2* nfc = icu::Normalizer2::getNFCInstance(status);
   check(status);
+  // The length fits: encode() takes 256 MiB at most.
   const icu::StringPiece source(text.data(), static_cast<std::int32_t>(text.size()));
   if (nfc->isNormalizedUTF8(source, status)) return {std::string(text), {}};
   icu::Edits edits;

@@ -25,8 +25,9 @@ std::filesystem::path checkpoints_of(const std::filesystem::path& output, const 
 /// Keys that may differ between a checkpoint and the run that resumes it: they change no number.
 bool may_change(const std::string& difference, const std::string& stage) {
   const std::string key = difference.substr(0, difference.find(':'));
-  static const std::vector<std::string> kFree = {"output", "traces.", "evaluation.", "generation.", "runtime.threads",
-                                                 "data.evaluation", "oracle.compression", "supervised.keep_features"};
+  static const std::vector<std::string> kFree = {
+      "output",          "traces.",         "evaluation.",        "generation.",
+      "runtime.threads", "data.evaluation", "oracle.compression", "supervised.keep_features"};
   for (const std::string& free : kFree) {
     if (key.rfind(free, 0) == 0) return true;
   }
@@ -74,15 +75,17 @@ void load_optimizer(torch::optim::Adam& optimizer, const std::vector<torch::Tens
 
 }  // namespace
 
-TrainingSession::TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                                 std::int64_t steps, double learning_rate, const Scorer& initial)
+TrainingSession::TrainingSession(const Config& config, const std::string& stage,
+                                 const CheckpointConfig& checkpoint, std::int64_t steps, double learning_rate,
+                                 const Scorer& initial)
     : config_(config),
       stage_(stage),
       checkpoint_(checkpoint),
       steps_(steps),
       scorer_(initial.clone()),
       store_(checkpoints_of(config.output, stage), checkpoint.keep_last, checkpoint.keep_best) {
-  optimizer_ = std::make_unique<torch::optim::Adam>(scorer_.parameters(), torch::optim::AdamOptions(learning_rate));
+  optimizer_ =
+      std::make_unique<torch::optim::Adam>(scorer_.parameters(), torch::optim::AdamOptions(learning_rate));
   std::optional<std::filesystem::path> from;
   if (checkpoint.resume == "auto") {
     from = store_.newest();
@@ -111,9 +114,10 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
     if (!may_change(difference, stage_)) differences.push_back(difference);
   }
   if (!differences.empty()) {
-    throw Error(ErrorKind::kConfig,
-                concat(folder.string(), ": the checkpoint was written with other settings (", join(differences, "; "),
-                       "): restore them, choose another `output`, or start anew with ", stage_, ".resume=never"));
+    throw Error(
+        ErrorKind::kConfig,
+        concat(folder.string(), ": the checkpoint was written with other settings (", join(differences, "; "),
+               "): restore them, choose another `output`, or start anew with ", stage_, ".resume=never"));
   }
   ModelShape shape;
   const Scorer stored = [&] {
@@ -134,7 +138,8 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
   store_.remove_after(step_);
   metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config_.output) / stage_ / "metrics.jsonl",
                                           facts.at("metrics_offset").get<std::int64_t>());
-  if (!finished()) log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
+  if (!finished())
+    log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
 }
 
 double TrainingSession::update(double learning_rate, double max_norm, bool ends_step) {
@@ -142,8 +147,9 @@ double TrainingSession::update(double learning_rate, double max_norm, bool ends_
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const torch::Tensor& gradient = parameters[i].grad();
     if (gradient.defined() && !torch::isfinite(gradient).all().item<bool>()) {
-      throw Error(ErrorKind::kNumeric, concat(stage_, ": gradient of layer ", i / 4, " is not finite at step ", step_ + 1,
-                                              "; the last checkpoint is kept: lower ", stage_, ".learning_rate"));
+      throw Error(ErrorKind::kNumeric,
+                  concat(stage_, ": gradient of layer ", i / 4, " is not finite at step ", step_ + 1,
+                         "; the last checkpoint is kept: lower ", stage_, ".learning_rate"));
     }
   }
   const double norm = torch::nn::utils::clip_grad_norm_(parameters, max_norm > 0 ? max_norm : 1e300);
@@ -173,19 +179,22 @@ void TrainingSession::save(std::optional<double> metric) {
   scorer_.save(staging / kScorerFile);
   save_optimizer(*optimizer_, scorer_.parameters(), staging / kOptimizerFile);
   write_file_atomically(staging / kConfigFile, to_yaml(config_));
-  store_.publish(step_, {{"kind", "foresight.checkpoint.1"},
-                         {"stage", stage_},
-                         {"step", step_},
-                         {"steps", steps_},
-                         {"metrics_offset", metrics_->offset()}},
+  store_.publish(step_,
+                 {{"kind", "foresight.checkpoint.1"},
+                  {"stage", stage_},
+                  {"step", step_},
+                  {"steps", steps_},
+                  {"metrics_offset", metrics_->offset()}},
                  metric);
   saved_step_ = step_;
 }
 
-std::filesystem::path TrainingSession::best() const { return *store_.best(); }
+std::filesystem::path TrainingSession::best() const {
+  return *store_.best();
+}
 
-std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count, std::uint64_t seed,
-                                        const std::string& stream) {
+std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count,
+                                        std::uint64_t seed, const std::string& stream) {
   std::vector<std::int64_t> items;
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::int64_t shuffled_epoch = -1;
@@ -195,7 +204,8 @@ std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step
       std::iota(order.begin(), order.end(), 0);
       RandomStream random(seed, stream, {epoch});
       for (std::int64_t last = count - 1; last > 0; --last) {
-        std::swap(order[static_cast<std::size_t>(last)], order[static_cast<std::size_t>(random.below(last + 1))]);
+        std::swap(order[static_cast<std::size_t>(last)],
+                  order[static_cast<std::size_t>(random.below(last + 1))]);
       }
       shuffled_epoch = epoch;
     }
@@ -207,8 +217,8 @@ std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step
 std::filesystem::path best_scorer_file(const std::filesystem::path& output, const std::string& stage) {
   const auto root = checkpoints_of(output, stage);
   if (const auto best = best_checkpoint(root)) return *best / kScorerFile;
-  throw Error(ErrorKind::kInput,
-              concat("no checkpoint of stage ", stage, " in ", root.string(), ": run `foresight ", stage, "` with this config"));
+  throw Error(ErrorKind::kInput, concat("no checkpoint of stage ", stage, " in ", root.string(),
+                                        ": run `foresight ", stage, "` with this config"));
 }
 
 bool stage_finished(const std::filesystem::path& output, const std::string& stage, std::int64_t steps) {
@@ -216,7 +226,8 @@ bool stage_finished(const std::filesystem::path& output, const std::string& stag
   return newest && read_manifest(*newest).at("step").get<std::int64_t>() >= steps;
 }
 
-ScorerFacts scorer_facts(const Config& config, const std::string& model_fingerprint, const std::string& dtype) {
+ScorerFacts scorer_facts(const Config& config, const std::string& model_fingerprint,
+                         const std::string& dtype) {
   return {.features = config.scorer.features == FeatureKind::kReleased ? ScorerFeatures::kReleased
                                                                        : ScorerFeatures::kNormalized,
           .budget = config.eviction.budget,

@@ -1,4 +1,5 @@
-// What both training stages share: the scorer with its optimiser, resumable checkpoints, metrics, the order of the data.
+// What both training stages share: the scorer with its optimiser, resumable checkpoints, metrics, the order
+// of the data.
 #pragma once
 
 #include <torch/torch.h>
@@ -19,28 +20,32 @@
 
 namespace foresight {
 
-/// A stage's training in `<output>/<stage>`: metrics.jsonl and checkpoints/. A resumed session continues exactly: scorer,
-/// Adam moments and step are restored; every random stream and the data order follow from seed and step.
+/// A stage's training in `<output>/<stage>`: metrics.jsonl and checkpoints/. A resumed session continues
+/// exactly: scorer, Adam moments and step are restored; every random stream and the data order follow from
+/// seed and step.
 class TrainingSession {
  public:
-  /// Resumes as checkpoint.resume says, else starts from `initial`. Throws Error(kConfig) when the checkpoint was written with
-  /// settings that change the mathematics, naming them; Error(kInput) when resume names no checkpoint.
-  TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint, std::int64_t steps,
-                  double learning_rate, const Scorer& initial);
+  /// Resumes as checkpoint.resume says, else starts from `initial`. Throws Error(kConfig) when the checkpoint
+  /// was written with settings that change the mathematics, naming them; Error(kInput) when resume names no
+  /// checkpoint.
+  TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
+                  std::int64_t steps, double learning_rate, const Scorer& initial);
 
   Scorer& scorer() { return scorer_; }
   std::int64_t step() const { return step_; }
   bool finished() const { return step_ >= steps_; }
 
-  /// Clips the gradients to `max_norm` (0: not), applies Adam at `learning_rate`, clears them, counts the step unless more
-  /// updates belong to it. Returns the norm before clipping. Throws Error(kNumeric) naming step and layer for a gradient
-  /// that is not finite.
+  /// Clips the gradients to `max_norm` (0: not), applies Adam at `learning_rate`, clears them, counts the
+  /// step unless more updates belong to it. Returns the norm before clipping. Throws Error(kNumeric) naming
+  /// step and layer for a gradient that is not finite.
   double update(double learning_rate, double max_norm, bool ends_step = true);
 
   /// Adds one line to metrics.jsonl and redraws the progress bar with the named values.
   void record(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown);
 
-  bool evaluation_due() const { return finished() || (checkpoint_.evaluate_every > 0 && step_ % checkpoint_.evaluate_every == 0); }
+  bool evaluation_due() const {
+    return finished() || (checkpoint_.evaluate_every > 0 && step_ % checkpoint_.evaluate_every == 0);
+  }
   bool save_due() const { return finished() || step_ % checkpoint_.save_every == 0; }
   /// Publishes a checkpoint of this step; `metric`: lower is better, decides the best one.
   void save(std::optional<double> metric);
@@ -62,17 +67,19 @@ class TrainingSession {
   std::optional<std::int64_t> saved_step_;
 };
 
-/// Items of step `step` when `per_step` of `count` items are taken a step, in an order shuffled anew each epoch.
-std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count, std::uint64_t seed,
-                                        const std::string& stream);
+/// Items of step `step` when `per_step` of `count` items are taken a step, in an order shuffled anew each
+/// epoch.
+std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count,
+                                        std::uint64_t seed, const std::string& stream);
 
-/// The scorer of a finished stage's best checkpoint: `<output>/<stage>/checkpoints/...`. Throws Error(kInput) naming the
-/// command to run when there is none.
+/// The scorer of a finished stage's best checkpoint: `<output>/<stage>/checkpoints/...`. Throws Error(kInput)
+/// naming the command to run when there is none.
 std::filesystem::path best_scorer_file(const std::filesystem::path& output, const std::string& stage);
 /// True when the stage's checkpoint of its last step stands.
 bool stage_finished(const std::filesystem::path& output, const std::string& stage, std::int64_t steps);
 
 /// What a scorer of this config is made for.
-ScorerFacts scorer_facts(const Config& config, const std::string& model_fingerprint, const std::string& dtype);
+ScorerFacts scorer_facts(const Config& config, const std::string& model_fingerprint,
+                         const std::string& dtype);
 
 }  // namespace foresight

@@ -1,4 +1,5 @@
-// foresight <command> --config FILE [key=value ...]: parses, calls the command, and is the only place that catches and exits.
+// foresight <command> --config FILE [key=value ...]: parses, calls the command, and is the only place that
+// catches and exits.
 #include <CLI/CLI.hpp>
 #include <iostream>
 
@@ -27,10 +28,12 @@ struct Arguments {
 };
 
 /// A command that reads a config.
-CLI::App* config_command(CLI::App& app, Arguments& arguments, const std::string& name, const std::string& help) {
+CLI::App* config_command(CLI::App& app, Arguments& arguments, const std::string& name,
+                         const std::string& help) {
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("-c,--config", arguments.config, "YAML file of the experiment")->required();
-  command->add_option("overrides", arguments.overrides, "key=value: overrides a key of the config, for example supervised.steps=50");
+  command->add_option("overrides", arguments.overrides,
+                      "key=value: overrides a key of the config, for example supervised.steps=50");
   return command;
 }
 
@@ -49,18 +52,24 @@ void declare_commands(CLI::App& app, Arguments& arguments) {
   config_command(app, arguments, "evaluate", "policies side by side on held-out traces");
   CLI::App* exporting = config_command(app, arguments, "export", "a scorer as one safetensors file");
   exporting->add_option("--policy", arguments.policy, "supervised | grpo | a scorer's .safetensors");
-  exporting->add_option("-o,--out", arguments.output, "file to write (default: <output>/exports/<policy>.safetensors)");
-  exporting->add_flag("--released", arguments.released, "the layout of the authors' code alone (needs scorer.features: released)");
-  CLI::App* generating = config_command(app, arguments, "generate", "continue a prompt under generation.policy");
+  exporting->add_option("-o,--out", arguments.output,
+                        "file to write (default: <output>/exports/<policy>.safetensors)");
+  exporting->add_flag("--released", arguments.released,
+                      "the layout of the authors' code alone (needs scorer.features: released)");
+  CLI::App* generating =
+      config_command(app, arguments, "generate", "continue a prompt under generation.policy");
   generating->add_option("-p,--prompt", arguments.prompt, "the user's message")->required();
   generating->add_flag("--raw", arguments.raw, "continue the prompt as it is, without the chat template");
   CLI::App* plan = app.add_subcommand("plan", "golden eviction of captured queries and keys");
-  plan->add_option("--attention", arguments.attention, "safetensors with query [H, L, d] and key [K, L, d]")->required();
+  plan->add_option("--attention", arguments.attention, "safetensors with query [H, L, d] and key [K, L, d]")
+      ->required();
   plan->add_option("--budget", arguments.budget, "entries kept per KV head")->required();
   plan->add_option("--window", arguments.window, "tokens between evictions")->required();
   plan->add_option("-o,--out", arguments.output, "safetensors to write")->required();
-  plan->add_flag("--stored-precision", arguments.stored_precision, "round attention to float16 first, as oracle files do");
-  CLI::App* inspecting = app.add_subcommand("inspect", "what is in an oracle file, a checkpoint or a scorer (JSON)");
+  plan->add_flag("--stored-precision", arguments.stored_precision,
+                 "round attention to float16 first, as oracle files do");
+  CLI::App* inspecting =
+      app.add_subcommand("inspect", "what is in an oracle file, a checkpoint or a scorer (JSON)");
   inspecting->add_option("path", arguments.path, "the file or folder")->required();
   CLI::App* tiny = app.add_subcommand("make-tiny-model", "a tiny random model with tokenizer and traces");
   tiny->add_option("folder", arguments.path, "folder to write")->required();
@@ -76,7 +85,8 @@ void run_command(const CLI::App& app, const Arguments& arguments) {
   const std::string name = command.get_name();
   const CacheSize size{arguments.budget, arguments.window};
   if (name == "plan") {
-    plan_file(arguments.attention, size, arguments.stored_precision ? PlanPrecision::kStored : PlanPrecision::kFloat32,
+    plan_file(arguments.attention, size,
+              arguments.stored_precision ? PlanPrecision::kStored : PlanPrecision::kFloat32,
               arguments.output);
     return;
   }
@@ -137,4 +147,6 @@ int run_program(int count, char** values) {
 }  // namespace
 }  // namespace foresight
 
-int main(int count, char** values) { return foresight::run_program(count, values); }
+int main(int count, char** values) {
+  return foresight::run_program(count, values);
+}

@@ -1,0 +1,123 @@
+#include <torch/torch.h>
+
+#include "rl/credit.h"
+#include "rl/policy_terms.h"
+#include "rl/rollout.h"
+#include "tests/reference/paths.h"
+#include "trainer/base/error.h"
+#include "trainer/eviction/evicted_pass.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
+
+namespace {
+
+const CacheSize kSize{16, 8};
+
+RecordedTrace recorded(const Transformer& model, const std::string& id, std::uint64_t seed) {
+  torch::manual_seed(seed);
+  RecordedTrace trace;
+  trace.id = id;
+  trace.tokens = torch::randint(0, 97, {61}, torch::kInt64);
+  const FullPass pass = full_pass(model, trace.tokens, 16);
+  trace.loss = pass.loss;
+  trace.entropy = pass.entropy;
+  trace.completion = torch::ones({61}, torch::kBool);
+  return trace;
+}
+
+struct Fixture {
+  Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
+  RecordedTrace a = recorded(model, "a", 1), b = recorded(model, "b", 2);
+  Scorer scorer = Scorer::random(model.shape(), {}, RandomStream(3, "test"));
+  GrpoConfig config = [] {
+    GrpoConfig grpo;
+    grpo.group_size = 3;
+    grpo.temperature = 0.5;
+    return grpo;
+  }();
+};
+
+}  // namespace
+
+TEST_CASE("rollouts: a trace's draws and losses do not depend on the traces beside it", "[rl]") {
+  const Fixture fixture;
+  const Rollouts together =
+      run_rollouts(fixture.model, {&fixture.a, &fixture.b}, fixture.scorer, fixture.config, kSize, 5, 2);
+  const Rollouts alone =
+      run_rollouts(fixture.model, {&fixture.b}, fixture.scorer, fixture.config, kSize, 5, 2);
+  REQUIRE(together.losses.size(0) == 6);
+  for (std::int64_t copy = 0; copy < 3; ++copy) {
+    CHECK(torch::allclose(together.losses[copy * 2 + 1], alone.losses[copy], 1e-4, 1e-5));
+    for (std::size_t layer = 0; layer < 2; ++layer) {
+      CHECK(torch::equal(together.layers[layer].draws.select(1, copy * 2 + 1),
+                         alone.layers[layer].draws.select(1, copy)));
+    }
+  }
+  const Rollouts other_step =
+      run_rollouts(fixture.model, {&fixture.b}, fixture.scorer, fixture.config, kSize, 5, 3);
+  CHECK_FALSE(torch::equal(other_step.layers[0].draws, alone.layers[0].draws));
+}
+
+TEST_CASE("rollouts: draws are distinct and stay in the shortlist", "[rl]") {
+  const Fixture fixture;
+  const Rollouts rollouts =
+      run_rollouts(fixture.model, {&fixture.a}, fixture.scorer, fixture.config, kSize, 5, 0);
+  const torch::Tensor& draws = rollouts.layers[1].draws;  // [S, R, K, W]
+  REQUIRE(draws.sizes() == torch::IntArrayRef({kSize.steps(61), 3, 2, 8}));
+  CHECK(draws.min().item<std::int64_t>() >= 0);
+  CHECK(draws.max().item<std::int64_t>() < 16);
+  const torch::Tensor sorted = std::get<0>(draws.sort(-1));
+  CHECK((sorted.narrow(-1, 1, 7) > sorted.narrow(-1, 0, 7)).all().item<bool>());
+}
+
+TEST_CASE("rollouts: the gradient of a layer's likelihood agrees with finite differences", "[rl]") {
+  Fixture fixture;
+  fixture.config.likelihood = GENERATE(Likelihood::kPlackettLuce, Likelihood::kIndependent);
+  const Rollouts rollouts =
+      run_rollouts(fixture.model, {&fixture.a}, fixture.scorer, fixture.config, kSize, 5, 0);
+  const auto value = [&] {
+    return draw_log_likelihood(fixture.scorer, 1, rollouts.layers[1], fixture.config).mean();
+  };
+  value().backward();
+  const torch::Tensor weight = fixture.scorer.parameters()[6];  // second linear map of layer 1
+  const torch::Tensor gradient = weight.grad().clone();
+  REQUIRE(gradient.abs().max().item<double>() > 0);
+  const torch::NoGradGuard no_grad;
+  for (const std::int64_t index : {0, 7, 31}) {
+    const torch::Tensor entry = weight.view(-1)[index];
+    const double middle = entry.item<double>(), step = 1e-2;
+    entry.fill_(middle + step);
+    const double up = value().item<double>();
+    entry.fill_(middle - step);
+    const double down = value().item<double>();
+    entry.fill_(middle);
+    // float32 differences of a smooth function: the step's square and the rounding are both below this.
+    CHECK(gradient.view(-1)[index].item<double>() == Approx((up - down) / (2 * step)).margin(2e-3));
+  }
+}
+
+TEST_CASE("credit: by step or by trace, advantages of a group have mean 0 and no signal is said", "[rl]") {
+  const Fixture fixture;
+  GrpoConfig config = fixture.config;
+  const torch::Tensor losses = fixture.a.loss.unsqueeze(0).repeat({3, 1});
+  CHECK(group_credit(losses, fixture.a, config, kSize).without_signal);
+  torch::manual_seed(4);
+  const torch::Tensor risen = losses + torch::rand({3, 61});
+  for (const Credit credit : {Credit::kStep, Credit::kTrace}) {
+    config.credit = credit;
+    for (const RewardShape shape : {RewardShape::kClampedRise, RewardShape::kMeanRise}) {
+      config.reward = shape;
+      const GroupCredit result = group_credit(risen, fixture.a, config, kSize);
+      REQUIRE(result.advantages.sizes() == torch::IntArrayRef({kSize.steps(61), 3}));
+      CHECK(result.advantages.mean(1).abs().max().item<double>() < 1e-5);
+      CHECK_FALSE(result.without_signal);
+    }
+  }
+  config.reward = RewardShape::kSquaredLargeRise;  // no rise passes 1.5 nats
+  CHECK(group_credit(risen, fixture.a, config, kSize).without_signal);
+  const torch::Tensor broken = risen.clone();
+  broken[1][40] = std::numeric_limits<float>::infinity();
+  REQUIRE_THROWS_WITH(group_credit(broken, fixture.a, config, kSize), Catch::Contains("trace a"));
+}

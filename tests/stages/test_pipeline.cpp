@@ -1,0 +1,389 @@
+#include <torch/torch.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "data/oracle_file.h"
+#include "golden_eviction/oracle_stage.h"
+#include "golden_eviction/recorded_trace.h"
+#include "rl/grpo_stage.h"
+#include "tests/reference/paths.h"
+#include "trainer/app/commands.h"
+#include "trainer/app/tiny_model.h"
+#include "trainer/app/workspace.h"
+#include "trainer/base/error.h"
+#include "trainer/base/files.h"
+#include "trainer/base/log.h"
+#include "trainer/base/progress.h"
+#include "trainer/base/stop_signal.h"
+#include "trainer/config/load.h"
+#include "trainer/evaluation/evaluate_stage.h"
+#include "trainer/generation/generate.h"
+#include "trainer/generation/traces_stage.h"
+#include "trainer/model/tensor_io.h"
+#include "trainer/supervised/supervised_stage.h"
+#include "trainer/training/run_folder.h"
+#include "trainer/training/training_session.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
+
+namespace {
+
+/// A fresh folder with the tiny model, and a config of the whole pipeline in it.
+struct Tiny {
+  std::filesystem::path folder = std::filesystem::temp_directory_path() / "foresight_test_stages";
+  Tiny() {
+    std::filesystem::remove_all(folder);
+    make_tiny_model(folder / "model", 1);
+    set_log_level(LogLevel::kError);
+    Progress::set_quiet(true);
+    clear_stop_request();
+  }
+  ~Tiny() {
+    clear_stop_request();
+    std::filesystem::remove_all(folder);
+  }
+  Config config(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> overrides = {
+        "output=" + (folder / "run").string(),
+        "model.path=" + (folder / "model").string(),
+        "data.train=[" + (folder / "model/train.jsonl").string() + "]",
+        "data.evaluation=[" + (folder / "model/evaluation.jsonl").string() + "]",
+        "supervised.steps=6",
+        "supervised.save_every=3",
+        "supervised.evaluate_every=3",
+        "grpo.steps=3",
+        "grpo.save_every=2",
+        "grpo.evaluate_every=2",
+        "data.max_train_traces=4",
+        "evaluation.max_traces=2",
+        "runtime.threads=1"};
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    return load_config(source_folder() / "configs/tiny.yaml", overrides);
+  }
+  std::filesystem::path run() const { return folder / "run"; }
+};
+
+/// metrics.jsonl without what a clock says.
+std::vector<nlohmann::json> timeless_metrics(const std::filesystem::path& file) {
+  std::vector<nlohmann::json> rows;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    rows.push_back(nlohmann::json::parse(line));
+    rows.back().erase("step_time");
+    rows.back().erase("tokens_per_second");
+  }
+  return rows;
+}
+
+/// Calls the stage again and again, stopping it after every step, until it ends by itself. Returns the number
+/// of stops.
+template <class Stage>
+int run_with_stops(Stage stage) {
+  for (int stops = 0;; ++stops) {
+    REQUIRE(stops < 100);
+    request_stop();
+    try {
+      stage();
+      clear_stop_request();
+      return stops;
+    } catch (const Error& error) {
+      REQUIRE(error.kind() == ErrorKind::kInterrupted);
+    }
+    clear_stop_request();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("pipeline: run makes every output, and a second run changes none of them", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config();
+  command_run(config);
+  const nlohmann::json evaluation = nlohmann::json::parse(read_file(tiny.run() / "evaluation.json"));
+  CHECK(evaluation.at("budget") == 32);
+  CHECK(evaluation.at("window") == 16);
+  REQUIRE(evaluation.at("policies").size() == 11);
+  for (const auto& [name, policy] : evaluation.at("policies").items()) {
+    INFO(name);
+    for (const char* key : {"loss", "loss_rise", "loss_ratio", "low_entropy_loss_rise"})
+      CHECK(policy.at(key).is_number());
+    CHECK(policy.at("traces") == 2);
+    CHECK(policy.at("tokens") == 2 * (160 - 49));
+    const double full = evaluation["policies"]["full"]["loss"].get<double>();
+    CHECK(policy.at("loss").get<double>() == Approx(full + policy.at("loss_rise").get<double>()));
+  }
+  CHECK(evaluation["policies"]["full"]["loss_rise"] == 0.0);
+  CHECK(std::filesystem::exists(tiny.run() / "exports/grpo.safetensors"));
+  CHECK(std::filesystem::exists(tiny.run() / "config.yaml"));
+  CHECK(timeless_metrics(tiny.run() / "supervised/metrics.jsonl").size() == 6);
+  const std::string before = sha256_hex(read_file(tiny.run() / "evaluation.json")) +
+                             sha256_file_hex(tiny.run() / "exports/grpo.safetensors") +
+                             sha256_file_hex(tiny.run() / "grpo/metrics.jsonl");
+  command_run(config);
+  CHECK(before == sha256_hex(read_file(tiny.run() / "evaluation.json")) +
+                      sha256_file_hex(tiny.run() / "exports/grpo.safetensors") +
+                      sha256_file_hex(tiny.run() / "grpo/metrics.jsonl"));
+}
+
+TEST_CASE("training: stopped after every step and resumed, both stages give the bytes of an undisturbed run",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config();
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_supervised(config, workspace.model, workspace.tokenizer);
+  run_grpo(config, workspace.model, workspace.tokenizer);
+  const auto whole = tiny.folder / "whole";
+  std::filesystem::rename(tiny.run(), whole);  // the same output path again: it stands in the files
+
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const int supervised_stops = [&] {
+    // The replay is not a training step: let it finish first, then stop at every step.
+    Config keeping = config;
+    keeping.supervised.keep_features = true;
+    return run_with_stops([&] {
+      if (!std::filesystem::exists(tiny.run() / "supervised/features/train-000003.safetensors"))
+        clear_stop_request();
+      run_supervised(keeping, workspace.model, workspace.tokenizer);
+    });
+  }();
+  CHECK(supervised_stops >= 1);
+  CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer); }) == 2);
+  for (const char* stage : {"supervised", "grpo"}) {
+    INFO(stage);
+    const auto one = newest_checkpoint(whole / stage / "checkpoints"),
+               two = newest_checkpoint(tiny.run() / stage / "checkpoints");
+    REQUIRE((one && two));
+    const SafetensorsFile a(*one / "scorer.safetensors"), b(*two / "scorer.safetensors");
+    for (const auto& [name, view] : a.tensors())
+      CHECK(torch::equal(view_tensor(view), view_tensor(b.at(name))));
+    const SafetensorsFile c(*one / "optimizer.safetensors"), d(*two / "optimizer.safetensors");
+    for (const auto& [name, view] : c.tensors())
+      CHECK(torch::equal(view_tensor(view), view_tensor(d.at(name))));
+    const auto once = timeless_metrics(whole / stage / "metrics.jsonl"),
+               often = timeless_metrics(tiny.run() / stage / "metrics.jsonl");
+    REQUIRE(once.size() == often.size());
+    for (std::size_t i = 0; i < once.size(); ++i) CHECK(once[i] == often[i]);
+  }
+}
+
+TEST_CASE("training: resuming with other mathematics is refused with the keys that differ", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"supervised.steps=2"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_supervised(config, workspace.model, workspace.tokenizer);
+  const Config other = tiny.config({"supervised.steps=4", "supervised.margin=0.5"});
+  REQUIRE_THROWS_WITH(run_supervised(other, workspace.model, workspace.tokenizer),
+                      Catch::Contains("supervised.margin"));
+  const Config anew = tiny.config({"supervised.steps=4", "supervised.margin=0.5", "supervised.resume=never"});
+  REQUIRE_NOTHROW(run_supervised(anew, workspace.model, workspace.tokenizer));
+  const Config lost = tiny.config({"supervised.steps=5", "supervised.resume=/nowhere/step-1"});
+  REQUIRE_THROWS_WITH(run_supervised(lost, workspace.model, workspace.tokenizer),
+                      Catch::Contains("/nowhere/step-1"));
+}
+
+TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, another model's is refused",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config();
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const auto first = tiny.run() / "oracle/train-000000.h5", second = tiny.run() / "oracle/train-000001.h5";
+  const std::string first_bytes = sha256_file_hex(first);
+  const auto layer = OracleReader(second).read_layer(1);
+  std::filesystem::resize_file(second, 3000);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  CHECK(sha256_file_hex(first) == first_bytes);
+  CHECK(OracleReader(second).read_layer(1) == layer);
+  const Config longer = tiny.config({"data.trace_tokens=176"});
+  REQUIRE_THROWS_WITH(run_oracle(longer, workspace.model, workspace.tokenizer),
+                      Catch::Contains("another `output`"));
+  make_tiny_model(tiny.folder / "model", 2);
+  const Workspace changed = open_workspace(config);
+  REQUIRE_THROWS_WITH(run_oracle(config, changed.model, changed.tokenizer), Catch::Contains("fingerprint"));
+  REQUIRE_THROWS_WITH(run_supervised(config, changed.model, changed.tokenizer),
+                      Catch::Contains("fingerprint"));
+}
+
+TEST_CASE("oracle: stored attention gives the plan of every budget, and golden evicts along it", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config();
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const auto traces = load_recorded_traces(tiny.run() / "oracle", "evaluation", workspace.model.fingerprint(),
+                                           workspace.tokenizer.fingerprint());
+  for (const CacheSize size : {CacheSize{32, 16}, CacheSize{96, 32}}) {
+    const EvaluationOptions options{.size = size};
+    const auto results = evaluate_policies(
+        workspace.model, traces, {rule_policy("golden", size, 1), rule_policy("random", size, 1)}, options);
+    CHECK(results[1].loss_rise < results[2].loss_rise);
+  }
+  const CacheSize everything{160, 16};
+  for (const PolicyResult& result : evaluate_policies(
+           workspace.model, traces, {rule_policy("h2o", everything, 1)}, {.size = everything})) {
+    CHECK(result.loss_rise == 0.0);
+    CHECK(result.tokens == 2 * 159);
+  }
+}
+
+TEST_CASE("oracle: bad traces and missing stages are named", "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const auto run = [&](const std::vector<std::string>& overrides) {
+    run_oracle(tiny.config(overrides), workspace.model, workspace.tokenizer);
+  };
+  REQUIRE_THROWS_WITH(run({"data.max_train_traces=5000"}), Catch::Contains("data.max_train_traces"));
+  write_file_atomically(tiny.folder / "short.jsonl",
+                        "{\"text\": \"too short\"}\n{\"text\": \"short too\"}\n");
+  REQUIRE_THROWS_WITH(run({"data.pack=false", "data.max_train_traces=1", "data.validation_traces=1",
+                           "data.train=[" + (tiny.folder / "short.jsonl").string() + "]"}),
+                      Catch::Contains("short.jsonl") && Catch::Contains("at least 49"));
+  write_file_atomically(tiny.folder / "tokens.jsonl", "{\"tokens\": [1, 2, 999]}\n");
+  REQUIRE_THROWS_WITH(
+      run({"data.pack=false", "data.evaluation=[" + (tiny.folder / "tokens.jsonl").string() + "]"}),
+      Catch::Contains("999"));
+  REQUIRE_THROWS_WITH(run({"data.evaluation=[" + (tiny.folder / "model/train.jsonl").string() + "]"}),
+                      Catch::Contains("stand in the training files"));
+  REQUIRE_THROWS_WITH(run_supervised(tiny.config(), workspace.model, workspace.tokenizer),
+                      Catch::Contains("foresight oracle"));
+  REQUIRE_THROWS_WITH(command_export(tiny.config(), "grpo", "", ExportLayout::kForesight),
+                      Catch::Contains("foresight grpo"));
+}
+
+TEST_CASE("oracle: a model whose loss is not finite stops with trace and token, and leaves no file",
+          "[stages]") {
+  const Tiny tiny;
+  {
+    const SafetensorsFile file(tiny.folder / "model/model.safetensors");
+    std::vector<torch::Tensor> copies;
+    std::vector<std::string> names;
+    for (const auto& [name, view] : file.tensors()) {
+      names.push_back(name);
+      copies.push_back(view_tensor(view).clone());
+      if (name == "model.norm.weight") copies.back()[0] = NAN;
+    }
+    std::vector<TensorToWrite> tensors;
+    for (std::size_t i = 0; i < names.size(); ++i) tensors.push_back(tensor_to_write(names[i], copies[i]));
+    write_safetensors(tiny.folder / "model/model.safetensors", tensors, {});
+  }
+  const Config config = tiny.config();
+  const Workspace workspace = open_workspace(config);
+  REQUIRE_THROWS_WITH(run_oracle(config, workspace.model, workspace.tokenizer),
+                      Catch::Contains("train-000000") && Catch::Contains("not finite"));
+  CHECK(oracle_files(tiny.run() / "oracle", "train").empty());
+}
+
+TEST_CASE("run folder: two runs at once in one folder are refused", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config();
+  const OpenRun run = open_run_folder(config);
+  REQUIRE_THROWS_WITH(command_stage(config, "oracle"), Catch::Contains(tiny.run().string()));
+}
+
+TEST_CASE("export: ours round-trips, the released layout needs released features and comes back",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"scorer.features=released", "supervised.steps=2"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_supervised(config, workspace.model, workspace.tokenizer);
+  const auto released = command_export(config, "supervised", "", ExportLayout::kReleased);
+  const SafetensorsFile file(released);
+  CHECK(file.tensors().size() == 8);
+  CHECK(file.at("model.layers.1.self_attn.judge_model.fc1.weight").shape ==
+        std::vector<std::int64_t>{2, 48, 16});
+  const Config again = tiny.config({"scorer.features=released", "scorer.initial=" + released.string(),
+                                    "supervised.steps=2", "output=" + (tiny.folder / "again").string()});
+  run_oracle(again, workspace.model, workspace.tokenizer);
+  REQUIRE_NOTHROW(run_supervised(again, workspace.model, workspace.tokenizer));
+  const Config normalised = tiny.config({"supervised.steps=2", "output=" + (tiny.folder / "third").string()});
+  run_oracle(normalised, workspace.model, workspace.tokenizer);
+  run_supervised(normalised, workspace.model, workspace.tokenizer);
+  REQUIRE_THROWS_WITH(command_export(normalised, "supervised", "", ExportLayout::kReleased),
+                      Catch::Contains("released"));
+  REQUIRE_THROWS_WITH(command_export(normalised, "rkv", "", ExportLayout::kForesight),
+                      Catch::Contains("no scorer"));
+}
+
+TEST_CASE(
+    "generate: a budget that holds everything gives full KV token for token, a small one stays in its budget",
+    "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
+  const auto run = [&](const std::optional<EvictionSelector>& select, const CacheSize& size,
+                       const SamplingOptions& sampling) {
+    return generate(workspace.model, prompt, select, size, sampling, {90, {256}}, RandomStream(3, "test"));
+  };
+  const std::vector<const RecordedTrace*> none;
+  for (const SamplingOptions& sampling :
+       {SamplingOptions{.temperature = 0}, SamplingOptions{.temperature = 1, .top_p = 0.9, .top_k = 50}}) {
+    const auto full = run(std::nullopt, {}, sampling);
+    CHECK(run(rule_policy("h2o", {}, 1).make(none), {160, 16}, sampling) == full);
+    CHECK(run(std::nullopt, {}, sampling) == full);
+    CHECK(run(rule_policy("streaming_llm", {}, 1).make(none), {32, 16}, sampling).size() == full.size());
+  }
+  REQUIRE_THROWS_WITH(generate(workspace.model, {}, std::nullopt, {}, {}, {8, {}}, RandomStream(3, "test")),
+                      Catch::Contains("empty"));
+  REQUIRE_THROWS_WITH(
+      generate(workspace.model, prompt, std::nullopt, {}, {}, {5000, {}}, RandomStream(3, "test")),
+      Catch::Contains("4096"));
+}
+
+TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const std::vector<std::vector<std::int32_t>> prompts = {
+      workspace.tokenizer.encode("ann has"), workspace.tokenizer.encode("bob has 12 and gets 3, so")};
+  const SamplingOptions sampling{.temperature = 1.0, .top_p = 1.0, .top_k = 0};
+  const GenerationLimits limits{40, {256}};
+  const auto together = generate_batch(workspace.model, prompts, sampling, limits,
+                                       {RandomStream(1, "a"), RandomStream(1, "b")});
+  const auto alone =
+      generate(workspace.model, prompts[1], std::nullopt, {}, sampling, limits, RandomStream(1, "b"));
+  CHECK(together[1] == alone);
+}
+
+TEST_CASE("generate: greedy text of the real SmolLM2 equals transformers'", "[stages]") {
+  if (!std::filesystem::exists(smollm2_folder())) {
+    WARN("NOT RUN: no " << smollm2_folder() << " (scripts/setup.sh --model makes it)");
+    return;
+  }
+  const SafetensorsFile fixture(reference_folder() / "llama/smollm2.safetensors");
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens")), greedy = view_tensor(fixture.at("greedy"));
+  const Transformer model = Transformer::load(smollm2_folder(), {});
+  std::vector<std::int32_t> prompt;
+  for (std::int64_t i = 0; i < 32; ++i)
+    prompt.push_back(static_cast<std::int32_t>(tokens[i].item<std::int64_t>()));
+  const SamplingOptions sampling{.temperature = 0};
+  const auto text = generate(model, prompt, std::nullopt, {}, sampling, {48, {}}, RandomStream(1, "test"));
+  const auto evicting = generate(model, prompt, rule_policy("h2o", {}, 1).make({}), {96, 32}, sampling,
+                                 {48, {}}, RandomStream(1, "test"));
+  CHECK(evicting == text);
+  for (std::int64_t i = 0; i < 48; ++i)
+    CHECK(text[static_cast<std::size_t>(i)] == greedy[i].item<std::int64_t>());
+}
+
+TEST_CASE("traces: prompts become rows that can be trained on, and finished batches are kept", "[stages]") {
+  const Tiny tiny;
+  const Config config =
+      tiny.config({"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]",
+                   "traces.max_new_tokens=24", "traces.batch=2", "traces.samples_per_prompt=2"});
+  const Workspace workspace = open_workspace(config);
+  const ChatTemplate chat = ChatTemplate::load(config.model.path);
+  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  const std::string text = read_file(traces_file(config));
+  const auto rows = read_trace_rows(traces_file(config));
+  REQUIRE(rows.size() == 6);
+  CHECK(rows[0].prompt == "ann has 3 and gets 4, so");
+  std::filesystem::remove(traces_file(config));
+  request_stop();
+  REQUIRE_THROWS_AS(run_traces(config, workspace.model, workspace.tokenizer, chat), Error);
+  clear_stop_request();
+  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  CHECK(read_file(traces_file(config)) == text);
+}
