@@ -1,5 +1,7 @@
 #include "golden_eviction/oracle_stage.h"
 
+#include <optional>
+
 #include "data/oracle_file.h"
 #include "golden_eviction/future_attention.h"
 #include "trainer/base/error.h"
@@ -61,19 +63,18 @@ void require_finite(const torch::Tensor& values, const std::string& what, const 
 bool is_recorded(const std::filesystem::path& file, const TokenRow& trace, const OracleProvenance& provenance,
                  std::int64_t block_tokens) {
   if (!std::filesystem::exists(file)) return false;
+  std::optional<OracleReader> reader;
   try {
-    const OracleReader reader(file);
-    require_same_source(reader, provenance.model_fingerprint, provenance.tokenizer_fingerprint);
-    const bool same = reader.trace().token_ids == trace.tokens &&
-                      reader.dimensions().block_tokens == block_tokens &&
-                      reader.provenance().dtype == provenance.dtype;
-    if (same) return true;
+    reader.emplace(file);
   } catch (const Error& error) {
-    const bool damaged = std::string(error.what()).find("fingerprint") == std::string::npos;
-    if (!damaged) throw;
     log_warning(concat("recording again what cannot be read: ", error.what()));
     return false;
   }
+  require_same_source(*reader, provenance.model_fingerprint, provenance.tokenizer_fingerprint);
+  const bool same = reader->trace().token_ids == trace.tokens &&
+                    reader->dimensions().block_tokens == block_tokens &&
+                    reader->provenance().dtype == provenance.dtype;
+  if (same) return true;
   throw Error(ErrorKind::kInput,
               concat(file.string(),
                      ": holds other tokens, another block size or another dtype than this "

@@ -21,6 +21,7 @@
 #include "trainer/generation/generate.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/supervised/feature_store.h"
 #include "trainer/supervised/supervised_stage.h"
 #include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
@@ -140,17 +141,13 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
   std::filesystem::rename(tiny.run(), whole);  // the same output path again: it stands in the files
 
   run_oracle(config, workspace.model, workspace.tokenizer);
-  const int supervised_stops = [&] {
-    // The replay is not a training step: let it finish first, then stop at every step.
-    Config keeping = config;
-    keeping.supervised.keep_features = true;
-    return run_with_stops([&] {
-      if (!std::filesystem::exists(tiny.run() / "supervised/features/train-000003.safetensors"))
-        clear_stop_request();
-      run_supervised(keeping, workspace.model, workspace.tokenizer);
-    });
-  }();
-  CHECK(supervised_stops >= 1);
+  // The replay is not a training step: it is finished first, then training is stopped after every step.
+  const CacheSize size{config.eviction.budget, config.eviction.window};
+  FeatureStore(tiny.run() / "supervised/features", workspace.model,
+               load_recorded_traces(tiny.run() / "oracle", "train", workspace.model.fingerprint(),
+                                    workspace.tokenizer.fingerprint()),
+               size, ScorerFeatures::kNormalized);
+  CHECK(run_with_stops([&] { run_supervised(config, workspace.model, workspace.tokenizer); }) == 5);
   CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer); }) == 2);
   for (const char* stage : {"supervised", "grpo"}) {
     INFO(stage);
@@ -204,9 +201,10 @@ TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, an
                       Catch::Contains("another `output`"));
   make_tiny_model(tiny.folder / "model", 2);
   const Workspace changed = open_workspace(config);
-  REQUIRE_THROWS_WITH(run_oracle(config, changed.model, changed.tokenizer), Catch::Contains("fingerprint"));
+  REQUIRE_THROWS_WITH(run_oracle(config, changed.model, changed.tokenizer),
+                      Catch::Contains("recorded with the model"));
   REQUIRE_THROWS_WITH(run_supervised(config, changed.model, changed.tokenizer),
-                      Catch::Contains("fingerprint"));
+                      Catch::Contains("recorded with the model"));
 }
 
 TEST_CASE("oracle: stored attention gives the plan of every budget, and golden evicts along it", "[stages]") {
