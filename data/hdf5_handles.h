@@ -58,7 +58,7 @@ class QuietErrors {
 
 /// Whom a failed call belongs to: the kind of error and the file that its message starts with.
 struct Context {
-  ErrorKind kind;
+  ErrorKind kind = ErrorKind::kInput;
   std::filesystem::path path;
 
   /// Throws Error(kind) "path: message".

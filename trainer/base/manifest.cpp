@@ -48,7 +48,7 @@ Json parse_manifest(const fs::path& path) {
   const auto fail = [&path](const std::string& message) {
     throw Error(ErrorKind::kInput, concat(path.string(), ": ", message));
   };
-  const Json manifest = parse_json_strictly(read_file(path), path.string(), kMaxDepth);
+  Json manifest = parse_json_strictly(read_file(path), path.string(), kMaxDepth);
   if (!manifest.is_object() || !manifest.contains("manifest_version")) fail("expected a manifest");
   if (manifest["manifest_version"] != kManifestVersion) {
     fail(concat("written by manifest version ", manifest["manifest_version"].dump(), ", this program reads ",

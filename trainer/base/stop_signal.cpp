@@ -1,6 +1,6 @@
 #include "trainer/base/stop_signal.h"
 
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is POSIX, <csignal> need not have it
 
 #include <atomic>
 #include <cerrno>

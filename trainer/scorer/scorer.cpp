@@ -221,7 +221,9 @@ EvictionSelector scorer_selector(const Scorer& scorer) {
   const auto held = std::make_shared<const Scorer>(scorer.clone());
   return [held](const EvictionView& view) {
     const torch::NoGradGuard no_grad;
-    return highest(held->score(view.layer, candidate_features(view, held->facts().features)), view.window);
+    // The weights live on the host, wherever the cache is.
+    const torch::Tensor features = candidate_features(view, held->facts().features).to(torch::kCPU);
+    return highest(held->score(view.layer, features), view.window).to(view.keys.device());
   };
 }
 

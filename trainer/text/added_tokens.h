@@ -45,7 +45,7 @@ class AddedTokens {
   };
   using Trie = std::vector<Node>;
 
-  AddedTokens(const std::string& where);
+  explicit AddedTokens(const std::string& where);
   static void insert(Trie& trie, std::string_view text, std::int32_t token);
   static std::pair<std::int32_t, std::size_t> longest_match(const Trie& trie, std::string_view text,
                                                             std::size_t at);

@@ -13,7 +13,7 @@ constexpr char32_t kCharacters = 0x144;  // the alphabet lies below
 
 struct ByteAlphabet {
   std::array<std::string, 256> characters;
-  std::array<int, kCharacters> bytes;  // -1: not in the alphabet
+  std::array<int, kCharacters> bytes{};  // -1: not in the alphabet
 
   ByteAlphabet() {
     bytes.fill(-1);
