@@ -85,8 +85,8 @@ TEST_CASE("safetensors: a tensor that is not there is named with the file") {
 
 TEST_CASE("safetensors: rank 0, no elements, no tensors and padding are fine") {
   const TemporaryFolder folder;
-  const std::string header =
-      R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"z":{"dtype":"I64","shape":[3,0],"data_offsets":[4,4]}}  )";
+  const std::string header = R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                             R"("z":{"dtype":"I64","shape":[3,0],"data_offsets":[4,4]}}  )";
   const SafetensorsFile file(folder.write("small.safetensors", file_of(header, "abcd")));
   CHECK(file.at("s").bytes.size() == 4);
   CHECK(file.at("s").shape.empty());
