@@ -16,7 +16,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 build_packages=(
   g++ cmake ninja-build ccache mold pkg-config git python3-venv
   libhdf5-dev libyaml-cpp-dev libspdlog-dev catch2 libcli11-dev nlohmann-json3-dev
-  libpcre2-dev libssl-dev libopenmpi-dev openmpi-bin libbenchmark-dev hdf5-tools
+  libicu-dev libpcre2-dev libssl-dev libopenmpi-dev openmpi-bin libbenchmark-dev hdf5-tools
 )
 lint_packages=(clang-format-14 clang-tidy-14 shellcheck)
 requirement_files=(scripts/requirements.txt scripts/requirements-no-deps.txt scripts/constraints.txt)
