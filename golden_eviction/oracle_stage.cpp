@@ -25,8 +25,8 @@ std::int64_t chunk_tokens(std::int64_t block_tokens) {
 /// Gathers the rows of the packed causal half while a full pass runs.
 class AttentionRecorder {
  public:
-  AttentionRecorder(const OracleDimensions& dimensions, std::int64_t chunk)
-      : dimensions_(dimensions), chunk_(chunk), rows_(static_cast<std::size_t>(dimensions.layers)) {}
+  explicit AttentionRecorder(const OracleDimensions& dimensions)
+      : dimensions_(dimensions), rows_(static_cast<std::size_t>(dimensions.layers)) {}
 
   void observe(std::int64_t layer, const torch::Tensor& probabilities) {
     auto& rows = rows_[static_cast<std::size_t>(layer)];
@@ -46,7 +46,6 @@ class AttentionRecorder {
 
  private:
   OracleDimensions dimensions_;
-  std::int64_t chunk_;
   std::vector<std::vector<torch::Tensor>> rows_;
 };
 
@@ -96,7 +95,7 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
                                     .tokens = static_cast<std::int64_t>(trace.tokens.size()),
                                     .block_tokens = block_tokens};
   const std::int64_t chunk = chunk_tokens(block_tokens);
-  AttentionRecorder recorder(dimensions, chunk);
+  AttentionRecorder recorder(dimensions);
   const torch::Tensor tokens = torch::tensor(trace.tokens, torch::kInt32).to(torch::kInt64);
   const FullPass pass =
       full_pass(model, tokens, chunk, [&](std::int64_t layer, const torch::Tensor& probabilities) {
