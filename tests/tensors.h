@@ -22,9 +22,9 @@ inline std::filesystem::path reference_vectors_path(const std::string& name) {
   return tests / "reference" / "vectors" / (name + ".safetensors");
 }
 
-/// All tensors of a reference file, copied.
-inline std::map<std::string, torch::Tensor> load_reference_vectors(const std::string& name) {
-  const SafetensorsFile file(reference_vectors_path(name));
+/// All tensors of a safetensors file, copied.
+inline std::map<std::string, torch::Tensor> load_reference_tensors(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
   const auto torch_dtype = [](Dtype dtype) {
     switch (dtype) {
       case Dtype::kFloat32:
@@ -47,6 +47,11 @@ inline std::map<std::string, torch::Tensor> load_reference_vectors(const std::st
     result[key] = torch::from_blob(bytes, view.shape, torch::TensorOptions(torch_dtype(view.dtype))).clone();
   }
   return result;
+}
+
+/// All tensors of tests/reference/vectors/`name`.safetensors, copied.
+inline std::map<std::string, torch::Tensor> load_reference_vectors(const std::string& name) {
+  return load_reference_tensors(reference_vectors_path(name));
 }
 
 /// True when the shapes agree and |actual - expected| <= absolute + relative*|expected| everywhere.

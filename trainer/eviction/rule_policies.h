@@ -3,6 +3,7 @@
 // Every rule returns eviction scores [R, K, B] in float32, B = view.budget: HIGH = evict. All rules share the
 // harness: per KV head, at the same B and W, the newest W entries never candidates. Statistics of the g query
 // heads of a group are merged per KV head as each docstring says. The rules are deterministic and detached.
+// docs/policies.md: sources, differences from what was published, and what each was checked against.
 #pragma once
 
 #include <torch/torch.h>
@@ -40,7 +41,7 @@ torch::Tensor keydiff_scores(const EvictionView& view);
 
 /// Constants of R-KV.
 struct RkvOptions {
-  double importance_weight = 0.1;     ///< lambda of the paper
+  double importance_weight = 0.1;     ///< lambda of the paper; the published code's default is 0.07
   double similarity_threshold = 0.5;  ///< keys at a cosine above this are similar
   std::int64_t kernel = 7;            ///< max pooling of the importance; odd
 };
