@@ -35,17 +35,23 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
   return traces;
 }
 
-std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size) {
+std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window) {
   const OracleReader reader(trace.file);
   const OracleDimensions& dimensions = trace.dimensions;
-  std::vector<GoldenPlan> plans;
+  std::vector<torch::Tensor> layers;
   for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
     std::vector<std::uint16_t> bits = reader.read_layer(layer);
     const torch::Tensor packed =
         torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
-    plans.push_back(golden_plan(
-        merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, size.window), size));
+    layers.push_back(merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, window));
   }
+  return layers;
+}
+
+std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size) {
+  std::vector<GoldenPlan> plans;
+  for (const torch::Tensor& attention : recorded_attention(trace, size.window))
+    plans.push_back(golden_plan(attention, size));
   return plans;
 }
 

@@ -32,6 +32,11 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
 
+/// The recorded (float16) attention of every layer in windows of `window` tokens: [K, ceil(L / window), L]
+/// float32 each. Throws Error(kInput) for a damaged file, Error(kConfig) when the window is no multiple of
+/// the recorded block.
+std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window);
+
 /// Golden plans of every layer of a trace, from its stored (float16) attention.
 std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size);
 

@@ -97,6 +97,18 @@ TEST_CASE("faults: a section that is no map, and a file that is none") {
   CHECK(faults_of("word\n").size() == 1);
 }
 
+TEST_CASE("faults: a list of integers takes nothing else, and each must be in range") {
+  CHECK(fault_with("evaluation: {budgets: 128}\n") ==
+        "run.yaml:5: evaluation.budgets: expected a list, got \"128\"; write it in brackets: [128]");
+  CHECK(fault_with("evaluation: {budgets: {a: 1}}\n") ==
+        "run.yaml:5: evaluation.budgets: expected a list of integers, got a section of keys");
+  CHECK(fault_with("evaluation: {budgets: [128, many]}\n") ==
+        "run.yaml:5: evaluation.budgets: item 2: expected an integer, got \"many\"");
+  CHECK_THAT(fault_with("evaluation: {budgets: [0]}\n"), Contains("item 1: 0 is out of range"));
+  CHECK_THAT(fault_with("evaluation: {budgets: [100]}\n"),
+             Contains("100 is not a multiple of eviction.window"));
+}
+
 TEST_CASE("faults: a list of texts takes nothing else") {
   CHECK(fault_with("traces: {prompts: a.jsonl}\n") ==
         "run.yaml:5: traces.prompts: expected a list, got \"a.jsonl\"; write it in brackets: [a.jsonl]");

@@ -41,6 +41,7 @@ supervised:
   warmup_steps: 11
   gradient_clip: 0
   margin: 0.02
+  pair_weight: uniform
   traces_per_step: 5
   evictions_per_trace: 0
   keep_features: true
@@ -83,6 +84,9 @@ evaluation:
   max_traces: 9
   score: completion
   rows_per_pass: 17
+  budgets: [128, 192]
+  detail: false
+  random_seeds: 5
 generation:
   policy: supervised
   max_new_tokens: 513
@@ -136,6 +140,7 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(supervised.warmup_steps == 11);
   CHECK(supervised.gradient_clip == 0);
   CHECK(supervised.margin == 0.02);
+  CHECK(supervised.pair_weight == PairWeight::kUniform);
   CHECK(supervised.traces_per_step == 5);
   CHECK(supervised.evictions_per_trace == 0);
   CHECK(supervised.keep_features == true);
@@ -148,6 +153,9 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(config.evaluation.max_traces == 9);
   CHECK(config.evaluation.score == ScoreTokens::kCompletion);
   CHECK(config.evaluation.rows_per_pass == 17);
+  CHECK(config.evaluation.budgets == std::vector<std::int64_t>{128, 192});
+  CHECK_FALSE(config.evaluation.detail);
+  CHECK(config.evaluation.random_seeds == 5);
   CHECK(config.generation.policy == "supervised");
   CHECK(config.generation.max_new_tokens == 513);
   CHECK(config.generation.temperature == 0);

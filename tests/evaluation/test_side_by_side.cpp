@@ -36,10 +36,11 @@ TEST_CASE("evaluation: figures are pooled over tokens and equal those of each po
                                         rule_policy("h2o", size, 1)};
   const EvaluationOptions options{.size = size, .rows_per_pass = 6};
   std::int64_t told = 0;
-  const auto together =
-      evaluate_policies(model, traces, policies, options, [&](std::int64_t tokens) { told += tokens; });
+  run_policies(model, traces, {Side{size, policies}}, Detail::kLosses, 6,
+               [&](std::int64_t tokens) { told += tokens; });
+  CHECK(told == run_tokens(traces, {Side{size, policies}}));
+  const auto together = evaluate_policies(model, traces, policies, options);
   REQUIRE(together.size() == 4);
-  CHECK(told == evaluation_tokens(traces, 3, size));
   CHECK(together[0].name == "full");
   CHECK(together[0].loss_rise == 0.0);
   CHECK(together[0].tokens == 2 * (61 - 25) + (48 - 25));

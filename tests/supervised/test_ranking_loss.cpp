@@ -20,22 +20,23 @@ namespace {
 using testing::all_close;
 
 /// Loss by the definition: three loops in double.
-double loss_by_loops(const torch::Tensor& scores, const torch::Tensor& oracle, double margin) {
+double loss_by_loops(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                     PairWeight weight = PairWeight::kUniform) {
   const auto score = scores.detach().to(torch::kFloat64), wish = oracle.to(torch::kFloat64);
   const auto s = score.accessor<double, 2>(), o = wish.accessor<double, 2>();
   double total = 0.0;
   std::int64_t rows = 0;
   for (std::int64_t r = 0; r < s.size(0); ++r) {
-    double row = 0.0;
-    std::int64_t pairs = 0;
+    double row = 0.0, pairs = 0.0;
     for (std::int64_t i = 0; i < s.size(1); ++i) {
       for (std::int64_t j = 0; j < s.size(1); ++j) {
         if (o[r][i] <= o[r][j]) continue;
-        ++pairs;
-        row += std::max(0.0, margin - (s[r][i] - s[r][j]));
+        const double pair = weight == PairWeight::kUniform ? 1.0 : o[r][i] - o[r][j];
+        pairs += pair;
+        row += pair * std::max(0.0, margin - (s[r][i] - s[r][j]));
       }
     }
-    if (pairs > 0) total += row / static_cast<double>(pairs);
+    if (pairs > 0) total += row / pairs;
     rows += pairs > 0 ? 1 : 0;
   }
   return rows == 0 ? 0.0 : total / static_cast<double>(rows);
@@ -48,20 +49,23 @@ struct ValueAndGradient {
 
 template <class Loss>
 ValueAndGradient differentiate(const Loss& loss, const torch::Tensor& scores, const torch::Tensor& oracle,
-                               double margin) {
+                               double margin, PairWeight weight = PairWeight::kUniform) {
   const auto leaf = scores.detach().clone().set_requires_grad(true);
-  const auto value = loss(leaf, oracle, margin);
+  const auto value = loss(leaf, oracle, margin, weight);
   value.backward();
   return {value.template item<double>(), leaf.grad()};
 }
 
 void require_same(const torch::Tensor& scores, const torch::Tensor& oracle, double margin) {
-  const auto fast = differentiate(pairwise_ranking_loss, scores, oracle, margin);
-  const auto plain = differentiate(pairwise_ranking_loss_all_pairs, scores, oracle, margin);
-  const double tolerance = scores.scalar_type() == torch::kFloat64 ? 1e-12 : 1e-5;
-  REQUIRE(fast.value == Approx(loss_by_loops(scores, oracle, margin)).epsilon(tolerance).margin(1e-12));
-  REQUIRE(fast.value == Approx(plain.value).epsilon(tolerance).margin(1e-12));
-  REQUIRE(all_close(fast.gradient, plain.gradient, tolerance, tolerance * 1e-2));
+  for (const PairWeight weight : {PairWeight::kUniform, PairWeight::kGap}) {
+    const auto fast = differentiate(pairwise_ranking_loss, scores, oracle, margin, weight);
+    const auto plain = differentiate(pairwise_ranking_loss_all_pairs, scores, oracle, margin, weight);
+    const double tolerance = scores.scalar_type() == torch::kFloat64 ? 1e-12 : 1e-5;
+    REQUIRE(fast.value ==
+            Approx(loss_by_loops(scores, oracle, margin, weight)).epsilon(tolerance).margin(1e-12));
+    REQUIRE(fast.value == Approx(plain.value).epsilon(tolerance).margin(1e-12));
+    REQUIRE(all_close(fast.gradient, plain.gradient, tolerance, tolerance * 1e-2));
+  }
 }
 
 TEST_CASE("ranking loss: the sweep equals the pairs on random rows", "[supervised][unit]") {
@@ -109,10 +113,12 @@ TEST_CASE("ranking loss: the gradient matches finite differences away from kinks
     nearest_kink = (scores.unsqueeze(2) - scores.unsqueeze(1) - margin).abs().min().item<double>();
   }
   const auto oracle = torch::randint(0, 6, {3, 10}).to(torch::kFloat64);
-  const auto expected = testing::finite_difference_gradient(
-      [&](const torch::Tensor& x) { return pairwise_ranking_loss(x, oracle, margin); }, scores);
-  REQUIRE(
-      all_close(differentiate(pairwise_ranking_loss, scores, oracle, margin).gradient, expected, 1e-7, 1e-9));
+  for (const PairWeight weight : {PairWeight::kUniform, PairWeight::kGap}) {
+    const auto expected = testing::finite_difference_gradient(
+        [&](const torch::Tensor& x) { return pairwise_ranking_loss(x, oracle, margin, weight); }, scores);
+    REQUIRE(all_close(differentiate(pairwise_ranking_loss, scores, oracle, margin, weight).gradient, expected,
+                      1e-7, 1e-9));
+  }
 }
 
 TEST_CASE("ranking loss: the released function's values and gradients are reproduced", "[supervised][unit]") {

@@ -10,6 +10,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/evaluate_stage.h"
+#include "trainer/evaluation/policies.h"
 #include "trainer/generation/generate.h"
 #include "trainer/text/chat_template.h"
 

@@ -8,6 +8,7 @@
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/evaluate_stage.h"
+#include "trainer/evaluation/evaluation_json.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/supervised/supervised_stage.h"
 #include "trainer/training/run_folder.h"
@@ -32,7 +33,7 @@ void run_stage(const Config& config, const std::string& stage, const Workspace& 
   } else if (stage == "grpo") {
     run_grpo(config, model, tokenizer);
   } else if (stage == "evaluate") {
-    std::cout << evaluation_table(config, run_evaluate(config, model, tokenizer)) << std::flush;
+    std::cout << evaluation_table(run_evaluate(config, model, tokenizer)) << std::flush;
   } else {
     throw Error(ErrorKind::kInternal, "no stage named " + stage);
   }

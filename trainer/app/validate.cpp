@@ -10,6 +10,7 @@
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/evaluate_stage.h"
+#include "trainer/scorer/scorer.h"
 #include "trainer/eviction/evicted_pass.h"
 #include "trainer/scorer/scorer.h"
 

@@ -67,13 +67,16 @@ struct CheckpointConfig {
   std::string resume = "auto";  ///< auto | never | path of a checkpoint folder
 };
 
+enum class PairWeight { kGap, kUniform };
+
 /// supervised: the ranking stage (paper section 3.2).
 struct SupervisedConfig {
   std::int64_t steps = 1000;
   double learning_rate = 1e-2;
   std::int64_t warmup_steps = 10;
-  double gradient_clip = 1.0;  ///< global norm over all layers; 0: none
-  double margin = 0.01;        ///< of the pairwise hinge
+  double gradient_clip = 1.0;                 ///< global norm over all layers; 0: none
+  double margin = 0.01;                       ///< of the pairwise hinge
+  PairWeight pair_weight = PairWeight::kGap;  ///< gap: by what the wrong order costs; uniform: the paper's
   std::int64_t traces_per_step = 4;
   std::int64_t evictions_per_trace = 3;  ///< eviction steps drawn from each trace in a step; 0: all
   bool keep_features = false;            ///< keep the replayed features on disk after the stage
@@ -122,6 +125,9 @@ struct EvaluationConfig {
                                        "rkv",  "streaming_llm", "random"};
   std::int64_t max_traces = 8;
   ScoreTokens score = ScoreTokens::kAll;  ///< all scored tokens, or only those of completions
+  std::vector<std::int64_t> budgets;      ///< budgets swept besides eviction.budget, at eviction.window
+  bool detail = true;                     ///< distribution and attention measures too
+  std::int64_t random_seeds = 3;          ///< runs of the random policy, averaged
   std::int64_t rows_per_pass = 16;        ///< traces x policies in one forward pass
 };
 

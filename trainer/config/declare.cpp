@@ -180,6 +180,10 @@ Section declare_supervised(Reach reach) {
   to.key("gradient_clip", &C::gradient_clip, NumberType{0, 1e6},
          "global gradient norm over all layers; 0: none");
   to.key("margin", &C::margin, NumberType{0, 1000, true}, "margin of the pairwise hinge loss");
+  to.choice(
+      "pair_weight", &C::pair_weight,
+      "what a pair of entries weighs in the loss: the gap between their oracle scores (the attention lost "
+      "when the wrong one is evicted), or uniform as in the paper");
   to.key("traces_per_step", &C::traces_per_step, IntegerType{1, 1'000'000}, "traces in an optimiser step");
   to.key("evictions_per_trace", &C::evictions_per_trace, IntegerType{0, 1'000'000},
          "eviction steps drawn from each trace in an optimiser step; 0: all");
@@ -264,6 +268,13 @@ Section declare_evaluation(Reach reach) {
   to.key("max_traces", &C::max_traces, IntegerType{1, kMany},
          "held-out traces used, from the start of the files");
   to.choice("score", &C::score, "all scored tokens, or only those of completions");
+  to.key("budgets", &C::budgets, IntegerListType{1, kMostTokens},
+         "budgets that every policy is evaluated at besides eviction.budget, at the same window; one set of "
+         "tokens is scored for all of them");
+  to.key("detail", &C::detail, BooleanType{},
+         "measure KL divergence, top-1 agreement, attention kept and overlap with golden too");
+  to.key("random_seeds", &C::random_seeds, IntegerType{1, 1000},
+         "runs of the random policy with seeds of their own; its figures are their mean");
   to.key("rows_per_pass", &C::rows_per_pass, IntegerType{1, 65'536}, "traces x policies in one forward pass");
   return section;
 }

@@ -13,7 +13,8 @@
 namespace foresight {
 
 /// The value of any key; an enum is held as its word.
-using Value = std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>>;
+using Value = std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>,
+                           std::vector<std::int64_t>>;
 
 struct BooleanType {};
 
@@ -41,7 +42,13 @@ struct TextListType {
   bool may_be_empty = true;
 };
 
-using ValueType = std::variant<BooleanType, IntegerType, NumberType, TextType, TextListType>;
+/// A list of integers, each within low .. high; it may be empty.
+struct IntegerListType {
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+};
+
+using ValueType = std::variant<BooleanType, IntegerType, NumberType, TextType, TextListType, IntegerListType>;
 
 /// One key, with access to its value in a Config.
 struct Key {

@@ -47,6 +47,12 @@ const Names<FeatureKind>& enum_names<FeatureKind>() {
 }
 
 template <>
+const Names<PairWeight>& enum_names<PairWeight>() {
+  static const Names<PairWeight> names = {{PairWeight::kGap, "gap"}, {PairWeight::kUniform, "uniform"}};
+  return names;
+}
+
+template <>
 const Names<Credit>& enum_names<Credit>() {
   static const Names<Credit> names = {{Credit::kStep, "step"}, {Credit::kTrace, "trace"}};
   return names;
@@ -91,6 +97,9 @@ const Names<ScoreTokens>& enum_names<ScoreTokens>() {
 std::string to_string(FeatureKind value) {
   return word_of(value);
 }
+std::string to_string(PairWeight value) {
+  return word_of(value);
+}
 std::string to_string(Credit value) {
   return word_of(value);
 }
@@ -120,6 +129,7 @@ Enum enum_from_string(std::string_view word) {
 }
 
 template FeatureKind enum_from_string<FeatureKind>(std::string_view);
+template PairWeight enum_from_string<PairWeight>(std::string_view);
 template Credit enum_from_string<Credit>(std::string_view);
 template RewardShape enum_from_string<RewardShape>(std::string_view);
 template RewardTokens enum_from_string<RewardTokens>(std::string_view);
@@ -132,6 +142,11 @@ const std::vector<std::string>& policy_names() {
                                                  "random", "streaming_llm", "h2o",        "snapkv",
                                                  "tova",   "keydiff",       "rkv"};
   return names;
+}
+
+bool is_rule(std::string_view policy) {
+  return std::ranges::count(policy_names(), policy) > 0 && policy != "full" && policy != "golden" &&
+         policy != "supervised" && policy != "grpo";
 }
 
 bool is_scorer_path(std::string_view policy) {

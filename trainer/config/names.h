@@ -18,6 +18,8 @@ const std::vector<std::pair<Enum, std::string>>& enum_names();
 template <>
 const std::vector<std::pair<FeatureKind, std::string>>& enum_names<FeatureKind>();
 template <>
+const std::vector<std::pair<PairWeight, std::string>>& enum_names<PairWeight>();
+template <>
 const std::vector<std::pair<Credit, std::string>>& enum_names<Credit>();
 template <>
 const std::vector<std::pair<RewardShape, std::string>>& enum_names<RewardShape>();
@@ -32,6 +34,8 @@ const std::vector<std::pair<ScoreTokens, std::string>>& enum_names<ScoreTokens>(
 
 /// The word of a value: "normalized" | "released".
 std::string to_string(FeatureKind value);
+/// "gap" | "uniform".
+std::string to_string(PairWeight value);
 /// "step" | "trace".
 std::string to_string(Credit value);
 /// "clamped_rise" | "squared_large_rise" | "mean_rise".
@@ -60,6 +64,9 @@ Enum enum_from_string(std::string_view word);
 /// Policies known by name in evaluation.policies: full, golden, supervised, grpo, random, streaming_llm, h2o,
 /// snapkv, tova, keydiff, rkv.
 const std::vector<std::string>& policy_names();
+
+/// True for the hand-written rules: every name but full, golden, supervised and grpo.
+bool is_rule(std::string_view policy);
 
 /// True for a policy given as a scorer file: a path ending in ".safetensors".
 bool is_scorer_path(std::string_view policy);

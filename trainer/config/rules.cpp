@@ -55,6 +55,17 @@ Messages check_clamp(const Config& config) {
                  config.grpo.reward_clamp_high_nats)};
 }
 
+Messages check_sweep(const Config& config) {
+  Messages messages;
+  const std::int64_t window = config.eviction.window;
+  for (const std::int64_t budget : config.evaluation.budgets) {
+    if (budget >= window && budget % window == 0) continue;
+    messages.push_back(concat("evaluation.budgets: ", budget, " is not a multiple of eviction.window ",
+                              window, "; expected whole windows, at least one"));
+  }
+  return messages;
+}
+
 bool is_policy(const std::string& policy) {
   return is_scorer_path(policy) || std::ranges::count(policy_names(), policy) > 0;
 }
@@ -111,6 +122,9 @@ const std::vector<Rule>& config_rules() {
       {{"grpo.reward_clamp_low_nats", "grpo.reward_clamp_high_nats"},
        "grpo.reward_clamp_low_nats is below grpo.reward_clamp_high_nats.",
        check_clamp},
+      {{"evaluation.budgets", "eviction.window"},
+       "evaluation.budgets are multiples of eviction.window.",
+       check_sweep},
       {{"evaluation.policies"},
        "evaluation.policies holds known names or paths ending in .safetensors, each once.",
        check_policies},

@@ -133,6 +133,21 @@ ParsedValue parse_text_list(const Key& key, const TextListType& type, const Yaml
   return {std::move(texts), ""};
 }
 
+ParsedValue parse_integer_list(const IntegerListType& type, const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::kScalar) {
+    return fault(
+        concat("expected a list, got ", described(node), "; write it in brackets: [", node.text, "]"));
+  }
+  if (node.kind != YamlNode::Kind::kList) return mismatch("a list of integers", node);
+  std::vector<std::int64_t> numbers;
+  for (const YamlNode& item : node.items) {
+    const ParsedValue number = parse_integer({type.low, type.high}, item);
+    if (!number.value) return fault(concat("item ", numbers.size() + 1, ": ", number.fault));
+    numbers.push_back(std::get<std::int64_t>(*number.value));
+  }
+  return {std::move(numbers), ""};
+}
+
 // Shortest exact form, always with a point: some YAML readers take "1e-04" for a text and "1" for an integer.
 std::string number_text(double number) {
   std::array<char, 512> buffer{};
@@ -180,7 +195,8 @@ ParsedValue parse_value(const Key& key, const YamlNode& node) {
                                [&](const IntegerType& type) { return parse_integer(type, node); },
                                [&](const NumberType& type) { return parse_number(type, node); },
                                [&](const TextType& type) { return parse_text(key, type, node); },
-                               [&](const TextListType& type) { return parse_text_list(key, type, node); }},
+                               [&](const TextListType& type) { return parse_text_list(key, type, node); },
+                               [&](const IntegerListType& type) { return parse_integer_list(type, node); }},
                     key.type);
 }
 
@@ -193,6 +209,12 @@ std::string value_text(const Value& value) {
                                  std::vector<std::string> items;
                                  for (const std::string& text : texts) items.push_back(quoted_text(text));
                                  return "[" + join(items, ", ") + "]";
+                               },
+                               [](const std::vector<std::int64_t>& numbers) {
+                                 std::vector<std::string> items;
+                                 for (const std::int64_t number : numbers)
+                                   items.push_back(std::to_string(number));
+                                 return "[" + join(items, ", ") + "]";
                                }},
                     value);
 }
@@ -201,28 +223,29 @@ std::string type_name(const ValueType& type) {
   return std::visit(
       Overloaded{[](const BooleanType&) { return "boolean"; }, [](const IntegerType&) { return "integer"; },
                  [](const NumberType&) { return "number"; }, [](const TextType&) { return "text"; },
-                 [](const TextListType&) { return "list of texts"; }},
+                 [](const TextListType&) { return "list of texts"; },
+                 [](const IntegerListType&) { return "list of integers"; }},
       type);
 }
 
 std::string type_limits(const ValueType& type) {
-  return std::visit(Overloaded{[](const BooleanType&) { return std::string("true, false"); },
-                               [](const IntegerType& integer) {
-                                 if (integer.high == std::numeric_limits<std::int64_t>::max()) {
-                                   return concat(integer.low, " .. 2^63 - 1");
-                                 }
-                                 return concat(integer.low, " .. ", integer.high);
-                               },
-                               [](const NumberType& number) {
-                                 if (number.above_low)
-                                   return concat("above ", number.low, ", at most ", number.high);
-                                 return concat(number.low, " .. ", number.high);
-                               },
-                               [](const TextType& text) { return join(text.choices, ", "); },
-                               [](const TextListType& list) {
-                                 return std::string(list.may_be_empty ? "" : "at least one item");
-                               }},
-                    type);
+  return std::visit(
+      Overloaded{
+          [](const BooleanType&) { return std::string("true, false"); },
+          [](const IntegerType& integer) {
+            if (integer.high == std::numeric_limits<std::int64_t>::max()) {
+              return concat(integer.low, " .. 2^63 - 1");
+            }
+            return concat(integer.low, " .. ", integer.high);
+          },
+          [](const NumberType& number) {
+            if (number.above_low) return concat("above ", number.low, ", at most ", number.high);
+            return concat(number.low, " .. ", number.high);
+          },
+          [](const TextType& text) { return join(text.choices, ", "); },
+          [](const TextListType& list) { return std::string(list.may_be_empty ? "" : "at least one item"); },
+          [](const IntegerListType& list) { return concat("each ", list.low, " .. ", list.high); }},
+      type);
 }
 
 }  // namespace foresight

@@ -1,8 +1,7 @@
 #include "trainer/evaluation/evaluate_stage.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -11,6 +10,8 @@
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
 #include "trainer/config/names.h"
+#include "trainer/evaluation/evaluation_json.h"
+#include "trainer/evaluation/side_by_side.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
@@ -18,7 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kEvaluationSchemaVersion = 1;
+constexpr std::int64_t kEvaluationSchemaVersion = 2;
 
 /// Everything that the results depend on.
 Json inputs_of(const Config& config, const Transformer& model, const std::vector<RecordedTrace>& traces) {
@@ -42,50 +43,48 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
           {"low_entropy_share", config.grpo.low_entropy_share},
           {"seed", config.runtime.seed},
           {"policies", config.evaluation.policies},
+          {"budgets", config.evaluation.budgets},
+          {"detail", config.evaluation.detail},
+          {"random_seeds", config.evaluation.random_seeds},
           {"scorers", scorers}};
 }
 
-Json to_json(const PolicyResult& result) {
-  return {{"loss", result.loss},
-          {"loss_rise", result.loss_rise},
-          {"loss_ratio", result.loss_ratio},
-          {"low_entropy_loss_rise", result.low_entropy_loss_rise},
-          {"tokens", result.tokens},
-          {"traces", result.traces},
-          {"trace_loss_rise", result.trace_loss_rise}};
+/// The evaluation that stands in `file` for the same inputs; null where there is none.
+Json stored_evaluation(const std::filesystem::path& file, const Json& inputs) {
+  if (!std::filesystem::exists(file)) return nullptr;
+  Json stored = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  const bool usable = stored.is_object() &&
+                      stored.value("schema_version", Json()) == kEvaluationSchemaVersion &&
+                      stored.value("inputs", Json()) == inputs && stored.contains("policies");
+  return usable ? stored : Json();
 }
 
-PolicyResult from_json(const std::string& name, const Json& json) {
-  return {.name = name,
-          .loss = json.at("loss").get<double>(),
-          .loss_rise = json.at("loss_rise").get<double>(),
-          .loss_ratio = json.at("loss_ratio").get<double>(),
-          .low_entropy_loss_rise = json.at("low_entropy_loss_rise").get<double>(),
-          .tokens = json.at("tokens").get<std::int64_t>(),
-          .traces = json.at("traces").get<std::int64_t>(),
-          .trace_loss_rise = json.at("trace_loss_rise").get<std::vector<double>>()};
-}
-
-/// Results that stand in `file` for the same inputs; empty where there are none.
-std::vector<PolicyResult> stored_results(const std::filesystem::path& file, const Json& inputs) {
-  std::vector<PolicyResult> results;
-  if (!std::filesystem::exists(file)) return results;
-  const Json stored = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  try {
-    if (stored.at("schema_version") != kEvaluationSchemaVersion || stored.at("inputs") != inputs)
-      return results;
-    for (const auto& [name, json] : stored.at("policies").items()) results.push_back(from_json(name, json));
-  } catch (const nlohmann::json::exception&) {
-    log_warning(file.string() + ": not an evaluation of this program; evaluating again");
-    results.clear();
+/// The runs of the random policy with several seeds as one: their mean, token by token.
+PolicyRun mean_run(const std::vector<const PolicyRun*>& runs) {
+  PolicyRun mean = *runs.front();
+  const auto average = [&](std::vector<torch::Tensor> PolicyRun::*values) {
+    for (std::size_t trace = 0; trace < (mean.*values).size(); ++trace) {
+      std::vector<torch::Tensor> each;
+      for (const PolicyRun* run : runs) each.push_back((run->*values)[trace]);
+      (mean.*values)[trace] = torch::stack(each).mean(0);
+    }
+  };
+  average(&PolicyRun::loss);
+  average(&PolicyRun::divergence);
+  average(&PolicyRun::agreement);
+  for (std::size_t i = 1; i < runs.size(); ++i) mean.kept.add(runs[i]->kept);
+  if (mean.held.defined()) {
+    std::vector<torch::Tensor> held;
+    for (const PolicyRun* run : runs) held.push_back(run->held);
+    mean.held = torch::stack(held).mean(0);
   }
-  return results;
+  return mean;
 }
 
 Policy make_policy(const Config& config, const std::string& name, const Transformer& model,
-                   const CacheSize& size) {
+                   const CacheSize& size, std::int64_t seed) {
   const std::filesystem::path file = scorer_file_of_policy(config, name);
-  if (file.empty()) return rule_policy(name, size, config.runtime.seed);
+  if (file.empty()) return rule_policy(name, size, seed);
   const Scorer scorer = Scorer::load(file, model.shape());
   if (scorer.facts().window != 0 && scorer.facts().window != size.window) {
     log_warning(concat("policy ", name, ": trained with window ", scorer.facts().window, ", evaluated with ",
@@ -97,6 +96,68 @@ Policy make_policy(const Config& config, const std::string& name, const Transfor
   return scorer_policy(name, scorer);
 }
 
+/// eviction.budget first, then the other budgets of the sweep.
+std::vector<Side> sides_of(const Config& config, const Transformer& model) {
+  std::vector<CacheSize> sizes = {{config.eviction.budget, config.eviction.window}};
+  for (const std::int64_t budget : config.evaluation.budgets) {
+    if (budget != config.eviction.budget) sizes.push_back({budget, config.eviction.window});
+  }
+  std::vector<Side> sides;
+  for (const CacheSize& size : sizes) {
+    Side side{.size = size, .policies = {}};
+    for (const std::string& name : config.evaluation.policies) {
+      if (name == "full") continue;
+      const std::int64_t copies = name == "random" ? config.evaluation.random_seeds : 1;
+      for (std::int64_t copy = 0; copy < copies; ++copy)
+        side.policies.push_back(make_policy(config, name, model, size, config.runtime.seed + copy));
+    }
+    sides.push_back(std::move(side));
+  }
+  return sides;
+}
+
+/// Indices of the sides by ascending budget.
+std::vector<std::size_t> by_budget(const std::vector<Side>& sides) {
+  std::vector<std::size_t> order(sides.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return sides[a].size.budget < sides[b].size.budget; });
+  return order;
+}
+
+/// Results in the order of evaluation.policies, runs of one name averaged.
+std::vector<PolicyResult> score_side(const Config& config, const std::vector<PolicyRun>& runs,
+                                     const std::vector<RecordedTrace>& traces, std::int64_t first_scored) {
+  const ScoringOptions options{.first_scored = first_scored,
+                               .score = config.evaluation.score,
+                               .low_entropy_share = config.grpo.low_entropy_share};
+  std::vector<PolicyResult> results;
+  for (const std::string& name : config.evaluation.policies) {
+    std::vector<const PolicyRun*> own;
+    for (const PolicyRun& run : runs) {
+      if (run.name == name) own.push_back(&run);
+    }
+    results.push_back(score_run(name == "full" ? full_run(traces) : mean_run(own), traces, options));
+  }
+  return results;
+}
+
+/// What each policy holds of the first trace in the end, on its tokens.
+Json token_view(const RecordedTrace& trace, const std::vector<PolicyRun>& runs, const Tokenizer& tokenizer) {
+  Json view = {{"trace", trace.id}, {"tokens", Json::array()}, {"policies", Json::object()}};
+  for (std::int64_t t = 0; t < trace.length(); ++t) {
+    const auto token = static_cast<std::int32_t>(trace.tokens[t].item<std::int64_t>());
+    view["tokens"].push_back(tokenizer.decode({&token, 1}));
+  }
+  for (const PolicyRun& run : runs) {
+    if (!run.held.defined() || view["policies"].contains(run.name)) continue;
+    const torch::Tensor held = run.held.contiguous();
+    view["policies"][run.name] =
+        std::vector<float>(held.const_data_ptr<float>(), held.const_data_ptr<float>() + held.numel());
+  }
+  return view;
+}
+
 }  // namespace
 
 std::filesystem::path scorer_file_of_policy(const Config& config, const std::string& name) {
@@ -105,65 +166,48 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
   return {};
 }
 
-std::vector<PolicyResult> run_evaluate(const Config& config, const Transformer& model,
-                                       const Tokenizer& tokenizer) {
-  const CacheSize size{config.eviction.budget, config.eviction.window};
+nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
+                                    const Tokenizer& tokenizer) {
   const std::filesystem::path output = config.output, file = output / "evaluation.json";
   const auto traces =
       load_recorded_traces(output / "oracle", "evaluation", model.fingerprint(), tokenizer.fingerprint());
   const Json inputs = inputs_of(config, model, traces);
-  std::vector<PolicyResult> results = stored_results(file, inputs);
-  if (!results.empty()) {
+  Json evaluation = stored_evaluation(file, inputs);
+  if (!evaluation.is_null()) {
     log_info("evaluate: results stand in " + file.string() + " already");
-    return results;
+    return evaluation;
   }
-  std::vector<Policy> policies;
-  for (const std::string& name : config.evaluation.policies) {
-    if (name != "full") policies.push_back(make_policy(config, name, model, size));
-  }
-  const EvaluationOptions options{.size = size,
-                                  .score = config.evaluation.score,
-                                  .low_entropy_share = config.grpo.low_entropy_share,
-                                  .rows_per_pass = config.evaluation.rows_per_pass};
-  Progress progress("evaluate", "tokens", evaluation_tokens(traces, policies.size(), size));
+  const std::vector<Side> sides = sides_of(config, model);
+  Progress progress("evaluate", "tokens", run_tokens(traces, sides));
   std::int64_t done = 0;
-  const auto measured = evaluate_policies(model, traces, policies, options,
-                                          [&](std::int64_t tokens) { progress.update(done += tokens); });
+  const Detail detail = config.evaluation.detail ? Detail::kAll : Detail::kLosses;
+  const auto runs = run_policies(model, traces, sides, detail, config.evaluation.rows_per_pass,
+                                 [&](std::int64_t tokens) { progress.update(done += tokens); });
   progress.finish();
-  Json by_name = Json::object();
-  for (const std::string& name : config.evaluation.policies) {
-    const auto found =
-        std::find_if(measured.begin(), measured.end(), [&](const PolicyResult& r) { return r.name == name; });
-    results.push_back(*found);
-    by_name[name] = to_json(*found);
+  evaluation = {{"schema_version", kEvaluationSchemaVersion},
+                {"code_version", code_version()},
+                {"budget", config.eviction.budget},
+                {"window", config.eviction.window},
+                {"inputs", inputs}};
+  std::int64_t common_first = 0;
+  for (const Side& side : sides) common_first = std::max(common_first, first_scored_token(traces, side.size));
+  const auto scored = [&](std::size_t side, std::int64_t first) {
+    return score_side(config, runs[side], traces, first);
+  };
+  const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
+  evaluation["policies"] = policies_json(scored(0, first_scored_token(traces, sides[0].size)), seed);
+  if (sides.size() > 1) {
+    for (const std::size_t side : by_budget(sides)) {
+      evaluation["sweep"].push_back({{"budget", sides[side].size.budget},
+                                     {"window", sides[side].size.window},
+                                     {"first_scored", common_first},
+                                     {"policies", policies_json(scored(side, common_first), seed)}});
+    }
   }
-  const Json document = {{"schema_version", kEvaluationSchemaVersion},
-                         {"code_version", code_version()},
-                         {"budget", size.budget},
-                         {"window", size.window},
-                         {"inputs", inputs},
-                         {"policies", by_name}};
-  write_file_atomically(file, document.dump(2) + "\n");
+  if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);
+  write_file_atomically(file, evaluation.dump(2) + "\n");
   log_info("evaluate: wrote " + file.string());
-  return results;
-}
-
-std::string evaluation_table(const Config& config, const std::vector<PolicyResult>& results) {
-  std::string table = concat("budget ", config.eviction.budget, ", window ", config.eviction.window, ": ",
-                             results.empty() ? 0 : results.front().tokens, " scored tokens of ",
-                             results.empty() ? 0 : results.front().traces, " held-out traces\n");
-  char line[160];
-  std::snprintf(line, sizeof line, "%-22s %9s %10s %10s %16s\n", "policy", "loss", "loss rise", "ratio",
-                "low-entropy rise");
-  table += line;
-  for (const PolicyResult& result : results) {
-    std::string name = result.name == "grpo" ? "supervised + RL" : result.name;
-    if (name.size() > 22) name = concat("...", name.substr(name.size() - 19));
-    std::snprintf(line, sizeof line, "%-22s %9.4f %+10.4f %10.4f %+16.4f\n", name.c_str(), result.loss,
-                  result.loss_rise, result.loss_ratio, result.low_entropy_loss_rise);
-    table += line;
-  }
-  return table;
+  return evaluation;
 }
 
 }  // namespace foresight

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
 #include "trainer/config/config.h"
-#include "trainer/evaluation/side_by_side.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
 
@@ -16,13 +15,10 @@ namespace foresight {
 /// stages, a path is itself; empty for a rule. Throws Error(kInput) when a stage has no checkpoint.
 std::filesystem::path scorer_file_of_policy(const Config& config, const std::string& name);
 
-/// Runs evaluation.policies on the recorded evaluation traces and writes `<output>/evaluation.json`
-/// (docs/evaluation.md). Results that stand there for the same inputs are kept. Returns the results in the
-/// order of evaluation.policies.
-std::vector<PolicyResult> run_evaluate(const Config& config, const Transformer& model,
-                                       const Tokenizer& tokenizer);
-
-/// The results as a table for a terminal.
-std::string evaluation_table(const Config& config, const std::vector<PolicyResult>& results);
+/// Runs evaluation.policies on the recorded evaluation traces at eviction.budget and at evaluation.budgets,
+/// and writes `<output>/evaluation.json` (docs/evaluation.md). An evaluation that stands there for the same
+/// inputs is kept. Returns what the file holds.
+nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
+                                    const Tokenizer& tokenizer);
 
 }  // namespace foresight

@@ -1,28 +1,42 @@
-// Policies side by side on recorded traces: the loss that eviction costs.
+// Policies side by side on recorded traces: each runs once, and what it did is kept token by token.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "trainer/config/config.h"
+#include "trainer/evaluation/kept_attention.h"
 #include "trainer/evaluation/policies.h"
+#include "trainer/evaluation/scoring.h"
 
 namespace foresight {
 
-/// One policy's figures, pooled over traces (method.md section 10).
-struct PolicyResult {
-  std::string name;
-  double loss = 0;                   ///< nats per scored token
-  double loss_rise = 0;              ///< minus full KV
-  double loss_ratio = 1;             ///< over full KV
-  double low_entropy_loss_rise = 0;  ///< on the low-entropy share of the scored tokens
-  std::int64_t tokens = 0;           ///< scored tokens
-  std::int64_t traces = 0;
-  std::vector<double> trace_loss_rise;  ///< per trace, for paired comparisons
+/// Policies that share a cache size.
+struct Side {
+  CacheSize size;
+  std::vector<Policy> policies;
 };
 
-/// What is scored and how much runs at once.
+enum class Detail {
+  kLosses,  ///< losses alone
+  kAll      ///< predictions are compared with full KV, and kept attention with the recorded one
+};
+
+/// Runs every policy of every side on every trace: [side][policy]. Traces of one length share forward passes,
+/// a trace's prefix is computed once for all policies of a side, and with Detail::kAll its full-KV pass once
+/// for all sides. Tokens that no eviction can touch have their full-KV loss. `rows_per_pass`: traces x
+/// policies at once. `on_tokens` (optional) is told tokens done of run_tokens(). Throws Error(kNumeric)
+/// naming trace and policy for a loss that is not finite.
+std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
+                                                 const std::vector<RecordedTrace>& traces,
+                                                 const std::vector<Side>& sides, Detail detail,
+                                                 std::int64_t rows_per_pass,
+                                                 const std::function<void(std::int64_t)>& on_tokens = {});
+
+/// Row tokens that run_policies will run under eviction.
+std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides);
+
+/// What evaluate_policies scores and how much runs at once.
 struct EvaluationOptions {
   CacheSize size;
   ScoreTokens score = ScoreTokens::kAll;
@@ -30,18 +44,12 @@ struct EvaluationOptions {
   std::int64_t rows_per_pass = 16;
 };
 
-/// Runs every policy on every trace; traces of one length share forward passes, and a trace's prefix is
-/// computed once for all policies. The first result is always "full", from the recorded losses. Where a
-/// budget holds whole traces and no token is touched by eviction, all tokens are scored and every policy
-/// equals full KV. `on_tokens` (optional) is told tokens done of evaluation_tokens().
+/// Losses of policies at one cache size, scored: the first result is always "full", from the recorded losses.
+/// Where a budget holds whole traces and no token is touched by eviction, all tokens are scored and every
+/// policy equals full KV.
 std::vector<PolicyResult> evaluate_policies(const Transformer& model,
                                             const std::vector<RecordedTrace>& traces,
                                             const std::vector<Policy>& policies,
-                                            const EvaluationOptions& options,
-                                            const std::function<void(std::int64_t)>& on_tokens = {});
-
-/// Row tokens that evaluate_policies will run.
-std::int64_t evaluation_tokens(const std::vector<RecordedTrace>& traces, std::size_t policies,
-                               const CacheSize& size);
+                                            const EvaluationOptions& options);
 
 }  // namespace foresight

@@ -9,28 +9,66 @@ namespace {
 /// Tokens of the first, uncompressed part that go through the model at once: bounds the attention matrix.
 constexpr std::int64_t kPrefixChunk = 256;
 
-/// Loss of tokens first + 1 .. first + T (those that exist) from hidden states [R, T, hidden] of tokens first
-/// .. first + T - 1.
-void store_losses(const Transformer& model, const torch::Tensor& hidden, const torch::Tensor& tokens,
-                  std::int64_t first, torch::Tensor& losses) {
-  const std::int64_t count = std::min(hidden.size(1), tokens.size(1) - first - 1);
+/// KL(full KV || evicted) and agreement of the likeliest token, both [copies * n] float32, for hidden states
+/// `full` [n, hidden] and `evicted` [copies * n, hidden] of the same n tokens in every copy. The full cache's
+/// logits are computed once for all copies, a few tokens at a time.
+std::pair<torch::Tensor, torch::Tensor> compare_predictions(const Transformer& model,
+                                                            const torch::Tensor& full,
+                                                            const torch::Tensor& evicted) {
+  constexpr std::int64_t kTokens = 128;
+  const std::int64_t count = full.size(0), copies = evicted.size(0) / count;
+  torch::Tensor divergence = torch::empty({copies, count}, evicted.options());
+  torch::Tensor agreement = torch::empty_like(divergence);
+  const torch::Tensor by_copy = evicted.view({copies, count, -1});
+  for (std::int64_t first = 0; first < count; first += kTokens) {
+    const std::int64_t tokens = std::min(kTokens, count - first);
+    const torch::Tensor reference = torch::log_softmax(model.logits(full.narrow(0, first, tokens)), -1);
+    const torch::Tensor probability = reference.exp(), likeliest = reference.argmax(-1);
+    for (std::int64_t copy = 0; copy < copies; ++copy) {
+      const torch::Tensor own = torch::log_softmax(model.logits(by_copy[copy].narrow(0, first, tokens)), -1);
+      agreement[copy].narrow(0, first, tokens).copy_(own.argmax(-1) == likeliest);
+      divergence[copy].narrow(0, first, tokens).copy_((reference - own).mul_(probability).sum(-1));
+    }
+  }
+  return {divergence.flatten(), agreement.flatten()};
+}
+
+/// Fills `pass` for tokens first + 1 .. first + T (those that exist) from hidden states [R, T, hidden] of
+/// tokens first .. first + T - 1.
+void store_predictions(const Transformer& model, const torch::Tensor& hidden, const torch::Tensor& tokens,
+                       const torch::Tensor& full_states, std::int64_t first, EvictedPass& pass) {
+  const std::int64_t rows = hidden.size(0), count = std::min(hidden.size(1), tokens.size(1) - first - 1);
   if (count <= 0) return;
   const torch::Tensor states = hidden.narrow(1, 0, count).reshape({-1, hidden.size(2)});
   const torch::Tensor targets = tokens.narrow(1, first + 1, count).reshape({-1});
-  losses.narrow(1, first + 1, count)
-      .copy_(token_statistics(model, states, targets, WithEntropy::kNo).loss.view({hidden.size(0), count}));
+  const auto store = [&](torch::Tensor& all, const torch::Tensor& values) {
+    all.narrow(1, first + 1, count).copy_(values.view({rows, count}));
+  };
+  store(pass.losses, token_statistics(model, states, targets, WithEntropy::kNo).loss);
+  if (!full_states.defined()) return;
+  const auto [divergence, agreement] =
+      compare_predictions(model, full_states.narrow(1, first, count).reshape({-1, hidden.size(2)}), states);
+  store(pass.divergence, divergence);
+  store(pass.agreement, agreement);
 }
 
 }  // namespace
 
-torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
-                             std::int64_t copies, const EvictionSelector& select,
-                             const std::function<void(std::int64_t)>& on_tokens) {
+EvictedPass evicted_pass(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+                         std::int64_t copies, const EvictionSelector& select,
+                         const torch::Tensor& full_states,
+                         const std::function<void(std::int64_t)>& on_tokens) {
   const torch::NoGradGuard no_grad;
   check_shape(tokens, {-1, -1}, "tokens");
   const std::int64_t traces = tokens.size(0), length = tokens.size(1);
   const torch::Tensor rows = tokens.repeat({copies, 1});  // [copies * N, L]
-  torch::Tensor losses = torch::zeros(rows.sizes(), torch::TensorOptions().device(model.options().device));
+  EvictedPass pass;
+  pass.losses = torch::zeros(rows.sizes(), torch::TensorOptions().device(model.options().device));
+  if (full_states.defined()) {
+    check_shape(full_states, {traces, length, model.shape().hidden_size}, "full-KV hidden states");
+    pass.divergence = torch::zeros_like(pass.losses);
+    pass.agreement = torch::zeros_like(pass.losses);
+  }
   EvictingCache cache(model.shape(), traces, size.budget, size.window, length, select,
                       model.options().device);
   cache.hold_evictions();
@@ -46,11 +84,31 @@ torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& toke
     const std::int64_t count = std::min(length - first, cache.room());
     const torch::Tensor hidden =
         model.forward(rows.narrow(1, first, count), torch::arange(first, first + count), cache);
-    store_losses(model, hidden, rows, first, losses);
+    store_predictions(model, hidden, rows, full_states, first, pass);
     first += count;
     if (on_tokens) on_tokens(rows.size(0) * count);
   }
-  return losses;
+  return pass;
+}
+
+torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+                             std::int64_t copies, const EvictionSelector& select,
+                             const std::function<void(std::int64_t)>& on_tokens) {
+  return evicted_pass(model, tokens, size, copies, select, /*full_states=*/{}, on_tokens).losses;
+}
+
+torch::Tensor full_states(const Transformer& model, const torch::Tensor& tokens) {
+  const torch::NoGradGuard no_grad;
+  check_shape(tokens, {-1}, "tokens");
+  const std::int64_t length = tokens.size(0);
+  FullCache cache(model.shape(), 1, length, model.options().device);
+  std::vector<torch::Tensor> states;
+  for (std::int64_t first = 0; first < length; first += kPrefixChunk) {
+    const std::int64_t count = std::min(kPrefixChunk, length - first);
+    states.push_back(model.forward(tokens.narrow(0, first, count).unsqueeze(0),
+                                   torch::arange(first, first + count), cache)[0]);
+  }
+  return torch::cat(states);
 }
 
 FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t chunk_tokens,

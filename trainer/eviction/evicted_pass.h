@@ -23,10 +23,26 @@ struct CacheSize {
   std::int64_t first_scored() const { return budget + window + 1; }
 };
 
-/// Losses of `tokens` [N, L] (traces of one length) under eviction, `copies` rows a trace (row of copy c of
-/// trace n is c * N + n): [copies * N, L] float32, loss[t] of predicting token t; zero for t <
-/// first_scored(). The prefix up to the first eviction is computed once per trace. `select` is called once
-/// per layer and step, with all rows. `on_tokens` (optional) is told the tokens done, for progress.
+/// What an evicted pass gives for every row and token t; zero for t < first_scored().
+struct EvictedPass {
+  torch::Tensor losses;      ///< [copies * N, L] float32, of predicting token t
+  torch::Tensor divergence;  ///< [copies * N, L] KL(full KV || evicted) of that prediction, nats; undefined
+                             ///< without full_states
+  torch::Tensor agreement;  ///< [copies * N, L] 1 where both hold the same token likeliest, else 0; undefined
+                            ///< without full_states
+};
+
+/// `tokens` [N, L] (traces of one length) under eviction, `copies` rows a trace (row of copy c of trace n is
+/// c * N + n). The prefix up to the first eviction is computed once per trace. `select` is called once per
+/// layer and step, with all rows. `full_states` [N, L, hidden] of full_states(), or undefined: the
+/// predictions are then compared with those of the full cache, whose logits are computed once for all copies.
+/// `on_tokens` (optional) is told the tokens done, for progress.
+EvictedPass evicted_pass(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+                         std::int64_t copies, const EvictionSelector& select,
+                         const torch::Tensor& full_states,
+                         const std::function<void(std::int64_t)>& on_tokens = {});
+
+/// The losses of evicted_pass alone.
 torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
                              std::int64_t copies, const EvictionSelector& select,
                              const std::function<void(std::int64_t)>& on_tokens = {});
@@ -36,6 +52,9 @@ struct FullPass {
   torch::Tensor loss;     ///< [L]; loss[0] = 0
   torch::Tensor entropy;  ///< [L]; entropy[0] = 0
 };
+
+/// Final hidden states of `tokens` [L] under the full cache: [L, hidden] float32.
+torch::Tensor full_states(const Transformer& model, const torch::Tensor& tokens);
 
 /// One full-KV, teacher-forced pass over `tokens` [L], `chunk_tokens` at a time; the observer sees every
 /// chunk's attention.

@@ -17,83 +17,101 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-/// Counts and sums by oracle rank: add at a rank, ask for all ranks below one.
+/// Sums over some entries of a row.
+struct EntrySums {
+  double count = 0, score = 0, oracle = 0, product = 0;  // product: oracle * score
+
+  void add(const EntrySums& other) {
+    count += other.count;
+    score += other.score;
+    oracle += other.oracle;
+    product += other.product;
+  }
+};
+
+/// Sums by oracle rank: add an entry at a rank, ask for all ranks below one.
 class FenwickTree {
  public:
-  explicit FenwickTree(std::int64_t size) : counts_(size + 1), sums_(size + 1) {}
+  explicit FenwickTree(std::int64_t size) : nodes_(size + 1) {}
 
-  void clear() {
-    std::fill(counts_.begin(), counts_.end(), 0);
-    std::fill(sums_.begin(), sums_.end(), 0.0);
+  void clear() { std::fill(nodes_.begin(), nodes_.end(), EntrySums{}); }
+
+  void add(std::int64_t rank, const EntrySums& entry) {
+    for (auto node = static_cast<std::size_t>(rank + 1); node < nodes_.size(); node += node & (~node + 1))
+      nodes_[node].add(entry);
   }
 
-  void add(std::int64_t rank, double value) {
-    for (auto node = static_cast<std::size_t>(rank + 1); node < counts_.size(); node += node & (~node + 1)) {
-      ++counts_[node];
-      sums_[node] += value;
-    }
-  }
-
-  /// How many values were added at ranks below `rank`, and their sum.
-  std::pair<std::int64_t, double> below(std::int64_t rank) const {
-    std::int64_t count = 0;
-    double sum = 0.0;
-    for (auto node = static_cast<std::size_t>(rank); node > 0; node &= node - 1) {
-      count += counts_[node];
-      sum += sums_[node];
-    }
-    return {count, sum};
+  EntrySums below(std::int64_t rank) const {
+    EntrySums sums;
+    for (auto node = static_cast<std::size_t>(rank); node > 0; node &= node - 1) sums.add(nodes_[node]);
+    return sums;
   }
 
  private:
-  std::vector<std::int64_t> counts_;
-  std::vector<double> sums_;
+  std::vector<EntrySums> nodes_;
 };
 
 /// One row's loss and gradient; the buffers are reused from row to row by one thread.
 class RowSweep {
  public:
-  RowSweep(std::int64_t entries, double margin)
+  RowSweep(std::int64_t entries, double margin, PairWeight weight)
       : entries_(entries),
         margin_(margin),
+        weight_(weight),
         order_(entries),
         rank_(entries),
         score_(entries),
+        oracle_(entries),
         tree_(entries) {}
 
   /// `gradient` [N] receives d loss / d score. Returns the loss, and whether there is a strict pair.
   template <class Scalar>
   std::pair<double, bool> run(const Scalar* scores, const Scalar* oracle, double* gradient) {
-    const std::int64_t pairs = rank_by(oracle);
+    const double pairs = rank_by(oracle);
     std::fill_n(gradient, entries_, 0.0);
-    if (pairs == 0) return {0.0, false};
+    if (pairs == 0.0) return {0.0, false};
     std::iota(order_.begin(), order_.end(), 0);
     std::stable_sort(order_.begin(), order_.end(), [&](auto a, auto b) { return scores[a] < scores[b]; });
-    for (std::int64_t place = 0; place < entries_; ++place)
+    for (std::int64_t place = 0; place < entries_; ++place) {
       score_[place] = static_cast<double>(scores[order_[place]]);
+      oracle_[place] = static_cast<double>(oracle[order_[place]]);
+    }
     const double total = sweep_down(gradient);
     sweep_up(gradient);
-    const double scale = 1.0 / static_cast<double>(pairs);
+    const double scale = 1.0 / pairs;
     for (std::int64_t i = 0; i < entries_; ++i) gradient[i] *= scale;
     return {total * scale, true};
   }
 
  private:
-  /// rank_[i] = number of distinct oracle scores below that of i. Returns the number of strict pairs.
+  /// rank_[i] = number of distinct oracle scores below that of i. Returns the weight of all strict pairs.
   template <class Scalar>
-  std::int64_t rank_by(const Scalar* oracle) {
+  double rank_by(const Scalar* oracle) {
     std::iota(order_.begin(), order_.end(), 0);
     std::stable_sort(order_.begin(), order_.end(), [&](auto a, auto b) { return oracle[a] < oracle[b]; });
-    std::int64_t pairs = 0, rank = 0, first_of_rank = 0;
+    std::int64_t rank = 0;
+    double pairs = 0;
+    EntrySums below, before;  // of lower ranks; of earlier places
     for (std::int64_t place = 0; place < entries_; ++place) {
       if (place > 0 && oracle[order_[place]] > oracle[order_[place - 1]]) {
         ++rank;
-        first_of_rank = place;
+        below = before;
       }
       rank_[order_[place]] = rank;
-      pairs += first_of_rank;  // everything before this rank lies strictly below
+      const auto own = static_cast<double>(oracle[order_[place]]);
+      pairs += weight_above(below, own);
+      before.add({.count = 1, .oracle = own});
     }
     return pairs;
+  }
+
+  /// Sum of the weights of the pairs of an entry of oracle score `own` with those below it.
+  double weight_above(const EntrySums& below, double own) const {
+    return weight_ == PairWeight::kUniform ? below.count : own * below.count - below.oracle;
+  }
+
+  EntrySums entry(std::int64_t place) const {
+    return {1, score_[place], oracle_[place], oracle_[place] * score_[place]};
   }
 
   bool inside(double first_score, double second_score) const { return first_score - second_score < margin_; }
@@ -106,10 +124,13 @@ class RowSweep {
     std::int64_t next = entries_ - 1;
     for (std::int64_t place = entries_ - 1; place >= 0; --place) {
       for (; next >= 0 && inside(score_[place], score_[next]); --next)
-        tree_.add(rank_[order_[next]], score_[next]);
-      const auto [count, sum] = tree_.below(rank_[order_[place]]);
-      total += static_cast<double>(count) * (margin_ - score_[place]) + sum;
-      gradient[order_[place]] -= static_cast<double>(count);
+        tree_.add(rank_[order_[next]], entry(next));
+      const EntrySums below = tree_.below(rank_[order_[place]]);
+      const double own = oracle_[place], weight = weight_above(below, own);
+      const double weighted_scores =
+          weight_ == PairWeight::kUniform ? below.score : own * below.score - below.product;
+      total += weight * (margin_ - score_[place]) + weighted_scores;
+      gradient[order_[place]] -= weight;
     }
     return total;
   }
@@ -120,8 +141,11 @@ class RowSweep {
     tree_.clear();
     std::int64_t next = 0;
     for (std::int64_t place = 0; place < entries_; ++place) {
-      for (; next < entries_ && inside(score_[next], score_[place]); ++next) tree_.add(mirrored(next), 0.0);
-      gradient[order_[place]] += static_cast<double>(tree_.below(mirrored(place)).first);
+      for (; next < entries_ && inside(score_[next], score_[place]); ++next)
+        tree_.add(mirrored(next), entry(next));
+      const EntrySums above = tree_.below(mirrored(place));
+      gradient[order_[place]] +=
+          weight_ == PairWeight::kUniform ? above.count : above.oracle - above.count * oracle_[place];
     }
   }
 
@@ -129,14 +153,15 @@ class RowSweep {
 
   std::int64_t entries_;
   double margin_;
+  PairWeight weight_;
   std::vector<std::int64_t> order_, rank_;
-  std::vector<double> score_;
+  std::vector<double> score_, oracle_;  // by place
   FenwickTree tree_;
 };
 
 /// Loss, gradient and pair flag of every row. All on the CPU and contiguous.
 template <class Scalar>
-void sweep_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+void sweep_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin, PairWeight weight,
                 torch::Tensor& losses, torch::Tensor& gradient, torch::Tensor& has_pair) {
   const std::int64_t entries = scores.size(1);
   const Scalar* score_data = scores.const_data_ptr<Scalar>();
@@ -145,7 +170,7 @@ void sweep_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double
   Scalar* gradient_data = gradient.mutable_data_ptr<Scalar>();
   bool* pair_data = has_pair.mutable_data_ptr<bool>();
   at::parallel_for(0, scores.size(0), /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
-    RowSweep sweep(entries, margin);
+    RowSweep sweep(entries, margin, weight);
     std::vector<double> row_gradient(entries);
     for (std::int64_t row = begin; row < end; ++row) {
       const auto [loss, found] =
@@ -161,16 +186,16 @@ void sweep_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double
 /// The sweep as a node of the graph: forward knows the gradient, backward scales it.
 struct RankingFunction : torch::autograd::Function<RankingFunction> {
   static tensor_list forward(AutogradContext* context, const torch::Tensor& scores,
-                             const torch::Tensor& oracle, double margin) {
+                             const torch::Tensor& oracle, double margin, PairWeight weight) {
     const auto local_scores = scores.to(torch::kCPU).contiguous();
     const auto local_oracle = oracle.to(torch::kCPU).contiguous();
     auto losses = torch::empty({scores.size(0)}, local_scores.options());
     auto gradient = torch::empty_like(local_scores);
     auto has_pair = torch::empty({scores.size(0)}, torch::kBool);
     if (scores.scalar_type() == torch::kFloat64) {
-      sweep_rows<double>(local_scores, local_oracle, margin, losses, gradient, has_pair);
+      sweep_rows<double>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
     } else {
-      sweep_rows<float>(local_scores, local_oracle, margin, losses, gradient, has_pair);
+      sweep_rows<float>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
     }
     gradient = gradient.to(scores.device());
     context->save_for_backward({gradient});
@@ -181,7 +206,7 @@ struct RankingFunction : torch::autograd::Function<RankingFunction> {
 
   static tensor_list backward(AutogradContext* context, const tensor_list& grad_outputs) {
     const auto gradient = context->get_saved_variables()[0];  // [rows, N]
-    return {gradient * grad_outputs[0].unsqueeze(-1), torch::Tensor(), torch::Tensor()};
+    return {gradient * grad_outputs[0].unsqueeze(-1), torch::Tensor(), torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -219,23 +244,26 @@ torch::Tensor mean_over_pair_rows(const RankingRows& rows) {
 
 }  // namespace
 
-RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin) {
+RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                                  PairWeight weight) {
   check_loss_input(scores, oracle, margin);
-  const tensor_list outputs = RankingFunction::apply(scores, oracle.detach(), margin);
+  const tensor_list outputs = RankingFunction::apply(scores, oracle.detach(), margin, weight);
   return {outputs[0], outputs[1]};
 }
 
-torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin) {
-  return mean_over_pair_rows(pairwise_ranking_rows(scores, oracle, margin));
+torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                                    PairWeight weight) {
+  return mean_over_pair_rows(pairwise_ranking_rows(scores, oracle, margin, weight));
 }
 
 torch::Tensor pairwise_ranking_loss_all_pairs(const torch::Tensor& scores, const torch::Tensor& oracle,
-                                              double margin) {
+                                              double margin, PairWeight weight) {
   check_loss_input(scores, oracle, margin);
-  const auto ordered = (oracle.unsqueeze(2) > oracle.unsqueeze(1)).detach();             // [rows, N, N]
+  const auto gaps = (oracle.unsqueeze(2) - oracle.unsqueeze(1)).detach();  // [rows, N, N]
+  const auto ordered = weight == PairWeight::kUniform ? (gaps > 0).to(gaps.scalar_type()) : gaps.clamp_min(0);
   const auto hinge = torch::relu(margin - (scores.unsqueeze(2) - scores.unsqueeze(1)));  // [rows, N, N]
   const auto pairs = ordered.sum({1, 2});                                                // [rows]
-  const auto losses = (hinge * ordered).sum({1, 2}) / pairs.clamp_min(1);
+  const auto losses = (hinge * ordered).sum({1, 2}) / torch::where(pairs > 0, pairs, torch::ones_like(pairs));
   return mean_over_pair_rows({losses, pairs > 0});
 }
 

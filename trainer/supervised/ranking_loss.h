@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "trainer/config/config.h"
+
 namespace foresight {
 
 /// The loss of each row and whether the row has a pair to learn from.
@@ -18,22 +20,25 @@ struct RankingRows {
 /// oracle ranks: O(N log N) time and O(N) memory a row, sums in double, rows in parallel on the CPU (tensors
 /// of another device are copied there and back; [rows, N] is small). The same input gives the same bits on
 /// any number of threads. Throws as pairwise_ranking_loss.
-RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin);
+RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                                  PairWeight weight = PairWeight::kUniform);
 
 /// Pairwise ranking loss (method.md section 5).
 /// `scores`, `oracle`: [rows, N], float32 or float64; a higher oracle score means evict first (oracle = -C, C
 /// the long-term contribution). A row's loss is the mean over its ordered pairs (i, j) with oracle_i >
-/// oracle_j (strictly) of max(0, margin - (score_i - score_j)). Returns the mean over the rows that have such
-/// a pair, [] in the dtype of `scores`; 0 with zero gradient, still attached to the graph, when no row has
-/// one. At a kink (a pair exactly at the margin) the gradient of that pair is 0. No gradient reaches
-/// `oracle`. Throws Error(kInternal) when shapes, dtypes or margin do not fit, Error(kNumeric) when a value
-/// is NaN or Inf.
-torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin);
+/// oracle_j (strictly) of max(0, margin - (score_i - score_j)); with PairWeight::kGap the mean is weighted by
+/// oracle_i - oracle_j, the attention that is lost when i stays in place of j. Returns the mean over the rows
+/// that have such a pair, [] in the dtype of `scores`; 0 with zero gradient, still attached to the graph,
+/// when no row has one. At a kink (a pair exactly at the margin) the gradient of that pair is 0. No gradient
+/// reaches `oracle`. Throws Error(kInternal) when shapes, dtypes or margin do not fit, Error(kNumeric) when a
+/// value is NaN or Inf.
+torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                                    PairWeight weight = PairWeight::kUniform);
 
 /// The same loss with all [rows, N, N] pairs in memory and torch's own gradient: the reference for the fast
 /// one.
 torch::Tensor pairwise_ranking_loss_all_pairs(const torch::Tensor& scores, const torch::Tensor& oracle,
-                                              double margin);
+                                              double margin, PairWeight weight = PairWeight::kUniform);
 
 /// Share of the golden choice that the scores agree with (method.md section 5), the metric of the supervised
 /// stage: per row |top-`top_count` by score, intersected with top-`top_count` by oracle| / top_count. Ties go

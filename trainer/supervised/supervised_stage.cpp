@@ -53,7 +53,8 @@ struct LossAndOverlap {
 /// of the golden choice that the scorer's top W hits. Layers are independent, so one is differentiated at a
 /// time.
 LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& store,
-                                    const std::vector<Sample>& samples, double margin, std::int64_t window) {
+                                    const std::vector<Sample>& samples, const SupervisedConfig& config,
+                                    std::int64_t window) {
   LossAndOverlap result;
   const auto layers = static_cast<double>(scorer.layers());
   for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
@@ -65,7 +66,8 @@ LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& st
     const torch::Tensor scores =
         scorer.score(layer, torch::stack(features).to(torch::kFloat32)).flatten(0, 1);  // [n K, B]
     const torch::Tensor target = torch::stack(oracle).flatten(0, 1);
-    const torch::Tensor loss = pairwise_ranking_loss(scores, target, margin) / layers;
+    const torch::Tensor loss =
+        pairwise_ranking_loss(scores, target, config.margin, config.pair_weight) / layers;
     loss.backward();
     result.loss += loss.item<double>();
     result.overlap += top_overlap(scores.detach(), target, window).mean().item<double>() / layers;
@@ -110,8 +112,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
     const std::vector<Sample> samples = samples_of_step(stage, session.step(), store, seed);
-    const LossAndOverlap result =
-        accumulate_gradients(session.scorer(), store, samples, stage.margin, size.window);
+    const LossAndOverlap result = accumulate_gradients(session.scorer(), store, samples, stage, size.window);
     if (!std::isfinite(result.loss)) {
       throw Error(ErrorKind::kNumeric,
                   concat("supervised: loss is not finite at step ", session.step() + 1,

@@ -1,0 +1,169 @@
+// Detail measures against loops over captured evictions and against full logits.
+#include <torch/torch.h>
+
+#include <set>
+
+#include "golden_eviction/oracle_stage.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/reference/paths.h"
+#include "trainer/evaluation/side_by_side.h"
+#include "trainer/eviction/evicting_cache.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
+
+namespace {
+
+constexpr CacheSize kSize{16, 8};
+
+/// Two recorded traces of the tiny model in a folder of their own.
+struct Recorded {
+  TemporaryFolder folder;
+  Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
+  std::vector<RecordedTrace> traces;
+
+  Recorded() {
+    const OracleProvenance provenance{.model_fingerprint = model.fingerprint(),
+                                      .tokenizer_fingerprint = "none",
+                                      .config_yaml = "",
+                                      .code_version = "test",
+                                      .dtype = "float32"};
+    for (std::int64_t i = 0; i < 2; ++i) {
+      torch::manual_seed(static_cast<std::uint64_t>(i + 1));
+      const torch::Tensor tokens = torch::randint(0, 97, {61}, torch::kInt32);
+      TokenRow row;
+      row.source = "test";
+      row.tokens.assign(tokens.const_data_ptr<std::int32_t>(), tokens.const_data_ptr<std::int32_t>() + 61);
+      row.completion.assign(61, 1);
+      record_trace(model, row, "evaluation-" + std::to_string(i), kSize.window, 0, provenance,
+                   oracle_file_path(folder.path(), "evaluation", i));
+    }
+    traces = load_recorded_traces(folder.path(), "evaluation", model.fingerprint(), "none");
+  }
+};
+
+using Positions = std::set<std::int64_t>;
+
+/// Every eviction of a policy run alone on one trace: kept positions [layer][step][head].
+std::vector<std::vector<std::vector<Positions>>> captured(const Transformer& model,
+                                                          const RecordedTrace& trace, const Policy& policy) {
+  const std::int64_t layers = model.shape().layers, heads = model.shape().kv_heads;
+  std::vector<std::vector<std::vector<Positions>>> kept(static_cast<std::size_t>(layers));
+  const EvictionSelector inner = policy.make({&trace});
+  evicted_losses(model, trace.tokens.unsqueeze(0), kSize, 1, [&](const EvictionView& view) {
+    const torch::Tensor evicted = inner(view);
+    std::vector<Positions> by_head(static_cast<std::size_t>(heads));
+    for (std::int64_t head = 0; head < heads; ++head) {
+      Positions& own = by_head[static_cast<std::size_t>(head)];
+      for (std::int64_t i = 0; i < view.positions.size(2); ++i)
+        own.insert(view.positions[0][head][i].item<std::int64_t>());
+      for (std::int64_t i = 0; i < kSize.window; ++i)
+        own.erase(view.positions[0][head][evicted[0][head][i].item<std::int64_t>()].item<std::int64_t>());
+    }
+    kept[static_cast<std::size_t>(view.layer)].push_back(by_head);
+    return evicted;
+  });
+  return kept;
+}
+
+}  // namespace
+
+TEST_CASE("kept attention: mass and overlap equal loops over the evictions", "[evaluation]") {
+  const Recorded recorded;
+  const std::vector<Policy> policies = {rule_policy("golden", kSize, 1),
+                                        rule_policy("streaming_llm", kSize, 1),
+                                        rule_policy("random", kSize, 1)};
+  const auto runs =
+      run_policies(recorded.model, recorded.traces, {Side{kSize, policies}}, Detail::kAll, 6)[0];
+  const std::int64_t layers = recorded.model.shape().layers, heads = recorded.model.shape().kv_heads;
+  for (std::size_t p = 0; p < policies.size(); ++p) {
+    INFO(policies[p].name);
+    torch::Tensor mass = torch::zeros({layers, heads}, torch::kFloat64);
+    double overlap = 0, evictions = 0;
+    for (const RecordedTrace& trace : recorded.traces) {
+      const auto own = captured(recorded.model, trace, policies[p]);
+      const auto golden = captured(recorded.model, trace, policies[0]);
+      const auto attention = recorded_attention(trace, kSize.window);
+      evictions += static_cast<double>(own[0].size());
+      for (std::int64_t layer = 0; layer < layers; ++layer) {
+        const auto l = static_cast<std::size_t>(layer);
+        for (std::size_t step = 0; step < own[l].size(); ++step) {
+          const std::int64_t seen = kSize.seen_at_step(static_cast<std::int64_t>(step));
+          for (std::int64_t head = 0; head < heads; ++head) {
+            const auto h = static_cast<std::size_t>(head);
+            double sum = 0, shared = 0;
+            for (std::int64_t position = 0; position < trace.length(); ++position) {
+              const bool held = own[l][step][h].count(position) > 0;
+              if (held || position >= seen)
+                sum += attention[l][head][seen / kSize.window][position].item<double>();
+              if (held && position < seen - kSize.window)
+                shared += static_cast<double>(golden[l][step][h].count(position));
+            }
+            mass[layer][head] += sum;
+            overlap += shared / static_cast<double>((kSize.budget - kSize.window) * layers * heads);
+          }
+        }
+      }
+    }
+    CHECK(runs[p].kept.evictions == static_cast<std::int64_t>(evictions));
+    CHECK(torch::allclose(runs[p].kept.mass, mass, 1e-6, 1e-6));
+    CHECK(runs[p].kept.golden_overlap == Approx(overlap).margin(1e-6));
+    // A head holds the budget, and what came after the last eviction.
+    const std::int64_t last = kSize.seen_at_step(kSize.steps(61) - 1);
+    CHECK(runs[p].held.sum().item<double>() ==
+          Approx(static_cast<double>(kSize.budget + 61 - last)).margin(1e-4));
+  }
+  CHECK(runs[0].kept.golden_overlap == Approx(static_cast<double>(runs[0].kept.evictions)));
+  CHECK(runs[1].kept.golden_overlap < runs[0].kept.golden_overlap);
+}
+
+TEST_CASE("evaluation: divergence and agreement equal those of whole logits", "[evaluation]") {
+  const Recorded recorded;
+  const Policy policy = rule_policy("streaming_llm", kSize, 1);
+  const auto runs = run_policies(recorded.model, recorded.traces,
+                                 {Side{kSize, {rule_policy("h2o", kSize, 1), policy}}}, Detail::kAll, 4)[0];
+  for (std::size_t n = 0; n < recorded.traces.size(); ++n) {
+    const RecordedTrace& trace = recorded.traces[n];
+    EvictingCache cache(recorded.model.shape(), 1, kSize.budget, kSize.window, 61, policy.make({&trace}),
+                        torch::kCPU);
+    const torch::Tensor full = full_states(recorded.model, trace.tokens);
+    for (std::int64_t first = 0; first < 61;) {
+      const std::int64_t count = std::min(cache.room(), 61 - first);
+      const torch::Tensor hidden = recorded.model.forward(trace.tokens.narrow(0, first, count).unsqueeze(0),
+                                                          torch::arange(first, first + count), cache)[0];
+      for (std::int64_t i = 0; i < count && first + i + 1 < 61; ++i) {
+        const std::int64_t token = first + i + 1;
+        const torch::Tensor own = recorded.model.logits(hidden.narrow(0, i, 1))[0].to(torch::kFloat64),
+                            reference =
+                                recorded.model.logits(full.narrow(0, first + i, 1))[0].to(torch::kFloat64);
+        const torch::Tensor p = torch::softmax(reference, 0);
+        const double expected = (p * (p.log() - torch::log_softmax(own, 0))).sum().item<double>();
+        const bool scored = token >= kSize.first_scored();
+        CHECK(runs[1].divergence[n][token].item<double>() == Approx(scored ? expected : 0.0).margin(1e-5));
+        const bool same = own.argmax().item<std::int64_t>() == reference.argmax().item<std::int64_t>();
+        CHECK(runs[1].agreement[n][token].item<double>() == (scored && !same ? 0.0 : 1.0));
+      }
+      first += count;
+    }
+  }
+}
+
+TEST_CASE("evaluation: sides of several budgets run as each alone", "[evaluation]") {
+  const Recorded recorded;
+  const CacheSize large{32, 8};
+  const auto policies = [](const CacheSize& size) {
+    return std::vector<Policy>{rule_policy("golden", size, 1), rule_policy("h2o", size, 1)};
+  };
+  const auto together =
+      run_policies(recorded.model, recorded.traces,
+                   {Side{kSize, policies(kSize)}, Side{large, policies(large)}}, Detail::kAll, 4);
+  const auto alone =
+      run_policies(recorded.model, recorded.traces, {Side{large, policies(large)}}, Detail::kLosses, 1);
+  for (std::size_t p = 0; p < 2; ++p) {
+    for (std::size_t n = 0; n < 2; ++n)
+      CHECK(torch::allclose(together[1][p].loss[n], alone[0][p].loss[n], 1e-5, 1e-5));
+    CHECK(alone[0][p].divergence.empty());
+  }
+  CHECK(run_tokens(recorded.traces, {Side{kSize, policies(kSize)}}) == 2 * (24 + 2 * (61 - 24)));
+}

@@ -1,0 +1,29 @@
+// The real binary in a process of its own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace foresight {
+
+/// What a call of the program left behind.
+struct ProgramResult {
+  int exit_code = -1;  ///< -1 when a signal ended it
+  std::string out;     ///< stdout
+  std::string err;     ///< stderr
+
+  /// The lines of stderr that hold `word`.
+  std::vector<std::string> lines_with(const std::string& word) const;
+};
+
+/// Limits that the operating system puts on the call.
+struct ProgramLimits {
+  std::optional<std::uint64_t> file_bytes;  ///< a file that grows beyond it fails to write, as on a full disk
+};
+
+/// Runs build/foresight with `arguments` from the repository's root; stdin is empty.
+ProgramResult run_program(const std::vector<std::string>& arguments, const ProgramLimits& limits = {});
+
+}  // namespace foresight

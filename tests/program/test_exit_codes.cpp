@@ -1,0 +1,47 @@
+// What the program says and returns when its user is wrong.
+#include "tests/base/temporary_folder.h"
+#include "tests/catch.h"
+#include "tests/program/run_program.h"
+
+namespace foresight {
+namespace {
+
+TEST_CASE("program: faults of the command line and of the config end with 2 and say what is near",
+          "[program]") {
+  CHECK(run_program({"train"}).exit_code == 2);
+  CHECK(run_program({"run"}).exit_code == 2);
+  const ProgramResult misspelt =
+      run_program({"validate", "--config", "configs/tiny.yaml", "supervised.lerning_rate=1", "grpo.steps=x"});
+  CHECK(misspelt.exit_code == 2);
+  CHECK(misspelt.err.find("supervised.learning_rate") != std::string::npos);
+  CHECK(misspelt.err.find("grpo.steps") != std::string::npos);
+}
+
+TEST_CASE("program: files that are missing or cut short end with 3 and are named", "[program]") {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "model").string();
+  const auto validate = [&] {
+    return run_program({"validate", "--config", "configs/tiny.yaml", "model.path=" + model,
+                        "output=" + (folder / "run").string(), "data.train=[" + model + "/train.jsonl]",
+                        "data.evaluation=[" + model + "/evaluation.jsonl]"});
+  };
+  const ProgramResult missing = validate();
+  CHECK(missing.exit_code == 3);
+  CHECK(missing.err.find(model) != std::string::npos);
+  REQUIRE(run_program({"make-tiny-model", model}).exit_code == 0);
+  REQUIRE(validate().exit_code == 0);
+  std::filesystem::resize_file(model + "/model.safetensors", 4000);
+  const ProgramResult cut = validate();
+  CHECK(cut.exit_code == 3);
+  CHECK(cut.err.find("model.safetensors") != std::string::npos);
+  CHECK(run_program({"inspect", (folder / "nothing.h5").string()}).exit_code == 3);
+}
+
+TEST_CASE("program: help and version end with 0", "[program]") {
+  CHECK(run_program({"--help"}).exit_code == 0);
+  CHECK(run_program({"--version"}).exit_code == 0);
+  CHECK(run_program({"grpo", "--help"}).out.find("--config") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace foresight

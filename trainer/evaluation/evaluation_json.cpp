@@ -1,0 +1,135 @@
+#include "trainer/evaluation/evaluation_json.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "trainer/base/text.h"
+#include "trainer/config/names.h"
+
+namespace foresight {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json interval_json(const Interval& interval) {
+  return {{"loss_rise", interval.value},
+          {"low", interval.low},
+          {"high", interval.high},
+          {"significant", interval.significant()}};
+}
+
+Json matrix_json(const torch::Tensor& matrix) {
+  Json rows = Json::array();
+  for (std::int64_t row = 0; row < matrix.size(0); ++row) {
+    Json values = Json::array();
+    for (std::int64_t column = 0; column < matrix.size(1); ++column)
+      values.push_back(matrix[row][column].item<double>());
+    rows.push_back(std::move(values));
+  }
+  return rows;
+}
+
+Json policy_json(const PolicyResult& result) {
+  Json json = {{"loss", result.loss},
+               {"loss_rise", result.loss_rise},
+               {"loss_ratio", result.loss_ratio},
+               {"low_entropy_loss_rise", result.low_entropy_loss_rise},
+               {"high_entropy_loss_rise", result.high_entropy_loss_rise}};
+  if (result.divergence) json["kl_to_full"] = *result.divergence;
+  if (result.agreement) json["top1_agreement"] = *result.agreement;
+  if (result.attention_kept) json["attention_kept"] = *result.attention_kept;
+  if (result.golden_overlap) json["golden_overlap"] = *result.golden_overlap;
+  json["tokens"] = result.tokens;
+  json["traces"] = result.traces;
+  json["trace_loss_rise"] = result.trace_loss_rise;
+  json["trace_low_entropy_loss_rise"] = result.trace_low_entropy_loss_rise;
+  for (const PositionRise& rise : result.by_position) {
+    json["by_position"].push_back(
+        {{"end", rise.end}, {"tokens", rise.tokens}, {"loss_rise", rise.loss_rise}});
+  }
+  if (result.attention_kept_by_head.defined())
+    json["attention_kept_by_head"] = matrix_json(result.attention_kept_by_head);
+  return json;
+}
+
+Json difference_json(const PolicyResult& result, const PolicyResult& baseline, std::uint64_t seed) {
+  const Difference difference = difference_to(result, baseline, seed);
+  Json json = {{"baseline", baseline.name}};
+  json.update(interval_json(difference.all));
+  json["low_entropy"] = interval_json(difference.low_entropy);
+  json["sentence"] = difference_sentence(difference.all, baseline.name, result.traces);
+  return json;
+}
+
+std::string shown_name(std::string name) {
+  if (name == "grpo") return "supervised + RL";
+  if (name.size() > 22) return concat("...", name.substr(name.size() - 19));
+  return name;
+}
+
+}  // namespace
+
+std::string difference_sentence(const Interval& difference, const std::string& baseline,
+                                std::int64_t traces) {
+  char numbers[160];
+  if (difference.significant()) {
+    const bool less = difference.value < 0;
+    const double low = less ? -difference.high : difference.low,
+                 high = less ? -difference.low : difference.high;
+    std::snprintf(numbers, sizeof numbers, "loses %.4f nats %s than ", std::fabs(difference.value),
+                  less ? "less" : "more");
+    std::string sentence = numbers + baseline;
+    std::snprintf(numbers, sizeof numbers, " (95 %% interval %.4f to %.4f, paired over %lld traces)", low,
+                  high, static_cast<long long>(traces));
+    return sentence + numbers;
+  }
+  std::snprintf(numbers, sizeof numbers,
+                " is not significant: %+.4f nats, 95 %% interval %+.4f to %+.4f over %lld traces",
+                difference.value, difference.low, difference.high, static_cast<long long>(traces));
+  return "the difference to " + baseline + numbers;
+}
+
+nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, std::uint64_t seed) {
+  const PolicyResult* baseline = best_rule(results);
+  const PolicyResult* golden = nullptr;
+  for (const PolicyResult& result : results) {
+    if (result.name == "golden") golden = &result;
+  }
+  Json policies = Json::object();
+  for (const PolicyResult& result : results) {
+    Json json = policy_json(result);
+    if (golden != nullptr && golden->attention_kept && result.attention_kept)
+      json["attention_regret"] = *golden->attention_kept - *result.attention_kept;
+    const bool compared = baseline != nullptr && &result != baseline && result.name != "full" &&
+                          result.tokens > 0 && result.name != "golden";
+    if (compared) json["difference"] = difference_json(result, *baseline, seed);
+    policies[result.name] = std::move(json);
+  }
+  return policies;
+}
+
+std::string evaluation_table(const nlohmann::ordered_json& evaluation) {
+  const Json& policies = evaluation.at("policies");
+  const Json& first = policies.begin().value();
+  std::string table =
+      concat("budget ", evaluation.at("budget").get<std::int64_t>(), ", window ",
+             evaluation.at("window").get<std::int64_t>(), ": ", first.at("tokens").get<std::int64_t>(),
+             " scored tokens of ", first.at("traces").get<std::int64_t>(), " held-out traces\n");
+  char line[200];
+  std::snprintf(line, sizeof line, "%-22s %9s %10s %10s %16s\n", "policy", "loss", "loss rise", "ratio",
+                "low-entropy rise");
+  table += line;
+  for (const auto& [name, policy] : policies.items()) {
+    std::snprintf(line, sizeof line, "%-22s %9.4f %+10.4f %10.4f %+16.4f\n", shown_name(name).c_str(),
+                  policy.at("loss").get<double>(), policy.at("loss_rise").get<double>(),
+                  policy.at("loss_ratio").get<double>(), policy.at("low_entropy_loss_rise").get<double>());
+    table += line;
+  }
+  for (const auto& [name, policy] : policies.items()) {
+    if (is_rule(name) || !policy.contains("difference")) continue;
+    table += concat(shown_name(name), ": ", policy["difference"]["sentence"].get<std::string>(), "\n");
+  }
+  return table;
+}
+
+}  // namespace foresight

@@ -1,0 +1,102 @@
+#include "trainer/evaluation/kept_attention.h"
+
+namespace foresight {
+namespace {
+
+/// [S, K, L] bool: the candidates that a plan keeps at each step.
+torch::Tensor kept_by_plan(const GoldenPlan& plan, std::int64_t length) {
+  const std::int64_t heads = plan.candidates.size(0), steps = plan.candidates.size(1);
+  torch::Tensor kept = torch::zeros({heads, steps, length}, torch::kBool);
+  kept.scatter_(2, plan.candidates, true).scatter_(2, plan.evicted, false);
+  return kept.transpose(0, 1).contiguous();
+}
+
+}  // namespace
+
+void KeptAttention::add(const KeptAttention& other) {
+  mass = mass.defined() ? mass + other.mass : other.mass;
+  golden_overlap += other.golden_overlap;
+  evictions += other.evictions;
+}
+
+EvictionWatcher::EvictionWatcher(const std::vector<const RecordedTrace*>& traces, const CacheSize& size,
+                                 std::int64_t policies, std::int64_t layers, std::int64_t kv_heads)
+    : size_(size),
+      policies_(policies),
+      traces_(static_cast<std::int64_t>(traces.size())),
+      layers_(layers),
+      kv_heads_(kv_heads),
+      length_(traces.front()->length()),
+      mass_(torch::zeros({policies, layers, kv_heads}, torch::kFloat64)),
+      overlap_(torch::zeros({policies}, torch::kFloat64)),
+      held_(torch::zeros({policies, traces_, length_})) {
+  std::vector<std::vector<torch::Tensor>> attention(static_cast<std::size_t>(layers)), kept = attention;
+  for (const RecordedTrace* trace : traces) {
+    const std::vector<torch::Tensor> recorded = recorded_attention(*trace, size.window);
+    for (std::size_t layer = 0; layer < recorded.size(); ++layer) {
+      attention[layer].push_back(recorded[layer]);
+      kept[layer].push_back(kept_by_plan(golden_plan(recorded[layer], size), length_));
+    }
+  }
+  for (std::size_t i = 0; i < attention.size(); ++i) {
+    attention_.push_back(torch::stack(attention[i]));
+    golden_kept_.push_back(torch::stack(kept[i]));
+  }
+}
+
+EvictionSelector EvictionWatcher::watching(EvictionSelector inner) {
+  return [this, inner = std::move(inner)](const EvictionView& view) {
+    torch::Tensor evicted = inner(view);
+    observe(view, evicted);
+    return evicted;
+  };
+}
+
+void EvictionWatcher::observe(const EvictionView& view, const torch::Tensor& evicted) {
+  const std::int64_t rows = policies_ * traces_, budget = size_.budget, window = size_.window;
+  const std::int64_t seen = size_.seen_at_step(view.step);
+  const auto layer = static_cast<std::size_t>(view.layer);
+  torch::Tensor keep = torch::ones({rows, kv_heads_, budget}, torch::kBool);
+  keep.scatter_(2, evicted.to(torch::kCPU), false);
+  const torch::Tensor positions = view.positions.narrow(2, 0, budget).to(torch::kCPU);
+  const torch::Tensor kept =  // [P, N, K, B - W]
+      positions.masked_select(keep).view({policies_, traces_, kv_heads_, budget - window});
+  const auto for_every_policy = [&](const torch::Tensor& values) {  // [N, K, L] -> [P, N, K, L]
+    return values.unsqueeze(0).expand({policies_, traces_, kv_heads_, length_});
+  };
+  const torch::Tensor next_window = attention_[layer].select(2, seen / window);  // [N, K, L]
+  const torch::Tensor newest =  // entries that no policy can evict, and the window's own
+      next_window.narrow(2, seen - window, length_ - seen + window).sum(2, false, torch::kFloat64);
+  const torch::Tensor on_kept =
+      for_every_policy(next_window).gather(3, kept).sum(3, false, torch::kFloat64);  // [P, N, K]
+  mass_.select(1, view.layer).add_((on_kept + newest).sum(1));
+  if (budget > window) {
+    const torch::Tensor golden = golden_kept_[layer].select(1, view.step);  // [N, K, L]
+    const torch::Tensor shared = for_every_policy(golden).gather(3, kept).to(torch::kFloat64);
+    overlap_.add_(shared.mean({2, 3}).sum(1));
+  } else {
+    overlap_.add_(static_cast<double>(traces_));
+  }
+  if (view.step + 1 == size_.steps(length_)) {
+    const torch::Tensor by_row = kept.flatten(2);  // [P, N, K (B - W)]
+    held_.scatter_add_(2, by_row, torch::ones(by_row.sizes()));
+    held_.narrow(2, seen - window, length_ - seen + window).add_(static_cast<double>(kv_heads_));
+  }
+}
+
+std::vector<KeptAttention> EvictionWatcher::results() const {
+  const std::int64_t evictions = size_.steps(length_) * traces_;
+  std::vector<KeptAttention> results;
+  for (std::int64_t p = 0; p < policies_; ++p) {
+    results.push_back({.mass = mass_[p].clone(),
+                       .golden_overlap = overlap_[p].item<double>() / static_cast<double>(layers_),
+                       .evictions = evictions});
+  }
+  return results;
+}
+
+torch::Tensor EvictionWatcher::held() const {
+  return held_ / static_cast<double>(layers_ * kv_heads_);
+}
+
+}  // namespace foresight

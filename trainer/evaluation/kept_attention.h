@@ -1,0 +1,52 @@
+// What a policy keeps: how much of the attention that full KV still pays falls on entries it holds, and how
+// far it agrees with the golden plan.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "golden_eviction/recorded_trace.h"
+
+namespace foresight {
+
+/// Sums of one policy over evictions; divide by `evictions`.
+struct KeptAttention {
+  /// [layers, KV heads] float64: share of full KV's attention in the window after an eviction that falls on
+  /// entries the cache holds then (recorded attention, so that policies are compared on the same weights).
+  torch::Tensor mass;
+  /// Share of the candidates kept by the golden plan that this policy keeps too, mean over layers and heads.
+  double golden_overlap = 0;
+  std::int64_t evictions = 0;  ///< eviction steps of traces
+
+  void add(const KeptAttention& other);
+};
+
+/// Watches a pass of `policies` x N rows (row p * N + n: policy p on trace n).
+class EvictionWatcher {
+ public:
+  /// The traces have one length and recorded attention. Throws Error(kInput) when it cannot be read.
+  EvictionWatcher(const std::vector<const RecordedTrace*>& traces, const CacheSize& size,
+                  std::int64_t policies, std::int64_t layers, std::int64_t kv_heads);
+
+  /// `inner`, watched. The watcher must outlive the pass.
+  EvictionSelector watching(EvictionSelector inner);
+
+  /// One entry a policy, summed over the N traces.
+  std::vector<KeptAttention> results() const;
+  /// [policies, N, L]: share of (layer, KV head) pairs that hold each position after the last eviction.
+  torch::Tensor held() const;
+
+ private:
+  void observe(const EvictionView& view, const torch::Tensor& evicted);
+
+  CacheSize size_;
+  std::int64_t policies_, traces_, layers_, kv_heads_, length_;
+  std::vector<torch::Tensor> attention_;    // by layer: [N, K, windows, L]
+  std::vector<torch::Tensor> golden_kept_;  // by layer: [N, S, K, L] bool, candidates that the plan keeps
+  torch::Tensor mass_;                      // [P, layers, K] float64
+  torch::Tensor overlap_;                   // [P] float64, summed over traces, steps, layers
+  torch::Tensor held_;                      // [P, N, L] float32 counts after the last step
+};
+
+}  // namespace foresight
