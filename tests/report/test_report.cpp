@@ -217,6 +217,7 @@ TEST_CASE("report: numbers that are null or missing are dashes and gaps") {
   const std::string html = report_html(evaluation, {}, "A run");
   CHECK(html.find("<th scope=\"col\">loss</th>") == std::string::npos);
   CHECK(nesting_fault(html).empty());
+  CHECK_THAT(html, Contains("data-shares=\"? ") && Contains("<span class=\"kx\">&lt;|im_start|&gt;</span>"));
   CHECK(html.find("nan") == std::string::npos);
 }
 

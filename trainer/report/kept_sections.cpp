@@ -126,9 +126,11 @@ std::string token_html(const std::string& token) {
 std::string token_panel(const std::vector<std::string>& tokens, const std::vector<double>& shares) {
   std::string spans, list;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const double share = std::isnan(shares[i]) ? 1 : std::clamp(shares[i], 0.0, 1.0);
-    spans += concat("<span class=\"k", std::lround(10 * share), "\">", token_html(tokens[i]), "</span>");
-    list += concat(i == 0 ? "" : " ", std::lround(100 * share));
+    const bool known = !std::isnan(shares[i]);
+    const double share = known ? std::clamp(shares[i], 0.0, 1.0) : 0;
+    spans += concat("<span class=\"", known ? concat("k", std::lround(10 * share)) : "kx", "\">",
+                    token_html(tokens[i]), "</span>");
+    list += concat(i == 0 ? "" : " ", known ? concat(std::lround(100 * share)) : "?");
   }
   return concat("<div class=\"tokens\" data-shares=\"", list, "\">", spans, "</div>");
 }
@@ -140,7 +142,7 @@ std::string token_key() {
   return out + "<span>of all (layer, KV head) pairs</span></p>\n";
 }
 
-/// Index of the policy to show first: the best scorer there is.
+/// The first policy is the one that is shown until another is chosen.
 template <class Named>
 void put_scorers_first(std::vector<Named>& policies) {
   std::stable_partition(policies.begin(), policies.end(),

@@ -95,6 +95,7 @@ font:.84rem/1.75 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",m
 .tokens span{background:rgba(var(--kept),var(--k));border-radius:2px}
 .k0{--k:0}.k1{--k:.05}.k2{--k:.1}.k3{--k:.15}.k4{--k:.2}.k5{--k:.26}.k6{--k:.32}.k7{--k:.38}.k8{--k:.44}.k9{--k:.5}
 .k10{--k:.56}
+.tokens .kx{background:none;text-decoration:underline dotted}
 .tokens .k0{color:var(--soft)}
 .tip{position:fixed;z-index:9;pointer-events:none;background:var(--ink);color:var(--ground);padding:5px 9px;
 border-radius:5px;font-size:.8rem;line-height:1.4;white-space:pre-line;max-width:240px}
