@@ -1,0 +1,188 @@
+#include "trainer/report/evaluation_data.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "trainer/base/text.h"
+#include "trainer/report/policy_style.h"
+
+namespace foresight {
+namespace {
+
+const std::vector<std::string> kMeasures = {
+    "loss",       "loss_rise",      "loss_ratio",     "low_entropy_loss_rise", "high_entropy_loss_rise",
+    "kl_to_full", "top1_agreement", "attention_kept", "golden_overlap",        "attention_regret",
+    "tokens",     "traces"};
+const std::vector<std::string> kGenerationMeasures = {"accuracy", "answered", "mean_tokens",
+                                                      "truncation_rate", "tokens_until_difference"};
+const std::vector<std::string> kCostMeasures = {"peak_rss_bytes", "milliseconds_per_eviction",
+                                                "scoring_share"};
+const std::vector<std::string> kTrainingMeasures = {"oracle_seconds_per_trace", "hdf5_bytes_per_trace",
+                                                    "supervised_seconds_per_step", "grpo_seconds_per_step"};
+
+std::string text_or_empty(const JsonPlace& place, const std::string& key) {
+  const auto found = place.find(key);
+  return found ? found->text() : "";
+}
+
+std::optional<double> number_of(const JsonPlace& place, const std::string& key) {
+  const auto found = place.find(key);
+  return found ? std::optional(found->number()) : std::nullopt;
+}
+
+RiseInterval read_interval(const JsonPlace& place) {
+  RiseInterval interval{.loss_rise = place.at("loss_rise").number(),
+                        .low = number_of(place, "low"),
+                        .high = number_of(place, "high"),
+                        .significant = {}};
+  if (const auto flag = place.find("significant")) interval.significant = flag->flag();
+  return interval;
+}
+
+RuleDifference read_difference(const JsonPlace& place) {
+  RuleDifference difference{.baseline = place.at("baseline").text(),
+                            .all = read_interval(place),
+                            .low_entropy = {},
+                            .sentence = text_or_empty(place, "sentence")};
+  if (const auto low_entropy = place.find("low_entropy"))
+    difference.low_entropy = read_interval(*low_entropy);
+  return difference;
+}
+
+std::vector<std::vector<double>> read_heads(const JsonPlace& place) {
+  std::vector<std::vector<double>> layers;
+  for (const JsonPlace& layer : place.items()) {
+    layers.push_back(layers.empty() ? layer.numbers()
+                                    : layer.numbers(layers.front().size(), "layer 0's heads"));
+  }
+  if (!layers.empty() && layers.front().empty())
+    place.fail("expected at least one KV head a layer, found none");
+  return layers;
+}
+
+PolicyMeasures read_measures(const std::string& name, const JsonPlace& place) {
+  PolicyMeasures measures;
+  measures.name = name;
+  measures.scalars = place.scalars(kMeasures);
+  if (const auto heads = place.find("attention_kept_by_head"))
+    measures.attention_kept_by_head = read_heads(*heads);
+  if (const auto positions = place.find("by_position")) {
+    for (const JsonPlace& item : positions->items()) {
+      if (const auto rise = number_of(item, "loss_rise"))
+        measures.by_position.push_back({item.at("end").positive(), *rise});
+    }
+  }
+  if (const auto difference = place.find("difference")) measures.difference = read_difference(*difference);
+  return measures;
+}
+
+/// Puts policies in the order of `wanted`, those it does not name after them in the order of
+/// known_policies().
+template <class Named>
+void sort_policies(std::vector<Named>& policies, const std::vector<std::string>& wanted) {
+  const std::vector<std::string>& known = known_policies();
+  const auto rank = [&](const Named& policy) {
+    const auto in_wanted = std::find(wanted.begin(), wanted.end(), policy.name) - wanted.begin();
+    const auto in_known = std::find(known.begin(), known.end(), policy.name) - known.begin();
+    return std::pair(in_wanted, in_known);
+  };
+  std::stable_sort(policies.begin(), policies.end(),
+                   [&](const Named& a, const Named& b) { return rank(a) < rank(b); });
+}
+
+/// The members of `place` as read_one(name, place) reads them, in order.
+template <class ReadOne>
+auto read_policies(const JsonPlace& place, const std::vector<std::string>& order, const ReadOne& read_one) {
+  std::vector<decltype(read_one(std::string(), place))> policies;
+  for (const auto& [name, member] : place.members()) policies.push_back(read_one(name, member));
+  sort_policies(policies, order);
+  return policies;
+}
+
+BudgetResult read_budget(const JsonPlace& place, const std::vector<std::string>& order) {
+  return {.budget = place.at("budget").positive(),
+          .window = place.at("window").positive(),
+          .first_scored = number_of(place, "first_scored"),
+          .policies = read_policies(place.at("policies"), order, read_measures)};
+}
+
+GenerationResult read_generation(const JsonPlace& place, const std::vector<std::string>& order) {
+  GenerationResult generation;
+  generation.task = text_or_empty(place, "task");
+  generation.samples = number_of(place, "samples");
+  if (const auto policies = place.find("policies")) {
+    generation.policies =
+        read_policies(*policies, order, [](const std::string& name, const JsonPlace& member) {
+          return NamedScalars{name, member.scalars(kGenerationMeasures)};
+        });
+  }
+  if (const auto found = place.find("passkey")) {
+    PasskeyResult passkey;
+    passkey.length = number_of(*found, "length");
+    passkey.depths = found->at("depths").numbers();
+    passkey.policies =
+        read_policies(found->at("policies"), order, [&](const std::string& name, const JsonPlace& member) {
+          return NamedNumbers{name, member.numbers(passkey.depths.size(), "passkey.depths")};
+        });
+    generation.passkey = passkey;
+  }
+  return generation;
+}
+
+CostResult read_cost(const JsonPlace& place, const std::vector<std::string>& order) {
+  CostResult cost;
+  for (const JsonPlace& context : place.at("contexts").items()) cost.contexts.push_back(context.positive());
+  cost.threads = number_of(place, "threads");
+  const auto per_context = [&](const JsonPlace& member, const std::string& key) {
+    const auto found = member.find(key);
+    return found ? found->numbers(cost.contexts.size(), "cost.contexts") : std::vector<double>();
+  };
+  cost.policies =
+      read_policies(place.at("policies"), order, [&](const std::string& name, const JsonPlace& member) {
+        return PolicyCost{name, member.scalars(kCostMeasures), per_context(member, "kv_bytes"),
+                          per_context(member, "prefill_tokens_per_second"),
+                          per_context(member, "decode_tokens_per_second")};
+      });
+  return cost;
+}
+
+TokenView read_token_view(const JsonPlace& place, const std::vector<std::string>& order) {
+  TokenView view;
+  view.trace = text_or_empty(place, "trace");
+  view.tokens = place.at("tokens").texts();
+  view.policies =
+      read_policies(place.at("policies"), order, [&](const std::string& name, const JsonPlace& member) {
+        return NamedNumbers{name, member.numbers(view.tokens.size(), "token_view.tokens")};
+      });
+  return view;
+}
+
+}  // namespace
+
+double PolicyMeasures::scalar(const std::string& key) const {
+  const auto found = scalars.find(key);
+  return found == scalars.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
+}
+
+EvaluationData read_evaluation(const nlohmann::json& json, const std::string& file) {
+  const JsonPlace root(json, file, "run `foresight evaluate` again");
+  EvaluationData data;
+  std::vector<std::string> order;
+  if (const auto inputs = root.find("inputs")) {
+    data.model = text_or_empty(*inputs, "model");
+    data.dtype = text_or_empty(*inputs, "dtype");
+    if (const auto policies = inputs->find("policies")) order = policies->texts();
+  }
+  data.code_version = text_or_empty(root, "code_version");
+  data.main = read_budget(root, order);
+  if (const auto sweep = root.find("sweep")) {
+    for (const JsonPlace& entry : sweep->items()) data.sweep.push_back(read_budget(entry, order));
+  }
+  if (const auto generation = root.find("generation")) data.generation = read_generation(*generation, order);
+  if (const auto cost = root.find("cost")) data.cost = read_cost(*cost, order);
+  if (const auto training = root.find("training")) data.training = training->scalars(kTrainingMeasures);
+  if (const auto view = root.find("token_view")) data.token_view = read_token_view(*view, order);
+  return data;
+}
+
+}  // namespace foresight

@@ -1,0 +1,141 @@
+#include <algorithm>
+#include <set>
+
+#include "trainer/base/text.h"
+#include "trainer/report/html.h"
+#include "trainer/report/policy_style.h"
+#include "trainer/report/sections.h"
+#include "trainer/report/tables.h"
+
+namespace foresight {
+namespace {
+
+std::string four_digits(double value) {
+  return format_fixed(value, 4);
+}
+std::string signed_rise(double value) {
+  return format_signed(value, 4);
+}
+
+/// "−0.0178 [−0.0221, −0.0139]"; an interval that holds zero is marked as such by its words.
+std::string interval_text(const RiseInterval& interval) {
+  std::string text = format_signed(interval.loss_rise, 4);
+  if (interval.low && interval.high)
+    text += concat(" [", format_signed(*interval.low, 4), ", ", format_signed(*interval.high, 4), "]");
+  return text;
+}
+
+/// A policy's difference, or its difference on low-entropy tokens; a dash where there is none.
+std::string difference_cell(const PolicyMeasures& policy, bool low_entropy) {
+  if (!policy.difference || (low_entropy && !policy.difference->low_entropy)) return "\u2013";
+  const RiseInterval& interval = low_entropy ? *policy.difference->low_entropy : policy.difference->all;
+  return interval_text(interval) +
+         (interval.significant == false ? "<br><small>not significant</small>" : "");
+}
+
+/// The sentences of the scorers, or of the rules.
+std::string difference_sentences(const std::vector<PolicyMeasures>& policies, bool scorers) {
+  std::string items;
+  for (const PolicyMeasures& policy : policies) {
+    if (policy_style(policy.name).scorer != scorers) continue;
+    if (!policy.difference || policy.difference->sentence.empty()) continue;
+    items += concat("<li>", policy_heading(policy.name), ": ", escape_html(policy.difference->sentence),
+                    "</li>\n");
+  }
+  return items.empty() ? "" : concat("<ul class=\"sentences\">", items, "</ul>\n");
+}
+
+/// All differences with the low-entropy ones, and the rules' sentences, folded away.
+std::string all_differences(const std::vector<PolicyMeasures>& policies) {
+  std::vector<TableRow> rows;
+  for (const PolicyMeasures& policy : policies) {
+    if (!policy.difference) continue;
+    rows.push_back({policy_heading(policy.name),
+                    {escape_html(policy_style(policy.difference->baseline).name),
+                     difference_cell(policy, false), difference_cell(policy, true)},
+                    policy_style(policy.name).scorer});
+  }
+  if (rows.empty()) return "";
+  return folded(
+      "All differences to the best rule, and on low-entropy tokens",
+      html_table("Differences of the loss rise to the best rule",
+                 {"policy", "compared with", "all scored tokens [interval]", "low-entropy tokens [interval]"},
+                 rows) +
+          difference_sentences(policies, false));
+}
+
+/// The rule that the differences are to; empty when there is none, or when policies have different ones.
+std::string baseline_of(const std::vector<PolicyMeasures>& policies) {
+  std::set<std::string> baselines;
+  for (const PolicyMeasures& policy : policies) {
+    if (policy.difference) baselines.insert(policy_style(policy.difference->baseline).name);
+  }
+  return baselines.size() == 1 ? *baselines.begin() : "";
+}
+
+const std::vector<ScalarColumn> kColumns = {{"loss", "loss", four_digits},
+                                            {"loss_rise", "loss rise", signed_rise},
+                                            {"loss_ratio", "loss ratio", four_digits},
+                                            {"low_entropy_loss_rise", "low-entropy rise", signed_rise},
+                                            {"kl_to_full", "KL to full", four_digits},
+                                            {"top1_agreement", "top-1 agreement", format_percent},
+                                            {"attention_kept", "attention kept", format_percent},
+                                            {"golden_overlap", "golden overlap", format_percent}};
+
+}  // namespace
+
+std::string facts_line(const EvaluationData& data) {
+  std::vector<std::string> facts;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) facts.push_back(concat("<span>", name, " <b>", escape_html(value), "</b></span>"));
+  };
+  const auto count = [&](const std::string& key) {
+    for (const PolicyMeasures& policy : data.main.policies) {
+      if (policy.scalars.contains(key)) return format_count(policy.scalar(key));
+    }
+    return std::string();
+  };
+  add("model", data.model);
+  add("dtype", data.dtype);
+  add("budget", concat(data.main.budget));
+  add("window", concat(data.main.window));
+  add("held-out traces", count("traces"));
+  add("scored tokens", count("tokens"));
+  add("code", data.code_version);
+  return concat("<p class=\"facts\">", join(facts, "\n"), "</p>\n");
+}
+
+std::string results_section(const EvaluationData& data) {
+  const std::vector<PolicyMeasures>& policies = data.main.policies;
+  if (policies.empty()) return "";
+  std::vector<std::string> headings = {"policy"};
+  std::vector<TableRow> rows;
+  for (const PolicyMeasures& policy : policies)
+    rows.push_back({policy_heading(policy.name), {}, policy_style(policy.name).scorer});
+  for (const ScalarColumn& column : kColumns) {
+    const bool measured = std::any_of(policies.begin(), policies.end(), [&](const PolicyMeasures& policy) {
+      return policy.scalars.contains(column.key);
+    });
+    if (!measured) continue;
+    headings.push_back(column.heading);
+    for (std::size_t i = 0; i < policies.size(); ++i)
+      rows[i].cells.push_back(column.format(policies[i].scalar(column.key)));
+  }
+  const std::string baseline = baseline_of(policies);
+  if (std::any_of(policies.begin(), policies.end(), [](const PolicyMeasures& p) { return p.difference; })) {
+    headings.push_back(concat("rise less ", baseline.empty() ? "the best rule" : escape_html(baseline),
+                              "\u2019s [interval]"));
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      rows[i].cells.push_back(difference_cell(policies[i], false));
+  }
+  std::string explanation =
+      "Loss in nats a token, pooled over the scored tokens of all held-out traces. Rise, ratio, KL and top-1 "
+      "agreement "
+      "compare with full KV on the same tokens. Full and golden, which knows the future, are bounds and not "
+      "competitors.";
+  if (!baseline.empty()) explanation += concat(" The best hand-written rule here is ", baseline, ".");
+  return html_table("Policies at the main budget", headings, rows) + difference_sentences(policies, true) +
+         note(explanation) + all_differences(policies);
+}
+
+}  // namespace foresight
