@@ -9,9 +9,8 @@
 #include "rl/rollout.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
-#include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
-#include "trainer/evaluation/side_by_side.h"
+#include "trainer/evaluation/validation.h"
 #include "trainer/training/schedule.h"
 #include "trainer/training/training_session.h"
 
@@ -121,96 +120,89 @@ Scorer starting_scorer(const Config& config, const Transformer& model) {
   return scorer;
 }
 
+void warn_without_signal(const StepFigures& figures, std::int64_t step) {
+  if (figures.frac_reward_zero_std != 1.0) return;
+  log_warning(concat("grpo: no group of step ", step + 1,
+                     " carries a signal (all rewards equal): lower grpo.reward_threshold_nats, raise "
+                     "grpo.temperature, or take grpo.reward=mean_rise"));
+}
+
+/// The row of metrics.jsonl.
+nlohmann::ordered_json step_metrics(std::int64_t step, const StepFigures& figures,
+                                    const UpdateFigures& update, double learning_rate, double kl_weight,
+                                    std::int64_t rollout_tokens, double rollout_s) {
+  return {{"step", step},
+          {"loss", update.loss},
+          {"reward", figures.reward},
+          {"reward_std", figures.reward_std},
+          {"frac_reward_zero_std", figures.frac_reward_zero_std},
+          {"kl", update.kl},
+          {"kl_weight", kl_weight},
+          {"clip_ratio", update.clip_ratio},
+          {"grad_norm", update.gradient_norm},
+          {"learning_rate", learning_rate},
+          {"loss_rise", figures.loss_rise},
+          {"low_entropy_loss_rise", figures.low_entropy_loss_rise},
+          {"large_rise_share", figures.large_rise_share},
+          {"num_tokens", rollout_tokens},
+          {"tokens_per_second", static_cast<double>(rollout_tokens) / rollout_s}};
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 }  // namespace
 
 void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
   const GrpoConfig& stage = config.grpo;
-  const CacheSize size{config.eviction.budget, config.eviction.window};
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
-  const std::filesystem::path oracle = std::filesystem::path(config.output) / "oracle";
-  const auto traces = load_recorded_traces(oracle, "train", model.fingerprint(), tokenizer.fingerprint());
-  std::vector<RecordedTrace> validation;
-  if (config.data.validation_traces > 0) {
-    validation = load_recorded_traces(oracle, "validation", model.fingerprint(), tokenizer.fingerprint());
-  }
-  const EvaluationOptions evaluation{.size = size,
-                                     .low_entropy_share = stage.low_entropy_share,
-                                     .rows_per_pass = config.evaluation.rows_per_pass};
+  const auto traces = load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
+                                           model.fingerprint(), tokenizer.fingerprint());
+  const Validation validation(config, model, tokenizer);
   const Scorer reference = starting_scorer(config, model);
   TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference);
-  if (session.step() == 0 && !validation.empty() && !session.finished()) {
-    const auto results =
-        evaluate_policies(model, validation, {scorer_policy("start", reference)}, evaluation);
-    session.record({{"step", 0},
-                    {"eval_loss_rise", results[1].loss_rise},
-                    {"eval_low_entropy_loss_rise", results[1].low_entropy_loss_rise}},
-                   {"eval_low_entropy_loss_rise"});
-    session.save(results[1].low_entropy_loss_rise);  // the start may stay the best
+  if (session.step() == 0 && !session.finished()) {
+    nlohmann::ordered_json metrics = {{"step", 0}};
+    if (const auto start = validation.measure(reference, metrics)) {
+      session.record(metrics, {"eval_low_entropy_loss_rise"});
+      session.save(start->low_entropy_loss_rise);  // the start may stay the best
+    }
   }
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
-    const auto chosen = items_of_step(session.step(), stage.traces_per_step,
-                                      static_cast<std::int64_t>(traces.size()), seed, "grpo trace order");
+    const std::int64_t step = session.step();
+    const auto chosen = items_of_step(step, stage.traces_per_step, static_cast<std::int64_t>(traces.size()),
+                                      seed, "grpo trace order");
     StepFigures figures;
     const std::vector<Batch> batches =
-        collect(model, traces, chosen, session.scorer(), config, session.step(), figures);
-    const double rollout_s =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    if (figures.frac_reward_zero_std == 1.0) {
-      log_warning(
-          concat("grpo: no group of step ", session.step() + 1,
-                 " carries a signal (all rewards equal): lower "
-                 "grpo.reward_threshold_nats, raise grpo.temperature, or take grpo.reward=mean_rise"));
-    }
+        collect(model, traces, chosen, session.scorer(), config, step, figures);
+    const double rollout_s = seconds_since(started);
+    warn_without_signal(figures, step);
 
-    const double learning_rate =
-        stage.learning_rate *
-        schedule_factor(stage.learning_rate_schedule, session.step(), stage.steps, stage.warmup_steps);
-    const double kl_weight =
-        stage.kl_weight * schedule_factor(stage.kl_schedule, session.step(), stage.steps, 0);
+    const double learning_rate = stage.learning_rate * schedule_factor(stage.learning_rate_schedule, step,
+                                                                       stage.steps, stage.warmup_steps);
+    const double kl_weight = stage.kl_weight * schedule_factor(stage.kl_schedule, step, stage.steps, 0);
     std::vector<std::vector<torch::Tensor>> old;
     UpdateFigures update;
-    const std::int64_t step = session.step();
     for (std::int64_t i = 0; i < stage.updates_per_batch; ++i) {
       update = accumulate_gradients(session.scorer(), reference, batches, stage, kl_weight, old);
       update.gradient_norm =
           session.update(learning_rate, stage.gradient_clip, i + 1 == stage.updates_per_batch);
     }
 
-    std::int64_t rollout_tokens = 0;
-    for (const Batch& batch : batches) rollout_tokens += batch.rollouts.losses.numel();
-    nlohmann::ordered_json metrics = {{"step", step + 1},
-                                      {"loss", update.loss},
-                                      {"reward", figures.reward},
-                                      {"reward_std", figures.reward_std},
-                                      {"frac_reward_zero_std", figures.frac_reward_zero_std},
-                                      {"kl", update.kl},
-                                      {"kl_weight", kl_weight},
-                                      {"clip_ratio", update.clip_ratio},
-                                      {"grad_norm", update.gradient_norm},
-                                      {"learning_rate", learning_rate},
-                                      {"loss_rise", figures.loss_rise},
-                                      {"low_entropy_loss_rise", figures.low_entropy_loss_rise},
-                                      {"large_rise_share", figures.large_rise_share},
-                                      {"num_tokens", rollout_tokens},
-                                      {"tokens_per_second", static_cast<double>(rollout_tokens) / rollout_s}};
-    std::optional<double> validation_rise;
-    if (session.evaluation_due() && !validation.empty()) {
-      const auto results =
-          evaluate_policies(model, validation, {scorer_policy("grpo", session.scorer())}, evaluation);
-      validation_rise = results[1].low_entropy_loss_rise;
-      metrics["eval_loss_rise"] = results[1].loss_rise;
-      metrics["eval_low_entropy_loss_rise"] = results[1].low_entropy_loss_rise;
+    std::int64_t tokens = 0;
+    for (const Batch& batch : batches) tokens += batch.rollouts.losses.numel();
+    auto metrics = step_metrics(step + 1, figures, update, learning_rate, kl_weight, tokens, rollout_s);
+    std::optional<double> rise;
+    if (session.evaluation_due()) {
+      if (const auto measured = validation.measure(session.scorer(), metrics))
+        rise = measured->low_entropy_loss_rise;
     }
-    metrics["step_time"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    session.record(metrics,
-                   {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"});
-    const bool stopping = stop_requested() && !session.finished();
-    if (session.save_due() || validation_rise || stopping) session.save(validation_rise);
-    if (stopping)
-      throw Error(ErrorKind::kInterrupted,
-                  concat("grpo: stopped and saved at step ", session.step(), "; run again to go on"));
+    metrics["step_time"] = seconds_since(started);
+    session.end_step(
+        metrics, {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"}, rise);
   }
   log_info(concat("grpo: best checkpoint ", session.best().string()));
 }

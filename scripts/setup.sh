@@ -2,9 +2,10 @@
 # Installs what the build needs and is not there yet. Run again at any time: what is present is left alone,
 # and where nothing is missing no network is used.
 #
-# usage: scripts/setup.sh [--model] [--lint] [--check]
+# usage: scripts/setup.sh [--model] [--lint] [--browser] [--check]
 #   --model   also fetch the small model of the quick start and the tests (models/SmolLM2-135M-Instruct, 94 MB)
 #   --lint    also install what scripts/lint.sh needs (clang-format, clang-tidy, shellcheck)
+#   --browser also install chromium, in which a test loads the report
 #   --check   change nothing; report what is there and what is missing (exit 1 if anything is)
 #
 # environment:
@@ -19,15 +20,17 @@ build_packages=(
   libicu-dev libpcre2-dev libssl-dev libopenmpi-dev openmpi-bin libbenchmark-dev hdf5-tools
 )
 lint_packages=(clang-format-14 clang-tidy-14 shellcheck)
+browser_packages=(chromium)
 requirement_files=(scripts/requirements.txt scripts/requirements-no-deps.txt scripts/constraints.txt)
 model_folder=models/SmolLM2-135M-Instruct
 venv_disk_gib=8
 
-want_model=false want_lint=false check_only=false anything_missing=false
+want_model=false want_lint=false want_browser=false check_only=false anything_missing=false
 for argument in "$@"; do
   case $argument in
     --model) want_model=true ;;
     --lint) want_lint=true ;;
+    --browser) want_browser=true ;;
     --check) check_only=true ;;
     -h | --help) print_help; exit 0 ;;
     *) fail "unknown option '$argument'; see scripts/setup.sh --help" ;;
@@ -55,6 +58,7 @@ ensure_packages() {
   fi
   local wanted=("${build_packages[@]}")
   if $want_lint; then wanted+=("${lint_packages[@]}"); fi
+  if $want_browser; then wanted+=("${browser_packages[@]}"); fi
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     fail "this is not Debian or Ubuntu (no apt-get), so packages cannot be installed from here.
 Install what corresponds to these Debian 12 packages, then run again with FORESIGHT_SKIP_PACKAGES=1:

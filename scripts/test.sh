@@ -23,7 +23,7 @@ part() {
   say "${timings[-1]}"
 }
 
-setup_options=(--model)
+setup_options=(--model --browser)
 if $lint; then setup_options+=(--lint); fi
 part setup scripts/setup.sh "${setup_options[@]}"
 part build scripts/build.sh

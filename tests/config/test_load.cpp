@@ -87,6 +87,7 @@ evaluation:
   budgets: [128, 192]
   detail: false
   random_seeds: 5
+  cost_contexts: [512]
 generation:
   policy: supervised
   max_new_tokens: 513
@@ -156,6 +157,7 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(config.evaluation.budgets == std::vector<std::int64_t>{128, 192});
   CHECK_FALSE(config.evaluation.detail);
   CHECK(config.evaluation.random_seeds == 5);
+  CHECK(config.evaluation.cost_contexts == std::vector<std::int64_t>{512});
   CHECK(config.generation.policy == "supervised");
   CHECK(config.generation.max_new_tokens == 513);
   CHECK(config.generation.temperature == 0);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "data/utf8.h"
+#include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "trainer/base/error.h"
 
@@ -16,17 +17,14 @@ namespace {
 class JsonlFile {
  public:
   explicit JsonlFile(const std::string& content, const std::string& name = "rows.jsonl") {
-    std::string pattern = (std::filesystem::temp_directory_path() / "foresight_rows_XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-    std::ofstream(folder_ / name, std::ios::binary) << content;
-    path_ = folder_ / name;
+    path_ = folder_.write(name, content);
   }
-  ~JsonlFile() { std::filesystem::remove_all(folder_); }
   const std::filesystem::path& path() const { return path_; }
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:
-  std::filesystem::path folder_, path_;
+  TemporaryFolder folder_;
+  std::filesystem::path path_;
 };
 
 template <class Call>

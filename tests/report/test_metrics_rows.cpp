@@ -24,6 +24,7 @@ TEST_CASE("report metrics: rows with what they have; a null is absent") {
   CHECK(rows[0].scalars.at("loss") == 0.5);
   CHECK_FALSE(rows[0].scalars.contains("kl"));
   CHECK(rows[1].step == 2);
+  CHECK(parse_metrics("{\"step\":0,\"eval_loss_rise\":0.1}", "m")[0].step == 0);  // before the first update
   CHECK(parse_metrics("", "m").empty());
 }
 

@@ -14,7 +14,7 @@ using namespace foresight::testing;  // NOLINT(google-build-using-namespace)
 namespace {
 
 /// The vectors are compared to 1e-5 relative with a floor of 1e-7 of their scale (method.md, issue).
-constexpr double kRelative = 1e-5, kAbsolute = 1e-6;
+constexpr double kRelative = 1e-5, kAbsolute = 1e-7;
 
 std::filesystem::path temporary_file(const std::string& name) {
   const auto folder = std::filesystem::temp_directory_path() / "foresight_test_scorer";

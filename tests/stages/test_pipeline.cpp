@@ -7,19 +7,14 @@
 #include "golden_eviction/oracle_stage.h"
 #include "golden_eviction/recorded_trace.h"
 #include "rl/grpo_stage.h"
-#include "tests/reference/paths.h"
+#include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
-#include "trainer/app/tiny_model.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
-#include "trainer/base/log.h"
-#include "trainer/base/progress.h"
 #include "trainer/base/stop_signal.h"
-#include "trainer/config/load.h"
 #include "trainer/evaluation/evaluate_stage.h"
-#include "trainer/generation/generate.h"
-#include "trainer/generation/traces_stage.h"
+#include "trainer/evaluation/side_by_side.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/supervised/feature_store.h"
 #include "trainer/supervised/supervised_stage.h"
@@ -31,41 +26,6 @@
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
 
 namespace {
-
-/// A fresh folder with the tiny model, and a config of the whole pipeline in it.
-struct Tiny {
-  std::filesystem::path folder = std::filesystem::temp_directory_path() / "foresight_test_stages";
-  Tiny() {
-    std::filesystem::remove_all(folder);
-    make_tiny_model(folder / "model", 1);
-    set_log_level(LogLevel::kError);
-    Progress::set_quiet(true);
-    clear_stop_request();
-  }
-  ~Tiny() {
-    clear_stop_request();
-    std::filesystem::remove_all(folder);
-  }
-  Config config(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> overrides = {
-        "output=" + (folder / "run").string(),
-        "model.path=" + (folder / "model").string(),
-        "data.train=[" + (folder / "model/train.jsonl").string() + "]",
-        "data.evaluation=[" + (folder / "model/evaluation.jsonl").string() + "]",
-        "supervised.steps=6",
-        "supervised.save_every=3",
-        "supervised.evaluate_every=3",
-        "grpo.steps=3",
-        "grpo.save_every=2",
-        "grpo.evaluate_every=2",
-        "data.max_train_traces=4",
-        "evaluation.max_traces=2",
-        "runtime.threads=1"};
-    overrides.insert(overrides.end(), more.begin(), more.end());
-    return load_config(source_folder() / "configs/tiny.yaml", overrides);
-  }
-  std::filesystem::path run() const { return folder / "run"; }
-};
 
 /// metrics.jsonl without what a clock says.
 std::vector<nlohmann::json> timeless_metrics(const std::filesystem::path& file) {
@@ -117,6 +77,24 @@ TEST_CASE("pipeline: run makes every output, and a second run changes none of th
     CHECK(policy.at("loss").get<double>() == Approx(full + policy.at("loss_rise").get<double>()));
   }
   CHECK(evaluation["policies"]["full"]["loss_rise"] == 0.0);
+  for (const char* policy : {"golden", "grpo", "random"}) {
+    INFO(policy);
+    const nlohmann::json& own = evaluation["policies"][policy];
+    CHECK(own.at("kl_to_full").get<double>() >= 0.0);
+    CHECK(own.at("top1_agreement").get<double>() <= 1.0);
+    CHECK(own.at("attention_kept_by_head").size() == 2);
+    CHECK(own.at("attention_regret").get<double>() ==
+          Approx(evaluation["policies"]["golden"]["attention_kept"].get<double>() -
+                 own["attention_kept"].get<double>())
+              .margin(1e-12));
+  }
+  CHECK(evaluation["policies"]["golden"]["golden_overlap"].get<double>() == Approx(1.0));
+  CHECK(evaluation["policies"]["grpo"]["difference"]["sentence"].get<std::string>().find("nats") !=
+        std::string::npos);
+  CHECK(evaluation["token_view"]["tokens"].size() == 160);
+  CHECK(evaluation["token_view"]["policies"]["grpo"].size() == 160);
+  CHECK(std::filesystem::exists(tiny.run() / "report.html"));
+  CHECK(std::filesystem::exists(tiny.run() / "report.csv"));
   CHECK(std::filesystem::exists(tiny.run() / "exports/grpo.safetensors"));
   CHECK(std::filesystem::exists(tiny.run() / "config.yaml"));
   CHECK(timeless_metrics(tiny.run() / "supervised/metrics.jsonl").size() == 6);
@@ -205,6 +183,31 @@ TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, an
                       Catch::Contains("recorded with the model"));
   REQUIRE_THROWS_WITH(run_supervised(config, changed.model, changed.tokenizer),
                       Catch::Contains("recorded with the model"));
+}
+
+TEST_CASE("evaluate: a sweep scores one set of tokens, and a budget that holds everything costs nothing",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config =
+      tiny.config({"evaluation.budgets=[144,64]", "evaluation.policies=[full,golden,h2o,random]",
+                   "evaluation.detail=false", "evaluation.random_seeds=2"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const auto evaluation = run_evaluate(config, workspace.model, workspace.tokenizer);
+  const auto& sweep = evaluation.at("sweep");
+  REQUIRE(sweep.size() == 3);
+  for (const std::size_t i : {0U, 1U, 2U}) {
+    INFO(i);
+    CHECK(sweep[i].at("budget").get<int>() == (i == 0 ? 32 : i == 1 ? 64 : 144));
+    CHECK(sweep[i].at("first_scored") == 81);
+    CHECK(sweep[i]["policies"]["h2o"]["tokens"] == 2 * (160 - 81));
+    CHECK(sweep[i]["policies"]["full"]["loss"] == sweep[0]["policies"]["full"]["loss"]);
+  }
+  CHECK(sweep[2]["policies"]["h2o"]["loss_rise"].get<double>() == 0.0);
+  CHECK(sweep[0]["policies"]["h2o"]["loss_rise"].get<double>() != 0.0);
+  CHECK(evaluation["policies"]["h2o"]["tokens"] == 2 * (160 - 49));
+  CHECK_FALSE(evaluation["policies"]["h2o"].contains("kl_to_full"));
+  CHECK_FALSE(evaluation.contains("token_view"));
 }
 
 TEST_CASE("oracle: stored attention gives the plan of every budget, and golden evicts along it", "[stages]") {
@@ -305,83 +308,4 @@ TEST_CASE("export: ours round-trips, the released layout needs released features
                       Catch::Contains("released"));
   REQUIRE_THROWS_WITH(command_export(normalised, "rkv", "", ExportLayout::kForesight),
                       Catch::Contains("no scorer"));
-}
-
-TEST_CASE(
-    "generate: a budget that holds everything gives full KV token for token, a small one stays in its budget",
-    "[stages]") {
-  const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
-  const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
-  const auto run = [&](const std::optional<EvictionSelector>& select, const CacheSize& size,
-                       const SamplingOptions& sampling) {
-    return generate(workspace.model, prompt, select, size, sampling, {90, {256}}, RandomStream(3, "test"));
-  };
-  const std::vector<const RecordedTrace*> none;
-  for (const SamplingOptions& sampling :
-       {SamplingOptions{.temperature = 0}, SamplingOptions{.temperature = 1, .top_p = 0.9, .top_k = 50}}) {
-    const auto full = run(std::nullopt, {}, sampling);
-    CHECK(run(rule_policy("h2o", {}, 1).make(none), {160, 16}, sampling) == full);
-    CHECK(run(std::nullopt, {}, sampling) == full);
-    CHECK(run(rule_policy("streaming_llm", {}, 1).make(none), {32, 16}, sampling).size() == full.size());
-  }
-  REQUIRE_THROWS_WITH(generate(workspace.model, {}, std::nullopt, {}, {}, {8, {}}, RandomStream(3, "test")),
-                      Catch::Contains("empty"));
-  REQUIRE_THROWS_WITH(
-      generate(workspace.model, prompt, std::nullopt, {}, {}, {5000, {}}, RandomStream(3, "test")),
-      Catch::Contains("4096"));
-}
-
-TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stages]") {
-  const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
-  const std::vector<std::vector<std::int32_t>> prompts = {
-      workspace.tokenizer.encode("ann has"), workspace.tokenizer.encode("bob has 12 and gets 3, so")};
-  const SamplingOptions sampling{.temperature = 1.0, .top_p = 1.0, .top_k = 0};
-  const GenerationLimits limits{40, {256}};
-  const auto together = generate_batch(workspace.model, prompts, sampling, limits,
-                                       {RandomStream(1, "a"), RandomStream(1, "b")});
-  const auto alone =
-      generate(workspace.model, prompts[1], std::nullopt, {}, sampling, limits, RandomStream(1, "b"));
-  CHECK(together[1] == alone);
-}
-
-TEST_CASE("generate: greedy text of the real SmolLM2 equals transformers'", "[stages]") {
-  if (!std::filesystem::exists(smollm2_folder())) {
-    WARN("NOT RUN: no " << smollm2_folder() << " (scripts/setup.sh --model makes it)");
-    return;
-  }
-  const SafetensorsFile fixture(reference_folder() / "llama/smollm2.safetensors");
-  const torch::Tensor tokens = view_tensor(fixture.at("tokens")), greedy = view_tensor(fixture.at("greedy"));
-  const Transformer model = Transformer::load(smollm2_folder(), {});
-  std::vector<std::int32_t> prompt;
-  for (std::int64_t i = 0; i < 32; ++i)
-    prompt.push_back(static_cast<std::int32_t>(tokens[i].item<std::int64_t>()));
-  const SamplingOptions sampling{.temperature = 0};
-  const auto text = generate(model, prompt, std::nullopt, {}, sampling, {48, {}}, RandomStream(1, "test"));
-  const auto evicting = generate(model, prompt, rule_policy("h2o", {}, 1).make({}), {96, 32}, sampling,
-                                 {48, {}}, RandomStream(1, "test"));
-  CHECK(evicting == text);
-  for (std::int64_t i = 0; i < 48; ++i)
-    CHECK(text[static_cast<std::size_t>(i)] == greedy[i].item<std::int64_t>());
-}
-
-TEST_CASE("traces: prompts become rows that can be trained on, and finished batches are kept", "[stages]") {
-  const Tiny tiny;
-  const Config config =
-      tiny.config({"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]",
-                   "traces.max_new_tokens=24", "traces.batch=2", "traces.samples_per_prompt=2"});
-  const Workspace workspace = open_workspace(config);
-  const ChatTemplate chat = ChatTemplate::load(config.model.path);
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
-  const std::string text = read_file(traces_file(config));
-  const auto rows = read_trace_rows(traces_file(config));
-  REQUIRE(rows.size() == 6);
-  CHECK(rows[0].prompt == "ann has 3 and gets 4, so");
-  std::filesystem::remove(traces_file(config));
-  request_stop();
-  REQUIRE_THROWS_AS(run_traces(config, workspace.model, workspace.tokenizer, chat), Error);
-  clear_stop_request();
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
-  CHECK(read_file(traces_file(config)) == text);
 }

@@ -1,14 +1,13 @@
 // Fixture files and temporary model folders for the text tests.
 #pragma once
 
-#include <stdlib.h>  // mkdtemp
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "trainer/base/error.h"
 
@@ -29,25 +28,6 @@ inline nlohmann::json read_fixture(const std::filesystem::path& file) {
   if (!in) FAIL(file.string() + " cannot be read; set FORESIGHT_SOURCE_DIR to the repository's root");
   return nlohmann::json::parse(in);
 }
-
-/// A fresh folder that goes away with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "foresight_text_XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// The message of the Error(kInput) that `call` throws.
 template <class Call>

@@ -10,17 +10,13 @@
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/evaluation_json.h"
 #include "trainer/generation/traces_stage.h"
+#include "trainer/report/report.h"
 #include "trainer/supervised/supervised_stage.h"
 #include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
 namespace {
-
-bool uses(const Config& config, const std::string& policy) {
-  const auto& policies = config.evaluation.policies;
-  return std::find(policies.begin(), policies.end(), policy) != policies.end();
-}
 
 void run_stage(const Config& config, const std::string& stage, const Workspace& workspace) {
   const auto& [model, tokenizer] = workspace;
@@ -44,6 +40,11 @@ void run_stage(const Config& config, const std::string& stage, const Workspace& 
 void command_stage(const Config& config, const std::string& stage) {
   const OpenRun run = open_run_folder(config);
   run_stage(config, stage, open_workspace(config));
+}
+
+std::filesystem::path command_report(const Config& config) {
+  const OpenRun run = open_run_folder(config);
+  return write_report(run.folder.root);
 }
 
 void command_run(const Config& config) {
@@ -71,8 +72,9 @@ void command_run(const Config& config) {
     }
   }
   std::cout << "exported scorer   " << exported.string() << "\n";
-  if (uses(config, "full") && !config.data.evaluation.empty()) {
-    std::cout << "evaluation        " << folder.evaluation_file().string() << "\n";
+  if (!config.data.evaluation.empty()) {
+    std::cout << "evaluation        " << folder.evaluation_file().string() << "\n"
+              << "report            " << write_report(folder.root).string() << "\n";
   }
   std::cout << std::flush;
 }

@@ -10,7 +10,6 @@
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/evaluate_stage.h"
-#include "trainer/scorer/scorer.h"
 #include "trainer/eviction/evicted_pass.h"
 #include "trainer/scorer/scorer.h"
 
@@ -23,6 +22,17 @@ struct Estimate {
   double oracle_tokens = 0, replay_tokens = 0, grpo_tokens = 0, evaluation_tokens = 0;
 };
 
+/// Passes over an evaluation trace: policies (random once a seed) at each budget, and full KV where
+/// predictions are compared with it.
+double evaluation_rows(const Config& config) {
+  std::int64_t rows = 0, budgets = 1;
+  for (const std::string& policy : config.evaluation.policies)
+    rows += policy == "full" ? 0 : policy == "random" ? config.evaluation.random_seeds : 1;
+  for (const std::int64_t budget : config.evaluation.budgets)
+    budgets += budget != config.eviction.budget ? 1 : 0;
+  return static_cast<double>(rows * budgets + (config.evaluation.detail ? 1 : 0));
+}
+
 Estimate estimate(const Config& config, const ModelShape& shape, const std::vector<TraceSplit>& splits,
                   std::uint64_t weight_bytes) {
   const CacheSize size{config.eviction.budget, config.eviction.window};
@@ -31,6 +41,7 @@ Estimate estimate(const Config& config, const ModelShape& shape, const std::vect
   const auto block = static_cast<double>(recorded_block_tokens(config));
   Estimate result;
   double disk = 0, steps_longest = 0;
+  const double rows_per_trace = evaluation_rows(config);
   for (const TraceSplit& split : splits) {
     for (const TokenRow& trace : split.traces) {
       const auto length = static_cast<double>(trace.tokens.size());
@@ -42,9 +53,7 @@ Estimate estimate(const Config& config, const ModelShape& shape, const std::vect
         disk += heads * steps * static_cast<double>(size.budget) * (2 * inputs + 4);
         steps_longest = std::max(steps_longest, steps);
       }
-      if (split.name == "evaluation") {
-        result.evaluation_tokens += length * static_cast<double>(config.evaluation.policies.size());
-      }
+      if (split.name == "evaluation") result.evaluation_tokens += length * rows_per_trace;
     }
   }
   const auto rollouts = static_cast<double>(config.grpo.group_size * config.grpo.traces_per_step);

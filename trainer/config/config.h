@@ -128,7 +128,9 @@ struct EvaluationConfig {
   std::vector<std::int64_t> budgets;      ///< budgets swept besides eviction.budget, at eviction.window
   bool detail = true;                     ///< distribution and attention measures too
   std::int64_t random_seeds = 3;          ///< runs of the random policy, averaged
-  std::int64_t rows_per_pass = 16;        ///< traces x policies in one forward pass
+  std::vector<std::int64_t>
+      cost_contexts;                ///< context lengths at which memory and speed are measured; empty: not
+  std::int64_t rows_per_pass = 16;  ///< traces x policies in one forward pass
 };
 
 /// generation: text with a policy.

@@ -275,6 +275,9 @@ Section declare_evaluation(Reach reach) {
          "measure KL divergence, top-1 agreement, attention kept and overlap with golden too");
   to.key("random_seeds", &C::random_seeds, IntegerType{1, 1000},
          "runs of the random policy with seeds of their own; its figures are their mean");
+  to.key(
+      "cost_contexts", &C::cost_contexts, IntegerListType{1, kMostTokens},
+      "context lengths at which cache memory, prefill and decoding speed are measured; empty: not measured");
   to.key("rows_per_pass", &C::rows_per_pass, IntegerType{1, 65'536}, "traces x policies in one forward pass");
   return section;
 }

@@ -10,6 +10,7 @@
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
 #include "trainer/config/names.h"
+#include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/evaluation_json.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/training/training_session.h"
@@ -46,6 +47,7 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
           {"budgets", config.evaluation.budgets},
           {"detail", config.evaluation.detail},
           {"random_seeds", config.evaluation.random_seeds},
+          {"cost_contexts", config.evaluation.cost_contexts},
           {"scorers", scorers}};
 }
 
@@ -142,6 +144,24 @@ std::vector<PolicyResult> score_side(const Config& config, const std::vector<Pol
   return results;
 }
 
+/// Memory and speed of the full cache and of every policy that can generate (golden needs the future).
+Json measured_cost(const Config& config, const Transformer& model, const Side& side,
+                   const RecordedTrace& trace) {
+  std::vector<MeasuredPolicy> policies = {{"full", std::nullopt}};
+  for (const Policy& policy : side.policies) {
+    const bool again = std::any_of(policies.begin(), policies.end(),
+                                   [&](const MeasuredPolicy& known) { return known.name == policy.name; });
+    if (policy.name != "golden" && !again) policies.push_back({policy.name, policy.make({&trace})});
+  }
+  const std::vector<std::int64_t>& contexts = config.evaluation.cost_contexts;
+  Progress progress("cost", "tokens", cost_tokens(policies.size(), side.size, contexts));
+  std::int64_t done = 0;
+  const auto costs = measure_cost(model, policies, side.size, contexts, trace.tokens,
+                                  [&](std::int64_t tokens) { progress.update(done += tokens); });
+  progress.finish();
+  return cost_json(costs, side.size, contexts, torch::get_num_threads());
+}
+
 /// What each policy holds of the first trace in the end, on its tokens.
 Json token_view(const RecordedTrace& trace, const std::vector<PolicyRun>& runs, const Tokenizer& tokenizer) {
   Json view = {{"trace", trace.id}, {"tokens", Json::array()}, {"policies", Json::object()}};
@@ -204,6 +224,8 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
                                      {"policies", policies_json(scored(side, common_first), seed)}});
     }
   }
+  if (!config.evaluation.cost_contexts.empty())
+    evaluation["cost"] = measured_cost(config, model, sides[0], traces.front());
   if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);
   write_file_atomically(file, evaluation.dump(2) + "\n");
   log_info("evaluate: wrote " + file.string());

@@ -108,6 +108,24 @@ nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, s
   return policies;
 }
 
+nlohmann::ordered_json cost_json(const std::vector<PolicyCost>& costs, const CacheSize& size,
+                                 const std::vector<std::int64_t>& contexts, std::int64_t threads) {
+  Json json = {{"contexts", contexts},
+               {"threads", threads},
+               {"budget", size.budget},
+               {"window", size.window},
+               {"peak_rss_bytes", peak_resident_bytes()},
+               {"policies", Json::object()}};
+  for (const PolicyCost& cost : costs) {
+    json["policies"][cost.name] = {{"kv_bytes", cost.kv_bytes},
+                                   {"prefill_tokens_per_second", cost.prefill_tokens_per_second},
+                                   {"decode_tokens_per_second", cost.decode_tokens_per_second},
+                                   {"milliseconds_per_eviction", cost.milliseconds_per_eviction},
+                                   {"scoring_share", cost.scoring_share}};
+  }
+  return json;
+}
+
 std::string evaluation_table(const nlohmann::ordered_json& evaluation) {
   const Json& policies = evaluation.at("policies");
   const Json& first = policies.begin().value();

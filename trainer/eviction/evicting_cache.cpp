@@ -1,5 +1,7 @@
 #include "trainer/eviction/evicting_cache.h"
 
+#include <chrono>
+
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
@@ -94,6 +96,7 @@ void EvictingCache::close_window(std::int64_t index) {
 }
 
 void EvictingCache::evict(std::int64_t index) {
+  const auto started = std::chrono::steady_clock::now();
   Layer& layer = layers_[static_cast<std::size_t>(index)];
   const EvictionView view{.layer = index,
                           .step = layer.step,
@@ -113,6 +116,8 @@ void EvictingCache::evict(std::int64_t index) {
   layer.window_sum.zero_();
   layer.live = budget_;
   ++layer.step;
+  eviction_time_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  ++eviction_time_.evictions;
 }
 
 void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {

@@ -11,6 +11,12 @@ namespace foresight {
 
 inline constexpr std::int64_t kEndless = std::numeric_limits<std::int64_t>::max();
 
+/// Time spent on evictions so far, scoring and compaction; an eviction of every layer counts one a layer.
+struct EvictionTime {
+  double seconds = 0;
+  std::int64_t evictions = 0;
+};
+
 /// Buffers are allocated once at budget + window entries; each layer and KV head evicts its own set;
 /// per-entry accumulators move with their entry on compaction (method.md sections 1, 4 and 7). The cache
 /// swings between `budget` and `budget + window` entries: it evicts as soon as the window is complete, unless
@@ -38,6 +44,8 @@ class EvictingCache : public Attention {
   void release_evictions(std::int64_t copies);
   /// Bytes of the key and value buffers.
   std::int64_t bytes() const;
+  /// Measured on the host: on a CUDA device it is the time to launch the work.
+  const EvictionTime& eviction_time() const { return eviction_time_; }
 
  private:
   struct Layer {
@@ -58,6 +66,7 @@ class EvictingCache : public Attention {
   std::int64_t group_, budget_, window_, total_tokens_;
   EvictionSelector select_;
   bool held_ = false;
+  EvictionTime eviction_time_;
 };
 
 }  // namespace foresight

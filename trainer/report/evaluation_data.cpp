@@ -69,7 +69,7 @@ PolicyMeasures read_measures(const std::string& name, const JsonPlace& place) {
   if (const auto positions = place.find("by_position")) {
     for (const JsonPlace& item : positions->items()) {
       if (const auto rise = number_of(item, "loss_rise"))
-        measures.by_position.push_back({item.at("end").positive(), *rise});
+        measures.by_position.push_back({item.at("end").whole(1), *rise});
     }
   }
   if (const auto difference = place.find("difference")) measures.difference = read_difference(*difference);
@@ -100,8 +100,8 @@ auto read_policies(const JsonPlace& place, const std::vector<std::string>& order
 }
 
 BudgetResult read_budget(const JsonPlace& place, const std::vector<std::string>& order) {
-  return {.budget = place.at("budget").positive(),
-          .window = place.at("window").positive(),
+  return {.budget = place.at("budget").whole(1),
+          .window = place.at("window").whole(1),
           .first_scored = number_of(place, "first_scored"),
           .policies = read_policies(place.at("policies"), order, read_measures)};
 }
@@ -131,7 +131,7 @@ GenerationResult read_generation(const JsonPlace& place, const std::vector<std::
 
 CostResult read_cost(const JsonPlace& place, const std::vector<std::string>& order) {
   CostResult cost;
-  for (const JsonPlace& context : place.at("contexts").items()) cost.contexts.push_back(context.positive());
+  for (const JsonPlace& context : place.at("contexts").items()) cost.contexts.push_back(context.whole(1));
   cost.threads = number_of(place, "threads");
   const auto per_context = [&](const JsonPlace& member, const std::string& key) {
     const auto found = member.find(key);

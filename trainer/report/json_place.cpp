@@ -62,9 +62,10 @@ double JsonPlace::number() const {
   return number;
 }
 
-std::int64_t JsonPlace::positive() const {
-  const double found = value_->is_number() ? value_->get<double>() : 0;
-  if (!(found >= 1 && found <= 1e15) || found != std::floor(found)) fail_type("a whole number, at least 1");
+std::int64_t JsonPlace::whole(std::int64_t least) const {
+  const double found = value_->is_number() ? value_->get<double>() : -1;
+  if (!(found >= static_cast<double>(least) && found <= 1e15) || found != std::floor(found))
+    fail_type(concat("a whole number, at least ", least));
   return static_cast<std::int64_t>(found);
 }
 

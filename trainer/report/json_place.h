@@ -33,8 +33,8 @@ class JsonPlace {
 
   /// A number of magnitude below 1e18.
   double number() const;
-  /// A whole number from 1 to 1e15.
-  std::int64_t positive() const;
+  /// A whole number from `least` to 1e15.
+  std::int64_t whole(std::int64_t least) const;
   std::string text() const;
   bool flag() const;
   /// An array of numbers; null items are NaN.

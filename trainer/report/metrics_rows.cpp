@@ -29,7 +29,7 @@ std::vector<MetricsRow> parse_metrics(std::string_view jsonl, const std::string&
     const std::string where = concat(file, ": line ", line);
     const nlohmann::json row = parse_json_strictly(text, where, kMaxDepth);
     const JsonPlace place(row, where, "mend or delete the file");
-    rows.push_back({place.at("step").positive(), place.scalars(kShownMeasures)});
+    rows.push_back({place.at("step").whole(0), place.scalars(kShownMeasures)});
   }
   return rows;
 }

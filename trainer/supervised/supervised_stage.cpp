@@ -6,9 +6,8 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
-#include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
-#include "trainer/evaluation/side_by_side.h"
+#include "trainer/evaluation/validation.h"
 #include "trainer/supervised/feature_store.h"
 #include "trainer/supervised/ranking_loss.h"
 #include "trainer/training/schedule.h"
@@ -90,10 +89,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
     return;
   }
   const auto traces = load_recorded_traces(oracle, "train", model.fingerprint(), tokenizer.fingerprint());
-  std::vector<RecordedTrace> validation;
-  if (config.data.validation_traces > 0) {
-    validation = load_recorded_traces(oracle, "validation", model.fingerprint(), tokenizer.fingerprint());
-  }
+  const Validation validation(config, model, tokenizer);
   const FeatureStore store(feature_folder, model, traces, size, facts.features);
 
   Scorer initial = config.scorer.initial.empty()
@@ -128,24 +124,12 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
     nlohmann::ordered_json metrics = {{"step", session.step()},           {"loss", result.loss},
                                       {"grad_norm", gradient_norm},       {"learning_rate", learning_rate},
                                       {"oracle_overlap", result.overlap}, {"evictions", samples.size()}};
-    std::optional<double> validation_rise;
-    if (session.evaluation_due() && !validation.empty()) {
-      const EvaluationOptions options{.size = size,
-                                      .low_entropy_share = config.grpo.low_entropy_share,
-                                      .rows_per_pass = config.evaluation.rows_per_pass};
-      const auto results =
-          evaluate_policies(model, validation, {scorer_policy("supervised", session.scorer())}, options);
-      validation_rise = results[1].loss_rise;
-      metrics["eval_loss_rise"] = results[1].loss_rise;
-      metrics["eval_low_entropy_loss_rise"] = results[1].low_entropy_loss_rise;
+    std::optional<double> rise;
+    if (session.evaluation_due()) {
+      if (const auto measured = validation.measure(session.scorer(), metrics)) rise = measured->loss_rise;
     }
     metrics["step_time"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    session.record(metrics, {"loss", "oracle_overlap", "grad_norm", "eval_loss_rise"});
-    const bool stopping = stop_requested() && !session.finished();
-    if (session.save_due() || validation_rise || stopping) session.save(validation_rise);
-    if (stopping)
-      throw Error(ErrorKind::kInterrupted,
-                  concat("supervised: stopped and saved at step ", session.step(), "; run again to go on"));
+    session.end_step(metrics, {"loss", "oracle_overlap", "grad_norm", "eval_loss_rise"}, rise);
   }
   if (!stage.keep_features) std::filesystem::remove_all(feature_folder);
   log_info(concat("supervised: best checkpoint ", session.best().string()));

@@ -7,6 +7,7 @@
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
 #include "trainer/base/manifest.h"
+#include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/config/load.h"
 #include "trainer/model/tensor_io.h"
@@ -171,6 +172,17 @@ void TrainingSession::record(const nlohmann::ordered_json& metrics, const std::v
     note += concat(note.empty() ? "" : "  ", name, " ", value.str());
   }
   progress_->update(step_, note);
+}
+
+void TrainingSession::end_step(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown,
+                               std::optional<double> metric) {
+  record(metrics, shown);
+  const bool stopping = stop_requested() && !finished();
+  if (save_due() || metric || stopping) save(metric);
+  if (stopping) {
+    throw Error(ErrorKind::kInterrupted,
+                concat(stage_, ": stopped and saved at step ", step_, "; run again to go on"));
+  }
 }
 
 void TrainingSession::save(std::optional<double> metric) {

@@ -43,6 +43,12 @@ class TrainingSession {
   /// Adds one line to metrics.jsonl and redraws the progress bar with the named values.
   void record(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown);
 
+  /// Ends a step: records it as record() does, saves a checkpoint when one is due, when the step was
+  /// evaluated
+  /// (`metric`) or when a stop was asked for; then throws Error(kInterrupted) if one was.
+  void end_step(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown,
+                std::optional<double> metric);
+
   bool evaluation_due() const {
     return finished() || (checkpoint_.evaluate_every > 0 && step_ % checkpoint_.evaluate_every == 0);
   }

@@ -52,6 +52,8 @@ void declare_commands(CLI::App& app, Arguments& arguments) {
   config_command(app, arguments, "supervised", "train the scorer to rank as the golden plan does");
   config_command(app, arguments, "grpo", "fine-tune the scorer by reinforcement learning");
   config_command(app, arguments, "evaluate", "policies side by side on held-out traces");
+  config_command(app, arguments, "report",
+                 "the run's evaluation and training as one page (report.html) and a table (report.csv)");
   CLI::App* exporting = config_command(app, arguments, "export", "a scorer as one safetensors file");
   exporting->add_option("--policy", arguments.policy, "supervised | grpo | a scorer's .safetensors");
   exporting->add_option("-o,--out", arguments.output,
@@ -105,6 +107,8 @@ void run_command(const CLI::App& app, const Arguments& arguments) {
     command_validate(config);
   } else if (name == "run") {
     command_run(config);
+  } else if (name == "report") {
+    std::cout << command_report(config).string() << std::endl;
   } else if (name == "export") {
     std::cout << command_export(config, arguments.policy, arguments.output,
                                 arguments.released ? ExportLayout::kReleased : ExportLayout::kForesight)

@@ -1,0 +1,97 @@
+#include <torch/torch.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/trace_rows.h"
+#include "golden_eviction/recorded_trace.h"
+#include "tests/stages/tiny.h"
+#include "trainer/app/workspace.h"
+#include "trainer/base/error.h"
+#include "trainer/base/files.h"
+#include "trainer/evaluation/policies.h"
+#include "trainer/generation/generate.h"
+#include "trainer/generation/traces_stage.h"
+#include "trainer/model/tensor_io.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
+
+TEST_CASE(
+    "generate: a budget that holds everything gives full KV token for token, a small one stays in its budget",
+    "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
+  const auto run = [&](const std::optional<EvictionSelector>& select, const CacheSize& size,
+                       const SamplingOptions& sampling) {
+    return generate(workspace.model, prompt, select, size, sampling, {90, {256}}, RandomStream(3, "test"));
+  };
+  const std::vector<const RecordedTrace*> none;
+  for (const SamplingOptions& sampling :
+       {SamplingOptions{.temperature = 0}, SamplingOptions{.temperature = 1, .top_p = 0.9, .top_k = 50}}) {
+    const auto full = run(std::nullopt, {}, sampling);
+    CHECK(run(rule_policy("h2o", {}, 1).make(none), {160, 16}, sampling) == full);
+    CHECK(run(std::nullopt, {}, sampling) == full);
+    CHECK(run(rule_policy("streaming_llm", {}, 1).make(none), {32, 16}, sampling).size() == full.size());
+  }
+  REQUIRE_THROWS_WITH(generate(workspace.model, {}, std::nullopt, {}, {}, {8, {}}, RandomStream(3, "test")),
+                      Catch::Contains("empty"));
+  REQUIRE_THROWS_WITH(
+      generate(workspace.model, prompt, std::nullopt, {}, {}, {5000, {}}, RandomStream(3, "test")),
+      Catch::Contains("4096"));
+}
+
+TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const std::vector<std::vector<std::int32_t>> prompts = {
+      workspace.tokenizer.encode("ann has"), workspace.tokenizer.encode("bob has 12 and gets 3, so")};
+  const SamplingOptions sampling{.temperature = 1.0, .top_p = 1.0, .top_k = 0};
+  const GenerationLimits limits{40, {256}};
+  const auto together = generate_batch(workspace.model, prompts, sampling, limits,
+                                       {RandomStream(1, "a"), RandomStream(1, "b")});
+  const auto alone =
+      generate(workspace.model, prompts[1], std::nullopt, {}, sampling, limits, RandomStream(1, "b"));
+  CHECK(together[1] == alone);
+}
+
+TEST_CASE("generate: greedy text of the real SmolLM2 equals transformers'", "[stages]") {
+  if (!std::filesystem::exists(smollm2_folder())) {
+    WARN("NOT RUN: no " << smollm2_folder() << " (scripts/setup.sh --model makes it)");
+    return;
+  }
+  const SafetensorsFile fixture(reference_folder() / "llama/smollm2.safetensors");
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens")), greedy = view_tensor(fixture.at("greedy"));
+  const Transformer model = Transformer::load(smollm2_folder(), {});
+  std::vector<std::int32_t> prompt;
+  for (std::int64_t i = 0; i < 32; ++i)
+    prompt.push_back(static_cast<std::int32_t>(tokens[i].item<std::int64_t>()));
+  const SamplingOptions sampling{.temperature = 0};
+  const auto text = generate(model, prompt, std::nullopt, {}, sampling, {48, {}}, RandomStream(1, "test"));
+  const auto evicting = generate(model, prompt, rule_policy("h2o", {}, 1).make({}), {96, 32}, sampling,
+                                 {48, {}}, RandomStream(1, "test"));
+  CHECK(evicting == text);
+  for (std::int64_t i = 0; i < 48; ++i)
+    CHECK(text[static_cast<std::size_t>(i)] == greedy[i].item<std::int64_t>());
+}
+
+TEST_CASE("traces: prompts become rows that can be trained on, and finished batches are kept", "[stages]") {
+  const Tiny tiny;
+  const Config config =
+      tiny.config({"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]",
+                   "traces.max_new_tokens=24", "traces.batch=2", "traces.samples_per_prompt=2"});
+  const Workspace workspace = open_workspace(config);
+  const ChatTemplate chat = ChatTemplate::load(config.model.path);
+  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  const std::string text = read_file(traces_file(config));
+  const auto rows = read_trace_rows(traces_file(config));
+  REQUIRE(rows.size() == 6);
+  CHECK(rows[0].prompt == "ann has 3 and gets 4, so");
+  std::filesystem::remove(traces_file(config));
+  request_stop();
+  REQUIRE_THROWS_AS(run_traces(config, workspace.model, workspace.tokenizer, chat), Error);
+  clear_stop_request();
+  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  CHECK(read_file(traces_file(config)) == text);
+}
