@@ -9,11 +9,12 @@
 namespace foresight {
 
 std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
-                                                const std::string& split,
+                                                const std::string& split, std::int64_t most,
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint) {
   std::vector<RecordedTrace> traces;
   for (const auto& path : oracle_files(oracle_folder, split)) {
+    if (static_cast<std::int64_t>(traces.size()) >= most) break;
     const OracleReader reader(path);
     require_same_source(reader, model_fingerprint, tokenizer_fingerprint);
     const OracleTrace& stored = reader.trace();

@@ -26,9 +26,10 @@ struct RecordedTrace {
 };
 
 /// The recorded traces of a split ("train", "validation", "evaluation"), checked against model and tokenizer.
-/// Throws Error(kInput) when there are none (naming the command that records them) or when one does not fit.
+/// At most the first `most`: a run that recorded more before uses what its config asks for now. Throws
+/// Error(kInput) when there are none (naming the command that records them) or when one does not fit.
 std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
-                                                const std::string& split,
+                                                const std::string& split, std::int64_t most,
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
 

@@ -157,8 +157,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
   const GrpoConfig& stage = config.grpo;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
-  const auto traces = load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
-                                           model.fingerprint(), tokenizer.fingerprint());
+  const auto traces =
+      load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
+                           config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer);
   const Scorer reference = starting_scorer(config, model);
   TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference);

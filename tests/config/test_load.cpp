@@ -88,6 +88,12 @@ evaluation:
   detail: false
   random_seeds: 5
   cost_contexts: [512]
+  tasks: [t.jsonl]
+  task_problems: 3
+  task_samples: 2
+  task_instruction: Think.
+  passkey_tokens: 900
+  passkey_keys: 6
 generation:
   policy: supervised
   max_new_tokens: 513
@@ -158,6 +164,12 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK_FALSE(config.evaluation.detail);
   CHECK(config.evaluation.random_seeds == 5);
   CHECK(config.evaluation.cost_contexts == std::vector<std::int64_t>{512});
+  CHECK(config.evaluation.tasks == Strings{"t.jsonl"});
+  CHECK(config.evaluation.task_problems == 3);
+  CHECK(config.evaluation.task_samples == 2);
+  CHECK(config.evaluation.task_instruction == "Think.");
+  CHECK(config.evaluation.passkey_tokens == 900);
+  CHECK(config.evaluation.passkey_keys == 6);
   CHECK(config.generation.policy == "supervised");
   CHECK(config.generation.max_new_tokens == 513);
   CHECK(config.generation.temperature == 0);

@@ -39,7 +39,7 @@ struct Recorded {
       record_trace(model, row, "evaluation-" + std::to_string(i), kSize.window, 0, provenance,
                    oracle_file_path(folder.path(), "evaluation", i));
     }
-    traces = load_recorded_traces(folder.path(), "evaluation", model.fingerprint(), "none");
+    traces = load_recorded_traces(folder.path(), "evaluation", 2, model.fingerprint(), "none");
   }
 };
 

@@ -9,7 +9,9 @@
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/evaluation/policies.h"
+#include "trainer/evaluation/tasks.h"
 #include "trainer/generation/generate.h"
+#include "trainer/generation/generate_rows.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/tensor_io.h"
 // after torch: c10 defines CHECK too
@@ -54,6 +56,67 @@ TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stag
   const auto alone =
       generate(workspace.model, prompts[1], std::nullopt, {}, sampling, limits, RandomStream(1, "b"));
   CHECK(together[1] == alone);
+}
+
+TEST_CASE("generate: policies side by side write what each writes alone", "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const CacheSize size{32, 16};
+  const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
+  const GenerationLimits limits{90, {256}};
+  const std::vector<SamplingOptions> samplings = {
+      SamplingOptions{.temperature = 0}, SamplingOptions{.temperature = 1, .top_p = 0.9, .top_k = 50}};
+  const auto stream = [](std::size_t row) { return RandomStream(row == 0 ? 5 : 6, "test"); };
+  const std::vector<std::string> names = {"h2o", "streaming_llm"};
+  std::vector<EvictionSelector> selectors;
+  std::vector<SamplingOptions> all;
+  std::vector<RandomStream> randoms;
+  for (const std::string& name : names) {
+    selectors.push_back(rule_policy(name, size, 1).make({}));
+    for (std::size_t row = 0; row < 2; ++row) {
+      all.push_back(samplings[row]);
+      randoms.push_back(stream(row));
+    }
+  }
+  const auto together =
+      generate_rows(workspace.model, prompt, side_by_side(selectors), size, all, limits, randoms);
+  REQUIRE(together.size() == 4);
+  for (std::size_t p = 0; p < 2; ++p) {
+    for (std::size_t row = 0; row < 2; ++row) {
+      const auto alone = generate(workspace.model, prompt, rule_policy(names[p], size, 1).make({}), size,
+                                  samplings[row], limits, stream(row));
+      CHECK(together[p * 2 + row] == alone);
+    }
+  }
+  const auto full =
+      generate_rows(workspace.model, prompt, std::nullopt, size, samplings, limits, {stream(0), stream(1)});
+  for (std::size_t row = 0; row < 2; ++row)
+    CHECK(full[row] ==
+          generate(workspace.model, prompt, std::nullopt, size, samplings[row], limits, stream(row)));
+  CHECK(together[0] != full[0]);
+}
+
+TEST_CASE("tasks: a cache that holds everything solves and finds what full KV does", "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const ChatTemplate chat = ChatTemplate::load(tiny.folder / "model");
+  const auto problems = read_prompt_rows(tiny.folder / "model/prompts.jsonl");
+  const ProblemOptions options{.samples = 2, .max_new_tokens = 60};
+  const auto solve = [&](const CacheSize& size) {
+    const TaskSetting setting{&workspace.model, &workspace.tokenizer, size, 1};
+    return solve_problems(setting, {rule_policy("h2o", size, 1), rule_policy("random", size, 1)}, problems,
+                          chat, options);
+  };
+  const auto large = solve({144, 16}), small = solve({32, 16});
+  CHECK(large["h2o"] == large["full"]);
+  CHECK(large["random"] == large["full"]);
+  CHECK(small["full"] == large["full"]);
+  CHECK(small["h2o"]["tokens_until_difference"].get<double>() <
+        small["full"]["tokens_until_difference"].get<double>());
+  const TaskSetting setting{&workspace.model, &workspace.tokenizer, {32, 16}, 1};
+  const auto found = find_passkeys(setting, {rule_policy("h2o", {32, 16}, 1)}, 120, 1);
+  CHECK(found["full"].size() == passkey_depths().size());
+  CHECK(found["h2o"].size() == passkey_depths().size());
 }
 
 TEST_CASE("generate: greedy text of the real SmolLM2 equals transformers'", "[stages]") {

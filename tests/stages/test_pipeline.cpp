@@ -122,8 +122,8 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
   // The replay is not a training step: it is finished first, then training is stopped after every step.
   const CacheSize size{config.eviction.budget, config.eviction.window};
   FeatureStore(tiny.run() / "supervised/features", workspace.model,
-               load_recorded_traces(tiny.run() / "oracle", "train", workspace.model.fingerprint(),
-                                    workspace.tokenizer.fingerprint()),
+               load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
+                                    workspace.model.fingerprint(), workspace.tokenizer.fingerprint()),
                size, ScorerFeatures::kNormalized);
   CHECK(run_with_stops([&] { run_supervised(config, workspace.model, workspace.tokenizer); }) == 5);
   CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer); }) == 2);
@@ -215,8 +215,8 @@ TEST_CASE("oracle: stored attention gives the plan of every budget, and golden e
   const Config config = tiny.config();
   const Workspace workspace = open_workspace(config);
   run_oracle(config, workspace.model, workspace.tokenizer);
-  const auto traces = load_recorded_traces(tiny.run() / "oracle", "evaluation", workspace.model.fingerprint(),
-                                           workspace.tokenizer.fingerprint());
+  const auto traces = load_recorded_traces(tiny.run() / "oracle", "evaluation", config.evaluation.max_traces,
+                                           workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
   for (const CacheSize size : {CacheSize{32, 16}, CacheSize{96, 32}}) {
     const EvaluationOptions options{.size = size};
     const auto results = evaluate_policies(
@@ -229,6 +229,21 @@ TEST_CASE("oracle: stored attention gives the plan of every budget, and golden e
     CHECK(result.loss_rise == 0.0);
     CHECK(result.tokens == 2 * 159);
   }
+}
+
+TEST_CASE("run: with fewer traces asked for than recorded, only those are used", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Config fewer =
+      tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2", "evaluation.max_traces=1",
+                   "data.max_train_traces=1", "data.validation_traces=1"});
+  const auto evaluation = run_evaluate(fewer, workspace.model, workspace.tokenizer);
+  CHECK(evaluation["policies"]["h2o"]["traces"] == 1);
+  run_supervised(fewer, workspace.model, workspace.tokenizer);
+  // A step draws evictions of traces_per_step traces; all are of the one trace.
+  CHECK(timeless_metrics(tiny.run() / "supervised/metrics.jsonl").size() == 2);
 }
 
 TEST_CASE("oracle: bad traces and missing stages are named", "[stages]") {

@@ -17,8 +17,8 @@ void command_stage(const Config& config, const std::string& stage);
 /// `foresight run`: every stage in order; finished ones are skipped. Ends with the table and the paths.
 void command_run(const Config& config);
 
-/// `foresight report`: `<output>/report.html` and report.csv of what the run's evaluation.json and metrics say.
-/// Returns the page.
+/// `foresight report`: `<output>/report.html` and report.csv of what the run's evaluation.json and metrics
+/// say. Returns the page.
 std::filesystem::path command_report(const Config& config);
 
 enum class ExportLayout { kForesight, kReleased };

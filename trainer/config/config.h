@@ -131,6 +131,13 @@ struct EvaluationConfig {
   std::vector<std::int64_t>
       cost_contexts;                ///< context lengths at which memory and speed are measured; empty: not
   std::int64_t rows_per_pass = 16;  ///< traces x policies in one forward pass
+  std::vector<std::string> tasks;   ///< JSONL files of problems with answers to solve; empty: none
+  std::int64_t task_problems = 16;  ///< problems used, from the start of the files
+  std::int64_t task_samples = 0;    ///< sampled solutions a problem (avg@k) besides the greedy one
+  std::string task_instruction =
+      "Reason step by step and put the final answer in \\boxed{}.";  ///< put behind a problem's text
+  std::int64_t passkey_tokens = 0;  ///< length of the texts that a number is hidden in; 0: not measured
+  std::int64_t passkey_keys = 4;    ///< numbers hidden at each depth
 };
 
 /// generation: text with a policy.

@@ -255,6 +255,25 @@ Section declare_grpo(Reach reach) {
   return section;
 }
 
+template <class Declare>
+void declare_tasks(Declare& to) {
+  using C = EvaluationConfig;
+  to.key(
+      "tasks", &C::tasks, TextListType{},
+      "JSONL files of problems with answers (question and answer as in GSM8K or AIME, or prompt and answer), "
+      "solved under every policy; lengths and sampling as in generation",
+      kPath);
+  to.key("task_problems", &C::task_problems, IntegerType{1, kMany},
+         "problems used, from the start of the files");
+  to.key("task_samples", &C::task_samples, IntegerType{0, 4096},
+         "sampled solutions of each problem besides the greedy one: accuracy is their mean (avg@k)");
+  to.key("task_instruction", &C::task_instruction, TextType{.choices = {}, .may_be_empty = true},
+         "put behind the text of a problem that is no chat");
+  to.key("passkey_tokens", &C::passkey_tokens, IntegerType{0, kMostTokens},
+         "length of the texts in which five-digit numbers are hidden and asked for; 0: not measured");
+  to.key("passkey_keys", &C::passkey_keys, IntegerType{1, 1000}, "numbers hidden at each of five depths");
+}
+
 template <class Reach>
 Section declare_evaluation(Reach reach) {
   Section section{"evaluation", "Policies side by side on held-out traces", {}};
@@ -279,6 +298,7 @@ Section declare_evaluation(Reach reach) {
       "cost_contexts", &C::cost_contexts, IntegerListType{1, kMostTokens},
       "context lengths at which cache memory, prefill and decoding speed are measured; empty: not measured");
   to.key("rows_per_pass", &C::rows_per_pass, IntegerType{1, 65'536}, "traces x policies in one forward pass");
+  declare_tasks(to);
   return section;
 }
 

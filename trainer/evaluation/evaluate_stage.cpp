@@ -13,6 +13,7 @@
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/evaluation_json.h"
 #include "trainer/evaluation/side_by_side.h"
+#include "trainer/evaluation/tasks.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
@@ -48,6 +49,15 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
           {"detail", config.evaluation.detail},
           {"random_seeds", config.evaluation.random_seeds},
           {"cost_contexts", config.evaluation.cost_contexts},
+          {"tasks", config.evaluation.tasks},
+          {"task_problems", config.evaluation.task_problems},
+          {"task_samples", config.evaluation.task_samples},
+          {"task_instruction", config.evaluation.task_instruction},
+          {"generation",
+           {config.generation.max_new_tokens, config.generation.temperature, config.generation.top_p,
+            config.generation.top_k}},
+          {"passkey_tokens", config.evaluation.passkey_tokens},
+          {"passkey_keys", config.evaluation.passkey_keys},
           {"scorers", scorers}};
 }
 
@@ -144,15 +154,23 @@ std::vector<PolicyResult> score_side(const Config& config, const std::vector<Pol
   return results;
 }
 
+/// The policies of a side that can generate text, each name once: golden needs the future.
+std::vector<Policy> generating_policies(const Side& side) {
+  std::vector<Policy> policies;
+  for (const Policy& policy : side.policies) {
+    const bool again = std::any_of(policies.begin(), policies.end(),
+                                   [&](const Policy& known) { return known.name == policy.name; });
+    if (policy.name != "golden" && !again) policies.push_back(policy);
+  }
+  return policies;
+}
+
 /// Memory and speed of the full cache and of every policy that can generate (golden needs the future).
 Json measured_cost(const Config& config, const Transformer& model, const Side& side,
                    const RecordedTrace& trace) {
   std::vector<MeasuredPolicy> policies = {{"full", std::nullopt}};
-  for (const Policy& policy : side.policies) {
-    const bool again = std::any_of(policies.begin(), policies.end(),
-                                   [&](const MeasuredPolicy& known) { return known.name == policy.name; });
-    if (policy.name != "golden" && !again) policies.push_back({policy.name, policy.make({&trace})});
-  }
+  for (const Policy& policy : generating_policies(side))
+    policies.push_back({policy.name, policy.make({&trace})});
   const std::vector<std::int64_t>& contexts = config.evaluation.cost_contexts;
   Progress progress("cost", "tokens", cost_tokens(policies.size(), side.size, contexts));
   std::int64_t done = 0;
@@ -160,6 +178,65 @@ Json measured_cost(const Config& config, const Transformer& model, const Side& s
                                   [&](std::int64_t tokens) { progress.update(done += tokens); });
   progress.finish();
   return cost_json(costs, side.size, contexts, torch::get_num_threads());
+}
+
+/// The first evaluation.task_problems problems of the task files.
+std::vector<PromptRow> read_problems(const EvaluationConfig& config) {
+  std::vector<PromptRow> problems;
+  for (const std::string& file : config.tasks) {
+    for (PromptRow& row : read_prompt_rows(file)) {
+      if (static_cast<std::int64_t>(problems.size()) >= config.task_problems) return problems;
+      if (row.answer.empty())
+        throw Error(ErrorKind::kInput,
+                    concat(file, ": ", row.source, " has no \"answer\", which a task needs"));
+      problems.push_back(std::move(row));
+    }
+  }
+  return problems;
+}
+
+/// Problems solved under every policy.
+Json measured_problems(const Config& config, const TaskSetting& setting,
+                       const std::vector<Policy>& policies) {
+  const EvaluationConfig& own = config.evaluation;
+  const std::vector<PromptRow> problems = read_problems(own);
+  const ProblemOptions options{.samples = own.task_samples,
+                               .max_new_tokens = config.generation.max_new_tokens,
+                               .temperature = config.generation.temperature,
+                               .top_p = config.generation.top_p,
+                               .top_k = config.generation.top_k,
+                               .instruction = own.task_instruction};
+  Progress progress("tasks", "problems", static_cast<std::int64_t>(problems.size()));
+  std::int64_t done = 0;
+  Json by_policy = solve_problems(setting, policies, problems, ChatTemplate::load(config.model.path), options,
+                                  [&](std::int64_t count) { progress.update(done += count); });
+  progress.finish();
+  return {{"task", join(own.tasks, ", ")},
+          {"problems", problems.size()},
+          {"samples", own.task_samples},
+          {"policies", std::move(by_policy)}};
+}
+
+/// Text generated under every policy that can: problems and passkeys, as far as the config asks.
+Json measured_tasks(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                    const Side& side) {
+  const EvaluationConfig& own = config.evaluation;
+  const TaskSetting setting{&model, &tokenizer, side.size, config.runtime.seed};
+  const std::vector<Policy> policies = generating_policies(side);
+  Json json = Json::object();
+  if (!own.tasks.empty()) json = measured_problems(config, setting, policies);
+  if (own.passkey_tokens == 0) return json;
+  std::int64_t done = 0;
+  Progress progress("passkey", "prompts",
+                    own.passkey_keys * static_cast<std::int64_t>(passkey_depths().size()));
+  Json found = find_passkeys(setting, policies, own.passkey_tokens, own.passkey_keys,
+                             [&](std::int64_t count) { progress.update(done += count); });
+  progress.finish();
+  json["passkey"] = {{"length", own.passkey_tokens},
+                     {"keys", own.passkey_keys},
+                     {"depths", passkey_depths()},
+                     {"policies", std::move(found)}};
+  return json;
 }
 
 /// What each policy holds of the first trace in the end, on its tokens.
@@ -189,8 +266,8 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
                                     const Tokenizer& tokenizer) {
   const std::filesystem::path output = config.output, file = output / "evaluation.json";
-  const auto traces =
-      load_recorded_traces(output / "oracle", "evaluation", model.fingerprint(), tokenizer.fingerprint());
+  const auto traces = load_recorded_traces(output / "oracle", "evaluation", config.evaluation.max_traces,
+                                           model.fingerprint(), tokenizer.fingerprint());
   const Json inputs = inputs_of(config, model, traces);
   Json evaluation = stored_evaluation(file, inputs);
   if (!evaluation.is_null()) {
@@ -226,6 +303,8 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
   }
   if (!config.evaluation.cost_contexts.empty())
     evaluation["cost"] = measured_cost(config, model, sides[0], traces.front());
+  Json generation = measured_tasks(config, model, tokenizer, sides[0]);
+  if (!generation.empty()) evaluation["generation"] = std::move(generation);
   if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);
   write_file_atomically(file, evaluation.dump(2) + "\n");
   log_info("evaluate: wrote " + file.string());

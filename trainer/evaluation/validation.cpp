@@ -11,7 +11,7 @@ Validation::Validation(const Config& config, const Transformer& model, const Tok
                .rows_per_pass = config.evaluation.rows_per_pass} {
   if (config.data.validation_traces == 0) return;
   traces_ = load_recorded_traces(std::filesystem::path(config.output) / "oracle", "validation",
-                                 model.fingerprint(), tokenizer.fingerprint());
+                                 config.data.validation_traces, model.fingerprint(), tokenizer.fingerprint());
 }
 
 std::optional<ValidationRise> Validation::measure(const Scorer& scorer,

@@ -17,6 +17,8 @@ bool ends(const GenerationLimits& limits, std::int32_t token) {
   return std::find(limits.end_tokens.begin(), limits.end_tokens.end(), token) != limits.end_tokens.end();
 }
 
+}  // namespace
+
 void check_prompt(const Transformer& model, std::size_t prompt_tokens, const GenerationLimits& limits) {
   if (prompt_tokens == 0) throw Error(ErrorKind::kConfig, "generation: the prompt is empty");
   const std::int64_t total = static_cast<std::int64_t>(prompt_tokens) + limits.max_new_tokens;
@@ -27,8 +29,6 @@ void check_prompt(const Transformer& model, std::size_t prompt_tokens, const Gen
                        " positions: shorten the prompt or lower max_new_tokens"));
   }
 }
-
-}  // namespace
 
 std::vector<std::int32_t> generate(const Transformer& model, const std::vector<std::int32_t>& prompt,
                                    const std::optional<EvictionSelector>& select, const CacheSize& size,

@@ -17,6 +17,10 @@ struct GenerationLimits {
   std::vector<std::int32_t> end_tokens;
 };
 
+/// Throws Error(kConfig) for an empty prompt, or one that leaves no room for max_new_tokens in the model's
+/// positions.
+void check_prompt(const Transformer& model, std::size_t prompt_tokens, const GenerationLimits& limits);
+
 /// Continues `prompt` [L]. With a selector the cache holds at most budget + window entries and evicts as it
 /// fills, in the prompt too (method.md section 7); without one it keeps everything. `on_token` sees each new
 /// token. Returns the new tokens, the ending one included. Throws Error(kConfig) for an empty prompt or one

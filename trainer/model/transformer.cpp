@@ -189,7 +189,8 @@ TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& 
     const torch::Tensor logits = model.logits(hidden.narrow(0, first, count));
     // log_softmax is one vectorised pass on the CPU; logsumexp takes 25 times as long there.
     const torch::Tensor log_probability = torch::log_softmax(logits, -1);  // [count, vocabulary]
-    losses.push_back(log_probability.gather(1, wanted.narrow(0, first, count).unsqueeze(1)).squeeze(1).neg_());
+    losses.push_back(
+        log_probability.gather(1, wanted.narrow(0, first, count).unsqueeze(1)).squeeze(1).neg_());
     if (with_entropy == WithEntropy::kYes) {
       entropies.push_back((log_probability.exp() * log_probability).sum(-1).neg_());
     }

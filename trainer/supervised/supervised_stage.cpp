@@ -88,7 +88,8 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
              best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
-  const auto traces = load_recorded_traces(oracle, "train", model.fingerprint(), tokenizer.fingerprint());
+  const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
+                                           tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer);
   const FeatureStore store(feature_folder, model, traces, size, facts.features);
 

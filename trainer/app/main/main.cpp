@@ -121,8 +121,8 @@ void run_command(const CLI::App& app, const Arguments& arguments) {
   }
 }
 
-/// Keeps freed memory for the next tensor: a forward pass allocates the same megabytes over and over, and pages
-/// fresh from the kernel cost 7 % of an evaluation's time.
+/// Keeps freed memory for the next tensor: a forward pass allocates the same megabytes over and over, and
+/// pages fresh from the kernel cost 7 % of an evaluation's time.
 void keep_freed_memory() {
 #ifdef __GLIBC__
   constexpr int kLargestHeapBlock = 32 << 20;  // the most that glibc takes
