@@ -89,7 +89,12 @@ TEST_CASE("scoring: differences go to the best hand-written rule, in plain words
         score_run(run_with_rise(name, {constant(one), constant(two)}), traces, {.first_scored = 5}));
   }
   REQUIRE(best_rule(results)->name == "rkv");
+  results.push_back(
+      score_run(run_with_rise("grpo", {constant(0.05), constant(0.1)}), traces, {.first_scored = 5}));
   const auto json = policies_json(results, 1);
+  CHECK(json["grpo"]["difference_to_supervised"]["loss_rise"].get<double>() == Approx(-0.075));
+  CHECK(json["grpo"]["difference_to_supervised"]["low_entropy"]["significant"] == true);
+  CHECK_FALSE(json["supervised"].contains("difference_to_supervised"));
   CHECK_FALSE(json["full"].contains("difference"));
   CHECK_FALSE(json["rkv"].contains("difference"));
   CHECK(json["supervised"]["difference"]["loss_rise"].get<double>() == Approx(-0.3));

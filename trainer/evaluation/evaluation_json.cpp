@@ -91,10 +91,13 @@ std::string difference_sentence(const Interval& difference, const std::string& b
 
 nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, std::uint64_t seed) {
   const PolicyResult* baseline = best_rule(results);
-  const PolicyResult* golden = nullptr;
-  for (const PolicyResult& result : results) {
-    if (result.name == "golden") golden = &result;
-  }
+  const auto named = [&](const std::string& name) -> const PolicyResult* {
+    for (const PolicyResult& result : results) {
+      if (result.name == name) return &result;
+    }
+    return nullptr;
+  };
+  const PolicyResult *golden = named("golden"), *supervised = named("supervised");
   Json policies = Json::object();
   for (const PolicyResult& result : results) {
     Json json = policy_json(result);
@@ -103,6 +106,8 @@ nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, s
     const bool compared = baseline != nullptr && &result != baseline && result.name != "full" &&
                           result.tokens > 0 && result.name != "golden";
     if (compared) json["difference"] = difference_json(result, *baseline, seed);
+    if (result.name == "grpo" && supervised != nullptr && result.tokens > 0)
+      json["difference_to_supervised"] = difference_json(result, *supervised, seed);
     policies[result.name] = std::move(json);
   }
   return policies;
@@ -146,6 +151,9 @@ std::string evaluation_table(const nlohmann::ordered_json& evaluation) {
   for (const auto& [name, policy] : policies.items()) {
     if (is_rule(name) || !policy.contains("difference")) continue;
     table += concat(shown_name(name), ": ", policy["difference"]["sentence"].get<std::string>(), "\n");
+    if (!policy.contains("difference_to_supervised")) continue;
+    table += concat(shown_name(name), ": ", policy["difference_to_supervised"]["sentence"].get<std::string>(),
+                    "\n");
   }
   return table;
 }
