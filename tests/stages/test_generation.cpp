@@ -3,17 +3,20 @@
 #include <nlohmann/json.hpp>
 
 #include "data/trace_rows.h"
+#include "golden_eviction/oracle_stage.h"
 #include "golden_eviction/recorded_trace.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/evaluation/tasks.h"
 #include "trainer/generation/generate.h"
 #include "trainer/generation/generate_rows.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/report/report.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -117,6 +120,38 @@ TEST_CASE("tasks: a cache that holds everything solves and finds what full KV do
   const auto found = find_passkeys(setting, {rule_policy("h2o", {32, 16}, 1)}, 120, 1);
   CHECK(found["full"].size() == passkey_depths().size());
   CHECK(found["h2o"].size() == passkey_depths().size());
+}
+
+TEST_CASE(
+    "tasks: a problem without an answer is named, a stop ends them, and evaluation.json holds the figures",
+    "[stages]") {
+  const Tiny tiny;
+  const auto file = tiny.folder / "problems.jsonl";
+  const Config config =
+      tiny.config({"evaluation.tasks=[" + file.string() + "]", "evaluation.policies=[full,golden,h2o]",
+                   "evaluation.detail=false", "generation.max_new_tokens=8", "evaluation.passkey_tokens=60",
+                   "evaluation.passkey_keys=1", "evaluation.cost_contexts=[64]"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const auto evaluate = [&] { return run_evaluate(config, workspace.model, workspace.tokenizer); };
+  write_file_atomically(file, R"({"prompt": "ann has 3"})");
+  REQUIRE_THROWS_WITH(evaluate(), Catch::Contains("problems.jsonl:1") && Catch::Contains("answer"));
+  write_file_atomically(file, R"({"question": "ann has 3 and gets 4", "answer": "3 + 4\n#### 7"})");
+  request_stop();
+  REQUIRE_THROWS_WITH(evaluate(), Catch::Contains("stopped"));
+  clear_stop_request();
+  CHECK_FALSE(std::filesystem::exists(tiny.run() / "evaluation.json"));
+  const auto evaluation = evaluate();
+  const auto& generation = evaluation.at("generation");
+  CHECK(generation["problems"] == 1);
+  CHECK(generation["policies"]["h2o"]["mean_tokens"].get<double>() <= 8.0);
+  CHECK_FALSE(generation["policies"].contains("golden"));
+  CHECK(generation["passkey"]["policies"]["full"].size() == 5);
+  CHECK(evaluation["cost"]["policies"]["h2o"]["kv_bytes"].size() == 1);
+  REQUIRE_NOTHROW(write_report(tiny.run()));
+  REQUIRE_THROWS_WITH(
+      generate_rows(workspace.model, {1, 2}, std::nullopt, {}, {SamplingOptions{}}, {8, {}}, {}),
+      Catch::Contains("random streams"));
 }
 
 TEST_CASE("generate: greedy text of the real SmolLM2 equals transformers'", "[stages]") {
