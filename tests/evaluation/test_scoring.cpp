@@ -95,6 +95,11 @@ TEST_CASE("scoring: differences go to the best hand-written rule, in plain words
   CHECK(json["grpo"]["difference_to_supervised"]["loss_rise"].get<double>() == Approx(-0.075));
   CHECK(json["grpo"]["difference_to_supervised"]["low_entropy"]["significant"] == true);
   CHECK_FALSE(json["supervised"].contains("difference_to_supervised"));
+  const auto single = policies_json(
+      {score_run(run_with_rise("supervised", {constant(0.1)}), {traces[0]}, {.first_scored = 5}),
+       score_run(run_with_rise("rkv", {constant(0.4)}), {traces[0]}, {.first_scored = 5})},
+      1);
+  CHECK_FALSE(single["supervised"].contains("difference"));  // one trace has no interval
   CHECK_FALSE(json["full"].contains("difference"));
   CHECK_FALSE(json["rkv"].contains("difference"));
   CHECK(json["supervised"]["difference"]["loss_rise"].get<double>() == Approx(-0.3));

@@ -104,9 +104,9 @@ nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, s
     if (golden != nullptr && golden->attention_kept && result.attention_kept)
       json["attention_regret"] = *golden->attention_kept - *result.attention_kept;
     const bool compared = baseline != nullptr && &result != baseline && result.name != "full" &&
-                          result.tokens > 0 && result.name != "golden";
+                          result.tokens > 0 && result.name != "golden" && result.traces > 1;
     if (compared) json["difference"] = difference_json(result, *baseline, seed);
-    if (result.name == "grpo" && supervised != nullptr && result.tokens > 0)
+    if (result.name == "grpo" && supervised != nullptr && result.tokens > 0 && result.traces > 1)
       json["difference_to_supervised"] = difference_json(result, *supervised, seed);
     policies[result.name] = std::move(json);
   }

@@ -11,7 +11,7 @@ namespace foresight {
 
 /// One object a policy by name, in the order of `results`: figures, per-trace rises, and the difference to
 /// the best hand-written rule with its paired interval (seeded by `seed`); that of grpo to supervised too.
-/// Measures that were not taken are left out.
+/// Measures that were not taken are left out, and differences over a single trace, which have no interval.
 nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, std::uint64_t seed);
 
 /// The block "cost": memory and speed of each policy at each context length.
