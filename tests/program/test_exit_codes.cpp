@@ -1,4 +1,7 @@
 // What the program says and returns when its user is wrong.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "tests/program/run_program.h"
@@ -35,6 +38,42 @@ TEST_CASE("program: files that are missing or cut short end with 3 and are named
   CHECK(cut.exit_code == 3);
   CHECK(cut.err.find("model.safetensors") != std::string::npos);
   CHECK(run_program({"inspect", (folder / "nothing.h5").string()}).exit_code == 3);
+}
+
+TEST_CASE("program: a tokenizer that does not match the model, and text that is not UTF-8, end with 3",
+          "[program]") {
+  const TemporaryFolder folder;
+  const auto model = folder / "model";
+  REQUIRE(run_program({"make-tiny-model", model.string()}).exit_code == 0);
+  const auto validate = [&](const std::string& train) {
+    return run_program({"validate", "--config", "configs/tiny.yaml", "model.path=" + model.string(),
+                        "output=" + (folder / "run").string(), "data.train=[" + train + "]",
+                        "data.evaluation=[" + (model / "evaluation.jsonl").string() + "]"});
+  };
+  const auto broken = folder.write("broken.jsonl", "{\"text\": \"caf\xe9\"}\n");
+  const ProgramResult text = validate(broken.string());
+  CHECK(text.exit_code == 3);
+  CHECK(text.err.find("broken.jsonl:1: not UTF-8 at byte") != std::string::npos);
+
+  auto tokenizer = nlohmann::json::parse(content_of(model / "tokenizer.json"));
+  std::int64_t largest = 0;
+  for (const auto& [token, id] : tokenizer.at("model").at("vocab").items())
+    largest = std::max(largest, id.get<std::int64_t>());
+  for (const auto& added : tokenizer.at("added_tokens"))
+    largest = std::max(largest, added.at("id").get<std::int64_t>());
+  for (std::int64_t more = 1; more <= 64; ++more) {
+    tokenizer["added_tokens"].push_back({{"id", largest + more},
+                                         {"content", "<|extra" + std::to_string(more) + "|>"},
+                                         {"single_word", false},
+                                         {"lstrip", false},
+                                         {"rstrip", false},
+                                         {"normalized", false},
+                                         {"special", true}});
+  }
+  folder.write("model/tokenizer.json", tokenizer.dump());
+  const ProgramResult mismatch = validate((model / "train.jsonl").string());
+  CHECK(mismatch.exit_code == 3);
+  CHECK(mismatch.err.find("do not belong together") != std::string::npos);
 }
 
 TEST_CASE("program: help and version end with 0", "[program]") {
