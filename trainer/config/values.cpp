@@ -117,35 +117,34 @@ ParsedValue parse_text(const Key& key, const TextType& type, const YamlNode& nod
                       "; the nearest is ", nearest_name(text, type.choices)));
 }
 
-ParsedValue parse_text_list(const Key& key, const TextListType& type, const YamlNode& node) {
+// A list of `what`, each item read by `parse_item`; a fault names the item.
+template <class Item, class ParseItem>
+ParsedValue parse_list(const char* what, const YamlNode& node, bool may_be_empty,
+                       const ParseItem& parse_item) {
   if (node.kind == YamlNode::Kind::kScalar) {
     return fault(
         concat("expected a list, got ", described(node), "; write it in brackets: [", node.text, "]"));
   }
-  if (node.kind != YamlNode::Kind::kList) return mismatch("a list of texts", node);
-  std::vector<std::string> texts;
-  for (const YamlNode& item : node.items) {
-    ParsedValue text = parse_text(key, TextType{}, item);
-    if (!text.value) return fault(concat("item ", texts.size() + 1, ": ", text.fault));
-    texts.push_back(std::get<std::string>(std::move(*text.value)));
+  if (node.kind != YamlNode::Kind::kList) return mismatch(concat("a list of ", what), node);
+  std::vector<Item> items;
+  for (const YamlNode& child : node.items) {
+    ParsedValue item = parse_item(child);
+    if (!item.value) return fault(concat("item ", items.size() + 1, ": ", item.fault));
+    items.push_back(std::get<Item>(std::move(*item.value)));
   }
-  if (texts.empty() && !type.may_be_empty) return fault("expected at least one item, got an empty list");
-  return {std::move(texts), ""};
+  if (items.empty() && !may_be_empty) return fault("expected at least one item, got an empty list");
+  return {std::move(items), ""};
+}
+
+ParsedValue parse_text_list(const Key& key, const TextListType& type, const YamlNode& node) {
+  return parse_list<std::string>("texts", node, type.may_be_empty,
+                                 [&](const YamlNode& item) { return parse_text(key, TextType{}, item); });
 }
 
 ParsedValue parse_integer_list(const IntegerListType& type, const YamlNode& node) {
-  if (node.kind == YamlNode::Kind::kScalar) {
-    return fault(
-        concat("expected a list, got ", described(node), "; write it in brackets: [", node.text, "]"));
-  }
-  if (node.kind != YamlNode::Kind::kList) return mismatch("a list of integers", node);
-  std::vector<std::int64_t> numbers;
-  for (const YamlNode& item : node.items) {
-    const ParsedValue number = parse_integer({type.low, type.high}, item);
-    if (!number.value) return fault(concat("item ", numbers.size() + 1, ": ", number.fault));
-    numbers.push_back(std::get<std::int64_t>(*number.value));
-  }
-  return {std::move(numbers), ""};
+  return parse_list<std::int64_t>("integers", node, /*may_be_empty=*/true, [&](const YamlNode& item) {
+    return parse_integer({type.low, type.high}, item);
+  });
 }
 
 // Shortest exact form, always with a point: some YAML readers take "1e-04" for a text and "1" for an integer.

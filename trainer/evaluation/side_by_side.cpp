@@ -62,6 +62,8 @@ void run_batch(const Transformer& model, const Batch& batch, const Side& side, c
   const EvictedPass pass =
       evicted_pass(model, stacked_tokens(batch), side.size, count, select, states, on_tokens);
   const std::int64_t first = side.size.first_scored();
+  const std::vector<KeptAttention> kept = watcher ? watcher->results() : std::vector<KeptAttention>{};
+  const torch::Tensor held = watcher ? watcher->held() : torch::Tensor();  // [P, N, L]
   for (std::int64_t p = 0; p < count; ++p) {
     PolicyRun& run = runs[static_cast<std::size_t>(p)];
     for (std::int64_t n = 0; n < traces; ++n) {
@@ -75,9 +77,9 @@ void run_batch(const Transformer& model, const Batch& batch, const Side& side, c
       if (!states.defined()) continue;
       run.divergence.push_back(own_where_evicted(pass.divergence, row, first, torch::zeros_like(trace.loss)));
       run.agreement.push_back(own_where_evicted(pass.agreement, row, first, torch::ones_like(trace.loss)));
-      if (!run.held.defined()) run.held = watcher->held()[p][n];
+      if (!run.held.defined()) run.held = held[p][n];
     }
-    if (watcher) run.kept.add(watcher->results()[static_cast<std::size_t>(p)]);
+    if (watcher) run.kept.add(kept[static_cast<std::size_t>(p)]);
   }
 }
 
