@@ -1,5 +1,6 @@
 #include "golden_eviction/oracle_stage.h"
 
+#include <chrono>
 #include <optional>
 
 #include "data/oracle_file.h"
@@ -12,6 +13,7 @@
 #include "trainer/base/version.h"
 #include "trainer/config/load.h"
 #include "trainer/eviction/evicted_pass.h"
+#include "trainer/training/metrics.h"
 
 namespace foresight {
 namespace {
@@ -152,12 +154,21 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
   log_info(concat("oracle: ", recorded, " traces are recorded, ", missing.size(), " to do (", tokens_missing,
                   " tokens)"));
   Progress progress("oracle", "tokens", tokens_missing);
+  // What each trace took, for the cost of training in evaluation.json; no result depends on it.
+  const std::filesystem::path metrics_file = folder / "metrics.jsonl";
+  MetricsLog metrics(metrics_file, end_of_rows(metrics_file));
   std::int64_t done = 0;
   for (const Missing& item : missing) {
     if (stop_requested())
       throw Error(ErrorKind::kInterrupted, "oracle: stopped; finished traces are kept, run again to go on");
+    const auto started = std::chrono::steady_clock::now();
     record_trace(model, *item.trace, item.id, block_tokens, static_cast<int>(config.oracle.compression),
                  provenance, item.file);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+    metrics.append({{"trace", item.id},
+                    {"tokens", item.trace->tokens.size()},
+                    {"seconds", took.count()},
+                    {"bytes", std::filesystem::file_size(item.file)}});
     done += static_cast<std::int64_t>(item.trace->tokens.size());
     progress.update(done, item.id);
   }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks what the compiler does not: folders include only folders below them, and a library stays in its one module.
+"""Checks what the compiler does not: folders include only folders below them, and a library stays in its one module,
+and no two headers define a type of the same name.
 
 usage: scripts/check_sources.py [--root FOLDER]
 
@@ -28,6 +29,8 @@ TORCH_HEADERS = ("torch/", "ATen/", "c10/")
 MAX_LINES = 400
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+TYPE = re.compile(r"^(?:struct|class|enum class) (\w+)\b(?!::)(?!.*;\s*(?://.*)?$)")  # a definition: no line that ends in ;
+NAMESPACE = re.compile(r"^namespace (\w[\w:]*) \{")
 TARGET = re.compile(r"foresight_(library|test)\(\s*([\w/]+)([^)]*)\)")
 
 
@@ -132,6 +135,29 @@ def check_libraries(path, sources, targets):
             yield number, f"reaches <{header}>, but the target of {folder} is without TORCH"
 
 
+def types_of_headers(sources):
+    """"namespace::Type" -> [(path, line)] of every type that a header defines at the start of a line."""
+    places = {}
+    for path, lines in sources.lines.items():
+        if not path.endswith(".h") or path.startswith("tests/"):
+            continue
+        namespace = ""
+        for number, line in enumerate(lines, 1):
+            opened, defined = NAMESPACE.match(line), TYPE.match(line)
+            namespace = opened[1] if opened else namespace
+            if defined:
+                places.setdefault(f"{namespace}::{defined[1]}", []).append((path, number))
+    return places
+
+
+def check_types(path, types):
+    """Findings (line, text) about types of one name, which the linker silently takes for one type."""
+    for name, places in types.items():
+        for other, number in places[1:]:
+            if other == path:
+                yield number, f"{name} is defined in {places[0][0]}:{places[0][1]} too: rename one"
+
+
 def check_text(path, sources):
     """Findings (line, text) that need one file only."""
     lines = sources.lines[path]
@@ -147,9 +173,15 @@ def main():
     root = parser.parse_args().root
     targets = Targets(root)
     sources = Sources(root, targets)
+    types = types_of_headers(sources)
     findings = 0
     for path in sources.lines:
-        checks = (check_includes(path, sources, targets), check_libraries(path, sources, targets), check_text(path, sources))
+        checks = (
+            check_includes(path, sources, targets),
+            check_libraries(path, sources, targets),
+            check_types(path, types),
+            check_text(path, sources),
+        )
         for number, text in sorted(finding for check in checks for finding in check):
             print(f"{path}:{number}: {text}")
             findings += 1

@@ -88,6 +88,7 @@ evaluation:
   detail: false
   random_seeds: 5
   cost_contexts: [512]
+  cost_batch: 3
   tasks: [t.jsonl]
   task_problems: 3
   task_samples: 2
@@ -164,6 +165,7 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK_FALSE(config.evaluation.detail);
   CHECK(config.evaluation.random_seeds == 5);
   CHECK(config.evaluation.cost_contexts == std::vector<std::int64_t>{512});
+  CHECK(config.evaluation.cost_batch == 3);
   CHECK(config.evaluation.tasks == Strings{"t.jsonl"});
   CHECK(config.evaluation.task_problems == 3);
   CHECK(config.evaluation.task_samples == 2);

@@ -164,6 +164,26 @@ TEST_CASE("evicting cache: an entry evicted twice, or tokens across a window's e
   REQUIRE_THROWS_WITH(feed(9), Catch::Contains("crosses the end of a window"));
   feed(8);
   REQUIRE_THROWS_WITH(feed(4), Catch::Contains("evicted an entry twice"));
+  EvictingCache other(
+      one_layer(), 1, 8, 4, kEndless,
+      [](const EvictionView& view) {
+        return torch::zeros({1, 2, view.window + 1}, torch::kInt64);
+      },
+      torch::kCPU);
+  const auto random = [](std::int64_t heads, std::int64_t tokens) {
+    return torch::randn({1, heads, tokens, 4});
+  };
+  other.attend(0, random(4, 8), random(2, 8), random(2, 8));
+  REQUIRE_THROWS_WITH(other.attend(0, random(4, 4), random(2, 4), random(2, 4)),
+                      Catch::Contains("evicted cache indices: expected shape [1, 2, 4]"));
+}
+
+TEST_CASE("evicted pass: full-KV hidden states of another shape are refused", "[eviction]") {
+  const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
+  const auto never = [](const EvictionView&) { return torch::Tensor(); };
+  REQUIRE_THROWS_WITH(evicted_pass(model, torch::zeros({1, 20}, torch::kInt64), {16, 8}, 1, never,
+                                   torch::zeros({1, 19, model.shape().hidden_size})),
+                      Catch::Contains("full-KV hidden states: expected shape"));
 }
 
 TEST_CASE("evicted pass: a budget that holds the whole trace gives full KV's losses where tokens are scored",

@@ -148,6 +148,14 @@ TEST_CASE(
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 5, 24}), {8, 4}), Catch::Contains("6 windows"));
 }
 
+TEST_CASE("future attention: probabilities and packed rows of another shape are refused", "[golden]") {
+  REQUIRE_THROWS_WITH(block_mean_attention(torch::rand({2, 3, 4}), 2),
+                      Catch::Contains("attention probabilities: expected shape"));
+  const OracleDimensions dimensions{.layers = 1, .kv_heads = 2, .tokens = 8, .block_tokens = 4};
+  REQUIRE_THROWS_WITH(unpack_attention(torch::zeros({2, dimensions.packed_elements() + 1}), dimensions),
+                      Catch::Contains("packed attention: expected shape"));
+}
+
 TEST_CASE("plan: a file of captured tensors gives attention, evictions and contributions", "[golden]") {
   torch::manual_seed(8);
   const auto folder = std::filesystem::temp_directory_path() / "foresight_test_plan";
@@ -177,6 +185,12 @@ TEST_CASE("plan: a file of captured tensors gives attention, evictions and contr
   SECTION("a budget that is no multiple") {
     REQUIRE_THROWS_WITH(plan_file(folder / "in.safetensors", {12, 8}, PlanPrecision::kFloat32, folder / "o"),
                         Catch::Contains("multiple"));
+  }
+  SECTION("whole numbers") {
+    write_safetensors(folder / "bad.safetensors",
+                      {tensor_to_write("query", query.to(torch::kInt32)), tensor_to_write("key", key)}, {});
+    REQUIRE_THROWS_WITH(plan_file(folder / "bad.safetensors", {16, 8}, PlanPrecision::kFloat32, folder / "o"),
+                        Catch::Contains("bad.safetensors: query and key must be floating point"));
   }
   SECTION("NaN") {
     query[0][0][0] = NAN;

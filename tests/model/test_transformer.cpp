@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "tests/base/temporary_folder.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
 #include "trainer/eviction/evicted_pass.h"
@@ -32,12 +33,9 @@ double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
 
 /// A copy of the tiny model's folder to damage.
 struct TinyCopy {
-  std::filesystem::path folder = std::filesystem::temp_directory_path() / "foresight_test_transformer";
-  TinyCopy() {
-    std::filesystem::remove_all(folder);
-    std::filesystem::copy(reference_folder() / "llama/tiny", folder);
-  }
-  ~TinyCopy() { std::filesystem::remove_all(folder); }
+  TemporaryFolder temporary;
+  std::filesystem::path folder = temporary / "model";
+  TinyCopy() { std::filesystem::copy(reference_folder() / "llama/tiny", folder); }
   void replace_in_config(const std::string& from, const std::string& to) const {
     std::ifstream in(folder / "config.json");
     std::string text((std::istreambuf_iterator<char>(in)), {});
@@ -136,6 +134,35 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
   SECTION("heads that do not divide") {
     copy.replace_in_config("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4");
     REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("num_key_value_heads"));
+  }
+  SECTION("a sharded folder whose index is none") {
+    std::filesystem::remove(copy.folder / "model.safetensors");
+    for (const auto& [index, words] :
+         {std::pair{"[]", "expected an object with 'weight_map'"},
+          {R"({"weight_map": {"a": 3}})", "weight_map of 'a': expected a file name"},
+          {R"({"weight_map": {"a": "../b.safetensors"}})", "weight_map of 'a': expected a file name"}}) {
+      std::ofstream(copy.folder / "model.safetensors.index.json") << index;
+      REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
+                          Catch::Contains("model.safetensors.index.json") && Catch::Contains(words));
+    }
+  }
+  SECTION("a key of config.json that no model can have") {
+    const auto refused = [&](const std::string& from, const std::string& to, const std::string& words) {
+      const TinyCopy fresh;
+      fresh.replace_in_config(from, to);
+      REQUIRE_THROWS_WITH(Transformer::load(fresh.folder, {}), Catch::Contains(words));
+    };
+    refused("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0", "'num_hidden_layers': out of range: 0");
+    refused("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 4294967296", "out of range: 4294967296");
+    refused("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 18446744073709551615", "out of range");
+    refused("\"num_hidden_layers\": 2", "\"num_hidden_layers\": \"2\"", "expected an integer");
+    refused("\"rope_theta\": 10000.0", "\"rope_theta\": -1", "'rope_theta': must be positive");
+    refused("\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "gelu");
+    refused("\"mlp_bias\": false", "\"mlp_bias\": true", "'mlp_bias': true is not supported");
+    refused("\"mlp_bias\": false", "\"mlp_bias\": 0", "expected true or false");
+    refused("\"head_dim\": 8", "\"head_dim\": 7", "must be even");
+    refused("\"rms_norm_eps\":", "\"rms_norm_eps\": \"x\", \"other\":", "expected a number");
+    refused("\"eos_token_id\":", "\"eos_token_id\": [\"x\"], \"other\":", "expected token ids");
   }
   SECTION("config.json that is no JSON") {
     std::ofstream(copy.folder / "config.json") << "{";

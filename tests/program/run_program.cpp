@@ -30,6 +30,9 @@ std::filesystem::path folder_from(const char* variable) {
   redirect("/dev/null", O_RDONLY, STDIN_FILENO);
   redirect(out, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
   redirect(err, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
+  for (const auto& [name, value] : limits.environment) {
+    if (::setenv(name.c_str(), value.c_str(), 1) != 0) ::_exit(126);
+  }
   if (limits.file_bytes) {
     ::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead of ending the process
     const struct rlimit limit = {*limits.file_bytes, *limits.file_bytes};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,9 +19,11 @@ struct ProgramResult {
   std::vector<std::string> lines_with(const std::string& word) const;
 };
 
-/// Limits that the operating system puts on the call.
+/// What the call finds around it.
 struct ProgramLimits {
-  std::optional<std::uint64_t> file_bytes;  ///< a file that grows beyond it fails to write, as on a full disk
+  std::map<std::string, std::string> environment = {};  ///< variables to set
+  std::optional<std::uint64_t> file_bytes =
+      {};  ///< a file that grows beyond it fails to write, as on a full disk
 };
 
 /// Runs build/foresight with `arguments` from the repository's root; stdin is empty.

@@ -76,6 +76,21 @@ TEST_CASE("program: a tokenizer that does not match the model, and text that is 
   CHECK(mismatch.err.find("do not belong together") != std::string::npos);
 }
 
+TEST_CASE("program: an OpenSSL whose default provider is off is named, with exit code 4", "[program]") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("openssl.cnf",
+                                 "openssl_conf = init\n[init]\nproviders = providers\n[providers]\n"
+                                 "null = null_section\n[null_section]\nactivate = 1\n");
+  const ProgramResult result = run_program({"make-tiny-model", (folder / "model").string()});
+  REQUIRE(result.exit_code == 0);
+  const ProgramResult refused =
+      run_program({"validate", "--config", "configs/tiny.yaml", "model.path=" + (folder / "model").string(),
+                   "output=" + (folder / "run").string()},
+                  {.environment = {{"OPENSSL_CONF", file.string()}}});
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.lines_with("SHA-256: OpenSSL refuses it").size() == 1);
+}
+
 TEST_CASE("program: help and version end with 0", "[program]") {
   CHECK(run_program({"--help"}).exit_code == 0);
   CHECK(run_program({"--version"}).exit_code == 0);

@@ -72,6 +72,8 @@ TEST_CASE("report: a full evaluation has every section, in order, and the page n
   CHECK_THAT(html, Contains("+0.0061") && Contains("\u22120.0182 [\u22120.0222, \u22120.0142]"));
   CHECK_THAT(html,
              Contains("scored tokens <b>11\u202F248</b>") && Contains("tokens are scored from position 545"));
+  CHECK_THAT(html, Contains("an evicting batch of 8: 2 at 512 (45.0 tokens/s), 1 at 1\u202F024") &&
+                       Contains("none at 4\u202F096"));
   CHECK_THAT(html, Contains("<pre tabindex=\"0\">key: value</pre>"));
 }
 
@@ -219,6 +221,13 @@ TEST_CASE("report: numbers that are null or missing are dashes and gaps") {
   CHECK(nesting_fault(html).empty());
   CHECK_THAT(html, Contains("data-shares=\"? ") && Contains("<span class=\"kx\">&lt;|im_start|&gt;</span>"));
   CHECK(html.find("nan") == std::string::npos);
+}
+
+TEST_CASE("report: a layer without KV heads is a fault") {
+  nlohmann::json evaluation = fixture_evaluation();
+  for (auto& policy : evaluation["policies"])
+    policy["attention_kept_by_head"] = nlohmann::json::array({nlohmann::json::array()});
+  CHECK_THAT(fault_of(evaluation), Contains("expected at least one KV head a layer"));
 }
 
 TEST_CASE("report: a run's folder becomes its page and its CSV") {

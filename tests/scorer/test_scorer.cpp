@@ -45,7 +45,48 @@ ModelShape shape_of(const std::map<std::string, torch::Tensor>& vectors) {
   return shape;
 }
 
+/// A view of one row, one KV head, one query head; budget 4, window 2, head dimension 2.
+EvictionView small_view(const torch::Tensor& window_attention) {
+  const torch::Tensor keys = torch::ones({1, 1, 6, 2}), sums = torch::zeros({1, 1, 1, 6});
+  return {.layer = 0,
+          .step = 0,
+          .budget = 4,
+          .window = 2,
+          .keys = keys,
+          .values = keys,
+          .positions = torch::arange(6).view({1, 1, 6}),
+          .window_attention = window_attention,
+          .window_sum = sums,
+          .cumulative = sums,
+          .decayed = sums};
+}
+
 }  // namespace
+
+TEST_CASE("scorer: tensors of other shapes, and metadata that count nothing, are refused", "[scorer]") {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = shape.kv_heads = 1;
+  shape.head_dimension = 2;
+  Scorer scorer = Scorer::random(shape, {}, RandomStream(1, "test"));
+  const std::int64_t inputs = 2 * 2 + kStatisticsPerHead;
+  CHECK_THROWS_WITH(
+      candidate_features(small_view(torch::zeros({1, 1, 1, 2, 5})), ScorerFeatures::kNormalized),
+      Catch::Contains("window attention: expected shape"));
+  CHECK(candidate_features(small_view(torch::zeros({1, 1, 1, 2, 6})), ScorerFeatures::kNormalized).sizes() ==
+        torch::IntArrayRef({1, 1, 4, inputs}));
+  CHECK_THROWS_WITH(scorer.score(0, torch::ones({1, 1, 4, inputs + 1})),
+                    Catch::Contains("scorer fc1.weight for these features"));
+  CHECK_THROWS_WITH(scorer.set_normalisation(0, torch::ones({1, inputs + 1}), torch::ones({1, inputs})),
+                    Catch::Contains("feature mean"));
+  CHECK_THROWS_WITH(scorer.set_normalisation(0, torch::ones({1, inputs}), torch::ones({2, inputs})),
+                    Catch::Contains("feature deviation"));
+  const auto file = temporary_file("counts.safetensors");
+  write_safetensors(file, {tensor_to_write("x", torch::ones({1}))},
+                    {{"format", "foresight.scorer.1"}, {"budget", "many"}});
+  CHECK_THROWS_WITH(Scorer::load(file, shape), Catch::Contains("counts.safetensors: metadata 'budget'") &&
+                                                   Catch::Contains("got 'many'"));
+}
 
 TEST_CASE("scorer: features, scores and accumulators equal the released code's, step by step", "[scorer]") {
   const std::string name = GENERATE("scorer_gqa3_B128_W32", "scorer_mha_B64_W16");

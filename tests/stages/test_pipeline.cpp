@@ -91,6 +91,9 @@ TEST_CASE("pipeline: run makes every output, and a second run changes none of th
   CHECK(evaluation["policies"]["golden"]["golden_overlap"].get<double>() == Approx(1.0));
   CHECK(evaluation["policies"]["grpo"]["difference"]["sentence"].get<std::string>().find("nats") !=
         std::string::npos);
+  for (const char* key : {"oracle_seconds_per_trace", "hdf5_bytes_per_trace", "supervised_seconds_per_step",
+                          "grpo_seconds_per_step"})
+    CHECK(evaluation["training"].at(key).get<double>() > 0.0);
   CHECK(evaluation["token_view"]["tokens"].size() == 160);
   CHECK(evaluation["token_view"]["policies"]["grpo"].size() == 160);
   CHECK(std::filesystem::exists(tiny.run() / "report.html"));

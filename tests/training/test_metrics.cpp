@@ -1,5 +1,7 @@
 #include "trainer/training/metrics.h"
 
+#include <sys/stat.h>
+
 #include <cmath>
 #include <limits>
 
@@ -54,6 +56,25 @@ TEST_CASE("metrics: half a row left by a crash is cut off") {
   MetricsLog log(path, 11);
   log.append({{"step", 2}});
   CHECK(content_of(path) == "{\"step\":1}\n{\"step\":2}\n");
+}
+
+TEST_CASE("metrics: the end of the complete rows is found, whatever a crash left behind them") {
+  const TemporaryFolder folder;
+  CHECK(end_of_rows(folder / "none.jsonl") == 0);
+  CHECK(end_of_rows(folder.write("empty.jsonl", "")) == 0);
+  CHECK(end_of_rows(folder.write("half.jsonl", "{\"a\"")) == 0);
+  CHECK(end_of_rows(folder.write("rows.jsonl", "{}\n{\"a\":1}\n")) == 11);
+  CHECK(end_of_rows(folder.write("more.jsonl", "{}\n{\"a\":1}\n{\"b")) == 11);
+}
+
+TEST_CASE("metrics: a path that is no plain file is a resource error that says what failed") {
+  const TemporaryFolder folder;
+  CHECK_THAT(error_of(ErrorKind::kResource, [] { MetricsLog log("/dev/null"); }),
+             Contains("cannot cut back /dev/null"));
+  const fs::path pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THAT(error_of(ErrorKind::kResource, [&] { MetricsLog log(pipe, 10); }),
+             Contains("cannot read the size of") && Contains("pipe"));
 }
 
 TEST_CASE("metrics: a log without an offset starts empty") {

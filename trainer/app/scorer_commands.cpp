@@ -45,11 +45,6 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const std::string& name = config.generation.policy;
   std::optional<EvictionSelector> select;
-  if (name == "golden") {
-    throw Error(
-        ErrorKind::kConfig,
-        "generation.policy: golden needs the finished trace and cannot generate; take full or a scorer");
-  }
   if (name != "full") {
     const std::filesystem::path file = scorer_file_of_policy(config, name);
     RecordedTrace unnamed;

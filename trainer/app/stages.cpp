@@ -3,6 +3,7 @@
 #include "golden_eviction/oracle_stage.h"
 #include "rl/grpo_stage.h"
 #include "trainer/app/commands.h"
+#include "trainer/app/run_needs.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
@@ -23,6 +24,9 @@ void run_stage(const Config& config, const std::string& stage, const Workspace& 
   if (stage == "traces") {
     run_traces(config, model, tokenizer, ChatTemplate::load(config.model.path));
   } else if (stage == "oracle") {
+    // The first stage to write much: better refused now than hours later.
+    const auto splits = make_trace_splits(config, tokenizer, model.shape().vocabulary_size);
+    require_room(config, estimate_needs(config, model.shape(), splits), machine_room(config));
     run_oracle(config, model, tokenizer);
   } else if (stage == "supervised") {
     run_supervised(config, model, tokenizer);

@@ -35,7 +35,11 @@ class Sha256 {
 
  private:
   static void check(bool succeeded) {
-    if (!succeeded) throw Error(ErrorKind::kInternal, "SHA-256: OpenSSL reports a failure");
+    if (!succeeded) {
+      throw Error(
+          ErrorKind::kResource,
+          "SHA-256: OpenSSL refuses it; check that OPENSSL_CONF does not turn its default provider off");
+    }
   }
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };

@@ -130,6 +130,7 @@ struct EvaluationConfig {
   std::int64_t random_seeds = 3;          ///< runs of the random policy, averaged
   std::vector<std::int64_t>
       cost_contexts;                ///< context lengths at which memory and speed are measured; empty: not
+  std::int64_t cost_batch = 8;      ///< rows decoded together besides one alone; 1: one alone only
   std::int64_t rows_per_pass = 16;  ///< traces x policies in one forward pass
   std::vector<std::string> tasks;   ///< JSONL files of problems with answers to solve; empty: none
   std::int64_t task_problems = 16;  ///< problems used, from the start of the files

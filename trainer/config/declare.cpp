@@ -297,6 +297,8 @@ Section declare_evaluation(Reach reach) {
   to.key(
       "cost_contexts", &C::cost_contexts, IntegerListType{1, kMostTokens},
       "context lengths at which cache memory, prefill and decoding speed are measured; empty: not measured");
+  to.key("cost_batch", &C::cost_batch, IntegerType{1, 4096},
+         "rows whose decoding speed is measured together, besides one row alone");
   to.key("rows_per_pass", &C::rows_per_pass, IntegerType{1, 65'536}, "traces x policies in one forward pass");
   declare_tasks(to);
   return section;

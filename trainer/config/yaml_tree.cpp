@@ -57,7 +57,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    refuse(mark, "YAML aliases (*name) are not accepted; write the value out");
+    check(mark, "?", /*anchor=*/1);  // its anchor was refused before
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,

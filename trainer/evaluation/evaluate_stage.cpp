@@ -14,6 +14,7 @@
 #include "trainer/evaluation/evaluation_json.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/evaluation/tasks.h"
+#include "trainer/evaluation/training_cost.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
@@ -21,7 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kEvaluationSchemaVersion = 2;
+constexpr std::int64_t kEvaluationSchemaVersion = 3;
 
 /// Everything that the results depend on.
 Json inputs_of(const Config& config, const Transformer& model, const std::vector<RecordedTrace>& traces) {
@@ -49,6 +50,7 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
           {"detail", config.evaluation.detail},
           {"random_seeds", config.evaluation.random_seeds},
           {"cost_contexts", config.evaluation.cost_contexts},
+          {"cost_batch", config.evaluation.cost_batch},
           {"tasks", config.evaluation.tasks},
           {"task_problems", config.evaluation.task_problems},
           {"task_samples", config.evaluation.task_samples},
@@ -168,16 +170,17 @@ std::vector<Policy> generating_policies(const Side& side) {
 /// Memory and speed of the full cache and of every policy that can generate (golden needs the future).
 Json measured_cost(const Config& config, const Transformer& model, const Side& side,
                    const RecordedTrace& trace) {
-  std::vector<MeasuredPolicy> policies = {{"full", std::nullopt}};
+  const CostOptions options{side.size, config.evaluation.cost_contexts, config.evaluation.cost_batch};
+  const std::vector<const RecordedTrace*> rows(static_cast<std::size_t>(options.batch), &trace);
+  std::vector<MeasuredPolicy> policies = {{"full", std::nullopt, std::nullopt}};
   for (const Policy& policy : generating_policies(side))
-    policies.push_back({policy.name, policy.make({&trace})});
-  const std::vector<std::int64_t>& contexts = config.evaluation.cost_contexts;
-  Progress progress("cost", "tokens", cost_tokens(policies.size(), side.size, contexts));
+    policies.push_back({policy.name, policy.make({&trace}), policy.make(rows)});
+  Progress progress("cost", "tokens", cost_tokens(policies, options));
   std::int64_t done = 0;
-  const auto costs = measure_cost(model, policies, side.size, contexts, trace.tokens,
+  const auto costs = measure_cost(model, policies, options, trace.tokens,
                                   [&](std::int64_t tokens) { progress.update(done += tokens); });
   progress.finish();
-  return cost_json(costs, side.size, contexts, torch::get_num_threads());
+  return cost_json(costs, options, torch::get_num_threads());
 }
 
 /// The first evaluation.task_problems problems of the task files.
@@ -303,6 +306,8 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
   }
   if (!config.evaluation.cost_contexts.empty())
     evaluation["cost"] = measured_cost(config, model, sides[0], traces.front());
+  Json training = training_cost(output);
+  if (!training.empty()) evaluation["training"] = std::move(training);
   Json generation = measured_tasks(config, model, tokenizer, sides[0]);
   if (!generation.empty()) evaluation["generation"] = std::move(generation);
   if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);

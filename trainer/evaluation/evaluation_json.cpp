@@ -113,20 +113,23 @@ nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, s
   return policies;
 }
 
-nlohmann::ordered_json cost_json(const std::vector<PolicyCost>& costs, const CacheSize& size,
-                                 const std::vector<std::int64_t>& contexts, std::int64_t threads) {
-  Json json = {{"contexts", contexts},
-               {"threads", threads},
-               {"budget", size.budget},
-               {"window", size.window},
-               {"peak_rss_bytes", peak_resident_bytes()},
-               {"policies", Json::object()}};
+nlohmann::ordered_json cost_json(const std::vector<PolicyCost>& costs, const CostOptions& options,
+                                 std::int64_t threads) {
+  Json json = {{"contexts", options.contexts},  {"threads", threads},     {"budget", options.size.budget},
+               {"window", options.size.window}, {"batch", options.batch}, {"policies", Json::object()}};
   for (const PolicyCost& cost : costs) {
-    json["policies"][cost.name] = {{"kv_bytes", cost.kv_bytes},
-                                   {"prefill_tokens_per_second", cost.prefill_tokens_per_second},
-                                   {"decode_tokens_per_second", cost.decode_tokens_per_second},
-                                   {"milliseconds_per_eviction", cost.milliseconds_per_eviction},
-                                   {"scoring_share", cost.scoring_share}};
+    Json& own = json["policies"][cost.name];
+    own = {{"kv_bytes", cost.kv_bytes},
+           {"peak_rss_bytes", cost.peak_resident_bytes},
+           {"prefill_tokens_per_second", cost.prefill_tokens_per_second},
+           {"decode_tokens_per_second", cost.decode_tokens_per_second},
+           {"milliseconds_per_eviction", cost.milliseconds_per_eviction},
+           {"scoring_share", cost.scoring_share}};
+    if (!cost.batch_decode_tokens_per_second.empty())
+      own["batch_decode_tokens_per_second"] = cost.batch_decode_tokens_per_second;
+    if (cost.equal_memory_rows.empty()) continue;
+    own["equal_memory_rows"] = cost.equal_memory_rows;
+    own["equal_memory_decode_tokens_per_second"] = cost.equal_memory_decode_tokens_per_second;
   }
   return json;
 }

@@ -15,8 +15,8 @@ namespace foresight {
 nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, std::uint64_t seed);
 
 /// The block "cost": memory and speed of each policy at each context length.
-nlohmann::ordered_json cost_json(const std::vector<PolicyCost>& costs, const CacheSize& size,
-                                 const std::vector<std::int64_t>& contexts, std::int64_t threads);
+nlohmann::ordered_json cost_json(const std::vector<PolicyCost>& costs, const CostOptions& options,
+                                 std::int64_t threads);
 
 /// Plain words for a difference: "loses 0.0178 nats less than rkv (95 % interval 0.0139 to 0.0221, paired
 /// over 16 traces)", or that it is not significant.

@@ -19,7 +19,7 @@ torch::ScalarType to_scalar_type(Dtype dtype) {
   for (const auto& [ours, theirs] : kTypes) {
     if (ours == dtype) return theirs;
   }
-  throw Error(ErrorKind::kInternal, "safetensors type without a torch type: " + dtype_name(dtype));
+  throw Error(ErrorKind::kInternal, concat("Dtype value ", static_cast<int>(dtype), " without a torch type"));
 }
 
 Dtype to_dtype(torch::ScalarType type) {

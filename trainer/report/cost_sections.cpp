@@ -28,7 +28,7 @@ const std::vector<ScalarColumn> kGenerationColumns = {
 
 /// A plot over the contexts; `scale` divides the numbers (bytes to MiB).
 std::string context_plot(const CostResult& cost, const std::string& title, const std::string& y_label,
-                         std::vector<double> PolicyCost::*numbers, double scale) {
+                         std::vector<double> CostRow::*numbers, double scale) {
   LinePlot plot{.title = title,
                 .description = "One line a policy, over the length of the context",
                 .x = {.label = "context, tokens (log scale)",
@@ -36,7 +36,7 @@ std::string context_plot(const CostResult& cost, const std::string& title, const
                       .ticks = ends_first({cost.contexts.begin(), cost.contexts.end()})},
                 .y = {.label = y_label, .at_least_from = 0.0},
                 .series = {}};
-  for (const PolicyCost& policy : cost.policies) {
+  for (const CostRow& policy : cost.policies) {
     PlotSeries series{policy_style(policy.name), {}};
     for (std::size_t i = 0; i < (policy.*numbers).size(); ++i)
       series.points.push_back({static_cast<double>(cost.contexts[i]), (policy.*numbers)[i] / scale});
@@ -50,26 +50,48 @@ std::string context_plot(const CostResult& cost, const std::string& title, const
 std::string cost_table(const CostResult& cost) {
   const auto longest = std::max_element(cost.contexts.begin(), cost.contexts.end()) - cost.contexts.begin();
   std::vector<NamedScalars> rows;
-  for (const PolicyCost& policy : cost.policies) {
+  for (const CostRow& policy : cost.policies) {
     NamedScalars row{policy.name, policy.scalars};
     const auto add = [&](const std::string& key, const std::vector<double>& numbers) {
       if (!numbers.empty()) row.scalars[key] = numbers[static_cast<std::size_t>(longest)];
     };
     add("kv_bytes", policy.kv_bytes);
+    add("peak_bytes", policy.peak_bytes);
     add("prefill", policy.prefill_tokens_per_second);
     add("decode", policy.decode_tokens_per_second);
+    add("batch_decode", policy.batch_decode_tokens_per_second);
     rows.push_back(row);
   }
   const std::string at =
       concat(" at ", format_count(static_cast<double>(cost.contexts[static_cast<std::size_t>(longest)])));
-  return scalar_table("Memory and speed of each policy",
-                      {{"kv_bytes", "KV cache" + at, format_memory},
-                       {"peak_rss_bytes", "peak memory of the process", format_memory},
-                       {"prefill", "prefill, tokens/s" + at, one_digit},
-                       {"decode", "decode, tokens/s" + at, one_digit},
-                       {"milliseconds_per_eviction", "ms an eviction", two_digits},
-                       {"scoring_share", "share of time spent scoring", format_percent}},
-                      rows);
+  return scalar_table(
+      "Memory and speed of each policy",
+      {{"kv_bytes", "KV cache" + at, format_memory},
+       {"peak_bytes", "peak memory of the process" + at, format_memory},
+       {"prefill", "prefill, tokens/s" + at, one_digit},
+       {"decode", "decode, tokens/s" + at, one_digit},
+       {"batch_decode", concat("the same, ", format_count(cost.batch.value_or(1)), " rows"), one_digit},
+       {"milliseconds_per_eviction", "ms an eviction", two_digits},
+       {"scoring_share", "share of time spent scoring", format_percent}},
+      rows);
+}
+
+/// What full KV does in the memory of the evicting batch, in words; empty where that was not measured.
+std::string equal_memory_note(const CostResult& cost) {
+  std::vector<std::string> parts;
+  for (const CostRow& policy : cost.policies) {
+    const std::vector<double>&rows = policy.equal_memory_rows,
+          &speed = policy.equal_memory_decode_tokens_per_second;
+    for (std::size_t i = 0; i < std::min(rows.size(), speed.size()); ++i) {
+      const std::string context = format_count(static_cast<double>(cost.contexts[i]));
+      parts.push_back(rows[i] >= 1 ? concat(format_count(rows[i]), " at ", context, " (", one_digit(speed[i]),
+                                            " tokens/s)")
+                                   : concat("none at ", context));
+    }
+  }
+  if (parts.empty()) return "";
+  return note(concat("Full-KV sequences that fit the memory of an evicting batch of ",
+                     format_count(cost.batch.value_or(1)), ": ", join(parts, ", "), "."));
 }
 
 std::string passkey_block(const PasskeyResult& passkey) {
@@ -106,12 +128,13 @@ std::string cost_section(const EvaluationData& data) {
   if (!data.cost || data.cost->contexts.empty() || data.cost->policies.empty()) return "";
   const CostResult& cost = *data.cost;
   const std::string figures =
-      context_plot(cost, "KV cache", "KV cache, MiB", &PolicyCost::kv_bytes, 1024.0 * 1024.0) +
-      context_plot(cost, "Decode speed", "decode, tokens/s", &PolicyCost::decode_tokens_per_second, 1);
+      context_plot(cost, "KV cache", "KV cache, MiB", &CostRow::kv_bytes, 1024.0 * 1024.0) +
+      context_plot(cost, "Decode speed", "decode, tokens/s", &CostRow::decode_tokens_per_second, 1);
   std::string out = figures.empty() ? "" : concat("<div class=\"grid2\">", figures, "</div>\n");
   out += cost_table(cost);
   if (!out.empty() && cost.threads)
     out += note(concat("Measured on ", format_count(*cost.threads), " threads."));
+  if (!out.empty()) out += equal_memory_note(cost);
   return out;
 }
 

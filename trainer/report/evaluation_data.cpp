@@ -15,8 +15,7 @@ const std::vector<std::string> kMeasures = {
     "tokens",     "traces"};
 const std::vector<std::string> kGenerationMeasures = {"accuracy", "answered", "mean_tokens",
                                                       "truncation_rate", "tokens_until_difference"};
-const std::vector<std::string> kCostMeasures = {"peak_rss_bytes", "milliseconds_per_eviction",
-                                                "scoring_share"};
+const std::vector<std::string> kCostMeasures = {"milliseconds_per_eviction", "scoring_share"};
 const std::vector<std::string> kTrainingMeasures = {"oracle_seconds_per_trace", "hdf5_bytes_per_trace",
                                                     "supervised_seconds_per_step", "grpo_seconds_per_step"};
 
@@ -133,15 +132,22 @@ CostResult read_cost(const JsonPlace& place, const std::vector<std::string>& ord
   CostResult cost;
   for (const JsonPlace& context : place.at("contexts").items()) cost.contexts.push_back(context.whole(1));
   cost.threads = number_of(place, "threads");
+  cost.batch = number_of(place, "batch");
   const auto per_context = [&](const JsonPlace& member, const std::string& key) {
     const auto found = member.find(key);
     return found ? found->numbers(cost.contexts.size(), "cost.contexts") : std::vector<double>();
   };
   cost.policies =
       read_policies(place.at("policies"), order, [&](const std::string& name, const JsonPlace& member) {
-        return PolicyCost{name, member.scalars(kCostMeasures), per_context(member, "kv_bytes"),
-                          per_context(member, "prefill_tokens_per_second"),
-                          per_context(member, "decode_tokens_per_second")};
+        return CostRow{name,
+                       member.scalars(kCostMeasures),
+                       per_context(member, "kv_bytes"),
+                       per_context(member, "peak_rss_bytes"),
+                       per_context(member, "prefill_tokens_per_second"),
+                       per_context(member, "decode_tokens_per_second"),
+                       per_context(member, "batch_decode_tokens_per_second"),
+                       per_context(member, "equal_memory_rows"),
+                       per_context(member, "equal_memory_decode_tokens_per_second")};
       });
   return cost;
 }

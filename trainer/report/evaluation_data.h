@@ -27,7 +27,7 @@ struct RuleDifference {
 };
 
 /// The rise on the scored tokens before a position.
-struct PositionRise {
+struct RiseAtPosition {
   std::int64_t end = 0;
   double loss_rise = 0;
 };
@@ -37,7 +37,7 @@ struct PolicyMeasures {
   std::string name;
   Scalars scalars;                                          ///< "loss", "loss_rise", ... and any later number
   std::vector<std::vector<double>> attention_kept_by_head;  ///< [layers, KV heads]; empty where not measured
-  std::vector<PositionRise> by_position;
+  std::vector<RiseAtPosition> by_position;
   std::optional<RuleDifference> difference;
 
   /// The number under `key`, or NaN.
@@ -75,16 +75,18 @@ struct GenerationResult {
   std::optional<PasskeyResult> passkey;
 };
 
-struct PolicyCost {
+struct CostRow {
   std::string name;
-  Scalars scalars;  ///< "peak_rss_bytes", "milliseconds_per_eviction", "scoring_share"
-  std::vector<double> kv_bytes, prefill_tokens_per_second, decode_tokens_per_second;  ///< [contexts] or empty
+  Scalars scalars;  ///< "milliseconds_per_eviction", "scoring_share"
+  // Each [contexts] or empty; the last two stand for full KV in the memory of an evicting batch.
+  std::vector<double> kv_bytes, peak_bytes, prefill_tokens_per_second, decode_tokens_per_second,
+      batch_decode_tokens_per_second, equal_memory_rows, equal_memory_decode_tokens_per_second;
 };
 
 struct CostResult {
   std::vector<std::int64_t> contexts;
-  std::optional<double> threads;
-  std::vector<PolicyCost> policies;
+  std::optional<double> threads, batch;
+  std::vector<CostRow> policies;
 };
 
 struct TokenView {

@@ -143,7 +143,7 @@ std::string context_section(const EvaluationData& data) {
   std::vector<RiseLine> lines;
   std::set<std::int64_t> ends;
   for (const PolicyMeasures& policy : data.main.policies) {
-    for (const PositionRise& rise : policy.by_position) {
+    for (const RiseAtPosition& rise : policy.by_position) {
       line_of(lines, policy.name).rise_at[rise.end] = rise.loss_rise;
       ends.insert(rise.end);
     }

@@ -194,7 +194,12 @@ Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) 
                   concat(path.string(), ": tensor '", name, "' has shape ", stored.sizes(),
                          ", this model needs ", size, ": the scorer belongs to another model"));
     }
-    return stored.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+    const torch::Tensor values = stored.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+    if (!torch::isfinite(values).all().item<bool>()) {
+      throw Error(ErrorKind::kInput, concat(path.string(), ": tensor '", name,
+                                            "' holds NaN or Inf: take a checkpoint from before it diverged"));
+    }
+    return values;
   };
   for (std::int64_t index = 0; index < shape.layers; ++index) {
     Layer& layer = scorer.layers_[static_cast<std::size_t>(index)];

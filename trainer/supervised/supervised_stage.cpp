@@ -1,8 +1,8 @@
 #include "trainer/supervised/supervised_stage.h"
 
 #include <chrono>
-#include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
@@ -44,16 +44,28 @@ std::vector<Sample> samples_of_step(const SupervisedConfig& config, std::int64_t
   return samples;
 }
 
+/// A score this large is on its way to overflow, and no ranking needs it.
+constexpr double kLargestScore = 1e18;
+
+/// The first of the `samples` with a score that is not finite or too large; `scores` is [samples K, B].
+std::optional<std::size_t> first_wild_sample(const torch::Tensor& scores, std::size_t samples) {
+  const torch::Tensor tame = (scores.detach().abs() < kLargestScore).all(1);  // NaN compares false
+  if (tame.all().item<bool>()) return std::nullopt;
+  const std::int64_t row = tame.logical_not().nonzero()[0].item<std::int64_t>();
+  return static_cast<std::size_t>(row / (scores.size(0) / static_cast<std::int64_t>(samples)));
+}
+
 struct LossAndOverlap {
   double loss = 0, overlap = 0;
 };
 
 /// Mean ranking loss over layers of these samples, its gradients left in the scorer's weights; and the share
 /// of the golden choice that the scorer's top W hits. Layers are independent, so one is differentiated at a
-/// time.
+/// time. Throws Error(kNumeric) naming layer, step and trace for scores that overflow.
 LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& store,
+                                    const std::vector<RecordedTrace>& traces,
                                     const std::vector<Sample>& samples, const SupervisedConfig& config,
-                                    std::int64_t window) {
+                                    std::int64_t window, std::int64_t step) {
   LossAndOverlap result;
   const auto layers = static_cast<double>(scorer.layers());
   for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
@@ -64,6 +76,14 @@ LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& st
     }
     const torch::Tensor scores =
         scorer.score(layer, torch::stack(features).to(torch::kFloat32)).flatten(0, 1);  // [n K, B]
+    if (const auto sample = first_wild_sample(scores, samples.size())) {
+      throw Error(
+          ErrorKind::kNumeric,
+          concat("supervised: a score of layer ", layer, " is not finite, or beyond ", kLargestScore,
+                 ", at step ", step + 1, " (trace ",
+                 traces[static_cast<std::size_t>(samples[*sample].trace)].id, ", eviction ",
+                 samples[*sample].step, "); the last checkpoint is kept: lower supervised.learning_rate"));
+    }
     const torch::Tensor target = torch::stack(oracle).flatten(0, 1);
     const torch::Tensor loss =
         pairwise_ranking_loss(scores, target, config.margin, config.pair_weight) / layers;
@@ -109,15 +129,8 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
     const std::vector<Sample> samples = samples_of_step(stage, session.step(), store, seed);
-    const LossAndOverlap result = accumulate_gradients(session.scorer(), store, samples, stage, size.window);
-    if (!std::isfinite(result.loss)) {
-      throw Error(ErrorKind::kNumeric,
-                  concat("supervised: loss is not finite at step ", session.step() + 1,
-                         " (traces of the "
-                         "step start with ",
-                         traces[static_cast<std::size_t>(samples[0].trace)].id,
-                         "); the last checkpoint is kept: lower supervised.learning_rate"));
-    }
+    const LossAndOverlap result =
+        accumulate_gradients(session.scorer(), store, traces, samples, stage, size.window, session.step());
     const double learning_rate = stage.learning_rate * schedule_factor(Schedule::kCosine, session.step(),
                                                                        stage.steps, stage.warmup_steps);
     const double gradient_norm = session.update(learning_rate, stage.gradient_clip);

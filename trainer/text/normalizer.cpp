@@ -15,8 +15,8 @@ namespace foresight {
 namespace {
 
 void check(UErrorCode status) {
-  if (U_FAILURE(status))
-    throw Error(ErrorKind::kInternal, concat("Unicode normalisation: ", u_errorName(status)));
+  // ICU's data are linked into it: nothing but memory can be short.
+  if (U_FAILURE(status)) throw std::bad_alloc();
 }
 
 std::vector<std::size_t> source_ends(const icu::Edits& edits, std::size_t bytes) {

@@ -5,7 +5,9 @@
 
 #include <array>
 
+#include <new>
 #include "data/utf8.h"
+
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 
@@ -63,7 +65,7 @@ std::vector<ByteRange> Pattern::cut(std::string_view text) const {
   std::vector<ByteRange> ranges;
   const std::unique_ptr<pcre2_match_data, FreeMatchData> match(
       pcre2_match_data_create_from_pattern(code_->code, nullptr));
-  if (!match) throw Error(ErrorKind::kResource, "out of memory while tokenizing");
+  if (!match) throw std::bad_alloc();
   std::size_t done = 0, from = 0;
   bool any = false;
   while (from <= text.size()) {

@@ -1,7 +1,6 @@
 #include "trainer/training/metrics.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include <system_error>
 
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 
@@ -23,9 +23,9 @@ namespace {
 }
 
 std::int64_t size_of(int descriptor, const std::filesystem::path& path) {
-  struct stat facts = {};
-  if (::fstat(descriptor, &facts) != 0) fail_resource(path, "read the size of", errno);
-  return facts.st_size;
+  const off_t size = ::lseek(descriptor, 0, SEEK_END);
+  if (size < 0) fail_resource(path, "read the size of", errno);
+  return size;
 }
 
 /// The file must hold a whole number of rows before `offset`.
@@ -101,6 +101,13 @@ void MetricsLog::append(const nlohmann::ordered_json& row) {
 std::int64_t MetricsLog::offset() const {
   if (::fdatasync(descriptor_) != 0) fail_resource(path_, "sync", errno);
   return offset_;
+}
+
+std::int64_t end_of_rows(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return 0;
+  const std::string rows = read_file(path);
+  const std::size_t last = rows.rfind('\n');
+  return last == std::string::npos ? 0 : static_cast<std::int64_t>(last) + 1;
 }
 
 }  // namespace foresight

@@ -36,4 +36,8 @@ class MetricsLog {
   std::int64_t offset_ = 0;
 };
 
+/// Bytes of the complete rows of a metrics file, behind which another process may go on; 0 where there is no
+/// file.
+std::int64_t end_of_rows(const std::filesystem::path& path);
+
 }  // namespace foresight

@@ -10,7 +10,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/config/load.h"
-#include "trainer/model/tensor_io.h"
+#include "trainer/training/optimizer_file.h"
 
 namespace foresight {
 namespace {
@@ -37,41 +37,6 @@ bool may_change(const std::string& difference, const std::string& stage) {
   }
   const std::string other = stage == "supervised" ? "grpo." : "supervised.";
   return key.rfind(other, 0) == 0;
-}
-
-torch::optim::AdamParamState& adam_state(torch::optim::Adam& optimizer, const torch::Tensor& parameter) {
-  auto& slot = optimizer.state()[parameter.unsafeGetTensorImpl()];
-  if (!slot) slot = std::make_unique<torch::optim::AdamParamState>();
-  return static_cast<torch::optim::AdamParamState&>(*slot);
-}
-
-void save_optimizer(torch::optim::Adam& optimizer, const std::vector<torch::Tensor>& parameters,
-                    const std::filesystem::path& file) {
-  std::vector<TensorToWrite> tensors;
-  std::int64_t updates = 0;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (optimizer.state().find(parameters[i].unsafeGetTensorImpl()) == optimizer.state().end()) continue;
-    const auto& state = adam_state(optimizer, parameters[i]);
-    updates = state.step();
-    tensors.push_back(tensor_to_write(concat("parameter.", i, ".first_moment"), state.exp_avg()));
-    tensors.push_back(tensor_to_write(concat("parameter.", i, ".second_moment"), state.exp_avg_sq()));
-  }
-  write_safetensors(file, tensors, {{"format", "foresight.adam.1"}, {"updates", std::to_string(updates)}});
-}
-
-void load_optimizer(torch::optim::Adam& optimizer, const std::vector<torch::Tensor>& parameters,
-                    const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
-  const std::int64_t updates = std::stoll(file.metadata().at("updates"));
-  if (updates == 0) return;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    auto& state = adam_state(optimizer, parameters[i]);
-    state.step(updates);
-    state.exp_avg(view_tensor(file.at(concat("parameter.", i, ".first_moment"))).clone());
-    state.exp_avg_sq(view_tensor(file.at(concat("parameter.", i, ".second_moment"))).clone());
-    check_shape(state.exp_avg(), parameters[i].sizes(), "first moment of Adam");
-    check_shape(state.exp_avg_sq(), parameters[i].sizes(), "second moment of Adam");
-  }
 }
 
 }  // namespace

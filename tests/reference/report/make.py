@@ -62,7 +62,7 @@ def policy_block(policy):
 def evaluation():
     held = [name for name in RISE if name != "full"]
     document = {
-        "schema_version": 2, "code_version": "invented-by-make.py", "budget": 128, "window": 32,
+        "schema_version": 3, "code_version": "invented-by-make.py", "budget": 128, "window": 32,
         "inputs": {"model": "invented/<model> & co", "dtype": "bfloat16", "seed": 1, "policies": list(RISE)},
         "policies": {name: policy_block(name) for name in RISE},
         "sweep": [{"budget": budget, "window": 32, "first_scored": 545,
@@ -74,9 +74,12 @@ def evaluation():
                          for name in ("full", "supervised", "grpo", "rkv", "random")},
             "passkey": {"length": 900, "depths": [0.1, 0.5, 0.9],
                         "policies": {"full": [1.0, 1.0, 1.0], "grpo": [1.0, 0.75, 1.0], "rkv": [0.5, 0.25, 1.0]}}},
-        "cost": {"contexts": [512, 1024, 2048, 4096], "threads": 2,
+        "cost": {"contexts": [512, 1024, 2048, 4096], "threads": 2, "batch": 8, "budget": 128, "window": 32,
                  "policies": {name: {"kv_bytes": [23040 * (context if name == "full" else 160) for context in (512, 1024, 2048, 4096)],
-                                     "peak_rss_bytes": 9.1e8,
+                                     "peak_rss_bytes": [9.1e8, 9.2e8, 9.4e8, 9.9e8 if name == "full" else 9.1e8],
+                                     "batch_decode_tokens_per_second": [90, 80, 60, 40] if name == "full" else [110] * 4,
+                                     **({"equal_memory_rows": [2, 1, 0, 0],
+                                         "equal_memory_decode_tokens_per_second": [45, 28, 0, 0]} if name == "full" else {}),
                                      "prefill_tokens_per_second": [900, 880, 850, 700],
                                      "decode_tokens_per_second": [30 / (1 + context / 2000) if name == "full" else speed
                                                                   for context in (512, 1024, 2048, 4096)],
