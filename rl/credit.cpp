@@ -5,13 +5,18 @@
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/token_selection.h"
+#include "trainer/model/tensor_io.h"
 
 namespace foresight {
 namespace {
 
 /// What a token costs, elementwise, before the mean.
-torch::Tensor token_cost(const torch::Tensor& rise, const GrpoConfig& config) {
+torch::Tensor token_cost(const torch::Tensor& rise, const torch::Tensor& divergence,
+                         const GrpoConfig& config) {
   switch (config.reward) {
+    case RewardShape::kExpectedRise:
+      check_shape(divergence, rise.sizes(), "divergence of the rollouts");
+      return divergence;
     case RewardShape::kSquaredLargeRise:
       return squared_large_rise(rise, config.reward_threshold_nats);
     case RewardShape::kMeanRise:
@@ -28,8 +33,8 @@ double masked_mean(const torch::Tensor& values, const torch::Tensor& mask) {
 
 }  // namespace
 
-GroupCredit group_credit(const torch::Tensor& losses, const RecordedTrace& trace, const GrpoConfig& config,
-                         const CacheSize& size) {
+GroupCredit group_credit(const torch::Tensor& losses, const torch::Tensor& divergence,
+                         const RecordedTrace& trace, const GrpoConfig& config, const CacheSize& size) {
   if (!torch::isfinite(losses).all().item<bool>()) {
     throw Error(ErrorKind::kNumeric, concat("trace ", trace.id, ": a rollout's loss is not finite"));
   }
@@ -38,7 +43,7 @@ GroupCredit group_credit(const torch::Tensor& losses, const RecordedTrace& trace
   const torch::Tensor scored = scored_tokens(trace, size.first_scored(), ScoreTokens::kAll);
   const torch::Tensor low = low_entropy_mask(trace.entropy, scored, config.low_entropy_share);
   const torch::Tensor mask = config.reward_tokens == RewardTokens::kLowEntropy ? low : scored;
-  const torch::Tensor cost = token_cost(rise, config);
+  const torch::Tensor cost = token_cost(rise, divergence, config);
   GroupCredit credit;
   credit.rewards = trace_rewards(cost, mask);
   if (config.credit == Credit::kStep) {

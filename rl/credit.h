@@ -18,9 +18,10 @@ struct GroupCredit {
   bool without_signal = false;  ///< all advantages are 0: equal rewards everywhere
 };
 
-/// losses [G, L] of the group under eviction. Throws Error(kNumeric) naming the trace for a loss that is not
-/// finite.
-GroupCredit group_credit(const torch::Tensor& losses, const RecordedTrace& trace, const GrpoConfig& config,
-                         const CacheSize& size);
+/// losses [G, L] of the group under eviction; divergence [G, L] from full KV's predictions, which is the rise
+/// that they expect of the next token, for reward: expected_rise (undefined for the others). Throws
+/// Error(kNumeric) naming the trace for a loss that is not finite.
+GroupCredit group_credit(const torch::Tensor& losses, const torch::Tensor& divergence,
+                         const RecordedTrace& trace, const GrpoConfig& config, const CacheSize& size);
 
 }  // namespace foresight

@@ -53,8 +53,11 @@ std::vector<Batch> collect(const Transformer& model, const std::vector<RecordedT
     batch.advantages = torch::empty({size.steps(length), count * config.grpo.group_size});
     for (std::int64_t n = 0; n < count; ++n) {
       // Row c * N + n is copy c of trace n: a trace's group is every N-th row.
-      const torch::Tensor losses = batch.rollouts.losses.slice(0, n, torch::nullopt, count);
-      const GroupCredit credit = group_credit(losses, *group[static_cast<std::size_t>(n)], config.grpo, size);
+      const auto own = [&](const torch::Tensor& rows) {
+        return rows.defined() ? rows.slice(0, n, torch::nullopt, count) : rows;
+      };
+      const GroupCredit credit = group_credit(own(batch.rollouts.losses), own(batch.rollouts.divergence),
+                                              *group[static_cast<std::size_t>(n)], config.grpo, size);
       batch.advantages.slice(1, n, torch::nullopt, count).copy_(credit.advantages);
       figures.reward += share * credit.rewards.mean().item<double>();
       figures.reward_std += share * credit.rewards.std(/*unbiased=*/false).item<double>();

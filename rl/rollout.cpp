@@ -65,10 +65,15 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
     }
     return evicted.to(view.keys.device());
   };
-  std::vector<torch::Tensor> tokens;
-  for (const RecordedTrace* trace : traces) tokens.push_back(trace->tokens);
-  rollouts.losses =
-      evicted_losses(model, torch::stack(tokens), size, config.group_size, select, on_tokens).to(torch::kCPU);
+  std::vector<torch::Tensor> tokens, states;
+  for (const RecordedTrace* trace : traces) {
+    tokens.push_back(trace->tokens);
+    if (config.reward == RewardShape::kExpectedRise) states.push_back(full_states(model, trace->tokens));
+  }
+  const EvictedPass pass = evicted_pass(model, torch::stack(tokens), size, config.group_size, select,
+                                        states.empty() ? torch::Tensor() : torch::stack(states), on_tokens);
+  rollouts.losses = pass.losses.to(torch::kCPU);
+  if (pass.divergence.defined()) rollouts.divergence = pass.divergence.to(torch::kCPU);
   return rollouts;
 }
 

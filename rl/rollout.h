@@ -22,7 +22,8 @@ struct LayerActions {
 
 /// Rollouts of N traces of one length.
 struct Rollouts {
-  torch::Tensor losses;  ///< [R, L] under eviction; zero for t < first_scored
+  torch::Tensor losses;      ///< [R, L] under eviction; zero for t < first_scored
+  torch::Tensor divergence;  ///< [R, L] KL(full KV || evicted), with reward: expected_rise; else undefined
   std::vector<LayerActions> layers;
 };
 

@@ -84,7 +84,7 @@ struct SupervisedConfig {
 };
 
 enum class Credit { kStep, kTrace };
-enum class RewardShape { kClampedRise, kSquaredLargeRise, kMeanRise };
+enum class RewardShape { kClampedRise, kSquaredLargeRise, kMeanRise, kExpectedRise };
 enum class RewardTokens { kLowEntropy, kAll };
 enum class Likelihood { kPlackettLuce, kIndependent };
 enum class Schedule { kCosine, kConstant, kLinear };

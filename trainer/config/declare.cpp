@@ -211,7 +211,10 @@ void declare_grpo_reward(Declare& to) {
   to.choice("credit", &C::credit,
             "what an eviction is credited with: the windows after it, or the whole trace");
   to.key("credit_discount", &C::credit_discount, NumberType{0, 1}, "discount per window with credit: step");
-  to.choice("reward", &C::reward, "how the loss rises of tokens make a reward");
+  to.choice(
+      "reward", &C::reward,
+      "how the loss rises of tokens make a reward; expected_rise: the rise that full KV's predictions expect "
+      "(their KL divergence), the same mean on the model's own text with less noise");
   to.choice("reward_tokens", &C::reward_tokens, "tokens whose loss counts");
   to.key("low_entropy_share", &C::low_entropy_share, NumberType{0, 1, true},
          "share of the scored tokens that count as low-entropy");

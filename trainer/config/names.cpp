@@ -62,7 +62,8 @@ template <>
 const Names<RewardShape>& enum_names<RewardShape>() {
   static const Names<RewardShape> names = {{RewardShape::kClampedRise, "clamped_rise"},
                                            {RewardShape::kSquaredLargeRise, "squared_large_rise"},
-                                           {RewardShape::kMeanRise, "mean_rise"}};
+                                           {RewardShape::kMeanRise, "mean_rise"},
+                                           {RewardShape::kExpectedRise, "expected_rise"}};
   return names;
 }
 

@@ -38,7 +38,7 @@ std::string to_string(FeatureKind value);
 std::string to_string(PairWeight value);
 /// "step" | "trace".
 std::string to_string(Credit value);
-/// "clamped_rise" | "squared_large_rise" | "mean_rise".
+/// "clamped_rise" | "squared_large_rise" | "mean_rise" | "expected_rise".
 std::string to_string(RewardShape value);
 /// "low_entropy" | "all".
 std::string to_string(RewardTokens value);

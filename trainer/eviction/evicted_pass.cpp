@@ -9,28 +9,47 @@ namespace {
 /// Tokens of the first, uncompressed part that go through the model at once: bounds the attention matrix.
 constexpr std::int64_t kPrefixChunk = 256;
 
-/// KL(full KV || evicted) and agreement of the likeliest token, both [copies * n] float32, for hidden states
-/// `full` [n, hidden] and `evicted` [copies * n, hidden] of the same n tokens in every copy. The full cache's
-/// logits are computed once for all copies, a few tokens at a time.
-std::pair<torch::Tensor, torch::Tensor> compare_predictions(const Transformer& model,
-                                                            const torch::Tensor& full,
-                                                            const torch::Tensor& evicted) {
-  constexpr std::int64_t kTokens = 128;
+/// What the predictions of one row of tokens are worth, each [copies * n] float32.
+struct Comparison {
+  torch::Tensor loss, divergence, agreement;
+};
+
+/// Loss, KL(full KV || evicted) and agreement of the likeliest token, for hidden states `full` [n, hidden]
+/// and `evicted` [copies * n, hidden] of the same n tokens in every copy, and the tokens that came [copies *
+/// n]. Logits are computed once: the full cache's for all copies, the evicted ones for some 128 rows at a
+/// time.
+Comparison compare_predictions(const Transformer& model, const torch::Tensor& full,
+                               const torch::Tensor& evicted, const torch::Tensor& targets) {
+  constexpr std::int64_t kRows = 128;
   const std::int64_t count = full.size(0), copies = evicted.size(0) / count;
-  torch::Tensor divergence = torch::empty({copies, count}, evicted.options());
-  torch::Tensor agreement = torch::empty_like(divergence);
+  Comparison result;
+  result.loss = torch::empty({copies, count}, evicted.options().dtype(torch::kFloat32));
+  result.divergence = torch::empty_like(result.loss);
+  result.agreement = torch::empty_like(result.loss);
   const torch::Tensor by_copy = evicted.view({copies, count, -1});
-  for (std::int64_t first = 0; first < count; first += kTokens) {
-    const std::int64_t tokens = std::min(kTokens, count - first);
+  const torch::Tensor wanted = targets.to(evicted.device(), torch::kInt64).view({copies, count, 1});
+  for (std::int64_t first = 0; first < count; first += kRows) {
+    const std::int64_t tokens = std::min(kRows, count - first);
     const torch::Tensor reference = torch::log_softmax(model.logits(full.narrow(0, first, tokens)), -1);
-    const torch::Tensor probability = reference.exp(), likeliest = reference.argmax(-1);
-    for (std::int64_t copy = 0; copy < copies; ++copy) {
-      const torch::Tensor own = torch::log_softmax(model.logits(by_copy[copy].narrow(0, first, tokens)), -1);
-      agreement[copy].narrow(0, first, tokens).copy_(own.argmax(-1) == likeliest);
-      divergence[copy].narrow(0, first, tokens).copy_((reference - own).mul_(probability).sum(-1));
+    const torch::Tensor probability = reference.exp(), likeliest = reference.argmax(-1, /*keepdim=*/true);
+    const torch::Tensor negative_entropy = (probability * reference).sum(-1);  // [tokens]
+    const std::int64_t together = std::max<std::int64_t>(1, kRows / tokens);
+    for (std::int64_t copy = 0; copy < copies; copy += together) {
+      const std::int64_t some = std::min(together, copies - copy);
+      const auto part = [&](const torch::Tensor& all) {
+        return all.narrow(0, copy, some).narrow(1, first, tokens);
+      };
+      const torch::Tensor logits = model.logits(part(by_copy).reshape({some * tokens, -1}));
+      const torch::Tensor own = torch::log_softmax(logits, -1).view({some, tokens, -1});
+      part(result.loss).copy_(own.gather(2, part(wanted)).squeeze(2).neg_());
+      // The likeliest token of one is that of the other when its value is the largest there.
+      part(result.agreement)
+          .copy_(own.gather(2, likeliest.expand({some, tokens, 1})).squeeze(2) == own.amax(-1));
+      const torch::Tensor cross = (own * probability).sum(-1);  // minus the cross entropy
+      part(result.divergence).copy_(negative_entropy - cross);
     }
   }
-  return {divergence.flatten(), agreement.flatten()};
+  return {result.loss.flatten(), result.divergence.flatten(), result.agreement.flatten()};
 }
 
 /// Fills `pass` for tokens first + 1 .. first + T (those that exist) from hidden states [R, T, hidden] of
@@ -44,12 +63,15 @@ void store_predictions(const Transformer& model, const torch::Tensor& hidden, co
   const auto store = [&](torch::Tensor& all, const torch::Tensor& values) {
     all.narrow(1, first + 1, count).copy_(values.view({rows, count}));
   };
-  store(pass.losses, token_statistics(model, states, targets, WithEntropy::kNo).loss);
-  if (!full_states.defined()) return;
-  const auto [divergence, agreement] =
-      compare_predictions(model, full_states.narrow(1, first, count).reshape({-1, hidden.size(2)}), states);
-  store(pass.divergence, divergence);
-  store(pass.agreement, agreement);
+  if (!full_states.defined()) {
+    store(pass.losses, token_statistics(model, states, targets, WithEntropy::kNo).loss);
+    return;
+  }
+  const Comparison compared = compare_predictions(
+      model, full_states.narrow(1, first, count).reshape({-1, hidden.size(2)}), states, targets);
+  store(pass.losses, compared.loss);
+  store(pass.divergence, compared.divergence);
+  store(pass.agreement, compared.agreement);
 }
 
 }  // namespace
