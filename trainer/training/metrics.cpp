@@ -70,7 +70,8 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, std::optional<std::int
   try {
     offset_ = resume_offset.value_or(0);
     if (offset_ != 0) require_row_start(descriptor_, path, offset_);
-    if (::ftruncate(descriptor_, offset_) != 0) fail_resource(path, "cut back", errno);
+    const bool longer = size_of(descriptor_, path) != offset_;
+    if (longer && ::ftruncate(descriptor_, offset_) != 0) fail_resource(path, "cut back", errno);
     sync_path(folder);  // the file may be new: a checkpoint that names its rows must not outlive it
   } catch (...) {
     ::close(descriptor_);
