@@ -14,7 +14,6 @@
 // What stdio writes cannot be seen from here (it calls inside the C library): the driver notices, since it
 // adds up the bytes of every file.
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): kill is POSIX, <csignal> need not have it
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,6 +24,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>

@@ -151,7 +151,7 @@ CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int
 
 fs::path CheckpointStore::begin(std::int64_t step) {
   if (step < 0) throw Error(ErrorKind::kInternal, concat("checkpoint of step ", step));
-  const fs::path staging = staging_path(root_ / step_name(step));
+  fs::path staging = staging_path(root_ / step_name(step));
   remove_tree(staging);
   std::error_code error;
   fs::create_directory(staging, error);
