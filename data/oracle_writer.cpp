@@ -215,9 +215,7 @@ OracleWriter::OracleWriter(const fs::path& path, const OracleDimensions& dimensi
   require_fit(path, dimensions, provenance, trace, compression);
   if (compression == 0) require_space(path, dimensions);
   const Context context{ErrorKind::kResource, path};
-  std::error_code error;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
-  if (error) context.fail(concat("cannot create its folder: ", error.message()));
+  if (path.has_parent_path()) create_folders(path.parent_path());
 
   state_.reset(new State{
       context, path, staging_path(path), dimensions, provenance, trace, compression, {}, {}, {}, {}, {}});

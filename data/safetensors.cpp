@@ -5,15 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string_view>
-#include <system_error>
 
 #include "trainer/base/error.h"
 #include "trainer/base/json.h"
@@ -231,24 +227,6 @@ std::string header_text(const fs::path& path, const std::vector<TensorToWrite>& 
   return text;
 }
 
-[[noreturn]] void throw_write_fault(const fs::path& path, int error_number) {
-  throw Error(ErrorKind::kResource,
-              concat("cannot write ", path.string(), ": ", std::generic_category().message(error_number),
-                     "; free disk space or choose another folder and run again"));
-}
-
-void write_parts(const fs::path& path, const std::vector<std::span<const std::byte>>& parts) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wbe"), &std::fclose);
-  if (!file) throw_write_fault(path, errno);
-  for (const auto part : parts) {
-    if (!part.empty() && std::fwrite(part.data(), 1, part.size(), file.get()) != part.size()) {
-      throw_write_fault(path, errno);
-    }
-  }
-  // Network file systems report a full disk only on close.
-  if (std::fflush(file.get()) != 0 || std::fclose(file.release()) != 0) throw_write_fault(path, errno);
-}
-
 }  // namespace
 
 std::size_t dtype_bytes(Dtype dtype) {
@@ -287,21 +265,11 @@ const TensorView& SafetensorsFile::at(const std::string& name) const {
 void write_safetensors(const fs::path& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata) {
   const std::string header = header_text(path, tensors, metadata);
-  const auto length = std::bit_cast<std::array<std::byte, kLengthBytes>>(std::uint64_t{header.size()});
-  std::vector<std::span<const std::byte>> parts = {length, std::as_bytes(std::span(header))};
-  for (const TensorToWrite& tensor : tensors) parts.push_back(tensor.bytes);
-
-  std::error_code error;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
-  if (error) throw_write_fault(path, error.value());
-  const fs::path staging = staging_path(path);
-  try {
-    write_parts(staging, parts);
-    publish(staging, path);
-  } catch (...) {
-    fs::remove(staging, error);  // the first fault is the one to report
-    throw;
-  }
+  const auto length = std::bit_cast<std::array<char, kLengthBytes>>(std::uint64_t{header.size()});
+  std::vector<std::string_view> parts = {{length.data(), length.size()}, header};
+  for (const TensorToWrite& tensor : tensors)
+    parts.emplace_back(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+  write_file_atomically(path, parts);
 }
 
 }  // namespace foresight

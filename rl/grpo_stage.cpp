@@ -166,7 +166,7 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
   const Validation validation(config, model, tokenizer);
   const Scorer reference = starting_scorer(config, model);
   TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference);
-  if (session.step() == 0 && !session.finished()) {
+  if (!session.resumed() && !session.finished()) {
     nlohmann::ordered_json metrics = {{"step", 0}};
     if (const auto start = validation.measure(reference, metrics)) {
       session.record(metrics, {"eval_low_entropy_loss_rise"});

@@ -8,7 +8,9 @@
 
 #include <cstdint>
 #include <limits>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tests/base/child.h"
 #include "tests/base/temporary_folder.h"
@@ -146,6 +148,27 @@ TEST_CASE("write_file_atomically: a write that breaks off half-way leaves the ol
   CHECK(entries(folder.path()) == 1);
 }
 
+TEST_CASE("write_file_atomically: parts are written one behind the other") {
+  const TemporaryFolder folder;
+  const std::string large(3000000, 'x');
+  const std::string middling(700000, 'y');
+  const std::vector<std::string_view> parts = {"head", "", large, middling, middling, "tail"};
+  write_file_atomically(folder / "new/file", parts);
+  CHECK(content_of(folder / "new/file") == "head" + large + middling + middling + "tail");
+  CHECK(entries(folder / "new") == 1);
+}
+
+TEST_CASE("create_folders: missing ancestors are made, what is there stays, a file in the way is named") {
+  const TemporaryFolder folder;
+  create_folders(folder / "a/b/c");
+  CHECK(fs::is_directory(folder / "a/b/c"));
+  folder.write("a/b/file", "x");
+  CHECK_NOTHROW(create_folders(folder / "a/b/"));
+  CHECK(content_of(folder / "a/b/file") == "x");
+  CHECK_THAT(error_of(ErrorKind::kResource, [&] { create_folders(folder / "a/b/file/c"); }),
+             Contains("cannot create folder") && Contains((folder / "a/b/file").string()));
+}
+
 TEST_CASE("sync_path: files and folders can be synced, a missing one is a resource error") {
   const TemporaryFolder folder;
   sync_path(folder.write("file", "x"));
@@ -156,6 +179,9 @@ TEST_CASE("sync_path: files and folders can be synced, a missing one is a resour
 TEST_CASE("staging_path: the same folder with the suffix .partial") {
   CHECK(staging_path("a/b.h5") == fs::path("a/b.h5.partial"));
   CHECK(staging_path("a/step_10/") == fs::path("a/step_10.partial"));
+  CHECK(is_staging_path(staging_path("a/b.h5")));
+  CHECK_FALSE(is_staging_path("a/b.h5"));
+  CHECK_FALSE(is_staging_path("a.partial/b"));
 }
 
 TEST_CASE("publish: a file replaces the file before it") {

@@ -154,6 +154,19 @@ TEST_CASE("checkpoints: publishing a step again replaces it, and begin alone doe
   CHECK(entries(folder.path()) == 1);
 }
 
+TEST_CASE("checkpoints: those beyond the limits go, when a run was interrupted before it removed them") {
+  const TemporaryFolder folder;
+  CheckpointStore before(folder.path(), 9, 0);
+  for (const auto& [step, metric] : {std::pair{1, 0.3}, {2, 0.1}, {3, 0.2}, {4, 0.4}}) {
+    publish(before, step, metric);
+  }
+  const CheckpointStore store(folder.path(), 1, 1);
+  CHECK(steps_in(folder.path()) == Steps{1, 2, 3, 4});
+  store.trim();
+  CHECK(steps_in(folder.path()) == Steps{2, 4});
+  CHECK(entries(folder.path()) == 2);
+}
+
 TEST_CASE("checkpoints: what an interrupted run left is cleared, and a half replaced one comes back") {
   const TemporaryFolder folder;
   {

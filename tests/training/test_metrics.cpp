@@ -132,7 +132,7 @@ TEST_CASE("metrics: a path that cannot be written is a resource error") {
   const TemporaryFolder folder;
   const fs::path file = folder.write("file", "x");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { MetricsLog log(file / "metrics.jsonl"); }),
-             Contains("cannot create the folder of"));
+             Contains("cannot create folder"));
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { MetricsLog log(folder.path()); }), Contains("cannot open"));
 }
 

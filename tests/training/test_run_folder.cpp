@@ -54,6 +54,24 @@ TEST_CASE("run folder: opening makes the folders and writes the effective config
   CHECK(load_config(open_run_folder(config).folder.config_file()).supervised.steps == 7);
 }
 
+TEST_CASE("run folder: opening removes what was staged and not published, but not an export under way") {
+  const TemporaryFolder folder;
+  const Config config = config_in(folder / "run");
+  const fs::path root = open_run_folder(config).folder.root;
+  fs::create_directories(root / "grpo/checkpoints/step-000004.partial/deep");
+  for (const char* name : {"run/oracle/train-000001.h5.partial", "run/evaluation.json.partial",
+                           "run/grpo/checkpoints/step-000004.partial/deep/scorer.safetensors",
+                           "run/oracle/train-000000.h5", "run/exports/grpo.safetensors.partial"}) {
+    folder.write(name, "x");
+  }
+  open_run_folder(config);
+  CHECK(fs::is_empty(root / "grpo/checkpoints"));
+  CHECK_FALSE(fs::exists(root / "oracle/train-000001.h5.partial"));
+  CHECK_FALSE(fs::exists(root / "evaluation.json.partial"));
+  CHECK(fs::exists(root / "oracle/train-000000.h5"));
+  CHECK(fs::exists(root / "exports/grpo.safetensors.partial"));
+}
+
 TEST_CASE("run folder: the second opener is told who holds it, and gets it once the first is gone") {
   const TemporaryFolder folder;
   const Config config = config_in(folder / "run");

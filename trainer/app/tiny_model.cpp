@@ -124,7 +124,7 @@ void write_rows(const std::filesystem::path& file, std::uint64_t seed, const std
 }  // namespace
 
 void make_tiny_model(const std::filesystem::path& folder, std::uint64_t seed) {
-  std::filesystem::create_directories(folder);
+  create_folders(folder);
   write_config(folder);
   write_weights(folder, seed);
   write_tokenizer(folder);

@@ -21,6 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kStagingEnding = ".partial";
+constexpr std::size_t kGatheredBytes = std::size_t{1} << 20;
+
 // A file descriptor that is closed on every way out.
 class Descriptor {
  public:
@@ -45,7 +48,7 @@ std::string cause_text(int error_number) {
     case EDQUOT:
       return "no space left within the disk quota; free some disk space and run again";
     default:
-      return std::generic_category().message(error_number);
+      return std::generic_category().message(error_number) + "; check the folder and its disk, and run again";
   }
 }
 
@@ -58,26 +61,31 @@ fs::path parent_folder(const fs::path& path) {
   return parent.empty() ? fs::path(".") : parent;
 }
 
-// Creates `folder` and its missing ancestors; each new entry is made durable in the folder above it.
-void create_folders(const fs::path& folder) {
-  std::error_code error;
-  if (fs::is_directory(folder, error)) return;
-  const fs::path parent = parent_folder(folder);
-  if (parent != folder && parent != ".") create_folders(parent);
-  fs::create_directory(folder, error);
-  if (error) throw_resource("cannot create folder", folder, error.value());
-  sync_path(parent);
-}
-
-void write_and_sync(const fs::path& path, std::string_view content) {
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.number() < 0) throw_resource("cannot write", path, errno);
+void write_all(const Descriptor& file, const fs::path& path, std::string_view content) {
   while (!content.empty()) {
     const ssize_t written = ::write(file.number(), content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw_resource("cannot write", path, errno);
     content.remove_prefix(static_cast<std::size_t>(written));
   }
+}
+
+void write_and_sync(const fs::path& path, std::span<const std::string_view> parts) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.number() < 0) throw_resource("cannot write", path, errno);
+  std::string gathered;  // small parts, such as the many tensors of a scorer, go out in few calls
+  for (const std::string_view part : parts) {
+    if (gathered.size() + part.size() > kGatheredBytes) {
+      write_all(file, path, gathered);
+      gathered.clear();
+    }
+    if (part.size() > kGatheredBytes) {
+      write_all(file, path, part);
+    } else {
+      gathered += part;
+    }
+  }
+  write_all(file, path, gathered);
   if (::fsync(file.number()) != 0 || !file.close()) throw_resource("cannot write", path, errno);
 }
 
@@ -116,11 +124,25 @@ std::string read_file(const fs::path& path) {
   }
 }
 
+void create_folders(const fs::path& folder) {
+  std::error_code error;
+  if (fs::is_directory(folder, error)) return;
+  const fs::path parent = parent_folder(folder);
+  if (parent != folder && parent != ".") create_folders(parent);
+  fs::create_directory(folder, error);
+  if (error) throw_resource("cannot create folder", folder, error.value());
+  sync_path(parent);
+}
+
 void write_file_atomically(const fs::path& path, std::string_view content) {
+  write_file_atomically(path, std::span(&content, 1));
+}
+
+void write_file_atomically(const fs::path& path, std::span<const std::string_view> parts) {
   create_folders(parent_folder(path));
   const fs::path staging = staging_path(path);
   try {
-    write_and_sync(staging, content);
+    write_and_sync(staging, parts);
     rename_durably(staging, path);
   } catch (...) {
     std::error_code ignored;  // the first fault is the one to report
@@ -165,8 +187,12 @@ void publish(const fs::path& staging, const fs::path& final_path) {
 fs::path staging_path(const fs::path& final_path) {
   fs::path staging = final_path;
   if (!staging.has_filename()) staging = staging.parent_path();  // "folder/" names the folder
-  staging += ".partial";
+  staging += kStagingEnding;
   return staging;
+}
+
+bool is_staging_path(const fs::path& path) {
+  return path.extension() == kStagingEnding;
 }
 
 std::uint64_t free_disk_bytes(const fs::path& path) {

@@ -16,6 +16,12 @@ std::string read_file(const std::filesystem::path& path);
 /// new file, never a part. Creates missing parent folders. Throws Error(kResource) naming path and cause (no
 /// space left...).
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+/// The same for content that lies in several places: `parts` in their order.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::string_view> parts);
+
+/// Creates `folder` and its missing ancestors, and makes each new entry durable in the folder above it.
+/// Throws Error(kResource).
+void create_folders(const std::filesystem::path& folder);
 
 /// fsync of a file or a folder. Throws Error(kResource).
 void sync_path(const std::filesystem::path& path);
@@ -26,6 +32,8 @@ void publish(const std::filesystem::path& staging, const std::filesystem::path& 
 
 /// The path a writer stages `final_path` under: same folder, suffix ".partial".
 std::filesystem::path staging_path(const std::filesystem::path& final_path);
+/// True for a path that staging_path() made.
+bool is_staging_path(const std::filesystem::path& path);
 
 /// SHA-256 as 64 hex digits.
 std::string sha256_hex(std::string_view bytes);

@@ -89,6 +89,13 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   }
   const std::filesystem::path folder = batch_folder(config, model, tokenizer, jobs);
   const auto batch = static_cast<std::size_t>(config.traces.batch);
+  const auto file_of = [&](std::size_t first) { return folder / concat("batch-", first / batch, ".jsonl"); };
+  std::size_t batches = 0, batches_done = 0;
+  for (std::size_t first = 0; first < jobs.size(); first += batch) {
+    ++batches;
+    if (std::filesystem::exists(file_of(first))) ++batches_done;
+  }
+  log_info(concat("traces: ", batches_done, " batches are generated, ", batches - batches_done, " to do"));
   Progress progress("traces", "traces", static_cast<std::int64_t>(jobs.size()));
   std::string all;
   std::int64_t tokens = 0;
@@ -96,7 +103,7 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
     if (stop_requested())
       throw Error(ErrorKind::kInterrupted, "traces: stopped; finished batches are kept, run again to go on");
     const std::size_t end = std::min(jobs.size(), first + batch);
-    const std::filesystem::path file = folder / concat("batch-", first / batch, ".jsonl");
+    const std::filesystem::path file = file_of(first);
     if (!std::filesystem::exists(file)) {
       const std::string lines =
           run_batch(config, model, tokenizer, jobs, first, end, [&](std::int64_t count) {

@@ -12,8 +12,15 @@
 namespace foresight {
 namespace {
 
-/// Traces of one length that are replayed together: enough rows for full matrix products.
+/// Traces of one length that are replayed together: enough rows for full matrix products. Which traces these
+/// are must not depend on what is done already: matrix products of other sizes may round differently.
 constexpr std::size_t kTracesPerReplay = 4;
+
+/// A batch of traces by their numbers, and whether all their files are there.
+struct ReplayBatch {
+  std::vector<std::size_t> traces;
+  bool done = true;
+};
 
 std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
                                             const CacheSize& size, ScorerFeatures kind) {
@@ -83,27 +90,39 @@ FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transforme
                            const std::vector<RecordedTrace>& traces, const CacheSize& size,
                            ScorerFeatures kind) {
   std::vector<std::filesystem::path> files;
-  std::vector<std::size_t> missing;
-  std::int64_t tokens_missing = 0, done = 0;
+  std::vector<ReplayBatch> batches;
   for (std::size_t i = 0; i < traces.size(); ++i) {
     files.push_back(folder / (traces[i].id + ".safetensors"));
-    if (is_done(files.back(), identity(model, traces[i], size, kind))) continue;
-    missing.push_back(i);
-    tokens_missing += traces[i].length();
+    if (batches.empty() || batches.back().traces.size() == kTracesPerReplay ||
+        traces[batches.back().traces.front()].length() != traces[i].length()) {
+      batches.emplace_back();
+    }
+    ReplayBatch& batch = batches.back();
+    batch.traces.push_back(i);
+    batch.done = batch.done && is_done(files[i], identity(model, traces[i], size, kind));
   }
+  std::int64_t tokens_missing = 0, done = 0;
+  std::size_t traces_missing = 0;
+  for (const ReplayBatch& batch : batches) {
+    if (batch.done) continue;
+    traces_missing += batch.traces.size();
+    tokens_missing += static_cast<std::int64_t>(batch.traces.size()) * traces[batch.traces.front()].length();
+  }
+  log_info(concat("supervised: ", traces.size() - traces_missing, " traces are replayed, ", traces_missing,
+                  " to do"));
   Progress progress("replay of the golden plan", "tokens", tokens_missing);
-  for (std::size_t next = 0; next < missing.size();) {
+  for (const ReplayBatch& batch : batches) {
+    if (batch.done) continue;
     if (stop_requested())
       throw Error(ErrorKind::kInterrupted,
                   "supervised: stopped; replayed traces are kept, run again to go on");
-    std::vector<const RecordedTrace*> batch;
-    std::vector<std::filesystem::path> batch_files;
-    while (next < missing.size() && batch.size() < kTracesPerReplay &&
-           (batch.empty() || batch.front()->length() == traces[missing[next]].length())) {
-      batch.push_back(&traces[missing[next]]);
-      batch_files.push_back(files[missing[next++]]);
+    std::vector<const RecordedTrace*> together;
+    std::vector<std::filesystem::path> together_files;
+    for (const std::size_t i : batch.traces) {
+      together.push_back(&traces[i]);
+      together_files.push_back(files[i]);
     }
-    replay(model, batch, batch_files, size, kind,
+    replay(model, together, together_files, size, kind,
            [&](std::int64_t tokens) { progress.update(done += tokens); });
   }
   progress.finish();

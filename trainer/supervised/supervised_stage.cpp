@@ -94,6 +94,14 @@ LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& st
   return result;
 }
 
+void remove_features(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  if (!error) return;
+  throw Error(ErrorKind::kResource, concat("cannot remove ", folder.string(), ": ", error.message(),
+                                           "; check the disk and run again"));
+}
+
 }  // namespace
 
 void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
@@ -103,9 +111,9 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   const std::filesystem::path output = config.output, oracle = output / "oracle",
                               feature_folder = output / "supervised/features";
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  if (stage.checkpoint.resume == "auto" && stage_finished(output, "supervised", stage.steps)) {
-    log_info("supervised: finished before, best checkpoint " +
-             best_scorer_file(output, "supervised").parent_path().string());
+  if (finished_before(config, "supervised", stage.checkpoint, stage.steps)) {
+    if (!stage.keep_features) remove_features(feature_folder);
+    log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
   const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
@@ -145,7 +153,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
     metrics["step_time"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     session.end_step(metrics, {"loss", "oracle_overlap", "grad_norm", "eval_loss_rise"}, rise);
   }
-  if (!stage.keep_features) std::filesystem::remove_all(feature_folder);
+  if (!stage.keep_features) remove_features(feature_folder);
   log_info(concat("supervised: best checkpoint ", session.best().string()));
 }
 

@@ -134,14 +134,14 @@ CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int
     throw Error(ErrorKind::kInternal, concat("checkpoints in ", root_.string(), ": keep_last is ", keep_last,
                                              " and keep_best ", keep_best, ", expected at least 1 and 0"));
   }
+  create_folders(root_);
   std::error_code error;
-  fs::create_directories(root_, error);
-  if (error) fail_resource("create", root_, error);
   for (const std::string& name : names_in(root_)) {
     const bool replaced = name.starts_with(kReplacedPrefix);
     const fs::path original = root_ / name.substr(replaced ? kReplacedPrefix.size() : 0);
     if (replaced && !fs::exists(original, error)) {
       rename_folder(root_ / name, original);  // interrupted before the new one was there
+      sync_path(root_);
     } else if (replaced || name.starts_with(kTrashPrefix) ||
                (name.starts_with(kStepPrefix) && name.ends_with(kPartialEnding))) {
       remove_tree(root_ / name);
@@ -151,7 +151,7 @@ CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int
 
 fs::path CheckpointStore::begin(std::int64_t step) {
   if (step < 0) throw Error(ErrorKind::kInternal, concat("checkpoint of step ", step));
-  const fs::path staging = staging_path(root_ / step_name(step));
+  fs::path staging = staging_path(root_ / step_name(step));
   remove_tree(staging);
   std::error_code error;
   fs::create_directory(staging, error);
@@ -186,6 +186,10 @@ void CheckpointStore::publish(std::int64_t step, const nlohmann::json& facts, st
   remove_beyond_limits(step);
 }
 
+void CheckpointStore::trim() const {
+  remove_beyond_limits(std::nullopt);
+}
+
 void CheckpointStore::remove_after(std::int64_t step) {
   for (const std::string& name : names_in(root_)) {
     if (step_of(name).value_or(step) > step) remove(root_ / name);
@@ -197,12 +201,14 @@ void CheckpointStore::remove(const fs::path& folder) const {
   const fs::path trash = root_ / concat(kTrashPrefix, folder.filename().string());
   remove_tree(trash);
   rename_folder(folder, trash);
+  sync_path(root_);
   remove_tree(trash);
 }
 
-void CheckpointStore::remove_beyond_limits(std::int64_t published_step) const {
+void CheckpointStore::remove_beyond_limits(std::optional<std::int64_t> published_step) const {
   const std::vector<CheckpointFacts> checkpoints = list_checkpoints(root_);
-  std::set<std::int64_t> kept = {published_step};
+  std::set<std::int64_t> kept;
+  if (published_step) kept.insert(*published_step);
   const std::size_t last = std::min(checkpoints.size(), static_cast<std::size_t>(keep_last_));
   for (std::size_t i = checkpoints.size() - last; i < checkpoints.size(); ++i)
     kept.insert(checkpoints[i].step);

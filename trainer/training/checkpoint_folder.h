@@ -44,6 +44,10 @@ class CheckpointStore {
   /// with unfit facts, Error(kNumeric) when the metric is NaN or Inf, Error(kResource) on disk faults.
   void publish(std::int64_t step, const nlohmann::json& facts, std::optional<double> metric = {});
 
+  /// Removes checkpoints beyond keep_last and keep_best, as publish() does: for a run that was interrupted
+  /// before it could. Throws Error(kResource).
+  void trim() const;
+
   /// Removes the checkpoints of later steps, damaged ones too: a run that resumes from an earlier one would
   /// otherwise find the other run's checkpoints as its newest. Throws Error(kResource).
   void remove_after(std::int64_t step);
@@ -54,7 +58,7 @@ class CheckpointStore {
 
  private:
   void remove(const std::filesystem::path& folder) const;
-  void remove_beyond_limits(std::int64_t published_step) const;
+  void remove_beyond_limits(std::optional<std::int64_t> published_step) const;
 
   std::filesystem::path root_;
   std::int64_t keep_last_;

@@ -57,9 +57,9 @@ int write_all(int descriptor, std::string_view text) {
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_offset)
     : path_(path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  create_folders(folder);
   std::error_code error;
-  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
-  if (error) fail_resource(path, "create the folder of", error.value());
   if (resume_offset.value_or(0) != 0 && !std::filesystem::exists(path, error)) {
     log_warning(concat(path.string(), ": deleted since the checkpoint; the rows before it are missing"));
     resume_offset.reset();
@@ -69,7 +69,9 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, std::optional<std::int
   try {
     offset_ = resume_offset.value_or(0);
     if (offset_ != 0) require_row_start(descriptor_, path, offset_);
-    if (::ftruncate(descriptor_, offset_) != 0) fail_resource(path, "cut back", errno);
+    const bool longer = size_of(descriptor_, path) != offset_;
+    if (longer && ::ftruncate(descriptor_, offset_) != 0) fail_resource(path, "cut back", errno);
+    sync_path(folder);  // the file may be new: a checkpoint that names its rows must not outlive it
   } catch (...) {
     ::close(descriptor_);
     throw;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -46,6 +47,25 @@ void log_config_changes(const fs::path& file, const Config& config) {
     }
   } catch (const Error& fault) {
     log_warning(concat("replacing a config that cannot be read: ", fault.what()));
+  }
+}
+
+/// Removes what was staged below the run and not published. Exports are left to the next export of that name:
+/// `foresight export` may run beside another command, without the lock.
+void remove_staging(const RunFolder& folder) {
+  std::vector<fs::path> staged;
+  std::error_code error;
+  fs::recursive_directory_iterator entry(folder.root, error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    const bool is_staged = is_staging_path(entry->path());
+    if (is_staged) staged.push_back(entry->path());
+    if (is_staged || entry->path() == folder.exports()) entry.disable_recursion_pending();
+  }
+  if (error) fail_resource("list", folder.root, error.value());
+  for (const fs::path& path : staged) {
+    fs::remove_all(path, error);
+    if (error) fail_resource("remove", path, error.value());
+    log_info("removed what an interrupted command had staged: " + path.string());
   }
 }
 
@@ -93,15 +113,11 @@ OpenRun open_run_folder(const Config& config) {
     throw Error(ErrorKind::kConfig, "output: expected the folder of this run, got an empty text");
   }
   const RunFolder folder{config.output};
-  const auto create = [](const fs::path& path) {
-    std::error_code error;
-    fs::create_directories(path, error);
-    if (error) fail_resource("create", path, error.value());
-  };
-  create(folder.root);
+  create_folders(folder.root);
   RunLock lock(folder);
+  remove_staging(folder);
   for (const fs::path& path : {folder.oracle(), folder.supervised(), folder.grpo(), folder.exports()})
-    create(path);
+    create_folders(path);
   log_config_changes(folder.config_file(), config);
   write_file_atomically(folder.config_file(), to_yaml(config));
   return {folder, std::move(lock)};

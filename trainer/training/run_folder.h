@@ -50,9 +50,9 @@ struct OpenRun {
   RunLock lock;
 };
 
-/// Creates the run's folders, locks it and writes config.yaml; where that stands already, the keys that
-/// differ are logged. Throws Error(kConfig) when `config.output` is empty, Error(kResource) when the folder
-/// is in use or cannot be written.
+/// Creates the run's folders, locks it, removes what interrupted commands staged there and writes
+/// config.yaml; where that stands already, the keys that differ are logged. Throws Error(kConfig) when
+/// `config.output` is empty, Error(kResource) when the folder is in use or cannot be written.
 OpenRun open_run_folder(const Config& config);
 
 }  // namespace foresight

@@ -39,6 +39,10 @@ bool may_change(const std::string& difference, const std::string& stage) {
   return key.rfind(other, 0) == 0;
 }
 
+void log_finished(const std::string& stage, std::int64_t step, const std::filesystem::path& checkpoint) {
+  log_info(concat(stage, ": finished before at step ", step, " (", checkpoint.string(), ")"));
+}
+
 }  // namespace
 
 TrainingSession::TrainingSession(const Config& config, const std::string& stage,
@@ -68,6 +72,7 @@ TrainingSession::TrainingSession(const Config& config, const std::string& stage,
   } else {
     store_.remove_after(-1);  // another run's checkpoints would be taken for this one's
     metrics_ = std::make_unique<MetricsLog>(metrics_file);
+    log_info(concat(stage_, ": starting at step 0 of ", steps_));
   }
   progress_ = std::make_unique<Progress>(stage, "steps", steps_, step_);
 }
@@ -101,11 +106,13 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
   load_optimizer(*optimizer_, scorer_.parameters(), folder / kOptimizerFile);
   step_ = facts.at("step").get<std::int64_t>();
   saved_step_ = step_;
+  resumed_ = true;
   store_.remove_after(step_);
+  store_.trim();
   metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config_.output) / stage_ / "metrics.jsonl",
                                           facts.at("metrics_offset").get<std::int64_t>());
-  if (!finished())
-    log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
+  if (finished()) return log_finished(stage_, step_, folder);
+  log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
 }
 
 double TrainingSession::update(double learning_rate, double max_norm, bool ends_step) {
@@ -196,6 +203,18 @@ std::filesystem::path best_scorer_file(const std::filesystem::path& output, cons
   if (const auto best = best_checkpoint(root)) return *best / kScorerFile;
   throw Error(ErrorKind::kInput, concat("no checkpoint of stage ", stage, " in ", root.string(),
                                         ": run `foresight ", stage, "` with this config"));
+}
+
+bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
+                     std::int64_t steps) {
+  if (checkpoint.resume != "auto") return false;
+  const CheckpointStore store(checkpoints_of(config.output, stage), checkpoint.keep_last,
+                              checkpoint.keep_best);
+  const std::vector<CheckpointFacts> checkpoints = list_checkpoints(store.root());
+  if (checkpoints.empty() || checkpoints.back().step < steps) return false;
+  store.trim();
+  log_finished(stage, checkpoints.back().step, checkpoints.back().folder);
+  return true;
 }
 
 bool stage_finished(const std::filesystem::path& output, const std::string& stage, std::int64_t steps) {

@@ -25,15 +25,17 @@ namespace foresight {
 /// seed and step.
 class TrainingSession {
  public:
-  /// Resumes as checkpoint.resume says, else starts from `initial`. Throws Error(kConfig) when the checkpoint
-  /// was written with settings that change the mathematics, naming them; Error(kInput) when resume names no
-  /// checkpoint.
+  /// Resumes as checkpoint.resume says, else starts from `initial`; the log says which. Throws Error(kConfig)
+  /// when the checkpoint was written with settings that change the mathematics, naming them; Error(kInput)
+  /// when resume names no checkpoint.
   TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
                   std::int64_t steps, double learning_rate, const Scorer& initial);
 
   Scorer& scorer() { return scorer_; }
   std::int64_t step() const { return step_; }
   bool finished() const { return step_ >= steps_; }
+  /// True when a checkpoint was gone on from.
+  bool resumed() const { return resumed_; }
 
   /// Clips the gradients to `max_norm` (0: not), applies Adam at `learning_rate`, clears them, counts the
   /// step unless more updates belong to it. Returns the norm before clipping. Throws Error(kNumeric) naming
@@ -65,6 +67,7 @@ class TrainingSession {
   std::string stage_;
   CheckpointConfig checkpoint_;
   std::int64_t steps_, step_ = 0;
+  bool resumed_ = false;
   Scorer scorer_;
   std::unique_ptr<torch::optim::Adam> optimizer_;
   CheckpointStore store_;
@@ -81,6 +84,10 @@ std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step
 /// The scorer of a finished stage's best checkpoint: `<output>/<stage>/checkpoints/...`. Throws Error(kInput)
 /// naming the command to run when there is none.
 std::filesystem::path best_scorer_file(const std::filesystem::path& output, const std::string& stage);
+/// True when the stage's checkpoint of its last step stands and `checkpoint.resume` is auto. Then says so,
+/// and clears what an interruption after that step left. Throws Error(kResource).
+bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
+                     std::int64_t steps);
 /// True when the stage's checkpoint of its last step stands.
 bool stage_finished(const std::filesystem::path& output, const std::string& stage, std::int64_t steps);
 
