@@ -30,6 +30,12 @@ def _manifest(content: bytes) -> str:
     return json.dumps(manifest, sort_keys=True)
 
 
+def _evaluation(content: bytes) -> str:
+    evaluation = json.loads(content)
+    evaluation.pop("training", None)
+    return json.dumps(evaluation)
+
+
 def outcome(run: Path) -> dict[str, str]:
     """Every file and folder of a run with its content, or the content's digest."""
     found = {}
@@ -37,6 +43,10 @@ def outcome(run: Path) -> dict[str, str]:
         name = path.relative_to(run).as_posix()
         if path.is_dir():
             found[name + "/"] = ""
+        elif name == "oracle/metrics.jsonl":
+            found[name] = ""  # what each trace took; the row of a trace may go with the process that recorded it
+        elif path.name == "evaluation.json":
+            found[name] = _evaluation(path.read_bytes())
         elif path.name == "metrics.jsonl":
             found[name] = _metrics(path.read_bytes())
         elif path.name == "manifest.json":
