@@ -259,6 +259,11 @@ std::string dtype_name(Dtype dtype) {
   return std::string(facts_of(dtype).name);
 }
 
+bool is_floating_point(Dtype dtype) {
+  return dtype == Dtype::kFloat64 || dtype == Dtype::kFloat32 || dtype == Dtype::kFloat16 ||
+         dtype == Dtype::kBfloat16;
+}
+
 SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(path) {
   const HeaderReader reader(path);
   const std::string_view text = reader.text(file_.bytes());

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "data/utf8.h"
+#include "trainer/base/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/json.h"
 #include "trainer/base/text.h"

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "data/utf8.h"
+#include "trainer/base/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
+#include "trainer/model_files/json_fields.h"
 
 namespace foresight {
 

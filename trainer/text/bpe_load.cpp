@@ -5,7 +5,7 @@
 #include "trainer/base/text.h"
 #include "trainer/text/bpe.h"
 #include "trainer/text/byte_level.h"
-#include "trainer/text/json_fields.h"
+#include "trainer/model_files/json_fields.h"
 
 namespace foresight {
 

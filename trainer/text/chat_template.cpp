@@ -5,12 +5,12 @@
 #include <optional>
 #include <string_view>
 
-#include "data/utf8.h"
+#include "trainer/base/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/text/jinja_text.h"
-#include "trainer/text/json_fields.h"
-#include "trainer/text/model_folder_json.h"
+#include "trainer/model_files/json_fields.h"
+#include "trainer/model_files/model_folder_json.h"
 
 namespace foresight {
 

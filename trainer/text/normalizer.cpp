@@ -8,7 +8,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
+#include "trainer/model_files/json_fields.h"
 
 namespace foresight {
 

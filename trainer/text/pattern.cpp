@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "data/utf8.h"
+#include "trainer/base/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 

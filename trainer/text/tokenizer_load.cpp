@@ -5,8 +5,8 @@
 #include "trainer/base/json.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
-#include "trainer/text/model_folder_json.h"
+#include "trainer/model_files/json_fields.h"
+#include "trainer/model_files/model_folder_json.h"
 #include "trainer/text/tokenizer_state.h"
 
 namespace foresight {

@@ -1,4 +1,4 @@
-#include "trainer/text/model_folder_json.h"
+#include "trainer/model_files/model_folder_json.h"
 
 #include <cstdint>
 
@@ -6,8 +6,8 @@
 #include "trainer/base/files.h"
 #include "trainer/base/json.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
-#include "trainer/text/tokenizer.h"
+#include "trainer/base/utf8.h"
+#include "trainer/model_files/json_fields.h"
 
 namespace foresight {
 

@@ -22,6 +22,9 @@ Utf8Step utf8_step(std::string_view text, std::size_t offset);
 /// Byte offset of the first invalid byte sequence, std::string_view::npos where there is none.
 std::size_t first_invalid_utf8(std::string_view text);
 
+/// Throws Error(kInput) at the first invalid UTF-8 byte, naming `where` and the byte offset.
+void require_utf8(std::string_view text, const std::string& where);
+
 /// `text` with each damaged part (the longest start of a character, as the Unicode standard recommends) as
 /// one U+FFFD.
 std::string repair_utf8(std::string_view text);

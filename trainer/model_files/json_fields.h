@@ -1,4 +1,4 @@
-// Typed access to the objects of tokenizer.json.
+// Typed access to the objects of a model folder's JSON files.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,9 @@ const nlohmann::json& list_field(const nlohmann::json& object, const std::string
                                  const std::string& where);
 const nlohmann::json& object_field(const nlohmann::json& object, const std::string& key,
                                    const std::string& where);
+
+/// `value` for a message: its text on one line, cut where it is long; of a list or an object the type alone.
+std::string shown_json(const nlohmann::json& value);
 
 /// A token id: an integer from 0 to 2^31 - 1. `name` is how messages call it.
 std::int32_t token_id_of(const nlohmann::json& value, const std::string& name, const std::string& where);

@@ -1,6 +1,9 @@
-#include "data/utf8.h"
+#include "trainer/base/utf8.h"
 
 #include <cstdint>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
 
 namespace foresight {
 
@@ -53,6 +56,12 @@ std::size_t first_invalid_utf8(std::string_view text) {
     offset += step.bytes;
   }
   return std::string_view::npos;
+}
+
+void require_utf8(std::string_view text, const std::string& where) {
+  const std::size_t invalid = first_invalid_utf8(text);
+  if (invalid == std::string_view::npos) return;
+  throw Error(ErrorKind::kInput, concat(where, ": not UTF-8 at byte ", invalid));
 }
 
 std::string repair_utf8(std::string_view text) {

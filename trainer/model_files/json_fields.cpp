@@ -1,4 +1,4 @@
-#include "trainer/text/json_fields.h"
+#include "trainer/model_files/json_fields.h"
 
 #include <limits>
 
@@ -54,12 +54,16 @@ const Json& object_field(const Json& object, const std::string& key, const std::
   return value;
 }
 
+std::string shown_json(const Json& value) {
+  return value.is_structured() ? value.type_name() : one_line(value.dump());
+}
+
 std::int32_t token_id_of(const Json& value, const std::string& name, const std::string& where) {
   constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max());
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kLargest) {
     throw Error(ErrorKind::kInput,
                 concat(where, ": ", name, ": expected a token id from 0 to ", kLargest, ", got ",
-                       value.is_structured() ? std::string(value.type_name()) : value.dump(-1, ' ', true)));
+                       shown_json(value)));
   }
   return value.get<std::int32_t>();
 }
