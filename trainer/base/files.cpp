@@ -191,12 +191,12 @@ std::string expand_environment(const std::string& text) {
     const std::string name = text.substr(start + 2, end - start - 2);
     if (end >= text.size() || text[end] != '}' || name.empty()) {
       throw Error(ErrorKind::kConfig,
-                  concat("\"", text, "\": expected ${NAME} with a name of letters, digits and _"));
+                  concat("\"", one_line(text), "\": expected ${NAME} with a name of letters, digits and _"));
     }
     const char* value = std::getenv(name.c_str());
     if (value == nullptr) {
-      throw Error(ErrorKind::kConfig, concat("\"", text, "\": the environment variable ", name,
-                                             " is not set; set it and run again"));
+      throw Error(ErrorKind::kConfig, concat("\"", one_line(text), "\": the environment variable ",
+                                             one_line(name), " is not set; set it and run again"));
     }
     expanded += value;
     position = end + 1;

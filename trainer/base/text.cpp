@@ -41,7 +41,8 @@ std::string one_line(std::string_view text, std::size_t most_bytes) {
       part.clear();
       for (const char byte : text.substr(offset, step.bytes)) {
         std::array<char, 8> hex{};
-        std::snprintf(hex.data(), hex.size(), "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(byte)));
+        std::snprintf(hex.data(), hex.size(), "\\x%02x",
+                      static_cast<unsigned>(static_cast<unsigned char>(byte)));
         part += hex.data();
       }
     } else if (is_control(step.code_point)) {

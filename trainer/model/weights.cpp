@@ -21,7 +21,8 @@ WeightReader::WeightReader(const std::filesystem::path& folder) : folder_(folder
   }
   for (const auto& file : files_) {
     for (const auto& [name, view] : file->tensors()) {
-      if (!tensors_.emplace(name, &view).second) faults_.push_back("'" + one_line(name) + "' stands in two shards");
+      if (!tensors_.emplace(name, &view).second)
+        faults_.push_back("'" + one_line(name) + "' stands in two shards");
     }
   }
 }
@@ -37,8 +38,8 @@ torch::Tensor WeightReader::take(const std::string& name, torch::IntArrayRef sha
   if (found == tensors_.end()) return note(concat("'", name, "' is missing"));
   const TensorView& stored = *found->second;
   if (!std::ranges::equal(stored.shape, shape)) {
-    return note(
-        concat("'", name, "' has shape [", join(stored.shape, ", "), "], config.json asks for ", shape));
+    return note(concat("'", name, "' has shape [", one_line(join(stored.shape, ", ")),
+                       "], config.json asks for ", shape));
   }
   if (!is_floating_point(stored.dtype)) {
     return note(concat("'", name, "' is ", dtype_name(stored.dtype), ", expected floating point"));

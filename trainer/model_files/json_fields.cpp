@@ -14,7 +14,7 @@ using Json = nlohmann::json;
 [[noreturn]] void wrong_type(const std::string& where, const std::string& key, const char* expected,
                              const Json& got) {
   throw Error(ErrorKind::kInput,
-              concat(where, ": \"", key, "\": expected ", expected, ", got ", got.type_name()));
+              concat(where, ": \"", one_line(key), "\": expected ", expected, ", got ", got.type_name()));
 }
 
 }  // namespace
@@ -23,7 +23,7 @@ const Json& field(const Json& object, const std::string& key, const std::string&
   static const Json kNull;
   if (!object.is_object()) {
     throw Error(ErrorKind::kInput,
-                concat(where, ": expected an object with \"", key, "\", got ", object.type_name()));
+                concat(where, ": expected an object with \"", one_line(key), "\", got ", object.type_name()));
   }
   const auto found = object.find(key);
   return found == object.end() ? kNull : *found;
@@ -61,9 +61,8 @@ std::string shown_json(const Json& value) {
 std::int32_t token_id_of(const Json& value, const std::string& name, const std::string& where) {
   constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max());
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kLargest) {
-    throw Error(ErrorKind::kInput,
-                concat(where, ": ", name, ": expected a token id from 0 to ", kLargest, ", got ",
-                       shown_json(value)));
+    throw Error(ErrorKind::kInput, concat(where, ": ", name, ": expected a token id from 0 to ", kLargest,
+                                          ", got ", shown_json(value)));
   }
   return value.get<std::int32_t>();
 }

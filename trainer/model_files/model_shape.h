@@ -30,9 +30,9 @@ struct ModelShape {
   std::int64_t group() const { return query_heads / kv_heads; }
 };
 
-/// Reads and checks `folder`/config.json. Throws Error(kInput) naming the file and the key: missing or damaged
-/// file, an architecture or rope type that is not supported (by name), a key that is missing, ill-typed or out
-/// of range, heads that do not divide.
+/// Reads and checks `folder`/config.json. Throws Error(kInput) naming the file and the key: missing or
+/// damaged file, an architecture or rope type that is not supported (by name), a key that is missing,
+/// ill-typed or out of range, heads that do not divide.
 ModelShape read_model_shape(const std::filesystem::path& folder);
 
 }  // namespace foresight

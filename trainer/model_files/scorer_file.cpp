@@ -42,8 +42,8 @@ class ScorerReader {
   void require_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
     const TensorView& tensor = file_.at(name);
     if (tensor.shape != shape) {
-      fail(concat("tensor '", name, "' has shape [", join(tensor.shape, ", "), "], this model needs [",
-                  join(shape, ", "), "]: the scorer belongs to another model"));
+      fail(concat("tensor '", name, "' has shape [", one_line(join(tensor.shape, ", ")),
+                  "], this model needs [", join(shape, ", "), "]: the scorer belongs to another model"));
     }
     if (!is_floating_point(tensor.dtype)) {
       fail(concat("tensor '", name, "' is ", dtype_name(tensor.dtype), ", expected floating point"));
@@ -72,8 +72,8 @@ void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
     require("fc2.bias", {heads, 1});
   }
   if (file.contains(judge_tensor_name(shape.layers, "fc1.weight"))) {
-    reader.fail(concat("holds more than the model's ", shape.layers,
-                       " layers: the scorer belongs to another model"));
+    reader.fail(
+        concat("holds more than the model's ", shape.layers, " layers: the scorer belongs to another model"));
   }
 }
 

@@ -33,7 +33,7 @@ std::string judge_tensor_name(std::int64_t layer, const std::string& tensor);
 struct ScorerFile {
   SafetensorsFile file;
   ScorerFacts facts;
-  bool released = false;        ///< the authors' judge_model file, without facts of ours
+  bool released = false;           ///< the authors' judge_model file, without facts of ours
   bool has_normalisation = false;  ///< feature_mean and feature_deviation are there
 
   /// Checks everything but the values. Throws Error(kInput) naming file and key or tensor: a fact that is no

@@ -23,8 +23,8 @@ std::set<std::string> read_shard_names(const std::filesystem::path& index_file) 
   std::set<std::string> names;
   for (const auto& [tensor, file] : object_field(index, "weight_map", where).items()) {
     if (!file.is_string() || !is_plain_name(file.get_ref<const std::string&>())) {
-      throw Error(ErrorKind::kInput,
-                  concat(where, ": weight_map of '", one_line(tensor), "': expected the name of a file beside it"));
+      throw Error(ErrorKind::kInput, concat(where, ": weight_map of '", one_line(tensor),
+                                            "': expected the name of a file beside it"));
     }
     names.insert(file.get<std::string>());
   }

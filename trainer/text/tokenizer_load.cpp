@@ -30,7 +30,8 @@ class EndOfSequence {
   void add_token(const std::string& token, const std::string& where) {
     const auto id = vocabulary_.id_of(token);
     if (!id)
-      throw Error(ErrorKind::kInput, concat(where, ": eos_token \"", token, "\" is not in tokenizer.json"));
+      throw Error(ErrorKind::kInput,
+                  concat(where, ": eos_token \"", one_line(token), "\" is not in tokenizer.json"));
     add_id(*id, where);
   }
 
