@@ -101,8 +101,7 @@ class HeaderReader {
     if (!bytes) fail(concat(tensor, ": shape ", one_line(shape_text(entry.view.shape)), " overflows"));
     if (*bytes != entry.end - entry.begin) {
       fail(concat(tensor, ": ", dtype_name(entry.view.dtype), " ", one_line(shape_text(entry.view.shape)),
-                  " needs ",
-                  *bytes, " bytes, but its offsets give ", entry.end - entry.begin));
+                  " needs ", *bytes, " bytes, but its offsets give ", entry.end - entry.begin));
     }
     return entry;
   }

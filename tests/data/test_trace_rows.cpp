@@ -141,6 +141,20 @@ TEST_CASE("trace rows: a line beyond 64 MiB is refused, one over several read bl
   CHECK(rows[1].completion == "z");
 }
 
+TEST_CASE("trace rows: hostile rows are refused on one line", "[data]") {
+  CHECK(contains(trace_error("{\"text\": \"a\", \"text\": \"b\"}\n"), "\"text\" stands there twice"));
+  CHECK(contains(trace_error("{\"text\": " + std::string(1'000'000, '[') + "\n"), "nested deeper than 32"));
+  CHECK(contains(trace_error("{\"tokens\": [\"a\\n\\u001b\"]}\n"), "expected an integer"));
+  CHECK(trace_error("{\"tokens\": [\"" + std::string(1'000'000, 'x') + "\"]}\n").size() < 1000);
+}
+
+TEST_CASE("trace rows: calculator marks that never close take no time", "[data]") {
+  // Once the square of the length: half a million of these took hours.
+  const std::string open(1'000'000, '<');
+  const JsonlFile file("{\"question\": \"q\", \"answer\": \"" + open + "\\n>>\"}\n");
+  CHECK(read_trace_rows(file.path()).at(0).completion == " " + open + "\n>>\n\n");
+}
+
 TEST_CASE("prompt rows: plain prompts, messages and questions are read", "[data]") {
   const JsonlFile file(
       "{\"prompt\": \"Say hi\", \"answer\": \"hi\"}\n"

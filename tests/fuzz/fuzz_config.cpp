@@ -10,10 +10,7 @@ void fuzz_one(std::string_view input) {
   std::vector<std::string> overrides;
   if (split != std::string_view::npos) overrides.emplace_back(input.substr(split + 1));
   // A fault of an override is named by the override: "override grpo.steps=x: ...".
-  expect_kept({.name = overrides.empty() ? "run.yaml" : ": ",
-               .kind = ErrorKind::kConfig,
-               .many_lines = true,
-               .fixed_bytes = std::size_t{4} << 20},
+  expect_kept({.name = overrides.empty() ? "run.yaml" : ": ", .kind = ErrorKind::kConfig, .many_lines = true},
               input.size(), [&] { touch(to_yaml(load_config(path, overrides))); });
 }
 

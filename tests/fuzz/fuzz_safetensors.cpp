@@ -1,6 +1,7 @@
 // Safetensors files, from memory: a read behind the input's end is seen.
 #include "data/safetensors_header.h"
 #include "tests/fuzz/harness.h"
+#include "tests/fuzz/mutate_safetensors.h"
 
 namespace foresight::fuzz {
 
@@ -14,3 +15,9 @@ void fuzz_one(std::string_view input) {
 }
 
 }  // namespace foresight::fuzz
+
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                               unsigned seed) {
+  return foresight::fuzz::mutate_safetensors(data, size, max_size, seed);
+}

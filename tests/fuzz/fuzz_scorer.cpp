@@ -1,5 +1,6 @@
 // Scorer files against the shape of a model.
 #include "tests/fuzz/harness.h"
+#include "tests/fuzz/mutate_safetensors.h"
 #include "trainer/model_files/scorer_file.h"
 
 namespace foresight::fuzz {
@@ -17,3 +18,9 @@ void fuzz_one(std::string_view input) {
 }
 
 }  // namespace foresight::fuzz
+
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                               unsigned seed) {
+  return foresight::fuzz::mutate_safetensors(data, size, max_size, seed);
+}

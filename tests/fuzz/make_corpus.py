@@ -9,6 +9,7 @@ mutating noise does not. What the repository has already as a fixture is taken f
 
 import hashlib
 import json
+import random
 import shutil
 import struct
 from pathlib import Path
@@ -172,6 +173,15 @@ def oracle_seeds():
     for name in ["good", "good_compressed", "bad_virtual", "bad_external_link", "bad_filter", "bad_claim", "bad_string",
                  "bad_external_storage"]:
         shutil.copy(REFERENCE / f"oracle/{name}.h5", CORPUS / "oracle" / name)
+
+
+    # fuzz_oracle_made.cpp takes its choices from the bytes; 0 is "as the schema wants it".
+    choices = random.Random(1)
+    for number in range(24):
+        changed = bytearray(160)
+        if number > 0:
+            changed[choices.randrange(160)] = choices.randrange(1, 8)
+        put("oracle_made", f"choices_{number:02}", bytes(changed))
 
 
 def main():

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
@@ -104,9 +105,11 @@ std::string read_file(const fs::path& path) {
   if (file.number() < 0) fail(errno);
   struct stat facts = {};
   if (::fstat(file.number(), &facts) != 0) fail(errno);
+  // A device or a pipe tells no size; a file may have grown since it was asked.
+  const auto expected = static_cast<std::size_t>(std::max<off_t>(facts.st_size, 0));
   std::string content;
-  content.reserve(static_cast<std::size_t>(facts.st_size));
-  std::vector<char> buffer(std::size_t{1} << 18);
+  content.reserve(expected);
+  std::vector<char> buffer(std::clamp<std::size_t>(expected, std::size_t{1} << 12, std::size_t{1} << 18));
   while (true) {
     const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;

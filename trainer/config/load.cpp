@@ -1,6 +1,7 @@
 #include "trainer/config/load.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fstream>
 #include <map>
@@ -21,18 +22,21 @@ namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 20;
 
-// At most kMostBytes + 1 bytes, so that a huge or endless file is noticed without being read.
+// At most kMostBytes and a block, so that a huge or endless file is noticed without being read.
 std::string read_limited(const std::filesystem::path& file) {
   errno = 0;
   std::ifstream stream(file, std::ios::binary);
-  std::string content(kMostBytes + 1, '\0');
-  stream.read(content.data(), static_cast<std::streamsize>(content.size()));
+  std::string content;
+  std::array<char, 4096> block{};
+  while (stream && content.size() <= kMostBytes) {
+    stream.read(block.data(), block.size());
+    content.append(block.data(), static_cast<std::size_t>(stream.gcount()));
+  }
   if (stream.bad() || (stream.fail() && !stream.eof())) {
     throw Error(ErrorKind::kConfig,
                 concat("cannot read the configuration ", file.string(), ": ",
                        errno == 0 ? "not a readable file" : std::generic_category().message(errno)));
   }
-  content.resize(static_cast<std::size_t>(stream.gcount()));
   if (content.size() > kMostBytes) {
     throw Error(ErrorKind::kConfig,
                 concat(file.string(), ":1: expected a configuration of at most 1 MiB, got more"));
