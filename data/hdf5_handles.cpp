@@ -8,6 +8,8 @@
 namespace foresight::hdf5 {
 namespace {
 
+constexpr std::size_t kMaxCauseBytes = 400;
+
 herr_t collect_description(unsigned, const H5E_error2_t* entry, void* descriptions) {
   if (entry->desc != nullptr && *entry->desc != '\0') {
     static_cast<std::vector<std::string>*>(descriptions)->emplace_back(entry->desc);
@@ -22,8 +24,7 @@ std::string error_text() {
   if (descriptions.empty()) return "no cause given";
   std::string text = descriptions.back();
   if (descriptions.size() > 1) text += ": " + descriptions.front();
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
+  return one_line(text, kMaxCauseBytes);
 }
 
 Handle fixed_string_type(const Context& context, std::size_t bytes, const std::string& what) {
@@ -65,6 +66,8 @@ QuietErrors::QuietErrors() {
   // over what a damaged file left behind in it, and print that. Only the first call, before any other, has
   // effect.
   [[maybe_unused]] static const herr_t kNoClearingUp = H5dont_atexit();
+  // A file must not name the code that reads it.
+  [[maybe_unused]] static const herr_t kNoPlugins = H5PLset_loading_state(0);
   H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }

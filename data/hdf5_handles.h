@@ -42,8 +42,8 @@ class Handle {
   herr_t (*close_)(hid_t) = nullptr;
 };
 
-/// Keeps HDF5 from printing its error stack to stderr while it lives (this thread's setting). Every public
-/// function makes one before its first call of HDF5.
+/// Keeps HDF5 from printing its error stack to stderr while it lives (this thread's setting), and from
+/// loading filter plugins for good. Every public function makes one before its first call of HDF5.
 class QuietErrors {
  public:
   QuietErrors();

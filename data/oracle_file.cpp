@@ -37,8 +37,8 @@ void require_same_source(const OracleReader& reader, const std::string& model_fi
                          const std::string& tokenizer_fingerprint) {
   const auto require = [&reader](const char* what, const std::string& recorded, const std::string& given) {
     if (recorded == given) return;
-    throw Error(ErrorKind::kInput, concat(reader.path().string(), ": recorded with the ", what, " ", recorded,
-                                          ", but this run uses the ", what, " ", given,
+    throw Error(ErrorKind::kInput, concat(reader.path().string(), ": recorded with the ", what, " ",
+                                          one_line(recorded), ", but this run uses the ", what, " ", given,
                                           "; record the oracle again or use the same model folder"));
   };
   require("model", reader.provenance().model_fingerprint, model_fingerprint);

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <fstream>
+#include <string_view>
 #include <system_error>
 
 #include "data/hdf5_handles.h"
@@ -6,6 +8,7 @@
 #include "data/oracle_layout.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 
 namespace foresight {
 namespace {
@@ -30,12 +33,30 @@ struct ExpectedDataset {
   }
 };
 
+/// HDF5 files start with 8 bytes of signature and a version. From version 2 on, all structures have
+/// checksums; what lies in older ones HDF5 would have to believe.
+void require_checksummed_format(const Context& context) {
+  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
+  std::string start(kSignature.size() + 1, '\0');
+  std::ifstream(context.path, std::ios::binary)
+      .read(start.data(), static_cast<std::streamsize>(start.size()));
+  if (!start.starts_with(kSignature)) {
+    context.fail("expected an oracle file (HDF5); it does not start like one");
+  }
+  const int version = static_cast<unsigned char>(start.back());
+  if (version < 2 || version > 3) {
+    context.fail(concat("not an oracle file of this program: HDF5 format with superblock ", version,
+                        ", expected 2 or 3"));
+  }
+}
+
 Handle open_file(const Context& context, std::uint64_t& file_bytes) {
   std::error_code error;
   file_bytes = fs::file_size(context.path, error);  // of plain files only
   if (error)
     context.fail(
         concat("expected an oracle file (HDF5) there (", error.message(), "); run the oracle stage"));
+  require_checksummed_format(context);
   const Handle access = context.own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open");
   context.check(H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG), "cannot open");
   return context.own(H5Fopen(context.path.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose,
@@ -85,23 +106,37 @@ void require_shape(const Context& context, hid_t dataset, const ExpectedDataset&
   }
 }
 
-/// Chunks of a sane size inside this file, and only filters that this program knows; true when deflated.
-bool require_storage(const Context& context, hid_t dataset, const ExpectedDataset& expected,
-                     const std::string& what) {
-  const Handle storage = context.own(H5Dget_create_plist(dataset), H5Pclose, what);
+/// How the dataset is stored, which must be in chunks of this file. Asked first: the very shape of a virtual
+/// dataset is looked up in other files.
+Handle require_chunked(const Context& context, hid_t dataset, const ExpectedDataset& expected,
+                       const std::string& what) {
+  Handle storage = context.own(H5Dget_create_plist(dataset), H5Pclose, what);
   if (H5Pget_layout(storage.id()) != H5D_CHUNKED) {
     context.fail(concat("dataset ", expected.name, ": virtual, external or not chunked; expected chunks"));
   }
+  return storage;
+}
+
+/// Chunks of a sane size, no larger than the data; the dataset's shape was checked.
+void require_small_chunks(const Context& context, hid_t storage, const ExpectedDataset& expected,
+                          const std::string& what) {
   std::vector<hsize_t> chunk(expected.shape.size());
-  context.check(H5Pget_chunk(storage.id(), static_cast<int>(chunk.size()), chunk.data()), what);
+  context.check(H5Pget_chunk(storage, static_cast<int>(chunk.size()), chunk.data()), what);
   std::uint64_t chunk_bytes = expected.element_bytes;
-  for (const hsize_t size : chunk) {
-    if (size == 0 || size > kMaxChunkBytes || chunk_bytes * size > kMaxChunkBytes) {
+  for (std::size_t i = 0; i < chunk.size(); ++i) {
+    const hsize_t size = chunk[i];
+    if (size == 0 || size > kMaxChunkBytes || chunk_bytes * size > kMaxChunkBytes ||
+        size > expected.shape[i]) {
       context.fail(concat("dataset ", expected.name, ": chunks [", join(chunk, ", "), "] hold more than ",
-                          kMaxChunkBytes, " bytes"));
+                          kMaxChunkBytes, " bytes or than the data"));
     }
     chunk_bytes *= size;
   }
+}
+
+/// Only filters that this program knows; true when deflated.
+bool require_known_filters(const Context& context, const Handle& storage, const ExpectedDataset& expected,
+                           const std::string& what) {
   bool deflated = false;
   const int filters = H5Pget_nfilters(storage.id());
   context.check(filters, what);
@@ -129,8 +164,10 @@ Handle open_dataset(const Context& context, hid_t parent, const ExpectedDataset&
     context.fail(concat(expected.name, ": expected a dataset"));
   }
   Handle dataset = context.own(H5Dopen2(parent, expected.name.c_str(), H5P_DEFAULT), H5Dclose, what);
+  const Handle storage = require_chunked(context, dataset.id(), expected, what);
   require_shape(context, dataset.id(), expected, what);
-  const bool deflated = require_storage(context, dataset.id(), expected, what);
+  require_small_chunks(context, storage.id(), expected, what);
+  const bool deflated = require_known_filters(context, storage, expected, what);
   // H5Dget_storage_size cannot tell an empty dataset from a failure: the digest finds both.
   const std::uint64_t stored = H5Dget_storage_size(dataset.id());
   const std::uint64_t most = deflated ? kMaxInflation * file_bytes : file_bytes;
@@ -184,6 +221,9 @@ void OracleReader::State::read_attributes() {
   const std::uint64_t longest = std::min(file_bytes, kMaxStringBytes);
   for (const NamedText& text : named_texts(provenance, trace)) {
     *text.value = hdf5::read_string_attribute(context, file.id(), text.name, longest);
+    if (first_invalid_utf8(*text.value) != std::string::npos) {
+      context.fail(concat("attribute ", text.name, ": not UTF-8"));
+    }
   }
 }
 
@@ -245,7 +285,7 @@ OracleReader::OracleReader(const fs::path& path) : state_(std::make_unique<State
       oracle_digest(state.dimensions, state.provenance, state.trace, state.layer_digests);
   if (recorded != found) {
     context.fail(concat("damaged: digest of attributes and per-token datasets is ", found, ", expected ",
-                        recorded, "; record the trace again"));
+                        one_line(recorded), "; record the trace again"));
   }
 }
 
@@ -284,8 +324,8 @@ std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
       sha256_hex({reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(bits[0])});
   const std::string& recorded = state.layer_digests[static_cast<std::size_t>(layer)];
   if (found != recorded) {
-    context.fail(concat("damaged: dataset ", expected.name, " has digest ", found, ", expected ", recorded,
-                        "; record the trace again"));
+    context.fail(concat("damaged: dataset ", expected.name, " has digest ", found, ", expected ",
+                        one_line(recorded), "; record the trace again"));
   }
   return bits;
 }

@@ -17,6 +17,7 @@ enum class Dtype { kFloat64, kFloat32, kFloat16, kBfloat16, kInt64, kInt32, kInt
 std::size_t dtype_bytes(Dtype dtype);
 /// "F32", "BF16", ... as the format spells it.
 std::string dtype_name(Dtype dtype);
+bool is_floating_point(Dtype dtype);
 
 /// A named tensor inside a mapped file; valid while the file lives. Row-major.
 struct TensorView {

@@ -8,10 +8,10 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "data/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/json.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 
 namespace foresight {
 
@@ -94,23 +94,24 @@ class RowReader {
   Json row_;
 };
 
-/// GSM8K's calculator marks, "<<48/2=24>>", are not part of the text.
+/// GSM8K's calculator marks, "<<48/2=24>>", are not part of the text. A mark stays on its line.
 std::string without_calculator_marks(std::string_view text) {
   std::string clean;
   while (true) {
-    const std::size_t open = text.find("<<");
-    if (open == std::string_view::npos) break;
-    const std::size_t close = text.find(">>", open + 2);
-    if (close == std::string_view::npos) break;
-    if (text.substr(open, close - open).find('\n') != std::string_view::npos) {  // a mark stays on its line
-      clean.append(text.substr(0, open + 2));
-      text.remove_prefix(open + 2);
-      continue;
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    while (true) {
+      const std::size_t open = line.find("<<");
+      const std::size_t close = open == std::string_view::npos ? open : line.find(">>", open + 2);
+      if (close == std::string_view::npos) break;
+      clean.append(line.substr(0, open));
+      line.remove_prefix(close + 2);
     }
-    clean.append(text.substr(0, open));
-    text.remove_prefix(close + 2);
+    clean.append(line);
+    if (end == std::string_view::npos) return clean;
+    clean += '\n';
+    text.remove_prefix(end + 1);
   }
-  return clean.append(text);
 }
 
 std::string question_prompt(const std::string& question) {
@@ -129,7 +130,7 @@ std::vector<std::int32_t> read_tokens(const RowReader& row) {
         value.get<std::uint64_t>() <= std::uint64_t{std::numeric_limits<std::int32_t>::max()};
     if (!in_range) {
       row.fail(concat("\"tokens\"[", tokens.size(), "]: expected an integer from 0 to 2147483647, got ",
-                      value.is_structured() ? value.type_name() : value.dump(-1, ' ', true)));
+                      value.is_structured() ? value.type_name() : one_line(value.dump())));
     }
     tokens.push_back(value.get<std::int32_t>());
   }

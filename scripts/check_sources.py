@@ -4,7 +4,7 @@ and no two headers define a type of the same name.
 
 usage: scripts/check_sources.py [--root FOLDER]
 
-What is below a folder is what its CMakeLists.txt links (foresight_library, foresight_test); it is written nowhere else.
+What is below a folder is what its CMakeLists.txt links (foresight_library, foresight_test, foresight_fuzz); it is written nowhere else.
 Includes are followed through the project's headers, so that a library cannot leave its module by way of a header.
 Prints one line per finding, "path:line: what is wrong", and exits 1 if there is one.
 """
@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path, PurePosixPath
 
-# Start of a header's name -> the one folder whose files, and their tests, may reach it.
+# Start of a header's name -> the one folder whose files, and their tests, may reach it. Fuzz targets may reach all.
 LIBRARY_MODULES = {
     "spdlog/": "trainer/base",
     "openssl/": "trainer/base",
@@ -31,7 +31,7 @@ MAX_LINES = 400
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TYPE = re.compile(r"^(?:struct|class|enum class) (\w+)\b(?!::)(?!.*;\s*(?://.*)?$)")  # a definition: no line that ends in ;
 NAMESPACE = re.compile(r"^namespace (\w[\w:]*) \{")
-TARGET = re.compile(r"foresight_(library|test)\(\s*([\w/]+)([^)]*)\)")
+TARGET = re.compile(r"foresight_(library|test|fuzz)\(\s*([\w/]+)([^)]*)\)")
 
 
 def tests_of(folder):
@@ -45,19 +45,22 @@ class Targets:
     def __init__(self, root):
         self.links = {}  # folder -> names of the project's targets that it links
         self.with_torch = set()  # folders
+        self.fuzz = set()  # folders
         self.folder_of = {}  # target name -> folder
         for cmake_file in sorted(root.glob("[!.]*/**/CMakeLists.txt")):
             place = cmake_file.parent.relative_to(root)
             if place.parts[0].startswith("build"):
                 continue
             for kind, name, arguments in TARGET.findall(cmake_file.read_text()):
-                folder = str(place / name) if kind == "test" else str(place)
+                folder = str(place) if kind == "library" else str(place / name)
                 words = arguments.split()
                 self.links[folder] = {word for word in words if word.startswith("foresight_")}
                 if "TORCH" in words:
                     self.with_torch.add(folder)
                 if kind == "library":
                     self.folder_of[name] = folder
+                if kind == "fuzz":
+                    self.fuzz.add(folder)
 
     def owner(self, file):
         """The innermost folder with a target that holds `file`; None for what belongs to no target (tests/catch.h)."""
@@ -129,7 +132,7 @@ def check_libraries(path, sources, targets):
         return
     for header, number in sources.reached_libraries(path).items():
         module = next((m for start, m in LIBRARY_MODULES.items() if header.startswith(start)), None)
-        if module and folder not in (module, tests_of(module)):
+        if module and folder not in (module, tests_of(module), *targets.fuzz):
             yield number, f"reaches <{header}>, which only {module} may use"
         if header.startswith(TORCH_HEADERS) and folder not in targets.with_torch:
             yield number, f"reaches <{header}>, but the target of {folder} is without TORCH"

@@ -37,7 +37,7 @@ check "shellcheck" shellcheck -x "${shell_files[@]}"
 if $tidy; then
   tidy_files=()
   # clang parses all of torch for a file that includes it: minutes that CI has no room for.
-  if ! $tidy_all; then mapfile -t tidy_files < <(listed 'trainer/base/*.cpp' 'trainer/config/*.cpp' 'trainer/report/*.cpp' 'trainer/text/*.cpp' 'data/*.cpp'); fi
+  if ! $tidy_all; then mapfile -t tidy_files < <(listed 'trainer/base/*.cpp' 'trainer/config/*.cpp' 'trainer/model_files/*.cpp' 'trainer/report/*.cpp' 'trainer/text/*.cpp' 'data/*.cpp'); fi
   check "clang-tidy" python3 scripts/tidy.py --build "${FORESIGHT_BUILD:-build}" "${tidy_files[@]}"
 fi
 if ((${#failed[@]} > 0)); then

@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
-# Sets up, builds, lints and runs all tests; prints what each part took.
+# Sets up, builds, lints, runs all tests and a sample of fuzz inputs; prints what each part took.
 #
-# usage: scripts/test.sh [--no-lint] [ctest argument ...]
+# usage: scripts/test.sh [--no-lint] [--no-fuzz] [ctest argument ...]
 #   --no-lint   leave out scripts/lint.sh
+#   --no-fuzz   leave out scripts/fuzz.sh
 #   other arguments go to ctest, for example -L unit (only unit tests) or -R scorer (only that folder)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-lint=true
-case ${1:-} in
-  -h | --help) print_help; exit 0 ;;
-  --no-lint) lint=false; shift ;;
-esac
+lint=true fuzz=true
+while true; do
+  case ${1:-} in
+    -h | --help) print_help; exit 0 ;;
+    --no-lint) lint=false; shift ;;
+    --no-fuzz) fuzz=false; shift ;;
+    *) break ;;
+  esac
+done
 
 timings=()
 # part NAME COMMAND...: runs the command; its time is printed now and once more at the end.
@@ -25,10 +30,12 @@ part() {
 
 setup_options=(--model --browser)
 if $lint; then setup_options+=(--lint); fi
+if $fuzz; then setup_options+=(--fuzz); fi
 part setup scripts/setup.sh "${setup_options[@]}"
 part build scripts/build.sh
 if $lint; then part lint scripts/lint.sh; fi
 # One test at a time: a test may use every core itself.
 part test ctest --test-dir "${FORESIGHT_BUILD:-build}" --output-on-failure -j1 --no-tests=error "$@"
+if $fuzz; then part fuzz scripts/fuzz.sh; fi
 say "all parts passed:"
 printf '    %s\n' "${timings[@]}"

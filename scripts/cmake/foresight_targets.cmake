@@ -49,3 +49,21 @@ function(foresight_test folder)
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "FORESIGHT_SOURCE_DIR=${PROJECT_SOURCE_DIR};FORESIGHT_BINARY_DIR=${PROJECT_BINARY_DIR}")
 endfunction()
+
+# foresight_fuzz(FOLDER LINKS target ...): an executable fuzz_NAME for each fuzz_NAME.cpp of tests/FOLDER, with libFuzzer's
+# main. The folder's other sources go into all of them.
+function(foresight_fuzz folder)
+  cmake_parse_arguments(arg "" "" "LINKS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  file(GLOB target_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/fuzz_*.cpp)
+  list(REMOVE_ITEM sources ${target_sources})
+  add_library(foresight_fuzz_common STATIC ${sources})
+  target_include_directories(foresight_fuzz_common PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(foresight_fuzz_common PUBLIC ${arg_LINKS} foresight_warnings)
+  foreach(source ${target_sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE foresight_fuzz_common)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  endforeach()
+endfunction()

@@ -17,3 +17,9 @@ if(FORESIGHT_SANITIZE)
   target_compile_options(foresight_warnings INTERFACE -fsanitize=${FORESIGHT_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(foresight_warnings INTERFACE -fsanitize=${FORESIGHT_SANITIZE})
 endif()
+if(FORESIGHT_FUZZ)
+  # Assertions of our own libraries and of the standard library's containers count as findings too.
+  target_compile_options(foresight_warnings INTERFACE -Wno-unknown-warning-option -O1 -g1 -UNDEBUG -D_GLIBCXX_ASSERTIONS
+    -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(foresight_warnings INTERFACE -fsanitize=address,undefined)
+endif()

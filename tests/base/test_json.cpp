@@ -50,5 +50,12 @@ TEST_CASE("json: text that is not JSON or not UTF-8 is refused on one line") {
   }
 }
 
+TEST_CASE("json: a message stays short and on one line whatever the text is") {
+  const std::string twice = fault_of(R"({"a\n\u001b":1,"a\n\u001b":2})");
+  CHECK_THAT(twice, Contains("the key \"a\\n\\x1b\" stands there twice"));
+  CHECK(fault_of("{\"" + std::string(1'000'000, 'x') + "\" 1}").size() < 1000);
+  CHECK(fault_of("\"" + std::string(1'000'000, 'x') + "\x01\"").size() < 1000);
+}
+
 }  // namespace
 }  // namespace foresight

@@ -121,6 +121,18 @@ TEST_CASE("manifest: entries that are no objects are refused even with a fitting
   CHECK_THAT(fault_of(folder), Contains("\"weights\": expected an object"));
 }
 
+TEST_CASE("manifest: a message stays on one line whatever names the file has") {
+  const TemporaryFolder folder;
+  fill(folder);
+  // SHA-256 of {"facts":{},"files":{"a\nb":{}}}, computed with sha256sum.
+  folder.write(kManifestName, R"({"manifest_version":1,"facts":{},"files":{"a\nb":{}},"digest":")"
+                              "281a7ada178d578675e26963adda6ad2d94d8b53f32ba1a767756f820b99b985"
+                              "\"}");
+  CHECK_THAT(fault_of(folder), Contains("a\\nb: missing; "));
+  folder.write(kManifestName, R"({"manifest_version":"1\n2"})");
+  CHECK_THAT(fault_of(folder), Contains("written by manifest version \"1\\n2\""));
+}
+
 TEST_CASE("manifest: facts that JSON cannot hold are the caller's fault, an unreadable folder the disk's") {
   const TemporaryFolder folder;
   const auto fault = [&](const nlohmann::json& facts) {

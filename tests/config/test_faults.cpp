@@ -181,12 +181,40 @@ TEST_CASE("faults: anchors, aliases, tags and second documents are refused") {
   CHECK_THAT(faults_of(bomb).at(0), StartsWith("run.yaml:1: YAML anchors"));
 }
 
+TEST_CASE("faults: every kind of alias bomb is refused at its first anchor or alias") {
+  std::string bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n";
+  for (char name = 'b'; name <= 'i'; ++name) {
+    const std::string before(1, static_cast<char>(name - 1));
+    bomb += std::string(1, name) + ": &" + name + " [";
+    for (int i = 0; i < 9; ++i) bomb += "*" + before + (i < 8 ? ", " : "]\n");
+  }
+  CHECK_THAT(faults_of(bomb).at(0), StartsWith("run.yaml:1: YAML anchors"));
+  CHECK_THAT(fault_with("grpo: {<<: *a}\n"), StartsWith("run.yaml:5: "));
+  CHECK_THAT(fault_with("grpo: &a {steps: *a}\n"), StartsWith("run.yaml:5: YAML anchors"));
+  CHECK_THAT(override_fault("evaluation.policies=[&a full, *a]"), Contains("YAML anchors"));
+}
+
 TEST_CASE("faults: deep nesting and huge files are refused, quickly and without a crash") {
   CHECK_THAT(fault_with("grpo: " + std::string(500000, '[') + "\n"), Contains("at most 8 levels"));
   CHECK_THAT(fault_with("grpo: " + std::string(500000, '{') + "\n"), Contains("at most 8 levels"));
+  std::string dashes, questions;
+  for (int i = 0; i < 200000; ++i) dashes += "- ", questions += "? ";
+  CHECK_THAT(faults_of(dashes + "x\n").at(0), Contains("at most 8 levels"));
+  CHECK_THAT(faults_of(questions + "x\n").at(0), Contains("at most 8 levels"));
   CHECK_THAT(faults_of(kMinimalConfig + std::string(1 << 20, '#')).at(0), Contains("at most 1 MiB"));
   const std::string padding(static_cast<std::size_t>(1 << 20) - std::string(kMinimalConfig).size(), '#');
   CHECK(faults_of(kMinimalConfig + padding).empty());
+}
+
+TEST_CASE("faults: names and values are shown on one line, cut where they are long") {
+  CHECK(fault_with("\"gr\\npo\\e[2J\": 3\n") ==
+        "run.yaml:5: gr\\npo\\x1b[2J is not a known key; the nearest is grpo");
+  CHECK_THAT(fault_with("grpo: {\"a\\nb\": 3}\n"), StartsWith("run.yaml:5: grpo.a\\nb is not a known key"));
+  CHECK_THAT(fault_with("evaluation: {policies: \"a\\nb\"}\n"), Contains("write it in brackets: [a\\nb]"));
+  CHECK_THAT(fault_with("evaluation: {policies: [\"a\\nb\"]}\n"), Contains("\"a\\nb\" is no policy"));
+  CHECK_THAT(fault_with("grpo: {steps: !a%0Ab 3}\n"), Contains("YAML tags are not accepted"));
+  CHECK(fault_with(std::string(100'000, 'k') + ": 3\n").size() < 300);
+  CHECK(fault_with("grpo: {steps: " + std::string(100'000, '9') + "}\n").size() < 300);
 }
 
 TEST_CASE("faults: a file that cannot be read is a config error naming it") {

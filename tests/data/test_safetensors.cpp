@@ -167,6 +167,23 @@ TEST_CASE("safetensors: tensors that do not cover the data exactly are refused")
   CHECK_THAT(fault(0, 4, 4, 8, "123456789"), Contains("1 bytes follow the last tensor"));
 }
 
+TEST_CASE("safetensors: a shape overflows even where one of its sizes is 0") {
+  const std::string header =
+      R"({"z":{"dtype":"U8","shape":[0,9223372036854775807,9223372036854775807],"data_offsets":[0,0]}})";
+  CHECK_THAT(fault_of(file_of(header, "")), Contains("\"z\"") && Contains("overflows"));
+}
+
+TEST_CASE("safetensors: a message stays short and on one line whatever names and shapes are") {
+  const std::string message =
+      fault_of(file_of(R"({"a\n\u001b[2J":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}})", "12345678"));
+  CHECK_THAT(message, Contains("tensor \"a\\n\\x1b[2J\": F32 [1] needs 4 bytes"));
+  std::string shape = "1";
+  for (int i = 0; i < 100'000; ++i) shape += ",1";
+  const std::string longest = concat("{\"", std::string(100'000, 'n'), R"(":{"dtype":"F32","shape":[)", shape,
+                                     R"(],"data_offsets":[0,8]}})");
+  CHECK(fault_of(file_of(longest, "12345678")).size() < 1000);
+}
+
 TEST_CASE("safetensors: what is written reads back, in a file whose data is aligned") {
   const TemporaryFolder folder;
   const std::vector<float> weight = {1, 2, 3, 4, 5, 6}, bias = {7};

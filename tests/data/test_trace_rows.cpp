@@ -5,7 +5,6 @@
 #include <fstream>
 #include <string>
 
-#include "data/utf8.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "trainer/base/error.h"
@@ -140,6 +139,20 @@ TEST_CASE("trace rows: a line beyond 64 MiB is refused, one over several read bl
   REQUIRE(rows.size() == 2);
   CHECK(rows[0].completion == std::string(200000, 'y'));
   CHECK(rows[1].completion == "z");
+}
+
+TEST_CASE("trace rows: hostile rows are refused on one line", "[data]") {
+  CHECK(contains(trace_error("{\"text\": \"a\", \"text\": \"b\"}\n"), "\"text\" stands there twice"));
+  CHECK(contains(trace_error("{\"text\": " + std::string(1'000'000, '[') + "\n"), "nested deeper than 32"));
+  CHECK(contains(trace_error("{\"tokens\": [\"a\\n\\u001b\"]}\n"), "expected an integer"));
+  CHECK(trace_error("{\"tokens\": [\"" + std::string(1'000'000, 'x') + "\"]}\n").size() < 1000);
+}
+
+TEST_CASE("trace rows: calculator marks that never close take no time", "[data]") {
+  // Once the square of the length: half a million of these took hours.
+  const std::string open(1'000'000, '<');
+  const JsonlFile file("{\"question\": \"q\", \"answer\": \"" + open + "\\n>>\"}\n");
+  CHECK(read_trace_rows(file.path()).at(0).completion == " " + open + "\n>>\n\n");
 }
 
 TEST_CASE("prompt rows: plain prompts, messages and questions are read", "[data]") {
@@ -279,44 +292,6 @@ TEST_CASE("overlap: the same text or the same tokens are found, parts are not", 
   CHECK(overlapping_rows(train, evaluation) ==
         std::vector<std::string>{"a:1 = b:1", "a:2 = b:2", "a:3 = b:5"});
   CHECK(overlapping_rows({}, evaluation).empty());
-}
-
-TEST_CASE("utf8: exactly the encodings of Unicode scalar values are valid", "[data]") {
-  for (std::uint32_t code_point = 0; code_point <= 0x110400; ++code_point) {
-    std::string text;
-    append_utf8(text, static_cast<char32_t>(code_point));
-    const bool scalar = code_point <= 0x10FFFF && (code_point < 0xD800 || code_point > 0xDFFF);
-    const Utf8Step step = utf8_step(text, 0);
-    if (step.valid != scalar || (scalar && (step.code_point != code_point || step.bytes != text.size()))) {
-      FAIL("U+" << std::hex << code_point);
-    }
-  }
-}
-
-TEST_CASE("utf8: overlong forms, surrogates, stray and missing bytes are found where they are", "[data]") {
-  const auto npos = std::string_view::npos;
-  CHECK(first_invalid_utf8("plain \xF0\x9F\x98\x80") == npos);
-  CHECK(first_invalid_utf8("") == npos);
-  CHECK(first_invalid_utf8("a\xC0\xAF") == 1);              // overlong '/'
-  CHECK(first_invalid_utf8("ab\xE0\x80\xAF") == 2);         // overlong
-  CHECK(first_invalid_utf8("\xF0\x82\x82\xAC") == 0);       // overlong euro sign
-  CHECK(first_invalid_utf8("a\xED\xA0\x80") == 1);          // surrogate
-  CHECK(first_invalid_utf8("a\xF4\x90\x80\x80") == 1);      // U+110000
-  CHECK(first_invalid_utf8("a\xF8\x88\x80\x80\x80") == 1);  // five bytes
-  CHECK(first_invalid_utf8("a\x80") == 1);
-  CHECK(first_invalid_utf8("a\xE2\x82") == 1);
-  CHECK(first_invalid_utf8("a\xE2\x82z") == 1);
-}
-
-TEST_CASE("utf8: repair replaces maximal parts, as Python's decoder does", "[data]") {
-  const std::string bad = "\xEF\xBF\xBD";  // U+FFFD
-  // bytes.decode("utf-8", "replace") of CPython 3.11:
-  CHECK(repair_utf8("a\xF0\x9F\x98z") == "a" + bad + "z");
-  CHECK(repair_utf8("\xE2\x82") == bad);
-  CHECK(repair_utf8("\xC0\xAF") == bad + bad);
-  CHECK(repair_utf8("\xED\xA0\x80") == bad + bad + bad);
-  CHECK(repair_utf8("\xF4\x90\x80\x80x") == bad + bad + bad + bad + "x");
-  CHECK(repair_utf8("\xF0\x9F\xE2\x82\xAC") == bad + "\xE2\x82\xAC");
 }
 
 }  // namespace foresight

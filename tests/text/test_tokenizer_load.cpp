@@ -177,4 +177,56 @@ TEST_CASE("tokenizer file: end tokens come from both configs, each once", "[text
   CHECK(config_refused(nullptr, R"({"eos_token_id": [1, "x"]})", "eos_token_id: expected a token id"));
 }
 
+TEST_CASE("tokenizer file: an id far beyond the tokens is refused, so that holes cannot fill memory",
+          "[text]") {
+  CHECK(refused("/added_tokens/0/id", "16000000", "has id 16000000, expected 0 to 1047 for 6 tokens"));
+  CHECK(refused("/model/vocab/a", "1044", "has id 1044, expected 0 to 1043 for 5 tokens"));
+  Json json = small_tokenizer();
+  json["added_tokens"][0]["id"] = 1047;
+  CHECK(load(json).vocabulary_size() == 1048);
+}
+
+TEST_CASE("tokenizer file: parts that multiply a text are bounded", "[text]") {
+  Json post = {{"type", "TemplateProcessing"}, {"special_tokens", {{"s", {{"ids", Json::array()}}}}}};
+  for (int i = 0; i < 100; ++i) post["special_tokens"]["s"]["ids"].push_back(1);
+  post["single"] = Json::array({{{"Sequence", {{"id", "A"}}}}});
+  for (int i = 0; i < 2; ++i) post["single"].push_back({{"SpecialToken", {{"id", "s"}}}});
+  Json json = small_tokenizer();
+  json["post_processor"] = post;
+  CHECK(load(json).encode("a", true).size() == 201);
+  post["single"].push_back({{"SpecialToken", {{"id", "s"}}}});
+  CHECK(refused("/post_processor", post.dump().c_str(), "puts more than 256 tokens around a text"));
+  const Json twice = {{"type", "Sequence"}, {"processors", {json["post_processor"], json["post_processor"]}}};
+  CHECK(refused("/post_processor", twice.dump().c_str(), "puts more than 256 tokens around a text"));
+
+  Json decoders = Json::array();
+  for (int i = 0; i < 7; ++i) {
+    decoders.push_back({{"type", "Replace"}, {"pattern", {{"String", "aa"}}}, {"content", "aaa"}});
+  }
+  decoders.push_back({{"type", "ByteLevel"}});
+  CHECK(refused("/decoder", Json{{"type", "Sequence"}, {"decoders", decoders}}.dump().c_str(),
+                "Replace makes a text more than 64 times as long"));
+}
+
+TEST_CASE("tokenizer file: names are shown on one line, and nothing may stand twice", "[text]") {
+  CHECK(refused("/model/type", R"("a\nb")", "model type a\\nb is not supported"));
+  CHECK(refused("/normalizer", R"({"type": "\u001b[2J"})", "normalizer \\x1b[2J is not supported"));
+  CHECK(refused("/model/merges/1", R"(["a\n", "b"])", "token \"a\\n\" is not in the vocabulary"));
+  CHECK(refused("/model/vocab/a", "[[[[[[[[[[]]]]]]]]]]", "got array"));
+  const TemporaryFolder folder;
+  folder.write("tokenizer.json", R"({"model": {"vocab": {"a": 0, "a": 1}}})");
+  CHECK(input_error([&] { Tokenizer::load(folder.path()); }).find("\"a\" stands there twice") !=
+        std::string::npos);
+}
+
+TEST_CASE("tokenizer file: a pattern that gives up on a text is named with its file", "[text]") {
+  Json json = small_tokenizer();
+  const Json split = {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "(a+)+$"}}}};
+  json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {split, json["pre_tokenizer"]}}};
+  const Tokenizer tokenizer = load(json);
+  const std::string message = input_error([&] { tokenizer.encode(std::string(60, 'a') + "b"); });
+  CHECK(message.find("tokenizer.json: pre_tokenizer: the pattern (a+)+$ failed near byte 0") !=
+        std::string::npos);
+}
+
 }  // namespace foresight

@@ -6,7 +6,7 @@
 
 #include "golden_eviction/trace_splits.h"
 #include "trainer/config/config.h"
-#include "trainer/model/model_shape.h"
+#include "trainer/model_files/model_shape.h"
 
 namespace foresight {
 

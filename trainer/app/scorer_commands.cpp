@@ -9,6 +9,7 @@
 #include "trainer/base/manifest.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/generation/generate.h"

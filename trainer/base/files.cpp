@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
@@ -112,9 +113,11 @@ std::string read_file(const fs::path& path) {
   if (file.number() < 0) fail(errno);
   struct stat facts = {};
   if (::fstat(file.number(), &facts) != 0) fail(errno);
+  // A device or a pipe tells no size; a file may have grown since it was asked.
+  const auto expected = static_cast<std::size_t>(std::max<off_t>(facts.st_size, 0));
   std::string content;
-  content.reserve(static_cast<std::size_t>(facts.st_size));
-  std::vector<char> buffer(std::size_t{1} << 18);
+  content.reserve(expected);
+  std::vector<char> buffer(std::clamp<std::size_t>(expected, std::size_t{1} << 12, std::size_t{1} << 18));
   while (true) {
     const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
@@ -217,12 +220,12 @@ std::string expand_environment(const std::string& text) {
     const std::string name = text.substr(start + 2, end - start - 2);
     if (end >= text.size() || text[end] != '}' || name.empty()) {
       throw Error(ErrorKind::kConfig,
-                  concat("\"", text, "\": expected ${NAME} with a name of letters, digits and _"));
+                  concat("\"", one_line(text), "\": expected ${NAME} with a name of letters, digits and _"));
     }
     const char* value = std::getenv(name.c_str());
     if (value == nullptr) {
-      throw Error(ErrorKind::kConfig, concat("\"", text, "\": the environment variable ", name,
-                                             " is not set; set it and run again"));
+      throw Error(ErrorKind::kConfig, concat("\"", one_line(text), "\": the environment variable ",
+                                             one_line(name), " is not set; set it and run again"));
     }
     expanded += value;
     position = end + 1;

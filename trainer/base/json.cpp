@@ -7,6 +7,11 @@
 #include "trainer/base/text.h"
 
 namespace foresight {
+namespace {
+
+constexpr std::size_t kMaxCauseBytes = 400;  // the parser quotes what it read last, however long
+
+}  // namespace
 
 nlohmann::json parse_json_strictly(std::string_view text, const std::string& where, int max_depth) {
   using Json = nlohmann::json;
@@ -29,7 +34,7 @@ nlohmann::json parse_json_strictly(std::string_view text, const std::string& whe
         const auto& key = parsed.get_ref<const std::string&>();
         if (!keys_of_open_objects.back().insert(key).second) {
           throw Error(ErrorKind::kInput,
-                      concat(where, ": the key ", Json(key).dump(), " stands there twice"));
+                      concat(where, ": the key \"", one_line(key), "\" stands there twice"));
         }
         break;
       }
@@ -41,7 +46,8 @@ nlohmann::json parse_json_strictly(std::string_view text, const std::string& whe
   try {
     return Json::parse(text.begin(), text.end(), watch);
   } catch (const Json::exception& fault) {
-    throw Error(ErrorKind::kInput, concat(where, ": expected JSON: ", fault.what()));
+    throw Error(ErrorKind::kInput,
+                concat(where, ": expected JSON: ", one_line(fault.what(), kMaxCauseBytes)));
   }
 }
 

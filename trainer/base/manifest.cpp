@@ -51,8 +51,8 @@ Json parse_manifest(const fs::path& path) {
   Json manifest = parse_json_strictly(read_file(path), path.string(), kMaxDepth);
   if (!manifest.is_object() || !manifest.contains("manifest_version")) fail("expected a manifest");
   if (manifest["manifest_version"] != kManifestVersion) {
-    fail(concat("written by manifest version ", manifest["manifest_version"].dump(), ", this program reads ",
-                kManifestVersion));
+    fail(concat("written by manifest version ", one_line(manifest["manifest_version"].dump()),
+                ", this program reads ", kManifestVersion));
   }
   for (const char* key : {"facts", "files"}) {
     if (!manifest.contains(key) || !manifest[key].is_object())
@@ -73,11 +73,11 @@ void require_same_file(const fs::path& path, const Json& recorded) {
   const std::uintmax_t bytes = fs::file_size(path, error);
   if (error) throw Error(ErrorKind::kInput, concat("cannot read ", path.string(), ": ", error.message()));
   if (recorded.value("bytes", Json()) != Json(bytes)) {
-    fail("size in bytes", recorded.value("bytes", Json()).dump(), std::to_string(bytes));
+    fail("size in bytes", one_line(recorded.value("bytes", Json()).dump()), std::to_string(bytes));
   }
   const std::string digest = sha256_file_hex(path);
   if (recorded.value("sha256", Json()) != Json(digest)) {
-    fail("SHA-256", recorded.value("sha256", Json()).dump(), digest);
+    fail("SHA-256", one_line(recorded.value("sha256", Json()).dump()), digest);
   }
 }
 
@@ -116,10 +116,10 @@ Json read_manifest(const fs::path& folder) {
   for (const auto& [name, facts] : recorded.items()) {
     if (!found.contains(name)) {
       throw Error(ErrorKind::kInput,
-                  concat((folder / name).string(), ": missing; ", path.string(), " lists it"));
+                  concat(folder.string(), "/", one_line(name), ": missing; ", path.string(), " lists it"));
     }
     if (!facts.is_object()) {
-      throw Error(ErrorKind::kInput, concat(path.string(), ": \"", name, "\": expected an object"));
+      throw Error(ErrorKind::kInput, concat(path.string(), ": \"", one_line(name), "\": expected an object"));
     }
     require_same_file(found.at(name), facts);
   }

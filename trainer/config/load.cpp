@@ -1,6 +1,7 @@
 #include "trainer/config/load.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fstream>
 #include <map>
@@ -21,18 +22,21 @@ namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 20;
 
-// At most kMostBytes + 1 bytes, so that a huge or endless file is noticed without being read.
+// At most kMostBytes and a block, so that a huge or endless file is noticed without being read.
 std::string read_limited(const std::filesystem::path& file) {
   errno = 0;
   std::ifstream stream(file, std::ios::binary);
-  std::string content(kMostBytes + 1, '\0');
-  stream.read(content.data(), static_cast<std::streamsize>(content.size()));
+  std::string content;
+  std::array<char, 4096> block{};
+  while (stream && content.size() <= kMostBytes) {
+    stream.read(block.data(), block.size());
+    content.append(block.data(), static_cast<std::size_t>(stream.gcount()));
+  }
   if (stream.bad() || (stream.fail() && !stream.eof())) {
     throw Error(ErrorKind::kConfig,
                 concat("cannot read the configuration ", file.string(), ": ",
                        errno == 0 ? "not a readable file" : std::generic_category().message(errno)));
   }
-  content.resize(static_cast<std::size_t>(stream.gcount()));
   if (content.size() > kMostBytes) {
     throw Error(ErrorKind::kConfig,
                 concat(file.string(), ":1: expected a configuration of at most 1 MiB, got more"));
@@ -86,7 +90,7 @@ class Reader {
   }
 
   void read_override(const std::string& text) {
-    const std::string origin = concat("override ", text, ": ");
+    const std::string origin = concat("override ", one_line(text), ": ");
     const std::size_t equals = text.find('=');
     const std::string name = text.substr(0, equals);
     if (equals == std::string::npos || name.empty()) {
@@ -133,8 +137,8 @@ class Reader {
       const std::string dotted = section.empty() ? name.text : section + "." + name.text;
       const auto [first, is_first] = first_lines.emplace(name.text, name.line);
       if (!is_first) {
-        faults_.push_back(at(name.line) +
-                          concat(dotted, " is set twice, first in line ", first->second, "; remove one"));
+        faults_.push_back(at(name.line) + concat(one_line(dotted), " is set twice, first in line ",
+                                                 first->second, "; remove one"));
         continue;
       }
       read_entry(section, name, dotted, map.items[i]);
@@ -149,20 +153,20 @@ class Reader {
       if (value.kind == YamlNode::Kind::kMap) return read_map(name.text, value);
       if (value.kind == YamlNode::Kind::kNothing) return;
       faults_.push_back(at(value.line) +
-                        concat(dotted, ": expected a section of keys, got a value or a list"));
+                        concat(one_line(dotted), ": expected a section of keys, got a value or a list"));
       return;
     }
     // A dotted name in the file is found among the keys, but it does not stand in its section.
     const Key* key = name.text.find('.') == std::string::npos ? find_key(dotted) : nullptr;
     if (key != nullptr) return set_value(*key, value, at(name.line));
     const bool misplaced = section.empty() && find_key(name.text) != nullptr;
-    faults_.push_back(
-        at(name.line) +
-        (misplaced
-             ? concat(dotted, " is not a known key here; dotted names are for overrides: write ",
-                      name.text.substr(name.text.find('.') + 1), " under ",
-                      name.text.substr(0, name.text.find('.')), ":")
-             : concat(dotted, " is not a known key; the nearest is ", nearest_key(section, name.text))));
+    faults_.push_back(at(name.line) +
+                      (misplaced ? concat(one_line(dotted),
+                                          " is not a known key here; dotted names are for overrides: write ",
+                                          name.text.substr(name.text.find('.') + 1), " under ",
+                                          name.text.substr(0, name.text.find('.')), ":")
+                                 : concat(one_line(dotted), " is not a known key; the nearest is ",
+                                          nearest_key(section, name.text))));
   }
 
   void set_value(const Key& key, const YamlNode& node, const std::string& origin) {
@@ -187,7 +191,7 @@ class Reader {
     const bool known_section = section.empty() || find_section(section) != nullptr;
     const std::string nearest =
         known_section ? nearest_key(section, name.substr(dot + 1)) : nearest_name(name, config_keys());
-    return concat(name, " is not a known key; the nearest is ", nearest);
+    return concat(one_line(name), " is not a known key; the nearest is ", nearest);
   }
 
   void check_required() {

@@ -156,6 +156,8 @@ bool is_scorer_path(std::string_view policy) {
 }
 
 std::string nearest_name(std::string_view word, const std::vector<std::string>& known) {
+  constexpr std::size_t kCompared = 48;  // no known word is longer, and a mistaken one may be a whole file
+  word = word.substr(0, kCompared);
   std::string nearest;
   std::size_t least = std::numeric_limits<std::size_t>::max();
   for (const std::string& candidate : known) {

@@ -71,8 +71,9 @@ bool is_policy(const std::string& policy) {
 }
 
 std::string unknown_policy(const char* key, const std::string& policy) {
-  return concat(key, ": \"", policy, "\" is no policy; expected one of ", join(policy_names(), ", "),
-                " or a path ending in .safetensors; the nearest is ", nearest_name(policy, policy_names()));
+  return concat(key, ": \"", one_line(policy), "\" is no policy; expected one of ",
+                join(policy_names(), ", "), " or a path ending in .safetensors; the nearest is ",
+                nearest_name(policy, policy_names()));
 }
 
 Messages check_policies(const Config& config) {
@@ -82,7 +83,7 @@ Messages check_policies(const Config& config) {
     if (!is_policy(policy)) messages.push_back(unknown_policy("evaluation.policies", policy));
     if (!seen.insert(policy).second) {
       messages.push_back(
-          concat("evaluation.policies: \"", policy, "\" is listed more than once; remove one"));
+          concat("evaluation.policies: \"", one_line(policy), "\" is listed more than once; remove one"));
     }
   }
   return messages;

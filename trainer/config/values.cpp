@@ -15,6 +15,8 @@
 namespace foresight {
 namespace {
 
+constexpr std::size_t kShownBytes = 60;  // of a value in a message
+
 template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
@@ -37,12 +39,7 @@ std::string described(const YamlNode& node) {
     case YamlNode::Kind::kScalar:
       break;
   }
-  std::string start = node.text.substr(0, 60);
-  for (char& letter : start) {
-    if (static_cast<unsigned char>(letter) < 0x20) letter = ' ';  // the message stays one line
-  }
-  if (start.size() < node.text.size()) start += "...";
-  return concat(node.quoted ? "the quoted text \"" : "\"", start, "\"");
+  return concat(node.quoted ? "the quoted text \"" : "\"", one_line(node.text, kShownBytes), "\"");
 }
 
 ParsedValue mismatch(const std::string& expected, const YamlNode& node) {
@@ -77,7 +74,7 @@ ParsedValue parse_integer(const IntegerType& type, const YamlNode& node) {
   const std::errc problem = is_plain(node) ? read_number(node.text, number) : std::errc::invalid_argument;
   if (problem == std::errc::invalid_argument) return mismatch("an integer", node);
   if (problem != std::errc() || number < type.low || number > type.high) {
-    return fault(concat(node.text, " is out of range; expected ", type_limits(type)));
+    return fault(concat(one_line(node.text, kShownBytes), " is out of range; expected ", type_limits(type)));
   }
   return {number, ""};
 }
@@ -89,7 +86,7 @@ ParsedValue parse_number(const NumberType& type, const YamlNode& node) {
   const bool above = type.above_low ? number > type.low : number >= type.low;
   // Not a number, infinite or too large for a double: all of them fail one of these.
   if (problem != std::errc() || !above || !(number <= type.high)) {
-    return fault(concat(node.text, " is out of range; expected ", type_limits(type)));
+    return fault(concat(one_line(node.text, kShownBytes), " is out of range; expected ", type_limits(type)));
   }
   return {number, ""};
 }
@@ -122,8 +119,8 @@ template <class Item, class ParseItem>
 ParsedValue parse_list(const char* what, const YamlNode& node, bool may_be_empty,
                        const ParseItem& parse_item) {
   if (node.kind == YamlNode::Kind::kScalar) {
-    return fault(
-        concat("expected a list, got ", described(node), "; write it in brackets: [", node.text, "]"));
+    return fault(concat("expected a list, got ", described(node), "; write it in brackets: [",
+                        one_line(node.text, kShownBytes), "]"));
   }
   if (node.kind != YamlNode::Kind::kList) return mismatch(concat("a list of ", what), node);
   std::vector<Item> items;

@@ -95,7 +95,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (anchor != YAML::NullAnchor)
       refuse(mark, "YAML anchors (&name) are not accepted; write the value out");
     if (!tag.empty() && tag != "?" && tag != "!") {
-      refuse(mark, concat("YAML tags are not accepted, got ", tag, "; remove it"));
+      refuse(mark, concat("YAML tags are not accepted, got ", one_line(tag), "; remove it"));
     }
   }
 
@@ -150,7 +150,8 @@ std::variant<YamlNode, YamlFault> parse_yaml(const std::string& file_text) {
   } catch (const Refused& fault) {
     return YamlFault{fault.mark.line + 1, fault.msg};
   } catch (const YAML::Exception& fault) {
-    return YamlFault{fault.mark.is_null() ? 1 : fault.mark.line + 1, concat("not valid YAML: ", fault.msg)};
+    return YamlFault{fault.mark.is_null() ? 1 : fault.mark.line + 1,
+                     concat("not valid YAML: ", one_line(fault.msg))};
   }
   return builder.root();
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/model/model_shape.h"
+#include "trainer/model_files/model_shape.h"
 
 namespace foresight {
 

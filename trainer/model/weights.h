@@ -19,7 +19,8 @@ class WeightReader {
  public:
   /// Opens model.safetensors, or the shards that model.safetensors.index.json names. Throws Error(kInput).
   explicit WeightReader(const std::filesystem::path& folder);
-  /// A float32 copy; an absent or ill-shaped tensor is noted and given as zeros, finish() then throws.
+  /// A float32 copy. An absent or ill-shaped tensor is noted and given as one without elements; finish() then
+  /// throws.
   torch::Tensor take(const std::string& name, torch::IntArrayRef shape);
   /// Tensors that may be there and are not needed (for example a tied head).
   void ignore(const std::string& name) { used_.insert(name); }

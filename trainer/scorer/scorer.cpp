@@ -12,34 +12,12 @@
 namespace foresight {
 namespace {
 
-constexpr const char* kFormat = "foresight.scorer.1";
-
 torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& stream) {
   torch::Tensor tensor = torch::empty(size);
   float* data = tensor.data_ptr<float>();
   for (std::int64_t i = 0; i < tensor.numel(); ++i)
     data[i] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
   return tensor;
-}
-
-std::string judge_name(std::int64_t layer, const std::string& tensor) {
-  return concat("model.layers.", layer, ".self_attn.judge_model.", tensor);
-}
-
-std::int64_t metadata_count(const SafetensorsFile& file, const std::string& key) {
-  const auto found = file.metadata().find(key);
-  if (found == file.metadata().end()) return 0;
-  try {
-    return std::stoll(found->second);
-  } catch (const std::exception&) {
-    throw Error(ErrorKind::kInput, concat(file.path().string(), ": metadata '", key,
-                                          "': expected an integer, got '", found->second, "'"));
-  }
-}
-
-std::string metadata_text(const SafetensorsFile& file, const std::string& key) {
-  const auto found = file.metadata().find(key);
-  return found == file.metadata().end() ? "" : found->second;
 }
 
 }  // namespace
@@ -129,10 +107,10 @@ std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
   std::map<std::string, torch::Tensor> tensors;
   for (std::int64_t index = 0; index < layers(); ++index) {
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
-    tensors[judge_name(index, "fc1.weight")] = layer.weight1.detach().contiguous();
-    tensors[judge_name(index, "fc1.bias")] = layer.bias1.detach().contiguous();
-    tensors[judge_name(index, "fc2.weight")] = layer.weight2.detach().contiguous();
-    tensors[judge_name(index, "fc2.bias")] = layer.bias2.detach().contiguous();
+    tensors[judge_tensor_name(index, "fc1.weight")] = layer.weight1.detach().contiguous();
+    tensors[judge_tensor_name(index, "fc1.bias")] = layer.bias1.detach().contiguous();
+    tensors[judge_tensor_name(index, "fc2.weight")] = layer.weight2.detach().contiguous();
+    tensors[judge_tensor_name(index, "fc2.bias")] = layer.bias2.detach().contiguous();
   }
   return tensors;
 }
@@ -142,7 +120,7 @@ void Scorer::write(const std::filesystem::path& file,
   std::vector<TensorToWrite> list;
   for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
   write_safetensors(file, list,
-                    {{"format", kFormat},
+                    {{"format", kScorerFormat},
                      {"features", facts_.features == ScorerFeatures::kReleased ? "released" : "normalized"},
                      {"budget", std::to_string(facts_.budget)},
                      {"window", std::to_string(facts_.window)},
@@ -175,26 +153,14 @@ void Scorer::save_released(const std::filesystem::path& file) const {
 }
 
 Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) {
-  const SafetensorsFile file(path);
-  const std::string format = metadata_text(file, "format"), features = metadata_text(file, "features");
-  const bool ours = format == kFormat;
-  ScorerFacts facts;
-  facts.features = ours && features != "released" ? ScorerFeatures::kNormalized : ScorerFeatures::kReleased;
-  facts.budget = metadata_count(file, "budget");
-  facts.window = metadata_count(file, "window");
-  facts.model_fingerprint = metadata_text(file, "model_fingerprint");
-  facts.dtype = metadata_text(file, "dtype");
-  facts.config = metadata_text(file, "config");
-  if (!ours) log_info(path.string() + ": a released judge_model file, read with released features");
-  Scorer scorer = random(shape, facts, RandomStream(0, "placeholder before loading"));
-  const auto read = [&](const std::string& name, torch::IntArrayRef size) {
-    const torch::Tensor stored = view_tensor(file.at(name));
-    if (stored.sizes() != size) {
-      throw Error(ErrorKind::kInput,
-                  concat(path.string(), ": tensor '", name, "' has shape ", stored.sizes(),
-                         ", this model needs ", size, ": the scorer belongs to another model"));
-    }
-    const torch::Tensor values = stored.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+  const ScorerFile stored = ScorerFile::open(path, shape);
+  if (stored.released) {
+    log_info(path.string() + ": a released judge_model file, read with released features");
+  }
+  Scorer scorer = random(shape, stored.facts, RandomStream(0, "placeholder before loading"));
+  const auto read = [&](const std::string& name) {
+    const torch::Tensor values =
+        view_tensor(stored.file.at(name)).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
     if (!torch::isfinite(values).all().item<bool>()) {
       throw Error(ErrorKind::kInput, concat(path.string(), ": tensor '", name,
                                             "' holds NaN or Inf: take a checkpoint from before it diverged"));
@@ -203,19 +169,13 @@ Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) 
   };
   for (std::int64_t index = 0; index < shape.layers; ++index) {
     Layer& layer = scorer.layers_[static_cast<std::size_t>(index)];
-    layer.weight1 = read(judge_name(index, "fc1.weight"), layer.weight1.sizes()).requires_grad_();
-    layer.bias1 = read(judge_name(index, "fc1.bias"), layer.bias1.sizes()).requires_grad_();
-    layer.weight2 = read(judge_name(index, "fc2.weight"), layer.weight2.sizes()).requires_grad_();
-    layer.bias2 = read(judge_name(index, "fc2.bias"), layer.bias2.sizes()).requires_grad_();
+    layer.weight1 = read(judge_tensor_name(index, "fc1.weight")).requires_grad_();
+    layer.bias1 = read(judge_tensor_name(index, "fc1.bias")).requires_grad_();
+    layer.weight2 = read(judge_tensor_name(index, "fc2.weight")).requires_grad_();
+    layer.bias2 = read(judge_tensor_name(index, "fc2.bias")).requires_grad_();
   }
-  if (file.contains(judge_name(shape.layers, "fc1.weight"))) {
-    throw Error(ErrorKind::kInput, concat(path.string(), ": holds more than the model's ", shape.layers,
-                                          " layers: the scorer belongs to another model"));
-  }
-  if (ours && file.contains("feature_mean")) {
-    const std::int64_t inputs = scorer.layers_[0].mean.size(1);
-    const torch::Tensor mean = read("feature_mean", {shape.layers, shape.kv_heads, inputs});
-    const torch::Tensor deviation = read("feature_deviation", {shape.layers, shape.kv_heads, inputs});
+  if (stored.has_normalisation) {
+    const torch::Tensor mean = read("feature_mean"), deviation = read("feature_deviation");
     for (std::int64_t index = 0; index < shape.layers; ++index)
       scorer.set_normalisation(index, mean[index], deviation[index]);
   }

@@ -10,14 +10,10 @@
 
 #include "trainer/base/random.h"
 #include "trainer/eviction/eviction_view.h"
-#include "trainer/model/model_shape.h"
+#include "trainer/model_files/model_shape.h"
+#include "trainer/model_files/scorer_file.h"
 
 namespace foresight {
-
-inline constexpr std::int64_t kScorerHidden = 16;
-inline constexpr std::int64_t kStatisticsPerHead = 8;
-
-enum class ScorerFeatures { kNormalized, kReleased };
 
 /// Inputs of the scorer for every candidate: [R, K, B, 2d + 8g] float32. Key, value, then for the g query
 /// heads of the group in order: max, min, sum, sum of the last 16, last 8, last 32 window queries, cumulative
@@ -25,24 +21,13 @@ enum class ScorerFeatures { kNormalized, kReleased };
 /// authors' code does; kNormalized: the sums are what their names say and the statistics are log1p(100 x).
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
 
-/// What a scorer was made for; stored with it.
-struct ScorerFacts {
-  ScorerFeatures features = ScorerFeatures::kNormalized;
-  std::int64_t budget = 0;
-  std::int64_t window = 0;
-  std::string model_fingerprint;
-  std::string dtype;   ///< of the base model it was trained with
-  std::string config;  ///< YAML of the run
-};
-
 /// The weights of all layers; float32. Higher score = evict.
 class Scorer {
  public:
   /// Random weights (uniform within 1/sqrt(inputs)) from `stream`; normalisation is the identity.
   static Scorer random(const ModelShape& shape, const ScorerFacts& facts, RandomStream stream);
-  /// Reads our files and the released layout (feature_norm.* ignored). Throws Error(kInput): missing or
-  /// ill-shaped tensors for `shape`, features of another kind than metadata says, another model's fingerprint
-  /// is only warned about.
+  /// Reads our files and the released layout (feature_norm.* ignored). Throws Error(kInput) like
+  /// ScorerFile::open.
   static Scorer load(const std::filesystem::path& file, const ModelShape& shape);
 
   /// features [R, K, N, F] -> scores [R, K, N]; differentiable in the weights.

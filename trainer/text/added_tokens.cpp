@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "data/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
+#include "trainer/base/utf8.h"
+#include "trainer/model_files/json_fields.h"
 
 namespace foresight {
 
@@ -58,6 +58,7 @@ AddedTokens AddedTokens::from_json(const nlohmann::json& list, const Normalizer&
   if (list.is_null()) return result;
   if (!list.is_array())
     throw Error(ErrorKind::kInput, concat(where, ": expected a list, got ", list.type_name()));
+  vocabulary.expect(list.size());
   for (std::size_t index = 0; index < list.size(); ++index) {
     const std::string entry = concat(where, "[", index, "]");
     const auto& description = list[index];
@@ -134,7 +135,7 @@ std::vector<TextSection> AddedTokens::cut(std::string_view text, bool normalized
     std::size_t begin = at, end = at + length;
     at = end;
     if (token.single_word && !stands_alone(text.substr(0, begin), text.substr(end))) continue;
-    if (token.lstrip) begin = std::max(without_trailing_space(text.substr(0, begin)), done);
+    if (token.lstrip && begin > done) begin = done + without_trailing_space(text.substr(done, begin - done));
     if (token.rstrip) end += leading_space(text.substr(end));
     if (begin > done) sections.push_back({done, begin, -1});
     sections.push_back({begin, end, token.id});

@@ -3,9 +3,9 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/model_files/json_fields.h"
 #include "trainer/text/bpe.h"
 #include "trainer/text/byte_level.h"
-#include "trainer/text/json_fields.h"
 
 namespace foresight {
 
@@ -41,7 +41,7 @@ std::pair<std::string, std::string> merge_sides(const Json& merge, const std::st
     return {merge[0].get<std::string>(), merge[1].get<std::string>()};
   }
   throw Error(ErrorKind::kInput, concat(where, ": expected \"left right\" or [\"left\", \"right\"], got ",
-                                        merge.dump(-1, ' ', true).substr(0, 100)));
+                                        one_line(merge.dump())));
 }
 
 void refuse_set_text(const Json& model, const char* key, const std::string& where) {
@@ -56,11 +56,14 @@ void refuse_set_text(const Json& model, const char* key, const std::string& wher
 BytePairModel BytePairModel::from_json(const Json& model, Vocabulary& vocabulary, const std::string& where) {
   const Json& type = field(model, "type", where);  // old files leave it out
   if (!type.is_null() && string_field(model, "type", where) != "BPE") {
-    throw Error(ErrorKind::kInput, concat(where, ": model type ", string_field(model, "type", where),
-                                          " is not supported (known: BPE)"));
+    throw Error(ErrorKind::kInput,
+                concat(where, ": model type ", one_line(string_field(model, "type", where)),
+                       " is not supported (known: BPE)"));
   }
-  for (const auto& [token, id] : object_field(model, "vocab", where).items()) {
-    vocabulary.add(token, token_id_of(id, concat("vocab \"", token, "\""), where), where);
+  const Json& tokens = object_field(model, "vocab", where);
+  vocabulary.expect(tokens.size());
+  for (const auto& [token, id] : tokens.items()) {
+    vocabulary.add(token, token_id_of(id, concat("vocab \"", one_line(token), "\""), where), where);
   }
   BytePairModel result;
   result.read_options(model, vocabulary, where);
@@ -110,7 +113,8 @@ void BytePairModel::read_merges(const Json& merges, const Vocabulary& vocabulary
     const auto id_of = [&](const std::string& token) {
       const auto id = vocabulary.id_of(token);
       if (!id)
-        throw Error(ErrorKind::kInput, concat(entry, ": token \"", token, "\" is not in the vocabulary"));
+        throw Error(ErrorKind::kInput,
+                    concat(entry, ": token \"", one_line(token), "\" is not in the vocabulary"));
       return *id;
     };
     const std::uint64_t pair = (std::uint64_t{static_cast<std::uint32_t>(id_of(left))} << 32) |

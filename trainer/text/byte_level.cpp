@@ -3,7 +3,7 @@
 #include <array>
 #include <cstddef>
 
-#include "data/utf8.h"
+#include "trainer/base/utf8.h"
 
 namespace foresight {
 

@@ -5,12 +5,12 @@
 #include <optional>
 #include <string_view>
 
-#include "data/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
+#include "trainer/model_files/json_fields.h"
+#include "trainer/model_files/model_folder_json.h"
 #include "trainer/text/jinja_text.h"
-#include "trainer/text/json_fields.h"
-#include "trainer/text/model_folder_json.h"
 
 namespace foresight {
 
@@ -170,7 +170,7 @@ std::string ChatTemplate::render(const std::vector<ChatMessage>& messages) const
     const bool plain_role = message.role == "system" || message.role == "user" || message.role == "assistant";
     if (family_ == "Qwen2.5" && !plain_role) {
       throw Error(ErrorKind::kInput,
-                  concat("chat template: role \"", message.role,
+                  concat("chat template: role \"", one_line(message.role),
                          "\" is not supported for Qwen2.5 (known: system, user, assistant)"));
     }
     text += concat("<|im_start|>", message.role, "\n", message.content, "<|im_end|>\n");

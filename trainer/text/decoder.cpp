@@ -1,20 +1,24 @@
 #include "trainer/text/decoder.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <optional>
 
-#include "data/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
+#include "trainer/model_files/json_fields.h"
 #include "trainer/text/byte_level.h"
-#include "trainer/text/json_fields.h"
 
 namespace foresight {
 
 namespace {
 
 using Json = nlohmann::json;
+
+// Steps that double a text, one behind the other, would make gigabytes of a few tokens.
+constexpr std::size_t kMaxGrowth = 64;
 
 /// The byte of "<0x41>", nothing for any other token.
 std::optional<char> fallback_byte(const std::string& token) {
@@ -83,7 +87,7 @@ void Decoder::add_step(const Json& description, const std::string& where) {
     return;
   }
   if (has_byte_level_)
-    throw Error(ErrorKind::kInput, concat(where, ": ", type, " behind ByteLevel is not supported"));
+    throw Error(ErrorKind::kInput, concat(where, ": ", one_line(type), " behind ByteLevel is not supported"));
   if (type == "ByteLevel") {
     has_byte_level_ = true;
   } else if (type == "ByteFallback") {
@@ -93,10 +97,17 @@ void Decoder::add_step(const Json& description, const std::string& where) {
   } else if (type == "Replace") {
     const std::string pattern = string_field(object_field(description, "pattern", where), "String", where);
     if (pattern.empty()) throw Error(ErrorKind::kInput, concat(where, ": Replace has an empty pattern"));
-    steps_.push_back({StepKind::kReplace, pattern, string_field(description, "content", where)});
+    const std::string content = string_field(description, "content", where);
+    const std::size_t growth = (content.size() + pattern.size() - 1) / pattern.size();
+    growth_ *= std::max<std::size_t>(1, std::min(growth, kMaxGrowth + 1));
+    if (growth_ > kMaxGrowth) {
+      throw Error(ErrorKind::kInput,
+                  concat(where, ": Replace makes a text more than ", kMaxGrowth, " times as long"));
+    }
+    steps_.push_back({StepKind::kReplace, pattern, content});
   } else {
     throw Error(ErrorKind::kInput,
-                concat(where, ": decoder ", type,
+                concat(where, ": decoder ", one_line(type),
                        " is not supported (known: ByteLevel, ByteFallback, Fuse, Replace, Sequence)"));
   }
 }

@@ -31,6 +31,7 @@ class Decoder {
 
   std::vector<Step> steps_;  // before ByteLevel
   bool has_byte_level_ = false;
+  std::size_t growth_ = 1;  // how many times as long the steps may make a text
 };
 
 }  // namespace foresight

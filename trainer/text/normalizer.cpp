@@ -8,7 +8,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
+#include "trainer/model_files/json_fields.h"
 
 namespace foresight {
 
@@ -48,8 +48,8 @@ Normalizer Normalizer::from_json(const nlohmann::json& description, const std::s
   } else if (type == "NFC") {
     normalizer.nfc_ = true;
   } else {
-    throw Error(ErrorKind::kInput,
-                concat(where, ": normalizer ", type, " is not supported (known: NFC, Sequence, null)"));
+    throw Error(ErrorKind::kInput, concat(where, ": normalizer ", one_line(type),
+                                          " is not supported (known: NFC, Sequence, null)"));
   }
   return normalizer;
 }

@@ -4,12 +4,11 @@
 #include <pcre2.h>
 
 #include <array>
-
 #include <new>
-#include "data/utf8.h"
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 
 namespace foresight {
 
@@ -28,12 +27,12 @@ std::string message_of(int error) {
 }  // namespace
 
 struct Pattern::Code {
-  Code(pcre2_code* compiled, std::string source) : code(compiled), expression(std::move(source)) {}
+  Code(pcre2_code* compiled, std::string its_origin) : code(compiled), origin(std::move(its_origin)) {}
   Code(const Code&) = delete;
   Code& operator=(const Code&) = delete;
   ~Code() { pcre2_code_free(code); }
   pcre2_code* code;
-  std::string expression;
+  std::string origin;  // "file: key: the pattern ..."
 };
 
 Pattern Pattern::compile(const std::string& translated, std::uint32_t options, const std::string& expression,
@@ -42,12 +41,13 @@ Pattern Pattern::compile(const std::string& translated, std::uint32_t options, c
   PCRE2_SIZE offset = 0;
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                                    PCRE2_UTF | options, &error, &offset, nullptr);
+  const std::string origin = concat(where, ": the pattern ", one_line(expression));
   if (code == nullptr) {
-    throw Error(ErrorKind::kInput, concat(where, ": the pattern ", expression, " is not supported: ",
-                                          message_of(error), " at offset ", offset, " of ", translated));
+    throw Error(ErrorKind::kInput, concat(origin, " is not supported: ", message_of(error), " at offset ",
+                                          offset, " of ", one_line(translated)));
   }
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it fails, the interpreter matches
-  return Pattern(std::make_shared<const Code>(code, expression));
+  return Pattern(std::make_shared<const Code>(code, origin));
 }
 
 Pattern Pattern::regex(const std::string& expression, const std::string& where) {
@@ -78,8 +78,7 @@ std::vector<ByteRange> Pattern::cut(std::string_view text) const {
     if (result == PCRE2_ERROR_NOMATCH) break;
     if (result < 0) {
       throw Error(ErrorKind::kInput,
-                  concat("tokenizing: the pattern ", code_->expression, " failed near byte ", from,
-                         " of the text: ", message_of(result)));
+                  concat(code_->origin, " failed near byte ", from, " of a text: ", message_of(result)));
     }
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
     const std::size_t begin = bounds[0], end = bounds[1];

@@ -43,8 +43,8 @@ class Translator {
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorKind::kInput,
-                concat(where_, ": the pattern ", in_, " uses ", what, ", which is not supported"));
+    throw Error(ErrorKind::kInput, concat(where_, ": the pattern ", one_line(in_), " uses ", one_line(what),
+                                          ", which is not supported"));
   }
 
   void copy(std::size_t count) {

@@ -2,7 +2,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
+#include "trainer/model_files/json_fields.h"
 
 namespace foresight {
 
@@ -21,7 +21,7 @@ SplitBehavior behavior_named(const std::string& name, const std::string& where) 
   if (name == "MergedWithPrevious") return SplitBehavior::kMergedWithPrevious;
   if (name == "MergedWithNext") return SplitBehavior::kMergedWithNext;
   if (name == "Contiguous") return SplitBehavior::kContiguous;
-  throw Error(ErrorKind::kInput, concat(where, ": split behavior ", name, " is not supported"));
+  throw Error(ErrorKind::kInput, concat(where, ": split behavior ", one_line(name), " is not supported"));
 }
 
 /// A match joins the stretch before it, unless that is a match too.
@@ -86,8 +86,8 @@ void PreTokenizer::add_step(const Json& description, const std::string& where) {
     return;
   }
   if (has_byte_level_) {
-    throw Error(ErrorKind::kInput,
-                concat(where, ": ", type, " behind ByteLevel is not supported; ByteLevel must be last"));
+    throw Error(ErrorKind::kInput, concat(where, ": ", one_line(type),
+                                          " behind ByteLevel is not supported; ByteLevel must be last"));
   }
   if (type == "ByteLevel") {
     has_byte_level_ = true;
@@ -102,7 +102,7 @@ void PreTokenizer::add_step(const Json& description, const std::string& where) {
   } else if (type == "Split") {
     splits_.push_back(split_from_json(description, where));
   } else {
-    throw Error(ErrorKind::kInput, concat(where, ": pre-tokenizer ", type,
+    throw Error(ErrorKind::kInput, concat(where, ": pre-tokenizer ", one_line(type),
                                           " is not supported (known: ByteLevel, Digits, Split, Sequence)"));
   }
 }

@@ -2,6 +2,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 
 namespace foresight {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "data/utf8.h"
+#include "trainer/base/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/text/tokenizer_state.h"
@@ -121,12 +121,6 @@ const std::vector<std::int32_t>& Tokenizer::end_of_sequence() const {
 
 const std::string& Tokenizer::fingerprint() const {
   return state_->fingerprint;
-}
-
-void require_utf8(std::string_view text, const std::string& where) {
-  const std::size_t invalid = first_invalid_utf8(text);
-  if (invalid == std::string_view::npos) return;
-  throw Error(ErrorKind::kInput, concat(where, ": not UTF-8 at byte ", invalid));
 }
 
 std::string StreamingDecoder::push(std::int32_t token) {

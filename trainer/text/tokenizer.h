@@ -60,9 +60,6 @@ class Tokenizer {
   std::unique_ptr<State> state_;
 };
 
-/// Throws Error(kInput) at the first invalid UTF-8 byte, naming `where` and the byte offset.
-void require_utf8(std::string_view text, const std::string& where);
-
 /// Holds back incomplete UTF-8 while tokens are streamed to a terminal.
 class StreamingDecoder {
  public:

@@ -5,8 +5,8 @@
 #include "trainer/base/json.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
-#include "trainer/text/json_fields.h"
-#include "trainer/text/model_folder_json.h"
+#include "trainer/model_files/json_fields.h"
+#include "trainer/model_files/model_folder_json.h"
 #include "trainer/text/tokenizer_state.h"
 
 namespace foresight {
@@ -30,7 +30,8 @@ class EndOfSequence {
   void add_token(const std::string& token, const std::string& where) {
     const auto id = vocabulary_.id_of(token);
     if (!id)
-      throw Error(ErrorKind::kInput, concat(where, ": eos_token \"", token, "\" is not in tokenizer.json"));
+      throw Error(ErrorKind::kInput,
+                  concat(where, ": eos_token \"", one_line(token), "\" is not in tokenizer.json"));
     add_id(*id, where);
   }
 

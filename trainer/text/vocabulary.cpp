@@ -1,5 +1,7 @@
 #include "trainer/text/vocabulary.h"
 
+#include <algorithm>
+
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 
@@ -7,26 +9,30 @@ namespace foresight {
 
 namespace {
 
-// Ids index a table: one absurd id in a damaged file must not ask for gigabytes.
-constexpr std::int32_t kMaxTokens = 1 << 24;
+// Ids index a table: one absurd id in a damaged file must not ask for gigabytes. Holes are allowed, but not
+// more of them than some models leave for tokens to come.
+constexpr std::size_t kMaxTokens = std::size_t{1} << 24;
+constexpr std::size_t kIdsPerToken = 4;
+constexpr std::size_t kSpareIds = 1024;
 
 }  // namespace
 
 void Vocabulary::add(std::string_view token, std::int32_t id, const std::string& where) {
-  if (id < 0 || id >= kMaxTokens) {
-    throw Error(ErrorKind::kInput,
-                concat(where, ": token \"", token, "\" has id ", id, ", expected 0 to ", kMaxTokens - 1));
-  }
+  const std::size_t ids = std::min(kMaxTokens, kSpareIds + kIdsPerToken * expected_);
   const auto index = static_cast<std::size_t>(id);
+  if (id < 0 || index >= ids) {
+    throw Error(ErrorKind::kInput, concat(where, ": token \"", one_line(token), "\" has id ", id,
+                                          ", expected 0 to ", ids - 1, " for ", expected_, " tokens"));
+  }
   if (index >= tokens_.size()) tokens_.resize(index + 1);
   if (tokens_[index] && *tokens_[index] != token) {
-    throw Error(ErrorKind::kInput,
-                concat(where, ": id ", id, " belongs to both \"", *tokens_[index], "\" and \"", token, "\""));
+    throw Error(ErrorKind::kInput, concat(where, ": id ", id, " belongs to both \"",
+                                          one_line(*tokens_[index]), "\" and \"", one_line(token), "\""));
   }
   const auto [entry, is_new] = ids_.emplace(token, id);
   if (!is_new && entry->second != id) {
     throw Error(ErrorKind::kInput,
-                concat(where, ": token \"", token, "\" has both id ", entry->second, " and ", id));
+                concat(where, ": token \"", one_line(token), "\" has both id ", entry->second, " and ", id));
   }
   tokens_[index] = token;
 }

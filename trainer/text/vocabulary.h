@@ -13,8 +13,10 @@ namespace foresight {
 /// The text of every token, both ways. Ids may have holes, as the format allows.
 class Vocabulary {
  public:
+  /// Says that `tokens` more will be added, which bounds how large their ids may be.
+  void expect(std::size_t tokens) { expected_ += tokens; }
   /// Adds a token. Throws Error(kInput), naming `where`, when the id belongs to another token or the token
-  /// has another id, and when the id is so far beyond the token count that the file must be damaged.
+  /// has another id, and when the id is so far beyond the expected count that the file must be damaged.
   void add(std::string_view token, std::int32_t id, const std::string& where);
 
   std::optional<std::int32_t> id_of(std::string_view token) const;
@@ -30,6 +32,7 @@ class Vocabulary {
   };
   std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;
   std::vector<std::optional<std::string>> tokens_;
+  std::size_t expected_ = 0;
 };
 
 }  // namespace foresight

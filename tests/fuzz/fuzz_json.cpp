@@ -1,0 +1,13 @@
+// parse_json_strictly, by which all JSON comes in.
+#include "tests/fuzz/harness.h"
+#include "trainer/base/json.h"
+
+namespace foresight::fuzz {
+
+void fuzz_one(std::string_view input) {
+  constexpr int kDepth = 16;
+  expect_kept({.name = "in.json"}, input.size(),
+              [&] { touch(parse_json_strictly(input, "in.json", kDepth).dump()); });
+}
+
+}  // namespace foresight::fuzz

@@ -1,0 +1,106 @@
+#include "trainer/model_files/scorer_file.h"
+
+#include <map>
+#include <vector>
+
+#include "tests/model_files/support.h"
+
+namespace foresight {
+namespace {
+
+using Catch::Contains;
+using Metadata = std::map<std::string, std::string>;
+
+// One KV head of two query heads, d = 2: 2 * 2 + 8 * 2 = 20 features.
+const ModelShape kShape{.layers = 1, .query_heads = 2, .kv_heads = 1, .head_dimension = 2};
+const Metadata kFacts = {{"format", kScorerFormat}, {"features", "normalized"},   {"budget", "128"},
+                         {"window", "32"},          {"model_fingerprint", "abc"}, {"dtype", "float32"},
+                         {"config", "output: a\n"}};
+
+/// The tensors of a scorer for kShape, by their sizes.
+std::map<std::string, std::vector<std::int64_t>> sizes() {
+  return {{judge_tensor_name(0, "fc1.weight"), {1, 20, 16}},
+          {judge_tensor_name(0, "fc1.bias"), {1, 16}},
+          {judge_tensor_name(0, "fc2.weight"), {1, 16, 1}},
+          {judge_tensor_name(0, "fc2.bias"), {1, 1}},
+          {"feature_mean", {1, 1, 20}},
+          {"feature_deviation", {1, 1, 20}}};
+}
+
+std::filesystem::path write_scorer(const TemporaryFolder& folder, const Metadata& metadata,
+                                   const std::map<std::string, std::vector<std::int64_t>>& tensors,
+                                   Dtype dtype = Dtype::kFloat32) {
+  const std::vector<std::byte> zeros(8 * 20 * 16 * 16);
+  std::vector<TensorToWrite> list;
+  for (const auto& [name, shape] : tensors) {
+    std::size_t bytes = dtype_bytes(dtype);
+    for (const std::int64_t size : shape) bytes *= static_cast<std::size_t>(size);
+    list.push_back({name, dtype, shape, std::span(zeros).first(bytes)});
+  }
+  write_safetensors(folder / "scorer.safetensors", list, metadata);
+  return folder / "scorer.safetensors";
+}
+
+std::string fault_of(const Metadata& metadata,
+                     const std::map<std::string, std::vector<std::int64_t>>& tensors,
+                     Dtype dtype = Dtype::kFloat32) {
+  const TemporaryFolder folder;
+  const auto path = write_scorer(folder, metadata, tensors, dtype);
+  const std::string message = error_of(ErrorKind::kInput, [&] { ScorerFile::open(path, kShape); });
+  CHECK_THAT(message, Contains("scorer.safetensors"));
+  return message;
+}
+
+std::string fault_with(const std::string& key, const std::string& value) {
+  Metadata metadata = kFacts;
+  metadata[key] = value;
+  return fault_of(metadata, sizes());
+}
+
+TEST_CASE("scorer file: our own tells what it was made for") {
+  const TemporaryFolder folder;
+  const ScorerFile scorer = ScorerFile::open(write_scorer(folder, kFacts, sizes()), kShape);
+  CHECK_FALSE(scorer.released);
+  CHECK(scorer.has_normalisation);
+  CHECK(scorer.facts.features == ScorerFeatures::kNormalized);
+  CHECK(scorer.facts.budget == 128);
+  CHECK(scorer.facts.window == 32);
+  CHECK(scorer.facts.model_fingerprint == "abc");
+  CHECK(scorer.facts.dtype == "float32");
+  CHECK(scorer.facts.config == "output: a\n");
+}
+
+TEST_CASE("scorer file: one without our facts has the released layout") {
+  const TemporaryFolder folder;
+  const ScorerFile scorer = ScorerFile::open(write_scorer(folder, {}, sizes(), Dtype::kBfloat16), kShape);
+  CHECK(scorer.released);
+  CHECK_FALSE(scorer.has_normalisation);
+  CHECK(scorer.facts.features == ScorerFeatures::kReleased);
+  CHECK(scorer.facts.budget == 0);
+}
+
+TEST_CASE("scorer file: facts that are no numbers or no known words are refused by key") {
+  for (const char* value : {"", "12x", " 12", "-1", "1.5", "9223372036854775808"}) {
+    CHECK_THAT(fault_with("budget", value), Contains("metadata 'budget': expected an integer of at least 0"));
+  }
+  CHECK_THAT(fault_with("window", "a\nb"), Contains("metadata 'window'") && Contains("got 'a\\nb'"));
+  CHECK_THAT(fault_with("features", "raw"), Contains("expected normalized or released, got 'raw'"));
+}
+
+TEST_CASE("scorer file: tensors that do not fit the model are refused by name") {
+  for (const auto& [name, size] : sizes()) {
+    auto tensors = sizes();
+    tensors.erase(name);
+    if (name != "feature_mean") CHECK_THAT(fault_of(kFacts, tensors), Contains(name));
+    tensors[name] = {16, 1};
+    CHECK_THAT(fault_of(kFacts, tensors),
+               Contains(name) && Contains("has shape [16, 1], this model needs ["));
+  }
+  auto more = sizes();
+  more[judge_tensor_name(1, "fc1.weight")] = {1, 20, 16};
+  CHECK_THAT(fault_of(kFacts, more), Contains("holds more than the model's 1 layers"));
+  CHECK_THAT(fault_of(kFacts, sizes(), Dtype::kInt32), Contains("is I32, expected floating point"));
+}
+
+}  // namespace
+}  // namespace foresight

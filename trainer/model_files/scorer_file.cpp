@@ -1,0 +1,107 @@
+#include "trainer/model_files/scorer_file.h"
+
+#include <charconv>
+#include <utility>
+#include <vector>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+/// Typed access to one file's metadata and tensors; every fault names file and key or tensor.
+class ScorerReader {
+ public:
+  explicit ScorerReader(const SafetensorsFile& file) : file_(file) {}
+
+  std::string text(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    return found == file_.metadata().end() ? "" : found->second;
+  }
+
+  /// A number of tokens; 0 where the file does not say.
+  std::int64_t count(const std::string& key) const {
+    const std::string value = text(key);
+    if (!file_.metadata().contains(key)) return 0;
+    std::int64_t number = -1;
+    const auto [stopped, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (problem != std::errc() || stopped != value.data() + value.size() || number < 0) {
+      fail(concat("metadata '", key, "': expected an integer of at least 0, got '", one_line(value), "'"));
+    }
+    return number;
+  }
+
+  ScorerFeatures features() const {
+    const std::string value = text("features");
+    if (value == "released") return ScorerFeatures::kReleased;
+    if (value.empty() || value == "normalized") return ScorerFeatures::kNormalized;
+    fail(concat("metadata 'features': expected normalized or released, got '", one_line(value), "'"));
+  }
+
+  void require_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
+    const TensorView& tensor = file_.at(name);
+    if (tensor.shape != shape) {
+      fail(concat("tensor '", name, "' has shape [", one_line(join(tensor.shape, ", ")),
+                  "], this model needs [", join(shape, ", "), "]: the scorer belongs to another model"));
+    }
+    if (!is_floating_point(tensor.dtype)) {
+      fail(concat("tensor '", name, "' is ", dtype_name(tensor.dtype), ", expected floating point"));
+    }
+  }
+
+  [[noreturn]] void fail(const std::string& message) const {
+    throw Error(ErrorKind::kInput, concat(file_.path().string(), ": ", message));
+  }
+
+ private:
+  const SafetensorsFile& file_;
+};
+
+void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
+  const ScorerReader reader(file);
+  const std::int64_t heads = shape.kv_heads;
+  const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    const auto require = [&](const char* tensor, const std::vector<std::int64_t>& size) {
+      reader.require_tensor(judge_tensor_name(layer, tensor), size);
+    };
+    require("fc1.weight", {heads, inputs, kScorerHidden});
+    require("fc1.bias", {heads, kScorerHidden});
+    require("fc2.weight", {heads, kScorerHidden, 1});
+    require("fc2.bias", {heads, 1});
+  }
+  if (file.contains(judge_tensor_name(shape.layers, "fc1.weight"))) {
+    reader.fail(
+        concat("holds more than the model's ", shape.layers, " layers: the scorer belongs to another model"));
+  }
+}
+
+}  // namespace
+
+std::string judge_tensor_name(std::int64_t layer, const std::string& tensor) {
+  return concat("model.layers.", layer, ".self_attn.judge_model.", tensor);
+}
+
+ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape& shape) {
+  ScorerFile scorer{SafetensorsFile(path), {}};
+  const ScorerReader reader(scorer.file);
+  scorer.released = reader.text("format") != kScorerFormat;
+  scorer.facts.features = scorer.released ? ScorerFeatures::kReleased : reader.features();
+  scorer.facts.budget = reader.count("budget");
+  scorer.facts.window = reader.count("window");
+  scorer.facts.model_fingerprint = reader.text("model_fingerprint");
+  scorer.facts.dtype = reader.text("dtype");
+  scorer.facts.config = reader.text("config");
+  require_layers(scorer.file, shape);
+  scorer.has_normalisation = !scorer.released && scorer.file.contains("feature_mean");
+  if (scorer.has_normalisation) {
+    const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+    for (const char* name : {"feature_mean", "feature_deviation"}) {
+      reader.require_tensor(name, {shape.layers, shape.kv_heads, inputs});
+    }
+  }
+  return scorer;
+}
+
+}  // namespace foresight

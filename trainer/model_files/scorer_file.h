@@ -1,0 +1,45 @@
+// A scorer's file as it stands on the disk: what it says about itself, and that its tensors fit a model.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "data/safetensors.h"
+#include "trainer/model_files/model_shape.h"
+
+namespace foresight {
+
+inline constexpr const char* kScorerFormat = "foresight.scorer.1";
+inline constexpr std::int64_t kScorerHidden = 16;
+inline constexpr std::int64_t kStatisticsPerHead = 8;
+
+enum class ScorerFeatures { kNormalized, kReleased };
+
+/// What a scorer was made for; stored with it.
+struct ScorerFacts {
+  ScorerFeatures features = ScorerFeatures::kNormalized;
+  std::int64_t budget = 0;
+  std::int64_t window = 0;
+  std::string model_fingerprint;
+  std::string dtype;   ///< of the base model it was trained with
+  std::string config;  ///< YAML of the run
+};
+
+/// "model.layers.3.self_attn.judge_model.fc1.weight"
+std::string judge_tensor_name(std::int64_t layer, const std::string& tensor);
+
+/// An opened scorer file that fits a model: our own, or the released layout.
+struct ScorerFile {
+  SafetensorsFile file;
+  ScorerFacts facts;
+  bool released = false;           ///< the authors' judge_model file, without facts of ours
+  bool has_normalisation = false;  ///< feature_mean and feature_deviation are there
+
+  /// Checks everything but the values. Throws Error(kInput) naming file and key or tensor: a fact that is no
+  /// number or no known word, a tensor that is missing, of another shape than `shape` asks for or not of
+  /// floating point, more layers than the model has.
+  static ScorerFile open(const std::filesystem::path& path, const ModelShape& shape);
+};
+
+}  // namespace foresight
