@@ -87,6 +87,7 @@ int serve(int, char** values, char**) {
 }  // namespace
 
 // The C library calls main through this function.
+// NOLINTNEXTLINE(readability-identifier-naming): its name there
 extern "C" int __libc_start_main(Main main, int count, char** values, void (*init)(), void (*fini)(),
                                  void (*rtld_fini)(), void* stack_end) {
   const auto start = reinterpret_cast<StartMain>(::dlsym(RTLD_NEXT, "__libc_start_main"));
