@@ -12,7 +12,14 @@ using Catch::Contains;
 using Metadata = std::map<std::string, std::string>;
 
 // One KV head of two query heads, d = 2: 2 * 2 + 8 * 2 = 20 features.
-const ModelShape kShape{.layers = 1, .query_heads = 2, .kv_heads = 1, .head_dimension = 2};
+const ModelShape kShape = [] {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = 2;
+  shape.kv_heads = 1;
+  shape.head_dimension = 2;
+  return shape;
+}();
 const Metadata kFacts = {{"format", kScorerFormat}, {"features", "normalized"},   {"budget", "128"},
                          {"window", "32"},          {"model_fingerprint", "abc"}, {"dtype", "float32"},
                          {"config", "output: a\n"}};
