@@ -3,9 +3,10 @@
 # start loses nothing. Builds what it needs. docs/reliability.md says what is checked.
 #
 # usage: scripts/fault_matrix.sh [argument of tests/faults/fault_matrix.py ...]
-#   --sample N --seed S   a sample of N faults (default: all; about a second each, one at a time)
+#   --sample N --seed S   a sample of N faults (default: all; half a second each on an idle core)
 #   --twice N             runs that are killed twice, besides (default 200)
 #   --jobs N              runs at once (default 1)
+#   --exec                load the program anew for each start, instead of forking it: more than twice the time
 #   --only CALL:FAULT     one fault again, as a failure names it
 #   --folder FOLDER       where to work (default: a fresh folder for temporary files)
 set -euo pipefail

@@ -22,7 +22,7 @@ Exit status: 0 when every fault was survived. The folder of one that was not is 
 from __future__ import annotations
 
 import argparse
-import os
+import queue
 import random
 import re
 import shutil
@@ -38,9 +38,11 @@ from pathlib import Path
 
 from calls import FAULTS, LOCK, Call, publish_faults, read_report, unseen_bytes
 from run_state import Survey, differences, outcome
+from starts import Ended, ForkServer, Launcher, Start
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+CONFIG = HERE / "tiny.yaml"
 KINDS = ("write", "rename", "fsync", "unlink", "create", "mkdir", "truncate")
 COLUMNS = (*FAULTS, "twice")
 RESOURCE = 4  # ErrorKind::kResource in trainer/base/error.h
@@ -60,51 +62,34 @@ class Trial:
         return f"{self.call.number}:{self.fault}" + (f":{self.again}" if self.again else "")
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a start of the program ended; status as subprocess gives it, None: it took too long."""
-
-    status: int | None
-    log: str
-
-    def last_lines(self) -> str:
-        return "\n".join("      " + line for line in self.log.splitlines()[-6:])
-
-
 class Lab:
     """The scratch folder: the model, the undisturbed run, and a folder for each trial."""
 
-    def __init__(self, program: Path, shim: Path, folder: Path, timeout_s: float) -> None:
-        self.program, self.shim, self.folder, self.timeout_s = program, shim, folder, timeout_s
+    def __init__(self, folder: Path, plain: Launcher, launchers: list[Launcher]) -> None:
+        self.folder, self.plain = folder, plain
+        self.launchers: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
+        for launcher in launchers:
+            self.launchers.put(launcher)
         self.expected: dict[str, str] = {}
         self.calls: list[Call] = []
 
-    def start(self, place: Path, report: str = "", call: int = 0, fault: str = "") -> Ended:
-        """Starts `foresight run` in a trial's folder; with `report`, under the shim."""
-        environment = dict(os.environ)
-        if report:
-            environment |= {
-                "LD_PRELOAD": str(self.shim),
-                "FORESIGHT_FAULT_FOLDER": str(place / "run"),
-                "FORESIGHT_FAULT_REPORT": str(place / report),
-                "FORESIGHT_FAULT_CALL": str(call),
-                "FORESIGHT_FAULT_KIND": fault,
-            }
-        command = [self.program, "run", "--config", HERE / "tiny.yaml"]
+    def start(self, place: Path, report: str, call: int = 0, fault: str = "") -> Ended:
+        """Starts `foresight run` in a trial's folder."""
+        launcher = self.launchers.get()
         try:
-            done = subprocess.run(
-                command, cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, timeout=self.timeout_s, check=False)
-        except subprocess.TimeoutExpired as late:
-            return Ended(None, (late.stderr or b"").decode(errors="replace"))
-        return Ended(done.returncode, done.stderr.decode(errors="replace"))
+            return launcher.run(Start(place, CONFIG, report, call, fault))
+        finally:
+            self.launchers.put(launcher)
 
     def prepare(self) -> list[str]:
-        """The model and the undisturbed run, its calls and its outcome. Returns what is wrong with it."""
-        subprocess.run([self.program, "--quiet", "make-tiny-model", self.folder / "model"], check=True)
+        """The model and the undisturbed run, its calls and its outcome. Returns what is wrong with it.
+
+        Both of its starts are made as a user makes them, whatever starts the trials.
+        """
+        subprocess.run([self.plain.program, "--quiet", "make-tiny-model", self.folder / "model"], check=True)
         place = self.folder / "undisturbed"
         place.mkdir()
-        ended = self.start(place, "calls")
+        ended = self.plain.run(Start(place, CONFIG, "calls"))
         if ended.status != 0:
             return [f"the undisturbed run ended with {ended.status}:\n{ended.last_lines()}"]
         self.calls = read_report(place / "calls", place)
@@ -114,7 +99,7 @@ class Lab:
         sizes = {path.relative_to(place): path.stat().st_size for path in files}
         faults = unseen_bytes(self.calls, sizes) + publish_faults(self.calls) + differences(run, self.expected)
         survey = Survey.of(run)
-        again = self.start(place)
+        again = self.plain.run(Start(place, CONFIG, "calls-again"))
         return faults + ["started again: " + fault for fault in survey.unsaid(again.log) + differences(run, self.expected)]
 
     def try_fault(self, trial: Trial) -> list[str]:
@@ -274,6 +259,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="CALL:FAULT", help="these alone, as a failure names them")
     parser.add_argument("--folder", type=Path, help="where to work (default: a fresh folder for temporary files)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
+    parser.add_argument("--exec", action="store_true", help="load the program for each start; more than twice the time")
     parser.add_argument("--timeout", type=float, default=120, help="seconds that a start may take")
     return parser.parse_args()
 
@@ -282,7 +268,11 @@ def main() -> int:
     options = parse_arguments()
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="foresight_faults_", dir=options.folder)).resolve()
-    lab = Lab(options.program.resolve(), options.shim.resolve(), folder, options.timeout)
+    program, shim = options.program.resolve(), options.shim.resolve()
+    # One fault alone is easier to look into without a server.
+    launcher = Launcher if options.exec or options.only else ForkServer
+    launchers = [launcher(program, shim, options.timeout) for _ in range(options.jobs)]
+    lab = Lab(folder, Launcher(program, shim, options.timeout), launchers)
     problems = lab.prepare()
     counts = Counter(call.kind for call in lab.calls)
     print(f"the undisturbed run: {len(lab.calls)} calls (" + ", ".join(f"{kind} {counts[kind]}" for kind in KINDS) + ")")
@@ -292,6 +282,8 @@ def main() -> int:
         return 1
     trials = chosen_trials(options, lab.calls)
     survived = run_trials(lab, trials, options)
+    for each in launchers:
+        each.close()
     print_table("call", KINDS, {trial: trial.call.kind for trial in trials}, survived)
     stages = ("start", "traces", "oracle", "supervised", "grpo", "export", "evaluate", "report")
     print_table("stage", stages, {trial: trial.call.stage() for trial in trials}, survived)

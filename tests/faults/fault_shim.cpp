@@ -30,6 +30,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/faults/fault_shim.h"
+
 namespace {
 
 enum class Fault { kNone, kKill, kKillHalf, kShort, kEio, kEnospc };
@@ -56,19 +58,21 @@ int open_directly(int folder, const char* path, int flags, mode_t mode) {
   return static_cast<int>(::syscall(SYS_openat, folder, path, flags, mode));
 }
 
-const Plan& plan() {
-  static const Plan made = [] {
-    Plan wanted;
-    const char* folder = std::getenv("FORESIGHT_FAULT_FOLDER");
-    const char* report = std::getenv("FORESIGHT_FAULT_REPORT");
-    if (folder == nullptr || report == nullptr || std::strlen(folder) >= wanted.folder.size()) return wanted;
-    std::strcpy(wanted.folder.data(), folder);
-    wanted.report = open_directly(AT_FDCWD, report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    const char* call = std::getenv("FORESIGHT_FAULT_CALL");
-    wanted.call = call == nullptr ? 0 : std::atol(call);
-    wanted.fault = fault_named(std::getenv("FORESIGHT_FAULT_KIND"));
-    return wanted;
-  }();
+Plan read_plan() {
+  Plan wanted;
+  const char* folder = std::getenv("FORESIGHT_FAULT_FOLDER");
+  const char* report = std::getenv("FORESIGHT_FAULT_REPORT");
+  if (folder == nullptr || report == nullptr || std::strlen(folder) >= wanted.folder.size()) return wanted;
+  std::strcpy(wanted.folder.data(), folder);
+  wanted.report = open_directly(AT_FDCWD, report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const char* call = std::getenv("FORESIGHT_FAULT_CALL");
+  wanted.call = call == nullptr ? 0 : std::atol(call);
+  wanted.fault = fault_named(std::getenv("FORESIGHT_FAULT_KIND"));
+  return wanted;
+}
+
+Plan& plan() {
+  static Plan made = read_plan();
   return made;
 }
 
@@ -227,6 +231,10 @@ int mkdir_counted(int folder, const char* path, mode_t mode) {
 }
 
 }  // namespace
+
+void fault_shim::read_environment() {
+  plan() = read_plan();
+}
 
 // The C library's functions, by the names and types it declares them with.
 extern "C" {

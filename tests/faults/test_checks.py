@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from calls import Call, publish_faults, unseen_bytes
-from fault_matrix import Ended, judge_end
+from fault_matrix import judge_end
 from run_state import Survey, complete_checkpoint, differences, digest, outcome
+from starts import Ended
 
 
 def call(kind: str, path: str, second: str = "", result: int = 0, size: int = 0) -> Call:

@@ -2,6 +2,7 @@
 
 #include "tests/tensors.h"
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/scorer/scorer.h"
@@ -86,6 +87,63 @@ TEST_CASE("scorer: tensors of other shapes, and metadata that count nothing, are
                     {{"format", "foresight.scorer.1"}, {"budget", "many"}});
   CHECK_THROWS_WITH(Scorer::load(file, shape), Catch::Contains("counts.safetensors: metadata 'budget'") &&
                                                    Catch::Contains("got 'many'"));
+}
+
+TEST_CASE("scorer: a flipped byte of its file is noticed, or changes nothing that is read", "[scorer]") {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = shape.kv_heads = 1;
+  shape.head_dimension = 2;
+  ScorerFacts facts;
+  facts.budget = 64;
+  facts.config = "output: x\n";
+  const Scorer scorer = Scorer::random(shape, facts, RandomStream(1, "test"));
+  const auto file = temporary_file("flipped.safetensors");
+  scorer.save(file);
+  const std::string whole = read_file(file);
+  std::int64_t noticed = 0;
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
+    write_file_atomically(file, damaged);
+    try {
+      const Scorer loaded = Scorer::load(file, shape);
+      INFO("byte " << at);
+      CHECK(loaded.facts().budget == 64);
+      CHECK(loaded.facts().config == facts.config);
+      for (std::size_t i = 0; i < scorer.parameters().size(); ++i)
+        CHECK(torch::equal(loaded.parameters()[i], scorer.parameters()[i]));
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kInput);
+      ++noticed;
+    }
+  }
+  // All but the padding of the header, which may be any white space.
+  CHECK(noticed >= static_cast<std::int64_t>(whole.size()) - 8);
+}
+
+TEST_CASE("scorer: a file written before digests were is read without one", "[scorer]") {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = shape.kv_heads = 1;
+  shape.head_dimension = 2;
+  const Scorer scorer = Scorer::random(shape, {}, RandomStream(1, "test"));
+  const auto file = temporary_file("older.safetensors");
+  scorer.save(file);
+  const auto without_digest = [&](const std::string& format) {
+    const SafetensorsFile stored(file);
+    auto metadata = stored.metadata();
+    metadata.erase("content_sha256");
+    metadata["format"] = format;
+    std::vector<TensorToWrite> list;
+    for (const auto& [name, view] : stored.tensors())
+      list.push_back({name, view.dtype, view.shape, view.bytes});
+    const auto copy = temporary_file("copy.safetensors");
+    write_safetensors(copy, list, metadata);
+    return Scorer::load(copy, shape);
+  };
+  CHECK(torch::equal(without_digest("foresight.scorer.1").parameters()[0], scorer.parameters()[0]));
+  CHECK_THROWS_WITH(without_digest("foresight.scorer.2"), Catch::Contains("'content_sha256' is missing"));
 }
 
 TEST_CASE("scorer: features, scores and accumulators equal the released code's, step by step", "[scorer]") {

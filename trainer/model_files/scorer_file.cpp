@@ -1,10 +1,12 @@
 #include "trainer/model_files/scorer_file.h"
 
 #include <charconv>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -58,6 +60,22 @@ class ScorerReader {
   const SafetensorsFile& file_;
 };
 
+/// A file of ours holds the digest of what was written; one that was given another format by a flipped bit
+/// still holds it.
+void require_digest(const SafetensorsFile& file, const std::string& format) {
+  const auto stored = file.metadata().find(kScorerDigestKey);
+  const ScorerReader reader(file);
+  if (stored == file.metadata().end()) {
+    if (format != kScorerFormat) return;
+    reader.fail(concat("damaged: metadata '", kScorerDigestKey, "' is missing; take another copy"));
+  }
+  const std::string found = scorer_digest(file.tensors(), file.metadata());
+  if (found != stored->second) {
+    reader.fail(concat("damaged: expected content of SHA-256 ", one_line(stored->second), ", found ", found,
+                       "; take another copy"));
+  }
+}
+
 void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
   const ScorerReader reader(file);
   const std::int64_t heads = shape.kv_heads;
@@ -83,10 +101,30 @@ std::string judge_tensor_name(std::int64_t layer, const std::string& tensor) {
   return concat("model.layers.", layer, ".self_attn.judge_model.", tensor);
 }
 
+std::string scorer_digest(const std::map<std::string, TensorView>& tensors,
+                          const std::map<std::string, std::string>& metadata) {
+  std::string text;
+  const auto add = [&](std::string_view part) { text.append(concat(part.size(), ":")).append(part); };
+  for (const auto& [key, value] : metadata) {
+    if (key == kScorerDigestKey) continue;
+    add(key);
+    add(value);
+  }
+  for (const auto& [name, tensor] : tensors) {
+    add(name);
+    add(dtype_name(tensor.dtype));
+    add(join(tensor.shape, ","));
+    add(sha256_hex({reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()}));
+  }
+  return sha256_hex(text);
+}
+
 ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape& shape) {
   ScorerFile scorer{SafetensorsFile(path), {}};
   const ScorerReader reader(scorer.file);
-  scorer.released = reader.text("format") != kScorerFormat;
+  const std::string format = reader.text("format");
+  require_digest(scorer.file, format);
+  scorer.released = format != kScorerFormat && format != kScorerFormatWithoutDigest;
   scorer.facts.features = scorer.released ? ScorerFeatures::kReleased : reader.features();
   scorer.facts.budget = reader.count("budget");
   scorer.facts.window = reader.count("window");

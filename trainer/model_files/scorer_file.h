@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "data/safetensors.h"
@@ -10,7 +11,11 @@
 
 namespace foresight {
 
-inline constexpr const char* kScorerFormat = "foresight.scorer.1";
+/// Written since content_sha256 is: a file of this format without the digest is refused. Files of
+/// "foresight.scorer.1" are read without.
+inline constexpr const char* kScorerFormat = "foresight.scorer.2";
+inline constexpr const char* kScorerFormatWithoutDigest = "foresight.scorer.1";
+inline constexpr const char* kScorerDigestKey = "content_sha256";
 inline constexpr std::int64_t kScorerHidden = 16;
 inline constexpr std::int64_t kStatisticsPerHead = 8;
 
@@ -29,6 +34,11 @@ struct ScorerFacts {
 /// "model.layers.3.self_attn.judge_model.fc1.weight"
 std::string judge_tensor_name(std::int64_t layer, const std::string& tensor);
 
+/// Digest of a scorer's tensors (name, type, shape, values) and of its metadata but the digest's own: what
+/// `kScorerDigestKey` holds, in any order of the tensors.
+std::string scorer_digest(const std::map<std::string, TensorView>& tensors,
+                          const std::map<std::string, std::string>& metadata);
+
 /// An opened scorer file that fits a model: our own, or the released layout.
 struct ScorerFile {
   SafetensorsFile file;
@@ -36,9 +46,9 @@ struct ScorerFile {
   bool released = false;           ///< the authors' judge_model file, without facts of ours
   bool has_normalisation = false;  ///< feature_mean and feature_deviation are there
 
-  /// Checks everything but the values. Throws Error(kInput) naming file and key or tensor: a fact that is no
-  /// number or no known word, a tensor that is missing, of another shape than `shape` asks for or not of
-  /// floating point, more layers than the model has.
+  /// Checks all but what the values are. Throws Error(kInput) naming file and key or tensor: content that its
+  /// digest does not fit, a fact that is no number or no known word, a tensor that is missing, of another
+  /// shape than `shape` asks for or not of floating point, more layers than the model has.
   static ScorerFile open(const std::filesystem::path& path, const ModelShape& shape);
 };
 

@@ -117,17 +117,23 @@ std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
 
 void Scorer::write(const std::filesystem::path& file,
                    const std::map<std::string, torch::Tensor>& tensors) const {
+  std::map<std::string, std::string> metadata = {
+      {"format", kScorerFormat},
+      {"features", facts_.features == ScorerFeatures::kReleased ? "released" : "normalized"},
+      {"budget", std::to_string(facts_.budget)},
+      {"window", std::to_string(facts_.window)},
+      {"score", "high = evict"},
+      {"model_fingerprint", facts_.model_fingerprint},
+      {"dtype", facts_.dtype},
+      {"config", facts_.config}};
   std::vector<TensorToWrite> list;
-  for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
-  write_safetensors(file, list,
-                    {{"format", kScorerFormat},
-                     {"features", facts_.features == ScorerFeatures::kReleased ? "released" : "normalized"},
-                     {"budget", std::to_string(facts_.budget)},
-                     {"window", std::to_string(facts_.window)},
-                     {"score", "high = evict"},
-                     {"model_fingerprint", facts_.model_fingerprint},
-                     {"dtype", facts_.dtype},
-                     {"config", facts_.config}});
+  std::map<std::string, TensorView> views;
+  for (const auto& [name, tensor] : tensors) {
+    list.push_back(tensor_to_write(name, tensor));
+    views[name] = {list.back().dtype, list.back().shape, list.back().bytes};
+  }
+  metadata[kScorerDigestKey] = scorer_digest(views, metadata);
+  write_safetensors(file, list, metadata);
 }
 
 void Scorer::save(const std::filesystem::path& file) const {
