@@ -1,13 +1,37 @@
-// Scorer files against the shape of a model.
+// Scorer files against the shape of a model: as they are, and once more with a digest that fits.
+#include <span>
+
+#include "data/safetensors_header.h"
 #include "tests/fuzz/harness.h"
 #include "tests/fuzz/mutate_safetensors.h"
 #include "trainer/model_files/scorer_file.h"
 
 namespace foresight::fuzz {
+namespace {
 
-void fuzz_one(std::string_view input) {
+/// The input with the digest of its content in place of the one that it has; empty where that cannot be.
+std::string with_digest(std::string_view input) {
+  std::string changed(input);
+  try {
+    const SafetensorsContent content = read_safetensors(std::as_bytes(std::span(changed)), "in");
+    const auto stored = content.metadata.find(kScorerDigestKey);
+    if (stored == content.metadata.end() || stored->second.empty()) return "";
+    const std::size_t place = changed.find(stored->second);
+    const std::string digest = scorer_digest(content.tensors, content.metadata);
+    if (place == std::string::npos || stored->second.size() != digest.size()) return "";
+    return changed.replace(place, digest.size(), digest);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+void open_scorer(std::string_view input) {
   // Of the seeds that make_corpus.py writes.
-  const ModelShape shape{.layers = 1, .query_heads = 2, .kv_heads = 1, .head_dimension = 2};
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = 2;
+  shape.kv_heads = 1;
+  shape.head_dimension = 2;
   const auto path = put_file("scorer.safetensors", input);
   expect_kept({.name = "scorer.safetensors"}, input.size(), [&] {
     const ScorerFile scorer = ScorerFile::open(path, shape);
@@ -15,6 +39,13 @@ void fuzz_one(std::string_view input) {
       touch({reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()});
     }
   });
+}
+
+}  // namespace
+
+void fuzz_one(std::string_view input) {
+  open_scorer(input);
+  open_scorer(with_digest(input));
 }
 
 }  // namespace foresight::fuzz

@@ -80,6 +80,7 @@ def scorer_seeds():
         return safetensors(header, bytes(position))
 
     put("scorer", "ours", file(sizes | normalisation, facts))
+    put("scorer", "ours_digest", file(sizes, facts | {"format": "foresight.scorer.2", "content_sha256": "0" * 64}))
     put("scorer", "ours_plain", file(sizes, facts | {"features": "released"}))
     put("scorer", "released", file(sizes, {}))
     put("scorer", "bad_count", file(sizes, facts | {"budget": "12x"}))

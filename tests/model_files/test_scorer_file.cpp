@@ -12,7 +12,14 @@ using Catch::Contains;
 using Metadata = std::map<std::string, std::string>;
 
 // One KV head of two query heads, d = 2: 2 * 2 + 8 * 2 = 20 features.
-const ModelShape kShape{.layers = 1, .query_heads = 2, .kv_heads = 1, .head_dimension = 2};
+const ModelShape kShape = [] {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = 2;
+  shape.kv_heads = 1;
+  shape.head_dimension = 2;
+  return shape;
+}();
 const Metadata kFacts = {{"format", kScorerFormat}, {"features", "normalized"},   {"budget", "128"},
                          {"window", "32"},          {"model_fingerprint", "abc"}, {"dtype", "float32"},
                          {"config", "output: a\n"}};
@@ -27,15 +34,21 @@ std::map<std::string, std::vector<std::int64_t>> sizes() {
           {"feature_deviation", {1, 1, 20}}};
 }
 
-std::filesystem::path write_scorer(const TemporaryFolder& folder, const Metadata& metadata,
+/// A scorer file; with the digest that fits where it is of a format that has one.
+std::filesystem::path write_scorer(const TemporaryFolder& folder, Metadata metadata,
                                    const std::map<std::string, std::vector<std::int64_t>>& tensors,
                                    Dtype dtype = Dtype::kFloat32) {
   const std::vector<std::byte> zeros(8 * 20 * 16 * 16);
   std::vector<TensorToWrite> list;
+  std::map<std::string, TensorView> views;
   for (const auto& [name, shape] : tensors) {
     std::size_t bytes = dtype_bytes(dtype);
     for (const std::int64_t size : shape) bytes *= static_cast<std::size_t>(size);
     list.push_back({name, dtype, shape, std::span(zeros).first(bytes)});
+    views[name] = {dtype, shape, list.back().bytes};
+  }
+  if (metadata["format"] == kScorerFormat && !metadata.contains(kScorerDigestKey)) {
+    metadata[kScorerDigestKey] = scorer_digest(views, metadata);
   }
   write_safetensors(folder / "scorer.safetensors", list, metadata);
   return folder / "scorer.safetensors";
@@ -77,6 +90,14 @@ TEST_CASE("scorer file: one without our facts has the released layout") {
   CHECK_FALSE(scorer.has_normalisation);
   CHECK(scorer.facts.features == ScorerFeatures::kReleased);
   CHECK(scorer.facts.budget == 0);
+}
+
+TEST_CASE("scorer file: content that its digest does not fit is refused") {
+  CHECK_THAT(fault_with(kScorerDigestKey, "a\nb"), Contains("expected content of SHA-256 a\\nb, found "));
+  Metadata before = kFacts;
+  before["format"] = kScorerFormatWithoutDigest;
+  const TemporaryFolder folder;
+  CHECK_FALSE(ScorerFile::open(write_scorer(folder, before, sizes()), kShape).released);
 }
 
 TEST_CASE("scorer file: facts that are no numbers or no known words are refused by key") {

@@ -99,7 +99,7 @@ TEST_CASE("tokenizer file: bad vocabularies and merges are refused with the entr
   CHECK(refused("/model/vocab/a", "0.5", "got 0.5"));
   CHECK(refused("/model/vocab/a", "[0]", "got array"));
   CHECK(refused("/model/vocab/a", "1", "id 1 belongs to both \"a\" and \"b\""));
-  CHECK(refused("/model/vocab/a", "2147483647", "token \"a\" has id 2147483647, expected 0 to 16777215"));
+  CHECK(refused("/model/vocab/a", "2147483647", "token \"a\" has id 2147483647, expected 0 to 1043"));
   CHECK(refused("/model/merges", "{}", "\"merges\": expected a list, got object"));
   CHECK(refused("/model/merges/1", "\"ab x\"", "merges[1]: token \"x\" is not in the vocabulary"));
   CHECK(refused("/model/merges/1", "\"b c\"", "merges[1]: token \"bc\" is not in the vocabulary"));
