@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "trainer/base/utf8.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 #include "trainer/text/tokenizer_state.h"
 
 namespace foresight {
