@@ -123,6 +123,12 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
     copy.replace_in_config("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
     REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("not part of the architecture"));
   }
+  SECTION("sizes that no memory holds") {
+    copy.replace_in_config("\"vocab_size\": 97", "\"vocab_size\": 16777216");
+    copy.replace_in_config("\"hidden_size\": 48", "\"hidden_size\": 16777216");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
+                        Catch::Contains("embed_tokens") && Catch::Contains("asks for [16777216, 16777216]"));
+  }
   SECTION("another architecture") {
     copy.replace_in_config("LlamaForCausalLM", "GemmaForCausalLM");
     REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("GemmaForCausalLM"));
