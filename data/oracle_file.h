@@ -13,6 +13,11 @@
 
 namespace foresight {
 
+/// Reads the closed file `staging` back, which is to become `path`: what the disk gives must be what was
+/// written. Throws Error(kResource) naming `path` and what was found otherwise.
+void require_readable_oracle(const std::filesystem::path& path, const std::filesystem::path& staging,
+                             std::int64_t layers);
+
 /// Writes one trace's file layer by layer. Nothing appears under `path` before finish(); a writer that is
 /// destroyed without finish() removes its staging file.
 class OracleWriter {

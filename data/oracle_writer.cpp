@@ -127,8 +127,9 @@ void write_dataset(const Context& context, hid_t parent, const DatasetToWrite& d
   if (!handle.close()) context.fail_with_cause(what);
 }
 
-/// Reads the closed file back: what the disk gives must be what was written.
-void verify(const fs::path& path, const fs::path& staging, std::int64_t layers) {
+}  // namespace
+
+void require_readable_oracle(const fs::path& path, const fs::path& staging, std::int64_t layers) {
   try {
     const OracleReader reader(staging);
     for (std::int64_t layer = 0; layer < layers; ++layer) reader.read_layer(layer);
@@ -138,8 +139,6 @@ void verify(const fs::path& path, const fs::path& staging, std::int64_t layers) 
                        "); check the disk and run again"));
   }
 }
-
-}  // namespace
 
 struct OracleWriter::State {
   Context context;
@@ -276,7 +275,7 @@ void OracleWriter::finish() {
   const bool closed = state.attention.close() && state.file.close();
   state.require_disk();
   if (!closed) state.context.fail_with_cause(what);
-  verify(state.path, state.staging, state.dimensions.layers);
+  require_readable_oracle(state.path, state.staging, state.dimensions.layers);
   publish(state.staging, state.path);
   state.published = true;
 }

@@ -173,6 +173,7 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
     progress.update(done, item.id);
   }
   progress.finish();
+  metrics.offset();  // the rows are on the disk then
 }
 
 }  // namespace foresight

@@ -227,6 +227,20 @@ TEST_CASE("oracle file: a folder that cannot be made or more data than the disk 
       Contains("free disk space"));
 }
 
+TEST_CASE("oracle file: a file that the disk gives back otherwise than it was written is a resource error") {
+  const TemporaryFolder folder;
+  const fs::path staging = folder / "trace.h5.partial";
+  write_example(staging, make_example(kSmall), 0);
+  CHECK_NOTHROW(require_readable_oracle(folder / "trace.h5", staging, kSmall.layers));
+  std::string bytes = content_of(staging);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  bytes[bytes.size() / 4] = static_cast<char>(bytes[bytes.size() / 4] ^ 1);
+  folder.write("trace.h5.partial", bytes);
+  CHECK_THAT(error_of(ErrorKind::kResource,
+                      [&] { require_readable_oracle(folder / "trace.h5", staging, kSmall.layers); }),
+             Contains("cannot write") && Contains("trace.h5: it does not read back as written"));
+}
+
 TEST_CASE("oracle file: a reader moves, and a layer that is not there is the caller's fault") {
   const TemporaryFolder folder;
   const OracleExample example = make_example(kSmall);

@@ -144,9 +144,11 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
   SECTION("a sharded folder whose index is none") {
     std::filesystem::remove(copy.folder / "model.safetensors");
     for (const auto& [index, words] :
-         {std::pair{"[]", "expected an object with 'weight_map'"},
-          {R"({"weight_map": {"a": 3}})", "weight_map of 'a': expected a file name"},
-          {R"({"weight_map": {"a": "../b.safetensors"}})", "weight_map of 'a': expected a file name"}}) {
+         {std::pair{"[]", "expected a JSON object"},
+          {"{}", "weight_map"},
+          {R"({"weight_map": {"a": 3}})", "weight_map of 'a': expected the name of a file"},
+          {R"({"weight_map": {"a": "../b.safetensors"}})",
+           "weight_map of 'a': expected the name of a file"}}) {
       std::ofstream(copy.folder / "model.safetensors.index.json") << index;
       REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
                           Catch::Contains("model.safetensors.index.json") && Catch::Contains(words));
@@ -168,7 +170,7 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
     refused("\"mlp_bias\": false", "\"mlp_bias\": 0", "expected true or false");
     refused("\"head_dim\": 8", "\"head_dim\": 7", "must be even");
     refused("\"rms_norm_eps\":", "\"rms_norm_eps\": \"x\", \"other\":", "expected a number");
-    refused("\"eos_token_id\":", "\"eos_token_id\": [\"x\"], \"other\":", "expected token ids");
+    refused("\"eos_token_id\":", "\"eos_token_id\": [\"x\"], \"other\":", "expected a token id");
   }
   SECTION("config.json that is no JSON") {
     std::ofstream(copy.folder / "config.json") << "{";

