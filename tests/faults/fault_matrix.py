@@ -170,12 +170,12 @@ def all_trials(calls: Iterable[Call]) -> list[Trial]:
 
 def twice_trials(calls: list[Call], count: int, generator: random.Random) -> list[Trial]:
     """Kills at two places; the second soon after the next start, where that one cleans up, or anywhere."""
-    trials = []
-    for _ in range(count):
+    trials: dict[Trial, None] = {}  # each once, in the order drawn
+    while len(trials) < count:
         call = generator.choice(calls)
         left = max(1, len(calls) - call.number)
-        trials.append(Trial(call, "twice", generator.randint(1, generator.choice((min(left, 40), left)))))
-    return trials
+        trials[Trial(call, "twice", generator.randint(1, generator.choice((min(left, 40), left))))] = None
+    return list(trials)
 
 
 def sample(trials: list[Trial], count: int, generator: random.Random) -> list[Trial]:

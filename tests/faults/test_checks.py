@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 import tempfile
 import unittest
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from calls import Call, publish_faults, unseen_bytes
-from fault_matrix import judge_end
+from fault_matrix import judge_end, twice_trials
 from run_state import Survey, complete_checkpoint, differences, digest, outcome
 from starts import Ended
 
@@ -108,6 +109,13 @@ class RunState(unittest.TestCase):
         resumed = log + "grpo: resuming from run/grpo/checkpoints/step-000001 at step 1 of 2\n"
         self.assertEqual(survey.unsaid(resumed), [])
         self.assertEqual(len(survey.unsaid(log)), 1)
+
+
+class Trials(unittest.TestCase):
+    def test_double_kills_are_drawn_once_each(self) -> None:
+        calls = [Call(number, "write", 1, 1, PurePosixPath(f"run/{number}"), None) for number in range(1, 6)]
+        trials = twice_trials(calls, 8, random.Random(1))
+        self.assertEqual(len(set(trials)), 8)
 
 
 class Endings(unittest.TestCase):
