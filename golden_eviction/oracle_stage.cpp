@@ -83,6 +83,88 @@ bool is_recorded(const std::filesystem::path& file, const TokenRow& trace, const
                      "the run's oracle folder"));
 }
 
+/// A trace that is still to be recorded.
+struct MissingTrace {
+  const TokenRow* trace;
+  std::string id;
+  std::filesystem::path file;
+
+  std::int64_t tokens() const { return static_cast<std::int64_t>(trace->tokens.size()); }
+};
+
+struct Inventory {
+  std::vector<MissingTrace> missing;
+  std::int64_t recorded = 0, tokens_missing = 0;
+};
+
+/// What is there and what is not. Rank 0 looks, for all: it reads every file.
+Inventory take_inventory(const std::vector<TraceSplit>& splits, const std::filesystem::path& folder,
+                         const OracleProvenance& provenance, std::int64_t block_tokens, World& world) {
+  std::vector<MissingTrace> all;
+  for (const TraceSplit& split : splits) {
+    for (std::size_t i = 0; i < split.traces.size(); ++i) {
+      const auto file = oracle_file_path(folder, split.name, static_cast<std::int64_t>(i));
+      all.push_back({&split.traces[i], file.stem().string(), file});
+    }
+  }
+  std::string verdicts;
+  if (world.leads()) {
+    for (const MissingTrace& item : all)
+      verdicts += is_recorded(item.file, *item.trace, provenance, block_tokens) ? '1' : '0';
+  }
+  verdicts = world.broadcast(verdicts, "recorded traces");
+  Inventory inventory;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (verdicts.at(i) == '1') {
+      ++inventory.recorded;
+      continue;
+    }
+    inventory.tokens_missing += all[i].tokens();
+    inventory.missing.push_back(std::move(all[i]));
+  }
+  return inventory;
+}
+
+/// What is dealt to this rank. Attention costs the square of a trace's length, the rest its length: for long
+/// traces the square decides.
+std::vector<MissingTrace> own_share(const std::vector<MissingTrace>& missing, World& world) {
+  constexpr std::int64_t kLinearTokens = 4096;  // where both cost about the same in small models
+  std::vector<std::int64_t> costs;
+  for (const MissingTrace& item : missing) costs.push_back(item.tokens() * (kLinearTokens + item.tokens()));
+  const std::vector<int> rank_of = deal(costs, world.size());
+  std::vector<MissingTrace> own;
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    if (rank_of[i] == world.rank()) own.push_back(missing[i]);
+  }
+  return own;
+}
+
+/// oracle/metrics.jsonl: rank 0 writes its rows as they come, and those of the others at the end.
+class OracleCostLog {
+ public:
+  OracleCostLog(const std::filesystem::path& file, World& world) : world_(&world) {
+    if (world.leads()) log_.emplace(file, end_of_rows(file));
+  }
+  void add(const nlohmann::ordered_json& row) {
+    if (log_) return log_->append(row);
+    rows_.push_back(row);
+  }
+  /// A collective.
+  void finish() {
+    const auto all = world_->all_gather(rows_.dump(), "cost of the oracle");
+    if (!log_) return;
+    for (const std::string& rows : all) {
+      for (const auto& row : nlohmann::ordered_json::parse(rows)) log_->append(row);
+    }
+    log_->offset();  // the rows are on the disk then
+  }
+
+ private:
+  World* world_;
+  std::optional<MetricsLog> log_;
+  nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
+};
+
 }  // namespace
 
 std::int64_t recorded_block_tokens(const Config& config) {
@@ -123,7 +205,7 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
   writer.finish();
 }
 
-void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
+void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world) {
   const std::vector<TraceSplit> splits = make_trace_splits(config, tokenizer, model.shape().vocabulary_size);
   const std::filesystem::path folder = std::filesystem::path(config.output) / "oracle";
   const OracleProvenance provenance{.model_fingerprint = model.fingerprint(),
@@ -132,48 +214,33 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
                                     .code_version = code_version(),
                                     .dtype = model.dtype_name()};
   const std::int64_t block_tokens = recorded_block_tokens(config);
-  struct Missing {
-    const TokenRow* trace;
-    std::string id;
-    std::filesystem::path file;
-  };
-  std::vector<Missing> missing;
-  std::int64_t tokens_missing = 0, recorded = 0;
-  for (const TraceSplit& split : splits) {
-    for (std::size_t i = 0; i < split.traces.size(); ++i) {
-      const TokenRow& trace = split.traces[i];
-      const auto file = oracle_file_path(folder, split.name, static_cast<std::int64_t>(i));
-      if (is_recorded(file, trace, provenance, block_tokens)) {
-        ++recorded;
-        continue;
-      }
-      missing.push_back({&trace, file.stem().string(), file});
-      tokens_missing += static_cast<std::int64_t>(trace.tokens.size());
-    }
-  }
-  log_info(concat("oracle: ", recorded, " traces are recorded, ", missing.size(), " to do (", tokens_missing,
-                  " tokens)"));
-  Progress progress("oracle", "tokens", tokens_missing);
+  const Inventory inventory = take_inventory(splits, folder, provenance, block_tokens, world);
+  log_info(concat("oracle: ", inventory.recorded, " traces are recorded, ", inventory.missing.size(),
+                  " to do (", inventory.tokens_missing, " tokens)"));
+  const std::vector<MissingTrace> own = own_share(inventory.missing, world);
+  std::int64_t tokens_here = 0, done = 0;
+  for (const MissingTrace& item : own) tokens_here += item.tokens();
+  Progress progress("oracle", "tokens", tokens_here);
   // What each trace took, for the cost of training in evaluation.json; no result depends on it.
-  const std::filesystem::path metrics_file = folder / "metrics.jsonl";
-  MetricsLog metrics(metrics_file, end_of_rows(metrics_file));
-  std::int64_t done = 0;
-  for (const Missing& item : missing) {
-    if (stop_requested())
-      throw Error(ErrorKind::kInterrupted, "oracle: stopped; finished traces are kept, run again to go on");
+  OracleCostLog costs(folder / "metrics.jsonl", world);
+  bool stopped = false;
+  for (const MissingTrace& item : own) {
+    stopped = stop_requested();
+    if (stopped) break;
     const auto started = std::chrono::steady_clock::now();
     record_trace(model, *item.trace, item.id, block_tokens, static_cast<int>(config.oracle.compression),
                  provenance, item.file);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-    metrics.append({{"trace", item.id},
-                    {"tokens", item.trace->tokens.size()},
-                    {"seconds", took.count()},
-                    {"bytes", std::filesystem::file_size(item.file)}});
-    done += static_cast<std::int64_t>(item.trace->tokens.size());
-    progress.update(done, item.id);
+    costs.add({{"trace", item.id},
+               {"tokens", item.tokens()},
+               {"seconds", took.count()},
+               {"bytes", std::filesystem::file_size(item.file)}});
+    progress.update(done += item.tokens(), item.id);
   }
+  costs.finish();
+  if (world.any(stopped, "oracle"))
+    throw Error(ErrorKind::kInterrupted, "oracle: stopped; finished traces are kept, run again to go on");
   progress.finish();
-  metrics.offset();  // the rows are on the disk then
 }
 
 }  // namespace foresight

@@ -5,17 +5,19 @@
 
 #include "data/oracle_schema.h"
 #include "golden_eviction/trace_splits.h"
+#include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
 
 namespace foresight {
 
-/// Records what is not recorded yet, in `<output>/oracle`. A file of another model, tokenizer, block size or
-/// other tokens is refused (Error(kInput)); a damaged one is recorded again with a warning. Throws
-/// Error(kNumeric) for a loss that is not finite, Error(kInterrupted) after a stop signal (finished traces
-/// are kept).
-void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
+/// Records what is not recorded yet, in `<output>/oracle`; traces are dealt out to ranks by their length. A
+/// file of another model, tokenizer, block size or other tokens is refused (Error(kInput)); a damaged one is
+/// recorded again with a warning. Throws Error(kNumeric) for a loss that is not finite, Error(kInterrupted)
+/// after a stop signal (finished traces are kept).
+void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                World& world = alone());
 
 /// One trace through the full cache; the file appears whole or not at all.
 void record_trace(const Transformer& model, const TokenRow& trace, const std::string& trace_id,

@@ -1,6 +1,7 @@
 // The RL stage: GRPO fine-tunes the scorer as the policy of a Markov decision process (paper section 3.3).
 #pragma once
 
+#include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
@@ -8,8 +9,9 @@
 namespace foresight {
 
 /// Reads `<output>/oracle` and the scorer it starts from (grpo.start, or the best supervised checkpoint),
-/// writes
-/// `<output>/grpo`. Resumes exactly. Throws Error(kInterrupted) after a stop signal, with a checkpoint saved.
-void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
+/// writes `<output>/grpo`. Resumes exactly. The rollouts of a step are dealt out to ranks; how many these are
+/// changes nothing. Throws Error(kInterrupted) after a stop signal, with a checkpoint saved.
+void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+              World& world = alone());
 
 }  // namespace foresight

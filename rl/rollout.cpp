@@ -23,11 +23,12 @@ torch::Tensor gumbel_noise(std::vector<RandomStream>& streams, std::int64_t head
 Rollouts run_rollouts(const Transformer& model, const std::vector<const RecordedTrace*>& traces,
                       const Scorer& scorer, const GrpoConfig& config, const CacheSize& size,
                       std::uint64_t seed, std::int64_t step,
-                      const std::function<void(std::int64_t)>& on_tokens) {
+                      const std::function<void(std::int64_t)>& on_tokens, CopyRange copies) {
   const torch::NoGradGuard no_grad;
   const ModelShape& shape = model.shape();
+  if (copies.count == 0) copies.count = config.group_size;
   const auto count = static_cast<std::int64_t>(traces.size());
-  const std::int64_t rows = count * config.group_size, steps = size.steps(traces.front()->length());
+  const std::int64_t rows = count * copies.count, steps = size.steps(traces.front()->length());
   const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
   const bool shortlisted = config.likelihood == Likelihood::kPlackettLuce;
   const std::int64_t shortlist_size = std::min(size.budget, config.shortlist_windows * size.window);
@@ -48,8 +49,9 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
     std::vector<RandomStream> streams;
     for (std::int64_t row = 0; row < rows; ++row) {
       const RecordedTrace& trace = *traces[static_cast<std::size_t>(row % count)];
-      streams.emplace_back(seed, "rollout " + trace.id,
-                           std::initializer_list<std::int64_t>{step, row / count, view.layer, view.step});
+      streams.emplace_back(
+          seed, "rollout " + trace.id,
+          std::initializer_list<std::int64_t>{step, copies.first + row / count, view.layer, view.step});
     }
     const torch::Tensor draws = gumbel_top_k(logits, gumbel_noise(streams, view.keys.size(1), shortlist_size),
                                              view.window);  // [R, K, W] into the shortlist
@@ -70,7 +72,7 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
     tokens.push_back(trace->tokens);
     if (config.reward == RewardShape::kExpectedRise) states.push_back(full_states(model, trace->tokens));
   }
-  const EvictedPass pass = evicted_pass(model, torch::stack(tokens), size, config.group_size, select,
+  const EvictedPass pass = evicted_pass(model, torch::stack(tokens), size, copies.count, select,
                                         states.empty() ? torch::Tensor() : torch::stack(states), on_tokens);
   rollouts.losses = pass.losses.to(torch::kCPU);
   if (pass.divergence.defined()) rollouts.divergence = pass.divergence.to(torch::kCPU);

@@ -27,12 +27,17 @@ struct Rollouts {
   std::vector<LayerActions> layers;
 };
 
-/// Runs `copies` rollouts of each trace. Draws come from the stream (seed, step, trace, copy): neither batch
-/// nor rank changes them. The shared prefix is computed once per trace.
+/// Some of the copies of a group.
+struct CopyRange {
+  std::int64_t first = 0, count = 0;
+};
+
+/// Runs these copies of each trace (count 0: all grpo.group_size of them). Draws come from the stream (seed,
+/// step, trace, copy): neither batch nor rank changes them. The shared prefix is computed once per trace.
 Rollouts run_rollouts(const Transformer& model, const std::vector<const RecordedTrace*>& traces,
                       const Scorer& scorer, const GrpoConfig& config, const CacheSize& size,
                       std::uint64_t seed, std::int64_t step,
-                      const std::function<void(std::int64_t)>& on_tokens = {});
+                      const std::function<void(std::int64_t)>& on_tokens = {}, CopyRange copies = {});
 
 /// Log-likelihood of a layer's draws under `scorer`, differentiable in its weights: the mean over the W draws
 /// [S, R, K] with Plackett-Luce, per draw [S, R, K, W] with the independent likelihood (method.md section

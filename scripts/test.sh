@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
-# Sets up, builds, lints, runs all tests and a sample of fuzz inputs; prints what each part took.
+# Sets up, builds, lints, runs all tests, the unit tests under sanitizers and a sample of fuzz inputs; prints what each
+# part took.
 #
-# usage: scripts/test.sh [--no-lint] [--no-fuzz] [ctest argument ...]
-#   --no-lint   leave out scripts/lint.sh
-#   --no-fuzz   leave out scripts/fuzz.sh
+# usage: scripts/test.sh [--no-lint] [--no-fuzz] [--no-sanitize] [ctest argument ...]
+#   --no-lint       leave out scripts/lint.sh
+#   --no-fuzz       leave out scripts/fuzz.sh
+#   --no-sanitize   leave out scripts/sanitize.sh
 #   other arguments go to ctest, for example -L unit (only unit tests) or -R scorer (only that folder)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-lint=true fuzz=true
+lint=true fuzz=true sanitize=true
 while true; do
   case ${1:-} in
     -h | --help) print_help; exit 0 ;;
     --no-lint) lint=false; shift ;;
     --no-fuzz) fuzz=false; shift ;;
+    --no-sanitize) sanitize=false; shift ;;
     *) break ;;
   esac
 done
@@ -24,7 +27,7 @@ part() {
   local name=$1 started=$SECONDS
   shift
   "$@"
-  timings+=("$(printf '%-6s %5d s' "$name" $((SECONDS - started)))")
+  timings+=("$(printf '%-8s %5d s' "$name" $((SECONDS - started)))")
   say "${timings[-1]}"
 }
 
@@ -36,6 +39,7 @@ part build scripts/build.sh
 if $lint; then part lint scripts/lint.sh; fi
 # One test at a time: a test may use every core itself.
 part test ctest --test-dir "${FORESIGHT_BUILD:-build}" --output-on-failure -j1 --no-tests=error "$@"
+if $sanitize; then part sanitize scripts/sanitize.sh; fi
 if $fuzz; then part fuzz scripts/fuzz.sh; fi
 say "all parts passed:"
 printf '    %s\n' "${timings[@]}"

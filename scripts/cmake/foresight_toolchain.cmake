@@ -14,8 +14,14 @@ add_library(foresight_warnings INTERFACE)
 # GCC 12 wrongly reports std::string concatenation under -O3 (GCC bugs 105651, 105329).
 target_compile_options(foresight_warnings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Werror)
 if(FORESIGHT_SANITIZE)
-  target_compile_options(foresight_warnings INTERFACE -fsanitize=${FORESIGHT_SANITIZE} -fno-omit-frame-pointer -g1)
+  # A finding ends the test. -O1 halves the time to compile. vptr: torch hides the type information that it compares.
+  target_compile_options(foresight_warnings INTERFACE -O1 -g1 -D_GLIBCXX_ASSERTIONS
+    -fsanitize=${FORESIGHT_SANITIZE} -fno-sanitize-recover=all -fno-sanitize=vptr -fno-omit-frame-pointer)
   target_link_options(foresight_warnings INTERFACE -fsanitize=${FORESIGHT_SANITIZE})
+endif()
+if(FORESIGHT_COVERAGE)
+  target_compile_options(foresight_warnings INTERFACE -O1 -g1 --coverage -fprofile-update=atomic)
+  target_link_options(foresight_warnings INTERFACE --coverage)
 endif()
 if(FORESIGHT_FUZZ)
   # Assertions of our own libraries and of the standard library's containers count as findings too.

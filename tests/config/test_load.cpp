@@ -58,6 +58,7 @@ grpo:
   gradient_clip: 2
   traces_per_step: 3
   group_size: 12
+  rollouts_per_pass: 24
   updates_per_batch: 2
   temperature: 0.1
   shortlist_windows: 3
@@ -101,7 +102,8 @@ generation:
   temperature: 0
   top_p: 1
   top_k: 21
-runtime: {device: cpu, dtype: float32, threads: 2, seed: 9223372036854775807}
+runtime: {device: cpu, dtype: float32, threads: 2, seed: 9223372036854775807, deterministic: false,
+  silence_limit_s: 30, compare_ranks_every: 7}
 )";
 
 TEST_CASE("load: a minimal file gives the defaults of the structs") {
@@ -181,6 +183,9 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(config.runtime.dtype == "float32");
   CHECK(config.runtime.threads == 2);
   CHECK(config.runtime.seed == INT64_MAX);
+  CHECK_FALSE(config.runtime.deterministic);
+  CHECK(config.runtime.silence_limit_s == 30);
+  CHECK(config.runtime.compare_ranks_every == 7);
 }
 
 TEST_CASE("load: every key reaches its own member (grpo)") {
@@ -192,6 +197,7 @@ TEST_CASE("load: every key reaches its own member (grpo)") {
   CHECK(grpo.gradient_clip == 2);
   CHECK(grpo.traces_per_step == 3);
   CHECK(grpo.group_size == 12);
+  CHECK(grpo.rollouts_per_pass == 24);
   CHECK(grpo.updates_per_batch == 2);
   CHECK(grpo.temperature == 0.1);
   CHECK(grpo.shortlist_windows == 3);

@@ -165,5 +165,5 @@ TEST_CASE("evaluation: sides of several budgets run as each alone", "[evaluation
       CHECK(torch::allclose(together[1][p].loss[n], alone[0][p].loss[n], 1e-5, 1e-5));
     CHECK(alone[0][p].divergence.empty());
   }
-  CHECK(run_tokens(recorded.traces, {Side{kSize, policies(kSize)}}) == 2 * (24 + 2 * (61 - 24)));
+  CHECK(run_tokens(recorded.traces, {Side{kSize, policies(kSize)}}, 6) == 2 * (24 + 2 * (61 - 24)));
 }

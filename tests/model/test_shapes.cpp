@@ -46,3 +46,24 @@ TEST_CASE("full cache: more tokens than it was made for are refused", "[model]")
   cache.attend(0, two, two, two);
   CHECK_THROWS_WITH(cache.attend(0, two, two, two), Contains("full cache of 3 tokens cannot take 4"));
 }
+
+TEST_CASE("packed tensors: come back with type, shape and bits; bytes that end early are refused",
+          "[model]") {
+  const std::vector<torch::Tensor> tensors = {torch::randn({2, 3}),
+                                              torch::Tensor(),
+                                              torch::arange(4, torch::kInt64).flip(0),
+                                              torch::tensor(0.1, torch::kFloat64),
+                                              torch::empty({0, 5}),
+                                              torch::randn({3, 2}).t()};
+  const std::string bytes = pack_tensors(tensors);
+  const auto back = unpack_tensors(bytes);
+  REQUIRE(back.size() == tensors.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    REQUIRE(back[i].defined() == tensors[i].defined());
+    if (!tensors[i].defined()) continue;
+    CHECK(back[i].scalar_type() == tensors[i].scalar_type());
+    CHECK(torch::equal(back[i], tensors[i]));
+  }
+  CHECK(unpack_tensors("").empty());
+  CHECK_THROWS_WITH(unpack_tensors(bytes.substr(0, bytes.size() - 1)), Contains("end too early"));
+}

@@ -146,3 +146,16 @@ TEST_CASE("credit: by step or by trace, advantages of a group have mean 0 and no
   broken[1][40] = std::numeric_limits<float>::infinity();
   REQUIRE_THROWS_WITH(group_credit(broken, {}, fixture.a, config, kSize), Catch::Contains("trace a"));
 }
+
+TEST_CASE("rollouts: some copies of a group are the same as in the whole group", "[rl]") {
+  const Fixture fixture;
+  const std::vector<const RecordedTrace*> traces = {&fixture.a, &fixture.b};
+  const auto run = [&](CopyRange copies) {
+    return run_rollouts(fixture.model, traces, fixture.scorer, fixture.config, kSize, 5, 2, {}, copies);
+  };
+  const Rollouts whole = run({}), last = run({1, 2});
+  REQUIRE(last.losses.size(0) == 4);
+  CHECK(torch::allclose(last.losses, whole.losses.narrow(0, 2, 4), 1e-4, 1e-5));
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    CHECK(torch::equal(last.layers[layer].draws, whole.layers[layer].draws.narrow(1, 2, 4)));
+}

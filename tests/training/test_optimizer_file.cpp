@@ -6,7 +6,7 @@
 #include "trainer/training/optimizer_file.h"
 #include "trainer/training/training_session.h"
 // after torch: c10 defines CHECK too
-#include "tests/catch.h"
+#include "tests/comm/world_of_threads.h"
 
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
 using Catch::Contains;
@@ -100,4 +100,35 @@ TEST_CASE(
     CHECK_THAT(error.what(), Contains("gradient of layer 1") && Contains("at step 1"));
   }
   for (std::size_t i = 0; i < parameters.size(); ++i) CHECK(torch::equal(parameters[i], before[i]));
+}
+
+TEST_CASE("training session: a rank whose weights drift is named", "[training]") {
+  const TemporaryFolder folder;
+  Config config;
+  config.output = folder.path().string();
+  config.runtime.compare_ranks_every = 2;
+  config.supervised.checkpoint.resume = "never";
+  const auto train_with = [&](std::int64_t drift_at) {
+    run_ranks(3, [&](World& world) {
+      TrainingSession session(config, "supervised", config.supervised.checkpoint, 10, 0.1,
+                              Scorer::random(one_layer(), {}, RandomStream(1, "test")), world);
+      for (std::int64_t step = 1; step <= 4; ++step) {
+        const auto weights = session.scorer().parameters();
+        for (const torch::Tensor& weight : weights) weight.mutable_grad() = torch::ones_like(weight);
+        session.update(0.1, 1.0);
+        const torch::NoGradGuard no_grad;
+        if (step == drift_at && world.rank() == 1) weights[0].view(-1)[0] += 0.5;
+        try {
+          session.end_step({{"step", step}}, {}, std::nullopt);
+        } catch (const Error& error) {
+          const std::string message = error.what();
+          return error.kind() == ErrorKind::kPeer && step == 4 &&
+                 message.find("rank 1 on thread differ from rank 0's after step 4") != std::string::npos;
+        }
+      }
+      return drift_at == 0;
+    });
+  };
+  train_with(0);
+  train_with(3);
 }

@@ -6,16 +6,18 @@
 #include <string>
 #include <vector>
 
+#include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 
 namespace foresight {
 
 /// `foresight validate`: checks config, model, data, overlap of rows, disk and memory; prints what would run.
 void command_validate(const Config& config);
-/// `foresight traces|oracle|supervised|grpo|evaluate`: one stage.
-void command_stage(const Config& config, const std::string& stage);
-/// `foresight run`: every stage in order; finished ones are skipped. Ends with the table and the paths.
-void command_run(const Config& config);
+/// `foresight traces|oracle|supervised|grpo|evaluate`: one stage, on all ranks.
+void command_stage(const Config& config, const std::string& stage, World& world = alone());
+/// `foresight run`: every stage in order, on all ranks; finished ones are skipped. Ends with the table and
+/// the paths.
+void command_run(const Config& config, World& world = alone());
 
 /// `foresight report`: `<output>/report.html` and report.csv of what the run's evaluation.json and metrics
 /// say. Returns the page.

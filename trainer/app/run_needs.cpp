@@ -77,7 +77,8 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
                               : size.budget);
   result.grpo_tokens =
       static_cast<double>(config.grpo.steps) * rollouts * static_cast<double>(config.data.trace_tokens);
-  const auto rows = std::max(rollouts, static_cast<double>(config.evaluation.rows_per_pass));
+  const auto rows =
+      static_cast<double>(std::max(config.grpo.rollouts_per_pass, config.evaluation.rows_per_pass));
   const double cache =
       rows * heads * static_cast<double>((size.budget + size.window) * 2 * shape.head_dimension * 4);
   result.disk_bytes = static_cast<std::uint64_t>(disk);

@@ -10,14 +10,19 @@
 
 namespace foresight {
 
-int thread_count(const Config& config) {
+int thread_count(const Config& config, const World& world) {
   if (config.runtime.threads > 0) return static_cast<int>(config.runtime.threads);
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
 }
 
-Workspace open_workspace(const Config& config) {
-  torch::set_num_threads(thread_count(config));
-  const ModelOptions options = resolve_model_options(config.runtime.device, config.runtime.dtype);
+Workspace open_workspace(const Config& config, const World& world) {
+  torch::set_num_threads(thread_count(config, world));
+  ModelOptions options = resolve_model_options(config.runtime.device, config.runtime.dtype);
+  if (options.device.is_cuda()) {
+    const auto devices = static_cast<int>(torch::cuda::device_count());
+    options.device =
+        torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(world.local_rank() % devices));
+  }
   const std::filesystem::path folder = config.model.path;
   if (!std::filesystem::is_directory(folder)) {
     throw Error(
@@ -34,8 +39,8 @@ Workspace open_workspace(const Config& config) {
                        " rows: they do not belong together"));
   }
   log_info(concat("model ", folder.string(), ": ", workspace.model.shape().layers, " layers, ",
-                  workspace.model.dtype_name(), ", ", options.device.str(), ", ", thread_count(config),
-                  " threads"));
+                  workspace.model.dtype_name(), ", ", options.device.str(), ", ", thread_count(config, world),
+                  " threads", world.size() > 1 ? concat(" on each of ", world.size(), " ranks") : ""));
   return workspace;
 }
 

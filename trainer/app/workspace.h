@@ -1,6 +1,7 @@
 // What most commands need: threads, model and tokenizer of a config.
 #pragma once
 
+#include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
@@ -14,10 +15,11 @@ struct Workspace {
 };
 
 /// Sets the threads of runtime.threads and loads the model. Throws Error(kInput) when the tokenizer has more
-/// tokens than the model has rows.
-Workspace open_workspace(const Config& config);
+/// tokens than the model has rows. Of several ranks of a host each takes a GPU of its own, as far as there
+/// are.
+Workspace open_workspace(const Config& config, const World& world = alone());
 
-/// Threads that this config uses.
-int thread_count(const Config& config);
+/// Threads that this config uses: runtime.threads, or the cores, shared by the ranks of this host.
+int thread_count(const Config& config, const World& world = alone());
 
 }  // namespace foresight

@@ -13,6 +13,7 @@ enum class ErrorKind : int {
   kInput = 3,         ///< a file that is missing, damaged or does not match another
   kResource = 4,      ///< disk, memory or device
   kNumeric = 5,       ///< NaN or Inf in a loss or gradient
+  kPeer = 6,          ///< another process of the job is gone or silent
   kInterrupted = 75,  ///< stopped by SIGINT or SIGTERM after saving (EX_TEMPFAIL: run again to go on)
 };
 

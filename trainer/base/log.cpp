@@ -30,6 +30,11 @@ spdlog::logger& logger() {
   return *instance;
 }
 
+std::string& speaker_prefix() {
+  static std::string prefix;
+  return prefix;
+}
+
 void write(spdlog::level::level_enum level, const std::string& message) {
   if (!logger().should_log(level)) return;
   erase_terminal_line();
@@ -53,6 +58,10 @@ void set_log_level(LogLevel level) {
   }
 }
 
+void set_log_speaker(const std::string& speaker) {
+  speaker_prefix() = speaker.empty() ? "" : speaker + ": ";
+}
+
 void log_debug(const std::string& message) {
   write(spdlog::level::debug, message);
 }
@@ -60,10 +69,10 @@ void log_info(const std::string& message) {
   write(spdlog::level::info, message);
 }
 void log_warning(const std::string& message) {
-  write(spdlog::level::warn, message);
+  write(spdlog::level::warn, speaker_prefix() + message);
 }
 void log_error(const std::string& message) {
-  write(spdlog::level::err, message);
+  write(spdlog::level::err, speaker_prefix() + message);
 }
 
 }  // namespace foresight

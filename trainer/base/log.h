@@ -10,6 +10,10 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 /// Sets the least level that is shown; thread-safe. Colour only on a terminal and without NO_COLOR.
 void set_log_level(LogLevel level);
 
+/// Put before the text of warnings and errors from now on: which of several processes speaks. Thread-safe
+/// only before other threads log.
+void set_log_speaker(const std::string& speaker);
+
 void log_debug(const std::string& message);
 void log_info(const std::string& message);
 void log_warning(const std::string& message);

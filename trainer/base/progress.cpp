@@ -21,6 +21,11 @@ std::atomic<bool>& quiet_flag() {
   return quiet;
 }
 
+std::function<void()>& observer() {
+  static std::function<void()> called;
+  return called;
+}
+
 // Three significant digits, without an exponent: 0.412, 4.12, 41.2, 412, 4120.
 std::string format_rate(double rate) {
   const int digits = rate >= 100 ? 0 : rate >= 10 ? 1 : rate >= 1 ? 2 : 3;
@@ -49,6 +54,7 @@ Progress::~Progress() {
 
 void Progress::update(std::int64_t done, const std::string& note) {
   done_ = done;
+  if (observer()) observer()();
   const auto now = std::chrono::steady_clock::now();
   if (now - drawn_ < (terminal_ ? std::chrono::steady_clock::duration(kTerminalPause) : kPlainPause)) return;
   drawn_ = now;
@@ -59,6 +65,10 @@ void Progress::finish(const std::string& note) {
   if (finished_) return;
   finished_ = true;
   draw(note, /*last=*/true);
+}
+
+void Progress::set_observer(std::function<void()> called) {
+  observer() = std::move(called);
 }
 
 void Progress::set_quiet(bool quiet) {

@@ -28,8 +28,8 @@ void install_stop_handlers() {
   action.sa_handler = foresight_on_stop_signal;
   action.sa_flags = SA_RESTART;  // reads and writes in progress go on
   sigemptyset(&action.sa_mask);
-  for (const int signal_number : {SIGINT, SIGTERM}) {
-    ::sigaction(signal_number, &action, nullptr);  // cannot fail: both signals may be caught
+  for (const int signal_number : {SIGINT, SIGTERM, SIGUSR1}) {
+    ::sigaction(signal_number, &action, nullptr);  // cannot fail: these signals may be caught
   }
 }
 

@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM ask a stage to finish its step, save and leave.
+// SIGINT, SIGTERM and SIGUSR1 (which mpirun hands on to all ranks) ask a stage to finish its step, save and
+// leave.
 #pragma once
 
 namespace foresight {

@@ -98,6 +98,7 @@ struct GrpoConfig {
   double gradient_clip = 1.0;
   std::int64_t traces_per_step = 2;
   std::int64_t group_size = 8;
+  std::int64_t rollouts_per_pass = 8;  ///< that go through the model together; the unit dealt to ranks
   std::int64_t updates_per_batch = 1;
   double temperature = 0.05;           ///< logits = score / temperature; stored with the policy
   std::int64_t shortlist_windows = 2;  ///< the shortlist is this many windows of the highest scores
@@ -156,6 +157,9 @@ struct RuntimeConfig {
   std::string dtype = "auto";   ///< auto | float32 | bfloat16: of the base model's matrix products
   std::int64_t threads = 0;     ///< 0: all cores
   std::int64_t seed = 1;
+  bool deterministic = true;              ///< sums over ranks in a fixed order
+  std::int64_t silence_limit_s = 600;     ///< how long a rank may be silent
+  std::int64_t compare_ranks_every = 10;  ///< steps between comparisons of the ranks' weights; 0: never
 };
 
 /// One YAML file; `output` is the run's folder.

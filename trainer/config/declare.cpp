@@ -242,6 +242,8 @@ Section declare_grpo(Reach reach) {
   to.key("traces_per_step", &C::traces_per_step, IntegerType{1, 1'000'000}, "traces in a step");
   to.key("group_size", &C::group_size, IntegerType{2, 4096},
          "rollouts of each trace; a group needs at least 2");
+  to.key("rollouts_per_pass", &C::rollouts_per_pass, IntegerType{1, 65'536},
+         "rollouts that go through the model together, whole groups where they fit; what is dealt to ranks");
   to.key("updates_per_batch", &C::updates_per_batch, IntegerType{1, 1000},
          "optimiser updates from each batch");
   declare_grpo_policy(to);
@@ -333,6 +335,14 @@ Section declare_runtime(Reach reach) {
   to.key("threads", &C::threads, IntegerType{0, 1024}, "CPU threads; 0: all cores");
   to.key("seed", &C::seed, IntegerType{0, std::numeric_limits<std::int64_t>::max()},
          "every random stream of the run follows from it");
+  to.key(
+      "deterministic", &C::deterministic, BooleanType{},
+      "add up what ranks found in a fixed order, whatever their number: the same bytes on CPU for the same "
+      "`threads`; false moves less between ranks");
+  to.key("silence_limit_s", &C::silence_limit_s, IntegerType{1, 1000000},
+         "a rank that is not heard from for this long ends the job");
+  to.key("compare_ranks_every", &C::compare_ranks_every, IntegerType{0, 1000000},
+         "steps between comparisons of the ranks' weights; 0: never");
   return section;
 }
 

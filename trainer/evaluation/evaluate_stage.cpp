@@ -258,6 +258,34 @@ Json token_view(const RecordedTrace& trace, const std::vector<PolicyRun>& runs, 
   return view;
 }
 
+/// "policies" at eviction.budget, and "sweep" where other budgets ran too.
+Json scored_policies(const Config& config, const std::vector<RecordedTrace>& traces,
+                     const std::vector<Side>& sides, const std::vector<std::vector<PolicyRun>>& runs) {
+  std::int64_t common_first = 0;
+  for (const Side& side : sides) common_first = std::max(common_first, first_scored_token(traces, side.size));
+  const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
+  const auto scored = [&](std::size_t side, std::int64_t first) {
+    return policies_json(score_side(config, runs[side], traces, first), seed);
+  };
+  Json json = {{"policies", scored(0, first_scored_token(traces, sides[0].size))}};
+  if (sides.size() == 1) return json;
+  for (const std::size_t side : by_budget(sides)) {
+    json["sweep"].push_back({{"budget", sides[side].size.budget},
+                             {"window", sides[side].size.window},
+                             {"first_scored", common_first},
+                             {"policies", scored(side, common_first)}});
+  }
+  return json;
+}
+
+/// What rank 0 makes, on all ranks.
+template <class Make>
+Json json_of_lead(World& world, const Make& make) {
+  Json made;
+  if (world.leads()) made = make();
+  return Json::parse(world.broadcast(made.dump(), "evaluation"));
+}
+
 }  // namespace
 
 std::filesystem::path scorer_file_of_policy(const Config& config, const std::string& name) {
@@ -267,53 +295,42 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
 }
 
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
-                                    const Tokenizer& tokenizer) {
+                                    const Tokenizer& tokenizer, World& world) {
   const std::filesystem::path output = config.output, file = output / "evaluation.json";
   const auto traces = load_recorded_traces(output / "oracle", "evaluation", config.evaluation.max_traces,
                                            model.fingerprint(), tokenizer.fingerprint());
   const Json inputs = inputs_of(config, model, traces);
-  Json evaluation = stored_evaluation(file, inputs);
+  Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
   if (!evaluation.is_null()) {
     log_info("evaluate: results stand in " + file.string() + " already");
     return evaluation;
   }
   const std::vector<Side> sides = sides_of(config, model);
-  Progress progress("evaluate", "tokens", run_tokens(traces, sides));
+  Progress progress("evaluate", "tokens", run_tokens(traces, sides, config.evaluation.rows_per_pass, world));
   std::int64_t done = 0;
   const Detail detail = config.evaluation.detail ? Detail::kAll : Detail::kLosses;
-  const auto runs = run_policies(model, traces, sides, detail, config.evaluation.rows_per_pass,
-                                 [&](std::int64_t tokens) { progress.update(done += tokens); });
+  const auto runs = run_policies(
+      model, traces, sides, detail, config.evaluation.rows_per_pass,
+      [&](std::int64_t tokens) { progress.update(done += tokens); }, world);
   progress.finish();
-  evaluation = {{"schema_version", kEvaluationSchemaVersion},
-                {"code_version", code_version()},
-                {"budget", config.eviction.budget},
-                {"window", config.eviction.window},
-                {"inputs", inputs}};
-  std::int64_t common_first = 0;
-  for (const Side& side : sides) common_first = std::max(common_first, first_scored_token(traces, side.size));
-  const auto scored = [&](std::size_t side, std::int64_t first) {
-    return score_side(config, runs[side], traces, first);
-  };
-  const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
-  evaluation["policies"] = policies_json(scored(0, first_scored_token(traces, sides[0].size)), seed);
-  if (sides.size() > 1) {
-    for (const std::size_t side : by_budget(sides)) {
-      evaluation["sweep"].push_back({{"budget", sides[side].size.budget},
-                                     {"window", sides[side].size.window},
-                                     {"first_scored", common_first},
-                                     {"policies", policies_json(scored(side, common_first), seed)}});
-    }
-  }
-  if (!config.evaluation.cost_contexts.empty())
-    evaluation["cost"] = measured_cost(config, model, sides[0], traces.front());
-  Json training = training_cost(output);
-  if (!training.empty()) evaluation["training"] = std::move(training);
-  Json generation = measured_tasks(config, model, tokenizer, sides[0]);
-  if (!generation.empty()) evaluation["generation"] = std::move(generation);
-  if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);
-  write_file_atomically(file, evaluation.dump(2) + "\n");
-  log_info("evaluate: wrote " + file.string());
-  return evaluation;
+  return json_of_lead(world, [&] {
+    evaluation = {{"schema_version", kEvaluationSchemaVersion},
+                  {"code_version", code_version()},
+                  {"budget", config.eviction.budget},
+                  {"window", config.eviction.window},
+                  {"inputs", inputs}};
+    evaluation.update(scored_policies(config, traces, sides, runs));
+    if (!config.evaluation.cost_contexts.empty())
+      evaluation["cost"] = measured_cost(config, model, sides[0], traces.front());
+    Json training = training_cost(output);
+    if (!training.empty()) evaluation["training"] = std::move(training);
+    Json generation = measured_tasks(config, model, tokenizer, sides[0]);
+    if (!generation.empty()) evaluation["generation"] = std::move(generation);
+    if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);
+    write_file_atomically(file, evaluation.dump(2) + "\n");
+    log_info("evaluate: wrote " + file.string());
+    return evaluation;
+  });
 }
 
 }  // namespace foresight

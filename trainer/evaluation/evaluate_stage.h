@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
@@ -17,8 +18,9 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
 
 /// Runs evaluation.policies on the recorded evaluation traces at eviction.budget and at evaluation.budgets,
 /// and writes `<output>/evaluation.json` (docs/evaluation.md). An evaluation that stands there for the same
-/// inputs is kept. Returns what the file holds.
+/// inputs is kept. Traces are dealt out to ranks; rank 0 alone measures cost and generates text. Returns what
+/// the file holds.
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
-                                    const Tokenizer& tokenizer);
+                                    const Tokenizer& tokenizer, World& world = alone());
 
 }  // namespace foresight

@@ -1,11 +1,14 @@
 #include "trainer/evaluation/side_by_side.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
+#include <span>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/evicted_pass.h"
+#include "trainer/model/tensor_io.h"
 
 namespace foresight {
 namespace {
@@ -47,7 +50,7 @@ torch::Tensor own_where_evicted(const torch::Tensor& values, std::int64_t row, s
 
 /// Appends what the policies of a side did on a batch of traces.
 void run_batch(const Transformer& model, const Batch& batch, const Side& side, const torch::Tensor& states,
-               std::vector<PolicyRun>& runs, const std::function<void(std::int64_t)>& on_tokens) {
+               std::span<PolicyRun> runs, const std::function<void(std::int64_t)>& on_tokens) {
   const auto count = static_cast<std::int64_t>(side.policies.size()),
              traces = static_cast<std::int64_t>(batch.size());
   if (count == 0) return;
@@ -83,15 +86,87 @@ void run_batch(const Transformer& model, const Batch& batch, const Side& side, c
   }
 }
 
+/// The policies of all sides one after the other, with nothing run yet.
+std::vector<PolicyRun> named_runs(const std::vector<Side>& sides) {
+  std::vector<PolicyRun> runs;
+  for (const Side& side : sides) {
+    for (const Policy& policy : side.policies) runs.emplace_back().name = policy.name;
+  }
+  return runs;
+}
+
+/// What the policies did on one batch, for the other ranks.
+std::string pack_runs(const std::vector<PolicyRun>& runs) {
+  std::vector<torch::Tensor> tensors;
+  for (const PolicyRun& run : runs) {
+    tensors.push_back(
+        torch::tensor({static_cast<double>(run.loss.size()), static_cast<double>(run.divergence.size()),
+                       run.kept.golden_overlap, static_cast<double>(run.kept.evictions)},
+                      torch::kFloat64));
+    for (const auto* values : {&run.loss, &run.divergence, &run.agreement})
+      tensors.insert(tensors.end(), values->begin(), values->end());
+    tensors.push_back(run.kept.mass);
+    tensors.push_back(run.held);
+  }
+  return pack_tensors(tensors);
+}
+
+/// Appends what pack_runs() made of one batch.
+void append_runs(std::vector<PolicyRun>& runs, const std::string& packed) {
+  const std::vector<torch::Tensor> tensors = unpack_tensors(packed);
+  auto next = tensors.begin();
+  for (PolicyRun& run : runs) {
+    const torch::Tensor head = *next++;
+    const auto number = [&](std::int64_t i) { return head[i].item<double>(); };
+    const auto losses = static_cast<std::ptrdiff_t>(number(0)),
+               details = static_cast<std::ptrdiff_t>(number(1));
+    const auto append = [&](std::vector<torch::Tensor>& values, std::ptrdiff_t count) {
+      values.insert(values.end(), next, next + count);
+      next += count;
+    };
+    append(run.loss, losses);
+    append(run.divergence, details);
+    append(run.agreement, details);
+    const KeptAttention kept{
+        .mass = *next++, .golden_overlap = number(2), .evictions = static_cast<std::int64_t>(number(3))};
+    if (kept.mass.defined()) run.kept.add(kept);
+    if (!run.held.defined()) run.held = *next;
+    ++next;
+  }
+}
+
+/// The batches of traces that go through the model together, and the rank of each.
+struct DealtBatches {
+  std::vector<Batch> batches;
+  std::vector<int> rank_of;
+
+  DealtBatches(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
+               std::int64_t rows_per_pass, const World& world) {
+    std::size_t most = 1;
+    for (const Side& side : sides) most = std::max(most, side.policies.size());
+    batches = equal_length_batches(
+        traces, std::max<std::int64_t>(1, rows_per_pass / static_cast<std::int64_t>(most)));
+    std::vector<std::int64_t> costs;
+    for (const Batch& batch : batches)
+      costs.push_back(static_cast<std::int64_t>(batch.size()) * batch.front()->length());
+    rank_of = deal(costs, world.size());
+  }
+};
+
 }  // namespace
 
-std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides) {
+std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
+                        std::int64_t rows_per_pass, const World& world) {
+  const DealtBatches dealt(traces, sides, rows_per_pass, world);
   std::int64_t tokens = 0;
-  for (const Side& side : sides) {
-    if (side.policies.empty()) continue;
-    for (const RecordedTrace& trace : traces) {
-      const std::int64_t prefix = std::min(trace.length(), side.size.budget + side.size.window);
-      tokens += prefix + (trace.length() - prefix) * static_cast<std::int64_t>(side.policies.size());
+  for (std::size_t b = 0; b < dealt.batches.size(); ++b) {
+    if (dealt.rank_of[b] != world.rank()) continue;
+    for (const Side& side : sides) {
+      if (side.policies.empty()) continue;
+      for (const RecordedTrace* trace : dealt.batches[b]) {
+        const std::int64_t prefix = std::min(trace->length(), side.size.budget + side.size.window);
+        tokens += prefix + (trace->length() - prefix) * static_cast<std::int64_t>(side.policies.size());
+      }
     }
   }
   return tokens;
@@ -101,33 +176,48 @@ std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
                                                  const std::vector<RecordedTrace>& traces,
                                                  const std::vector<Side>& sides, Detail detail,
                                                  std::int64_t rows_per_pass,
-                                                 const std::function<void(std::int64_t)>& on_tokens) {
-  std::vector<std::vector<PolicyRun>> runs;
-  std::size_t most = 1;
-  for (const Side& side : sides) {
-    most = std::max(most, side.policies.size());
-    runs.emplace_back();
-    for (const Policy& policy : side.policies) runs.back().emplace_back().name = policy.name;
-  }
-  const std::int64_t traces_per_pass =
-      std::max<std::int64_t>(1, rows_per_pass / static_cast<std::int64_t>(most));
-  for (const Batch& batch : equal_length_batches(traces, traces_per_pass)) {
+                                                 const std::function<void(std::int64_t)>& on_tokens,
+                                                 World& world) {
+  const DealtBatches dealt(traces, sides, rows_per_pass, world);
+  const auto tell = [&](std::int64_t tokens) {
+    world.tick();
+    if (on_tokens) on_tokens(tokens);
+  };
+  std::vector<std::string> own;
+  for (std::size_t b = 0; b < dealt.batches.size(); ++b) {
+    if (dealt.rank_of[b] != world.rank()) continue;
+    const Batch& batch = dealt.batches[b];
     const torch::Tensor states = reference_states(model, batch, detail);
-    for (std::size_t s = 0; s < sides.size(); ++s)
-      run_batch(model, batch, sides[s], states, runs[s], on_tokens);
+    std::vector<PolicyRun> part = named_runs(sides);
+    std::size_t first = 0;
+    for (const Side& side : sides) {
+      run_batch(model, batch, side, states, std::span(part).subspan(first, side.policies.size()), tell);
+      first += side.policies.size();
+    }
+    own.push_back(pack_runs(part));
   }
-  return runs;
+  std::vector<PolicyRun> runs = named_runs(sides);
+  for (const std::string& part : share_units(world, dealt.rank_of, own, "runs of policies"))
+    append_runs(runs, part);
+  std::vector<std::vector<PolicyRun>> by_side;
+  auto next = runs.begin();
+  for (const Side& side : sides) {
+    const auto end = next + static_cast<std::ptrdiff_t>(side.policies.size());
+    by_side.emplace_back(std::make_move_iterator(next), std::make_move_iterator(end));
+    next = end;
+  }
+  return by_side;
 }
 
 std::vector<PolicyResult> evaluate_policies(const Transformer& model,
                                             const std::vector<RecordedTrace>& traces,
                                             const std::vector<Policy>& policies,
-                                            const EvaluationOptions& options) {
+                                            const EvaluationOptions& options, World& world) {
   const ScoringOptions scoring{.first_scored = first_scored_token(traces, options.size),
                                .score = options.score,
                                .low_entropy_share = options.low_entropy_share};
-  const auto runs =
-      run_policies(model, traces, {Side{options.size, policies}}, Detail::kLosses, options.rows_per_pass);
+  const auto runs = run_policies(model, traces, {Side{options.size, policies}}, Detail::kLosses,
+                                 options.rows_per_pass, {}, world);
   std::vector<PolicyResult> results = {score_run(full_run(traces), traces, scoring)};
   for (const PolicyRun& run : runs[0]) results.push_back(score_run(run, traces, scoring));
   return results;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/comm/world.h"
 #include "trainer/evaluation/kept_attention.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/evaluation/scoring.h"
@@ -25,16 +26,19 @@ enum class Detail {
 /// Runs every policy of every side on every trace: [side][policy]. Traces of one length share forward passes,
 /// a trace's prefix is computed once for all policies of a side, and with Detail::kAll its full-KV pass once
 /// for all sides. Tokens that no eviction can touch have their full-KV loss. `rows_per_pass`: traces x
-/// policies at once. `on_tokens` (optional) is told tokens done of run_tokens(). Throws Error(kNumeric)
+/// policies at once, which are dealt out to ranks; all ranks get all runs. `on_tokens` (optional) is told the
+/// tokens that this rank has done, of run_tokens() on all ranks. Throws Error(kNumeric)
 /// naming trace and policy for a loss that is not finite.
 std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
                                                  const std::vector<RecordedTrace>& traces,
                                                  const std::vector<Side>& sides, Detail detail,
                                                  std::int64_t rows_per_pass,
-                                                 const std::function<void(std::int64_t)>& on_tokens = {});
+                                                 const std::function<void(std::int64_t)>& on_tokens = {},
+                                                 World& world = alone());
 
-/// Row tokens that run_policies will run under eviction.
-std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides);
+/// Row tokens that run_policies will run under eviction on this rank.
+std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
+                        std::int64_t rows_per_pass, const World& world = alone());
 
 /// What evaluate_policies scores and how much runs at once.
 struct EvaluationOptions {
@@ -50,6 +54,6 @@ struct EvaluationOptions {
 std::vector<PolicyResult> evaluate_policies(const Transformer& model,
                                             const std::vector<RecordedTrace>& traces,
                                             const std::vector<Policy>& policies,
-                                            const EvaluationOptions& options);
+                                            const EvaluationOptions& options, World& world = alone());
 
 }  // namespace foresight

@@ -4,8 +4,10 @@
 
 namespace foresight {
 
-Validation::Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer)
+Validation::Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                       World& world)
     : model_(&model),
+      world_(&world),
       options_{.size = {config.eviction.budget, config.eviction.window},
                .low_entropy_share = config.grpo.low_entropy_share,
                .rows_per_pass = config.evaluation.rows_per_pass} {
@@ -17,7 +19,8 @@ Validation::Validation(const Config& config, const Transformer& model, const Tok
 std::optional<ValidationRise> Validation::measure(const Scorer& scorer,
                                                   nlohmann::ordered_json& metrics) const {
   if (traces_.empty()) return std::nullopt;
-  const auto results = evaluate_policies(*model_, traces_, {scorer_policy("validation", scorer)}, options_);
+  const auto results =
+      evaluate_policies(*model_, traces_, {scorer_policy("validation", scorer)}, options_, *world_);
   const ValidationRise rise{results[1].loss_rise, results[1].low_entropy_loss_rise};
   metrics["eval_loss_rise"] = rise.loss_rise;
   metrics["eval_low_entropy_loss_rise"] = rise.low_entropy_loss_rise;

@@ -21,14 +21,16 @@ class Validation {
  public:
   /// Opens the recorded traces; none where data.validation_traces is 0. Throws Error(kInput) when they are
   /// not recorded or belong to another model.
-  Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
+  Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+             World& world = alone());
 
-  /// Runs `scorer` as a policy; nothing where there are no validation traces. The figures are added to
-  /// `metrics` as eval_loss_rise and eval_low_entropy_loss_rise.
+  /// Runs `scorer` as a policy, the traces dealt out to ranks; nothing where there are no validation traces.
+  /// The figures are added to `metrics` as eval_loss_rise and eval_low_entropy_loss_rise.
   std::optional<ValidationRise> measure(const Scorer& scorer, nlohmann::ordered_json& metrics) const;
 
  private:
   const Transformer* model_;
+  World* world_;
   EvaluationOptions options_;
   std::vector<RecordedTrace> traces_;
 };

@@ -71,7 +71,7 @@ std::filesystem::path traces_file(const Config& config) {
 }
 
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                const ChatTemplate& chat) {
+                const ChatTemplate& chat, World& world) {
   std::vector<PromptRow> rows;
   for (const std::string& file : config.traces.prompts) {
     for (PromptRow& row : read_prompt_rows(file)) rows.push_back(std::move(row));
@@ -90,33 +90,42 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   const std::filesystem::path folder = batch_folder(config, model, tokenizer, jobs);
   const auto batch = static_cast<std::size_t>(config.traces.batch);
   const auto file_of = [&](std::size_t first) { return folder / concat("batch-", first / batch, ".jsonl"); };
-  std::size_t batches = 0, batches_done = 0;
-  for (std::size_t first = 0; first < jobs.size(); first += batch) {
-    ++batches;
-    if (std::filesystem::exists(file_of(first))) ++batches_done;
-  }
-  log_info(concat("traces: ", batches_done, " batches are generated, ", batches - batches_done, " to do"));
+  std::string verdicts;
+  for (std::size_t first = 0; first < jobs.size(); first += batch)
+    verdicts += std::filesystem::exists(file_of(first)) ? '1' : '0';
+  verdicts = world.broadcast(verdicts, "generated batches");  // rank 0's: a file may appear meanwhile
+  std::vector<std::int64_t> costs;
+  for (const char verdict : verdicts) costs.push_back(verdict == '1' ? 0 : 1);
+  const std::vector<int> rank_of = deal(costs, world.size());
+  const std::int64_t to_do = std::count(verdicts.begin(), verdicts.end(), '0');
+  log_info(concat("traces: ", verdicts.size() - static_cast<std::size_t>(to_do), " batches are generated, ",
+                  to_do, " to do"));
   Progress progress("traces", "traces", static_cast<std::int64_t>(jobs.size()));
-  std::string all;
   std::int64_t tokens = 0;
-  for (std::size_t first = 0; first < jobs.size(); first += batch) {
-    if (stop_requested())
-      throw Error(ErrorKind::kInterrupted, "traces: stopped; finished batches are kept, run again to go on");
-    const std::size_t end = std::min(jobs.size(), first + batch);
-    const std::filesystem::path file = file_of(first);
-    if (!std::filesystem::exists(file)) {
+  bool stopped = false;
+  for (std::size_t b = 0; b < verdicts.size() && !stopped; ++b) {
+    stopped = stop_requested();
+    if (stopped) break;
+    const std::size_t first = b * batch, end = std::min(jobs.size(), first + batch);
+    if (verdicts[b] == '0' && rank_of[b] == world.rank()) {
       const std::string lines =
           run_batch(config, model, tokenizer, jobs, first, end, [&](std::int64_t count) {
             progress.update(static_cast<std::int64_t>(first), concat(tokens += count, " tokens"));
           });
-      if (stop_requested()) continue;  // the batch was cut short
-      write_file_atomically(file, lines);
+      stopped = stop_requested();  // the batch was cut short
+      if (!stopped) write_file_atomically(file_of(first), lines);
     }
-    all += read_file(file);
     progress.update(static_cast<std::int64_t>(end));
   }
+  if (world.any(stopped, "traces"))
+    throw Error(ErrorKind::kInterrupted, "traces: stopped; finished batches are kept, run again to go on");
   progress.finish();
-  write_file_atomically(traces_file(config), all);
+  if (world.leads()) {
+    std::string all;
+    for (std::size_t first = 0; first < jobs.size(); first += batch) all += read_file(file_of(first));
+    write_file_atomically(traces_file(config), all);
+  }
+  world.barrier("traces written");
   log_info(concat("traces: ", jobs.size(), " traces in ", traces_file(config).string()));
 }
 

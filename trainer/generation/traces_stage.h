@@ -1,6 +1,7 @@
 // The traces stage: prompts to full-KV traces, written by the model itself.
 #pragma once
 
+#include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/chat_template.h"
@@ -12,10 +13,10 @@ namespace foresight {
 std::filesystem::path traces_file(const Config& config);
 
 /// Generates traces.samples_per_prompt completions of every prompt of traces.prompts, traces.batch at a time;
-/// each finished batch is kept, so that a stopped stage goes on where it was. Rows: prompt, completion,
-/// answer (where the prompt has one), finished (false: cut at max_new_tokens), source. Throws
-/// Error(kInterrupted) after a stop signal.
+/// batches are dealt out to ranks, each finished one is kept, so that a stopped stage goes on where it was.
+/// Rows: prompt, completion, answer (where the prompt has one), finished (false: cut at max_new_tokens),
+/// source. Throws Error(kInterrupted) after a stop signal.
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                const ChatTemplate& chat);
+                const ChatTemplate& chat, World& world = alone());
 
 }  // namespace foresight

@@ -1,5 +1,8 @@
 #include "trainer/model/tensor_io.h"
 
+#include <cstring>
+#include <string_view>
+
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 
@@ -13,7 +16,70 @@ constexpr std::pair<Dtype, torch::ScalarType> kTypes[] = {
     {Dtype::kInt16, torch::kInt16},     {Dtype::kInt8, torch::kInt8},
     {Dtype::kUint8, torch::kUInt8},     {Dtype::kBool, torch::kBool}};
 
+/// Of an undefined tensor instead of the number of dimensions.
+constexpr std::int64_t kUndefined = -1;
+
+void append_number(std::string& bytes, std::int64_t number) {
+  bytes.append(reinterpret_cast<const char*>(&number), sizeof(number));
+}
+
+/// Reads packed tensors from the front.
+class Unpacker {
+ public:
+  explicit Unpacker(const std::string& bytes) : rest_(bytes) {}
+  bool done() const { return rest_.empty(); }
+  std::int64_t number() {
+    std::int64_t number = 0;
+    std::memcpy(&number, take(sizeof(number)).data(), sizeof(number));
+    return number;
+  }
+  std::string_view take(std::size_t size) {
+    if (size > rest_.size()) throw Error(ErrorKind::kInternal, "packed tensors end too early");
+    const std::string_view taken = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return taken;
+  }
+
+ private:
+  std::string_view rest_;
+};
+
 }  // namespace
+
+std::string pack_tensors(const std::vector<torch::Tensor>& tensors) {
+  std::string bytes;
+  for (const torch::Tensor& tensor : tensors) {
+    if (!tensor.defined()) {
+      append_number(bytes, kUndefined);
+      continue;
+    }
+    const torch::Tensor host = tensor.detach().to(torch::kCPU).contiguous();
+    append_number(bytes, host.dim());
+    append_number(bytes, static_cast<std::int64_t>(to_dtype(host.scalar_type())));
+    for (const std::int64_t size : host.sizes()) append_number(bytes, size);
+    bytes.append(static_cast<const char*>(host.const_data_ptr()), host.nbytes());
+  }
+  return bytes;
+}
+
+std::vector<torch::Tensor> unpack_tensors(const std::string& bytes) {
+  std::vector<torch::Tensor> tensors;
+  for (Unpacker unpacker(bytes); !unpacker.done();) {
+    const std::int64_t dimensions = unpacker.number();
+    if (dimensions == kUndefined) {
+      tensors.emplace_back();
+      continue;
+    }
+    const auto type = to_scalar_type(static_cast<Dtype>(unpacker.number()));
+    std::vector<std::int64_t> shape;
+    for (std::int64_t i = 0; i < dimensions; ++i) shape.push_back(unpacker.number());
+    torch::Tensor tensor = torch::empty(shape, type);
+    const std::string_view data = unpacker.take(tensor.nbytes());
+    std::copy(data.begin(), data.end(), static_cast<char*>(tensor.mutable_data_ptr()));
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
 
 torch::ScalarType to_scalar_type(Dtype dtype) {
   for (const auto& [ours, theirs] : kTypes) {

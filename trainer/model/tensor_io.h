@@ -21,6 +21,11 @@ torch::Tensor view_tensor(const TensorView& view);
 /// A tensor to write under `name`; `tensor` must be contiguous, on the CPU, and outlive the write.
 TensorToWrite tensor_to_write(const std::string& name, const torch::Tensor& tensor);
 
+/// Tensors as bytes for another process of the same build, and back (copies, on the CPU). Undefined ones stay
+/// undefined. unpack_tensors throws Error(kInternal) for bytes that pack_tensors did not make.
+std::string pack_tensors(const std::vector<torch::Tensor>& tensors);
+std::vector<torch::Tensor> unpack_tensors(const std::string& bytes);
+
 /// Throws Error(kInternal) naming `what` unless `tensor` has this shape; -1 fits any size.
 void check_shape(const torch::Tensor& tensor, torch::IntArrayRef shape, const char* what);
 

@@ -22,6 +22,13 @@ struct ReplayBatch {
   bool done = true;
 };
 
+void take_verdicts_of_lead(std::vector<ReplayBatch>& batches, World& world) {
+  std::string verdicts;
+  for (const ReplayBatch& batch : batches) verdicts += batch.done ? '1' : '0';
+  verdicts = world.broadcast(verdicts, "replayed traces");
+  for (std::size_t b = 0; b < batches.size(); ++b) batches[b].done = verdicts.at(b) == '1';
+}
+
 std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
                                             const CacheSize& size, ScorerFeatures kind) {
   const torch::Tensor tokens = trace.tokens.contiguous();
@@ -88,7 +95,7 @@ void replay(const Transformer& model, const std::vector<const RecordedTrace*>& t
 
 FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transformer& model,
                            const std::vector<RecordedTrace>& traces, const CacheSize& size,
-                           ScorerFeatures kind) {
+                           ScorerFeatures kind, World& world) {
   std::vector<std::filesystem::path> files;
   std::vector<ReplayBatch> batches;
   for (std::size_t i = 0; i < traces.size(); ++i) {
@@ -99,23 +106,33 @@ FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transforme
     }
     ReplayBatch& batch = batches.back();
     batch.traces.push_back(i);
-    batch.done = batch.done && is_done(files[i], identity(model, traces[i], size, kind));
+    // Rank 0 looks, for all: its digests cost reading every file.
+    if (world.leads()) batch.done = batch.done && is_done(files[i], identity(model, traces[i], size, kind));
   }
-  std::int64_t tokens_missing = 0, done = 0;
-  std::size_t traces_missing = 0;
+  take_verdicts_of_lead(batches, world);
+  std::int64_t tokens_missing = 0, tokens_here = 0, done = 0;
+  std::vector<std::int64_t> costs;
   for (const ReplayBatch& batch : batches) {
-    if (batch.done) continue;
-    traces_missing += batch.traces.size();
-    tokens_missing += static_cast<std::int64_t>(batch.traces.size()) * traces[batch.traces.front()].length();
+    const auto tokens =
+        static_cast<std::int64_t>(batch.traces.size()) * traces[batch.traces.front()].length();
+    costs.push_back(batch.done ? 0 : tokens);
+  }
+  const std::vector<int> rank_of = deal(costs, world.size());
+  std::size_t traces_missing = 0;
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    if (!batches[b].done) traces_missing += batches[b].traces.size();
+    tokens_missing += costs[b];
+    if (rank_of[b] == world.rank()) tokens_here += costs[b];
   }
   log_info(concat("supervised: ", traces.size() - traces_missing, " traces are replayed, ", traces_missing,
                   " to do"));
-  Progress progress("replay of the golden plan", "tokens", tokens_missing);
-  for (const ReplayBatch& batch : batches) {
-    if (batch.done) continue;
-    if (stop_requested())
-      throw Error(ErrorKind::kInterrupted,
-                  "supervised: stopped; replayed traces are kept, run again to go on");
+  Progress progress("replay of the golden plan", "tokens", tokens_here);
+  bool stopped = false;
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    const ReplayBatch& batch = batches[b];
+    if (batch.done || rank_of[b] != world.rank()) continue;
+    stopped = stop_requested();
+    if (stopped) break;
     std::vector<const RecordedTrace*> together;
     std::vector<std::filesystem::path> together_files;
     for (const std::size_t i : batch.traces) {
@@ -125,6 +142,8 @@ FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transforme
     replay(model, together, together_files, size, kind,
            [&](std::int64_t tokens) { progress.update(done += tokens); });
   }
+  if (world.any(stopped, "replay of the golden plan"))
+    throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
   progress.finish();
   for (const auto& file : files) files_.emplace_back(file);
 }

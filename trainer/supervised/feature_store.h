@@ -9,6 +9,7 @@
 
 #include "data/safetensors.h"
 #include "golden_eviction/recorded_trace.h"
+#include "trainer/comm/world.h"
 #include "trainer/scorer/scorer.h"
 
 namespace foresight {
@@ -19,10 +20,11 @@ namespace foresight {
 /// read again from disk.
 class FeatureStore {
  public:
-  /// Computes what is missing in `folder`. Throws Error(kInterrupted) after a stop signal (finished files are
-  /// kept).
+  /// Computes what is missing in `folder`, dealt out to ranks. Throws Error(kInterrupted) on all of them
+  /// after a stop signal (finished files are kept).
   FeatureStore(const std::filesystem::path& folder, const Transformer& model,
-               const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures kind);
+               const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures kind,
+               World& world = alone());
 
   std::int64_t traces() const { return static_cast<std::int64_t>(files_.size()); }
   std::int64_t steps(std::int64_t trace) const;

@@ -8,10 +8,12 @@
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/validation.h"
+#include "trainer/model/tensor_io.h"
 #include "trainer/supervised/feature_store.h"
 #include "trainer/supervised/ranking_loss.h"
 #include "trainer/training/schedule.h"
 #include "trainer/training/training_session.h"
+#include "trainer/training/unit_gradients.h"
 
 namespace foresight {
 namespace {
@@ -21,11 +23,11 @@ struct Sample {
   std::int64_t trace, step;
 };
 
-/// The evictions that training step `step` learns from: traces in shuffled order, evictions drawn without
-/// replacement.
-std::vector<Sample> samples_of_step(const SupervisedConfig& config, std::int64_t step,
-                                    const FeatureStore& store, std::uint64_t seed) {
-  std::vector<Sample> samples;
+/// The evictions that training step `step` learns from, by trace: traces in shuffled order, evictions drawn
+/// without replacement.
+std::vector<std::vector<Sample>> samples_of_step(const SupervisedConfig& config, std::int64_t step,
+                                                 const FeatureStore& store, std::uint64_t seed) {
+  std::vector<std::vector<Sample>> samples;
   const auto traces =
       items_of_step(step, config.traces_per_step, store.traces(), seed, "supervised trace order");
   for (std::size_t slot = 0; slot < traces.size(); ++slot) {
@@ -34,14 +36,21 @@ std::vector<Sample> samples_of_step(const SupervisedConfig& config, std::int64_t
         config.evictions_per_trace == 0 ? steps : std::min(steps, config.evictions_per_trace);
     std::vector<std::int64_t> order(static_cast<std::size_t>(steps));
     std::iota(order.begin(), order.end(), 0);
+    samples.emplace_back();
     RandomStream random(seed, "supervised evictions", {step, static_cast<std::int64_t>(slot)});
     for (std::int64_t i = 0; i < wanted; ++i) {
       std::swap(order[static_cast<std::size_t>(i)],
                 order[static_cast<std::size_t>(i + random.below(steps - i))]);
-      samples.push_back({traces[slot], order[static_cast<std::size_t>(i)]});
+      samples.back().push_back({traces[slot], order[static_cast<std::size_t>(i)]});
     }
   }
   return samples;
+}
+
+std::size_t evictions_of(const std::vector<std::vector<Sample>>& samples) {
+  std::size_t evictions = 0;
+  for (const auto& unit : samples) evictions += unit.size();
+  return evictions;
 }
 
 /// A score this large is on its way to overflow, and no ranking needs it.
@@ -59,15 +68,16 @@ struct LossAndOverlap {
   double loss = 0, overlap = 0;
 };
 
-/// Mean ranking loss over layers of these samples, its gradients left in the scorer's weights; and the share
-/// of the golden choice that the scorer's top W hits. Layers are independent, so one is differentiated at a
-/// time. Throws Error(kNumeric) naming layer, step and trace for scores that overflow.
+/// Mean ranking loss over layers of these samples times `weight`, its gradients left in the scorer's weights;
+/// and the share of the golden choice that the scorer's top W hits, times `weight`. Layers are independent,
+/// so one is differentiated at a time. Throws Error(kNumeric) naming layer, step and trace for scores that
+/// overflow.
 LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& store,
                                     const std::vector<RecordedTrace>& traces,
                                     const std::vector<Sample>& samples, const SupervisedConfig& config,
-                                    std::int64_t window, std::int64_t step) {
+                                    std::int64_t window, std::int64_t step, double weight) {
   LossAndOverlap result;
-  const auto layers = static_cast<double>(scorer.layers());
+  const double layer_weight = weight / static_cast<double>(scorer.layers());
   for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
     std::vector<torch::Tensor> features, oracle;
     for (const Sample& sample : samples) {
@@ -86,10 +96,40 @@ LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& st
     }
     const torch::Tensor target = torch::stack(oracle).flatten(0, 1);
     const torch::Tensor loss =
-        pairwise_ranking_loss(scores, target, config.margin, config.pair_weight) / layers;
+        pairwise_ranking_loss(scores, target, config.margin, config.pair_weight) * layer_weight;
     loss.backward();
     result.loss += loss.item<double>();
-    result.overlap += top_overlap(scores.detach(), target, window).mean().item<double>() / layers;
+    result.overlap += top_overlap(scores.detach(), target, window).mean().item<double>() * layer_weight;
+  }
+  return result;
+}
+
+/// The gradients of a step's samples in the scorer's weights, and their mean loss and overlap: a trace is a
+/// unit, and units are dealt to ranks.
+LossAndOverlap gradients_of_step(const Scorer& scorer, const FeatureStore& store,
+                                 const std::vector<RecordedTrace>& traces,
+                                 const std::vector<std::vector<Sample>>& samples, const Config& config,
+                                 std::int64_t step, World& world) {
+  std::vector<std::int64_t> costs;
+  for (const auto& unit : samples) costs.push_back(static_cast<std::int64_t>(unit.size()));
+  const std::vector<int> rank_of = deal(costs, world.size());
+  UnitGradients gradients(world, scorer.parameters(), rank_of, sum_order(config));
+  std::vector<std::string> own;
+  for (std::size_t u = 0; u < samples.size(); ++u) {
+    if (rank_of[u] != world.rank()) continue;
+    const double weight = static_cast<double>(costs[u]) / static_cast<double>(evictions_of(samples));
+    const LossAndOverlap found = accumulate_gradients(scorer, store, traces, samples[u], config.supervised,
+                                                      config.eviction.window, step, weight);
+    gradients.take();
+    own.push_back(pack_tensors({torch::tensor({found.loss, found.overlap}, torch::kFloat64)}));
+    world.tick();
+  }
+  gradients.put_sum();
+  LossAndOverlap result;
+  for (const std::string& unit : share_units(world, rank_of, own, "losses of a step")) {
+    const torch::Tensor found = unpack_tensors(unit).front();
+    result.loss += found[0].item<double>();
+    result.overlap += found[1].item<double>();
   }
   return result;
 }
@@ -104,22 +144,23 @@ void remove_features(const std::filesystem::path& folder) {
 
 }  // namespace
 
-void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
+void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                    World& world) {
   const SupervisedConfig& stage = config.supervised;
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
   const std::filesystem::path output = config.output, oracle = output / "oracle",
                               feature_folder = output / "supervised/features";
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  if (finished_before(config, "supervised", stage.checkpoint, stage.steps)) {
-    if (!stage.keep_features) remove_features(feature_folder);
+  if (finished_before(config, "supervised", stage.checkpoint, stage.steps, world)) {
+    if (!stage.keep_features && world.leads()) remove_features(feature_folder);
     log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
   const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
                                            tokenizer.fingerprint());
-  const Validation validation(config, model, tokenizer);
-  const FeatureStore store(feature_folder, model, traces, size, facts.features);
+  const Validation validation(config, model, tokenizer, world);
+  const FeatureStore store(feature_folder, model, traces, size, facts.features, world);
 
   Scorer initial = config.scorer.initial.empty()
                        ? Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"))
@@ -132,20 +173,22 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
                                            " was trained on other features than scorer.features asks for"));
   }
   initial.facts() = facts;
-  TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate, initial);
+  TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate, initial,
+                          world);
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
-    const std::vector<Sample> samples = samples_of_step(stage, session.step(), store, seed);
+    const std::vector<std::vector<Sample>> samples = samples_of_step(stage, session.step(), store, seed);
     const LossAndOverlap result =
-        accumulate_gradients(session.scorer(), store, traces, samples, stage, size.window, session.step());
+        gradients_of_step(session.scorer(), store, traces, samples, config, session.step(), world);
     const double learning_rate = stage.learning_rate * schedule_factor(Schedule::kCosine, session.step(),
                                                                        stage.steps, stage.warmup_steps);
     const double gradient_norm = session.update(learning_rate, stage.gradient_clip);
 
-    nlohmann::ordered_json metrics = {{"step", session.step()},           {"loss", result.loss},
-                                      {"grad_norm", gradient_norm},       {"learning_rate", learning_rate},
-                                      {"oracle_overlap", result.overlap}, {"evictions", samples.size()}};
+    nlohmann::ordered_json metrics = {
+        {"step", session.step()},           {"loss", result.loss},
+        {"grad_norm", gradient_norm},       {"learning_rate", learning_rate},
+        {"oracle_overlap", result.overlap}, {"evictions", evictions_of(samples)}};
     std::optional<double> rise;
     if (session.evaluation_due()) {
       if (const auto measured = validation.measure(session.scorer(), metrics)) rise = measured->loss_rise;
@@ -153,7 +196,8 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
     metrics["step_time"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     session.end_step(metrics, {"loss", "oracle_overlap", "grad_norm", "eval_loss_rise"}, rise);
   }
-  if (!stage.keep_features) remove_features(feature_folder);
+  if (!stage.keep_features && world.leads()) remove_features(feature_folder);
+  world.barrier("supervised ends");
   log_info(concat("supervised: best checkpoint ", session.best().string()));
 }
 

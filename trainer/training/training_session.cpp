@@ -10,6 +10,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/config/load.h"
+#include "trainer/model/tensor_io.h"
 #include "trainer/training/optimizer_file.h"
 
 namespace foresight {
@@ -26,9 +27,18 @@ std::filesystem::path checkpoints_of(const std::filesystem::path& output, const 
 /// Keys that may differ between a checkpoint and the run that resumes it: they change no number.
 bool may_change(const std::string& difference, const std::string& stage) {
   const std::string key = difference.substr(0, difference.find(':'));
-  static const std::vector<std::string> kFree = {
-      "output",          "traces.",         "evaluation.",        "generation.",
-      "runtime.threads", "data.evaluation", "oracle.compression", "supervised.keep_features"};
+  static const std::vector<std::string> kFree = {"output",
+                                                 "traces.",
+                                                 "evaluation.",
+                                                 "generation.",
+                                                 "runtime.threads",
+                                                 "runtime.deterministic",
+                                                 "runtime.silence_limit_s",
+                                                 "runtime.compare_ranks_every",
+                                                 "data.evaluation",
+                                                 "oracle.compression",
+                                                 "supervised.keep_features",
+                                                 "grpo.rollouts_per_pass"};
   for (const std::string& free : kFree) {
     if (key.rfind(free, 0) == 0) return true;
   }
@@ -47,34 +57,71 @@ void log_finished(const std::string& stage, std::int64_t step, const std::filesy
 
 TrainingSession::TrainingSession(const Config& config, const std::string& stage,
                                  const CheckpointConfig& checkpoint, std::int64_t steps, double learning_rate,
-                                 const Scorer& initial)
+                                 const Scorer& initial, World& world)
     : config_(config),
       stage_(stage),
       checkpoint_(checkpoint),
       steps_(steps),
       scorer_(initial.clone()),
-      store_(checkpoints_of(config.output, stage), checkpoint.keep_last, checkpoint.keep_best) {
+      world_(&world) {
+  if (world_->leads()) store_.emplace(root(), checkpoint.keep_last, checkpoint.keep_best);
   optimizer_ =
       std::make_unique<torch::optim::Adam>(scorer_.parameters(), torch::optim::AdamOptions(learning_rate));
-  std::optional<std::filesystem::path> from;
-  if (checkpoint.resume == "auto") {
-    from = store_.newest();
-  } else if (checkpoint.resume != "never") {
-    from = checkpoint.resume;
-    if (!std::filesystem::is_directory(*from)) {
-      throw Error(ErrorKind::kInput, concat(stage, ".resume: no checkpoint folder at ", from->string(),
+  if (const auto from = checkpoint_to_resume()) {
+    restore(*from);
+  } else {
+    if (world_->leads()) {
+      store_->remove_after(-1);  // another run's checkpoints would be taken for this one's
+      metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config.output) / stage / "metrics.jsonl");
+    }
+    log_info(concat(stage_, ": starting at step 0 of ", steps_));
+  }
+  take_weights_of_lead();
+  progress_ = std::make_unique<Progress>(stage, "steps", steps_, step_);
+}
+
+std::filesystem::path TrainingSession::root() const {
+  return checkpoints_of(config_.output, stage_);
+}
+
+/// Rank 0 decides: all must go on from the same one.
+std::optional<std::filesystem::path> TrainingSession::checkpoint_to_resume() const {
+  std::string found;
+  if (world_->leads() && checkpoint_.resume == "auto") {
+    if (const auto newest = store_->newest()) found = newest->string();
+  } else if (world_->leads() && checkpoint_.resume != "never") {
+    found = checkpoint_.resume;
+    if (!std::filesystem::is_directory(found)) {
+      throw Error(ErrorKind::kInput, concat(stage_, ".resume: no checkpoint folder at ", found,
                                             " (auto takes the newest, never starts anew)"));
     }
   }
-  const auto metrics_file = std::filesystem::path(config.output) / stage / "metrics.jsonl";
-  if (from) {
-    restore(*from);
-  } else {
-    store_.remove_after(-1);  // another run's checkpoints would be taken for this one's
-    metrics_ = std::make_unique<MetricsLog>(metrics_file);
-    log_info(concat(stage_, ": starting at step 0 of ", steps_));
+  found = world_->broadcast(found, "checkpoint to resume");
+  if (found.empty()) return std::nullopt;
+  return found;
+}
+
+/// Hosts may round differently where the scorer is made: all train rank 0's.
+void TrainingSession::take_weights_of_lead() {
+  if (world_->size() == 1) return;
+  const torch::NoGradGuard no_grad;
+  const auto weights = unpack_tensors(world_->broadcast(pack_tensors(scorer_.parameters()), "weights"));
+  const std::vector<torch::Tensor> own = scorer_.parameters();
+  for (std::size_t i = 0; i < own.size(); ++i) own[i].copy_(weights.at(i));
+}
+
+void TrainingSession::compare_ranks() {
+  const std::int64_t every = config_.runtime.compare_ranks_every;
+  if (world_->size() == 1 || every == 0 || step_ % every != 0) return;
+  const auto digests =
+      world_->all_gather(sha256_hex(pack_tensors(scorer_.parameters())), "digests of weights");
+  for (int rank = 1; rank < world_->size(); ++rank) {
+    if (digests[static_cast<std::size_t>(rank)] == digests[0]) continue;
+    throw Error(ErrorKind::kPeer, concat(stage_, ": the weights of rank ", rank, " on ", world_->host(rank),
+                                         " differ from rank 0's after step ", step_,
+                                         ": a fault of that host or of the program; run again to go on "
+                                         "from the last checkpoint"));
   }
-  progress_ = std::make_unique<Progress>(stage, "steps", steps_, step_);
 }
 
 void TrainingSession::restore(const std::filesystem::path& folder) {
@@ -107,10 +154,13 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
   step_ = facts.at("step").get<std::int64_t>();
   saved_step_ = step_;
   resumed_ = true;
-  store_.remove_after(step_);
-  store_.trim();
-  metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config_.output) / stage_ / "metrics.jsonl",
-                                          facts.at("metrics_offset").get<std::int64_t>());
+  world_->barrier("checkpoint read");
+  if (world_->leads()) {
+    store_->remove_after(step_);
+    store_->trim();
+    metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config_.output) / stage_ / "metrics.jsonl",
+                                            facts.at("metrics_offset").get<std::int64_t>());
+  }
   if (finished()) return log_finished(stage_, step_, folder);
   log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
 }
@@ -134,7 +184,7 @@ double TrainingSession::update(double learning_rate, double max_norm, bool ends_
 }
 
 void TrainingSession::record(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown) {
-  metrics_->append(metrics);
+  if (metrics_) metrics_->append(metrics);
   std::string note;
   for (const std::string& name : shown) {
     if (!metrics.contains(name)) continue;
@@ -149,7 +199,8 @@ void TrainingSession::record(const nlohmann::ordered_json& metrics, const std::v
 void TrainingSession::end_step(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown,
                                std::optional<double> metric) {
   record(metrics, shown);
-  const bool stopping = stop_requested() && !finished();
+  compare_ranks();
+  const bool stopping = world_->any(stop_requested(), "stop asked for") && !finished();
   if (save_due() || metric || stopping) save(metric);
   if (stopping) {
     throw Error(ErrorKind::kInterrupted,
@@ -159,22 +210,27 @@ void TrainingSession::end_step(const nlohmann::ordered_json& metrics, const std:
 
 void TrainingSession::save(std::optional<double> metric) {
   if (saved_step_ == step_) return;
-  const std::filesystem::path staging = store_.begin(step_);
-  scorer_.save(staging / kScorerFile);
-  save_optimizer(*optimizer_, scorer_.parameters(), staging / kOptimizerFile);
-  write_file_atomically(staging / kConfigFile, to_yaml(config_));
-  store_.publish(step_,
-                 {{"kind", "foresight.checkpoint.1"},
-                  {"stage", stage_},
-                  {"step", step_},
-                  {"steps", steps_},
-                  {"metrics_offset", metrics_->offset()}},
-                 metric);
+  if (world_->leads()) write_checkpoint(metric);
+  world_->barrier("checkpoint saved");
   saved_step_ = step_;
 }
 
+void TrainingSession::write_checkpoint(std::optional<double> metric) {
+  const std::filesystem::path staging = store_->begin(step_);
+  scorer_.save(staging / kScorerFile);
+  save_optimizer(*optimizer_, scorer_.parameters(), staging / kOptimizerFile);
+  write_file_atomically(staging / kConfigFile, to_yaml(config_));
+  store_->publish(step_,
+                  {{"kind", "foresight.checkpoint.1"},
+                   {"stage", stage_},
+                   {"step", step_},
+                   {"steps", steps_},
+                   {"metrics_offset", metrics_->offset()}},
+                  metric);
+}
+
 std::filesystem::path TrainingSession::best() const {
-  return *store_.best();
+  return *best_checkpoint(root());
 }
 
 std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count,
@@ -206,12 +262,15 @@ std::filesystem::path best_scorer_file(const std::filesystem::path& output, cons
 }
 
 bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                     std::int64_t steps) {
+                     std::int64_t steps, World& world) {
   if (checkpoint.resume != "auto") return false;
+  if (!world.leads()) return world.broadcast({}, "finished before") == "yes";
   const CheckpointStore store(checkpoints_of(config.output, stage), checkpoint.keep_last,
                               checkpoint.keep_best);
   const std::vector<CheckpointFacts> checkpoints = list_checkpoints(store.root());
-  if (checkpoints.empty() || checkpoints.back().step < steps) return false;
+  const bool finished = !checkpoints.empty() && checkpoints.back().step >= steps;
+  world.broadcast(finished ? "yes" : "no", "finished before");
+  if (!finished) return false;
   store.trim();
   log_finished(stage, checkpoints.back().step, checkpoints.back().folder);
   return true;

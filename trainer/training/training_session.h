@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "trainer/base/progress.h"
+#include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/training/checkpoint_folder.h"
@@ -22,14 +23,15 @@ namespace foresight {
 
 /// A stage's training in `<output>/<stage>`: metrics.jsonl and checkpoints/. A resumed session continues
 /// exactly: scorer, Adam moments and step are restored; every random stream and the data order follow from
-/// seed and step.
+/// seed and step. All ranks hold the same weights and take the same steps; rank 0 alone writes, and
+/// checkpoints of any number of ranks are the same.
 class TrainingSession {
  public:
-  /// Resumes as checkpoint.resume says, else starts from `initial`; the log says which. Throws Error(kConfig)
-  /// when the checkpoint was written with settings that change the mathematics, naming them; Error(kInput)
-  /// when resume names no checkpoint.
+  /// Resumes as checkpoint.resume says, else starts from rank 0's `initial`; the log says which. Throws
+  /// Error(kConfig) when the checkpoint was written with settings that change the mathematics, naming them;
+  /// Error(kInput) when resume names no checkpoint.
   TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                  std::int64_t steps, double learning_rate, const Scorer& initial);
+                  std::int64_t steps, double learning_rate, const Scorer& initial, World& world = alone());
 
   Scorer& scorer() { return scorer_; }
   std::int64_t step() const { return step_; }
@@ -46,8 +48,9 @@ class TrainingSession {
   void record(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown);
 
   /// Ends a step: records it as record() does, saves a checkpoint when one is due, when the step was
-  /// evaluated
-  /// (`metric`) or when a stop was asked for; then throws Error(kInterrupted) if one was.
+  /// evaluated (`metric`) or when a stop was asked for on any rank; then throws Error(kInterrupted) if one
+  /// was. Every runtime.compare_ranks_every steps the ranks' weights are compared: Error(kPeer) names the one
+  /// whose weights differ.
   void end_step(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown,
                 std::optional<double> metric);
 
@@ -56,12 +59,18 @@ class TrainingSession {
   }
   bool save_due() const { return finished() || step_ % checkpoint_.save_every == 0; }
   /// Publishes a checkpoint of this step; `metric`: lower is better, decides the best one.
+  /// A collective: returns once it stands.
   void save(std::optional<double> metric);
   /// Checkpoint folder of the lowest metric (or the newest, where none was evaluated).
   std::filesystem::path best() const;
 
  private:
+  std::filesystem::path root() const;
+  std::optional<std::filesystem::path> checkpoint_to_resume() const;
   void restore(const std::filesystem::path& folder);
+  void take_weights_of_lead();
+  void compare_ranks();
+  void write_checkpoint(std::optional<double> metric);
 
   Config config_;
   std::string stage_;
@@ -70,7 +79,8 @@ class TrainingSession {
   bool resumed_ = false;
   Scorer scorer_;
   std::unique_ptr<torch::optim::Adam> optimizer_;
-  CheckpointStore store_;
+  World* world_;
+  std::optional<CheckpointStore> store_;  // rank 0's, like metrics_
   std::unique_ptr<MetricsLog> metrics_;
   std::unique_ptr<Progress> progress_;
   std::optional<std::int64_t> saved_step_;
@@ -87,7 +97,7 @@ std::filesystem::path best_scorer_file(const std::filesystem::path& output, cons
 /// True when the stage's checkpoint of its last step stands and `checkpoint.resume` is auto. Then says so,
 /// and clears what an interruption after that step left. Throws Error(kResource).
 bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                     std::int64_t steps);
+                     std::int64_t steps, World& world = alone());
 /// True when the stage's checkpoint of its last step stands.
 bool stage_finished(const std::filesystem::path& output, const std::string& stage, std::int64_t steps);
 

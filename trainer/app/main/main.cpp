@@ -3,7 +3,12 @@
 #include <malloc.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <iostream>
+#include <memory>
+#include <set>
+#include <thread>
 
 #include "golden_eviction/plan_file.h"
 #include "trainer/app/commands.h"
@@ -12,7 +17,9 @@
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/stop_signal.h"
+#include "trainer/base/text.h"
 #include "trainer/base/version.h"
+#include "trainer/comm/world.h"
 #include "trainer/config/load.h"
 
 namespace foresight {
@@ -84,9 +91,16 @@ void declare_commands(CLI::App& app, Arguments& arguments) {
   show->group("");
 }
 
-void run_command(const CLI::App& app, const Arguments& arguments) {
+/// Commands that all ranks of a job work on; the others are for one process, which is rank 0 then.
+bool is_for_all_ranks(const std::string& command) {
+  static const std::set<std::string> kStages = {"run", "traces", "oracle", "supervised", "grpo", "evaluate"};
+  return kStages.contains(command);
+}
+
+void run_command(const CLI::App& app, const Arguments& arguments, World& world) {
   const CLI::App& command = *app.get_subcommands().front();
   const std::string name = command.get_name();
+  if (!world.leads() && !is_for_all_ranks(name)) return;
   const CacheSize size{arguments.budget, arguments.window};
   if (name == "plan") {
     plan_file(arguments.attention, size,
@@ -101,12 +115,13 @@ void run_command(const CLI::App& app, const Arguments& arguments) {
     return;
   }
   const Config config = load_config(arguments.config, arguments.overrides);
+  world.set_silence_limit(static_cast<double>(config.runtime.silence_limit_s));
   if (name == "config") {
     std::cout << to_yaml(config) << std::flush;
   } else if (name == "validate") {
     command_validate(config);
   } else if (name == "run") {
-    command_run(config);
+    command_run(config, world);
   } else if (name == "report") {
     std::cout << command_report(config).string() << std::endl;
   } else if (name == "export") {
@@ -117,7 +132,7 @@ void run_command(const CLI::App& app, const Arguments& arguments) {
   } else if (name == "generate") {
     command_generate(config, arguments.prompt, arguments.raw ? PromptKind::kRaw : PromptKind::kChat);
   } else {
-    command_stage(config, name);
+    command_stage(config, name, world);
   }
 }
 
@@ -132,6 +147,30 @@ void keep_freed_memory() {
 #endif
 }
 
+/// One of several ranks: rank 0 alone shows progress and news, the others only what goes wrong.
+void speak_as_rank(World& world, const Arguments& arguments) {
+  set_log_speaker(concat("rank ", world.rank(), " on ", world.host(world.rank())));
+  if (!world.leads()) {
+    if (arguments.log_level != "error") set_log_level(LogLevel::kWarning);
+    Progress::set_quiet(true);
+  }
+  Progress::set_observer([&world] { world.tick(); });
+}
+
+/// Says what went wrong and ends the job on all ranks. What goes wrong on several at once is said once: rank
+/// 0 speaks first, and the end that it brings about reaches the others as a stop.
+int end_job(World& world, int exit_code, const std::string& message) {
+  if (!world.leads()) {
+    const auto wait = std::chrono::milliseconds(std::min(500 * world.rank(), 10000));
+    const bool asked_before = stop_requested();
+    std::this_thread::sleep_for(wait);
+    if (!asked_before && stop_requested()) world.abort(exit_code);
+  }
+  log_error(message);
+  if (world.size() > 1) world.abort(exit_code);
+  return exit_code;
+}
+
 int run_program(int count, char** values) {
   keep_freed_memory();
   Arguments arguments;
@@ -142,23 +181,31 @@ int run_program(int count, char** values) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorKind::kConfig);
   }
+  std::unique_ptr<World> world;
+  try {
+    world = join_world();
+  } catch (const Error& error) {
+    log_error(error.what());
+    return error.exit_code();
+  }
   if (arguments.log_level == "debug") set_log_level(LogLevel::kDebug);
   if (arguments.log_level == "warning" || arguments.quiet) set_log_level(LogLevel::kWarning);
   if (arguments.log_level == "error") set_log_level(LogLevel::kError);
   Progress::set_quiet(arguments.quiet);
+  if (world->size() > 1) speak_as_rank(*world, arguments);
   install_stop_handlers();
   try {
-    run_command(app, arguments);
+    run_command(app, arguments, *world);
     return 0;
   } catch (const Error& error) {
-    log_error(error.what());
-    return error.exit_code();
+    return end_job(*world, error.exit_code(), error.what());
   } catch (const std::bad_alloc&) {
-    log_error("out of memory: lower evaluation.rows_per_pass, grpo.group_size or data.trace_tokens");
-    return static_cast<int>(ErrorKind::kResource);
+    return end_job(
+        *world, static_cast<int>(ErrorKind::kResource),
+        "out of memory: lower evaluation.rows_per_pass, grpo.rollouts_per_pass or data.trace_tokens");
   } catch (const std::exception& error) {
-    log_error(std::string("internal fault: ") + error.what());
-    return static_cast<int>(ErrorKind::kInternal);
+    return end_job(*world, static_cast<int>(ErrorKind::kInternal),
+                   std::string("internal fault: ") + error.what());
   }
 }
 

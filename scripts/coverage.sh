@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Builds with counters of the lines that run, runs the tests, and prints what share of each folder's lines they reach.
+# Needs scripts/setup.sh --coverage once (gcovr).
+#
+# usage: scripts/coverage.sh [ctest argument ...]
+#   arguments go to ctest, for example -L unit (default: all tests)
+# The pages with every line lie in build-coverage/coverage/index.html afterwards.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case ${1:-} in
+  -h | --help) print_help; exit 0 ;;
+esac
+command -v gcovr >/dev/null || fail "gcovr is not there: run scripts/setup.sh --coverage"
+folder=build-coverage
+FORESIGHT_BUILD=$folder scripts/build.sh -DFORESIGHT_COVERAGE=ON
+find "$folder" -name '*.gcda' -delete
+ctest --test-dir "$folder" --output-on-failure -j1 --no-tests=error "$@"
+mkdir -p "$folder/coverage"
+gcovr --root . --object-directory "$folder" --filter 'trainer/' --filter 'data/' --filter 'golden_eviction/' --filter 'rl/' \
+  --exclude-unreachable-branches --exclude-throw-branches --json-summary "$folder/coverage/summary.json" \
+  --html-details "$folder/coverage/index.html" --txt "$folder/coverage/files.txt" "$folder"
+"$python" scripts/coverage_table.py "$folder/coverage/summary.json"

@@ -1,0 +1,68 @@
+#include <thread>
+
+#include "tests/catch.h"
+#include "tests/comm/world_of_threads.h"
+#include "trainer/base/error.h"
+#include "trainer/comm/world.h"
+
+namespace foresight {
+namespace {
+
+TEST_CASE("deal: the dearest go first, each to the rank with the least; ties to the lower rank", "[comm]") {
+  CHECK(deal({1, 10, 2, 9}, 2) == std::vector<int>{0, 0, 1, 1});  // 10 + 1, 9 + 2
+  CHECK(deal({5, 5, 5}, 3) == std::vector<int>{0, 1, 2});
+  CHECK(deal({5, 5, 5}, 1) == std::vector<int>{0, 0, 0});
+  CHECK(deal({7}, 4) == std::vector<int>{0});
+  CHECK(deal({}, 4).empty());
+}
+
+TEST_CASE("deal: a rank has at most 4/3 - 1/(3 ranks) of the best largest share", "[comm]") {
+  // Lengths that differ by 10; the best share is found by trying all dealings.
+  const std::vector<std::int64_t> costs = {32, 3, 7, 11, 30, 5, 6, 8};
+  constexpr int kRanks = 3;
+  const auto largest = [&](const std::vector<int>& rank_of) {
+    std::vector<std::int64_t> loads(kRanks, 0);
+    for (std::size_t i = 0; i < costs.size(); ++i) loads[static_cast<std::size_t>(rank_of[i])] += costs[i];
+    return *std::max_element(loads.begin(), loads.end());
+  };
+  std::int64_t best = 1000;
+  for (int code = 0; code < 6561; ++code) {  // 3^8
+    std::vector<int> rank_of;
+    for (int rest = code, i = 0; i < 8; ++i, rest /= kRanks) rank_of.push_back(rest % kRanks);
+    best = std::min(best, largest(rank_of));
+  }
+  CHECK(9 * largest(deal(costs, kRanks)) <= 11 * best);
+}
+
+TEST_CASE("a world of one: collectives give back what they were given", "[comm]") {
+  World& world = alone();
+  CHECK(world.leads());
+  CHECK(world.size() == 1);
+  CHECK(world.all_gather("a", "test") == std::vector<std::string>{"a"});
+  CHECK(world.broadcast("b", "test") == "b");
+  CHECK(world.any(true, "test"));
+  CHECK_FALSE(world.any(false, "test"));
+  std::vector<float> values = {1, 2};
+  world.sum(values, "test");
+  CHECK(values == std::vector<float>{1, 2});
+}
+
+TEST_CASE("share_units: every rank gets what all made, by unit", "[comm]") {
+  const std::vector<int> rank_of = {2, 0, 1, 0, 2};
+  run_ranks(4, [&](World& world) {  // rank 3 has none
+    std::vector<std::string> own;
+    for (std::size_t u = 0; u < rank_of.size(); ++u) {
+      if (rank_of[u] == world.rank()) own.push_back(std::string(u, 'x') + std::to_string(u));  // all lengths
+    }
+    const auto all = share_units(world, rank_of, own, "test");
+    return all == std::vector<std::string>{"0", "x1", "xx2", "xxx3", "xxxx4"};
+  });
+}
+
+TEST_CASE("share_units: a rank that lost a unit is named", "[comm]") {
+  CHECK_THROWS_WITH(share_units(alone(), {0, 0}, {"one"}, "test"),
+                    Catch::Contains("rank 0 gives 1 units of 2"));
+}
+
+}  // namespace
+}  // namespace foresight

@@ -1,0 +1,13 @@
+// The world of several ranks, over MPI.
+#pragma once
+
+#include <memory>
+
+#include "trainer/comm/world.h"
+
+namespace foresight {
+
+/// Starts MPI and joins its ranks. Throws Error(kPeer) when MPI fails. In builds with MPI only.
+std::unique_ptr<World> join_mpi_world();
+
+}  // namespace foresight

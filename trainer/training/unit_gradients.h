@@ -1,0 +1,46 @@
+// Gradients of units of work that were dealt to ranks, summed so that the number of ranks changes nothing.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "trainer/comm/world.h"
+#include "trainer/config/config.h"
+
+namespace foresight {
+
+enum class SumOrder {
+  kFixed,  ///< unit by unit: the same bytes on any number of ranks; every unit's gradient travels
+  kAny     ///< each rank's sum first: one gradient travels, rounding depends on the dealing
+};
+
+/// As runtime.deterministic asks for.
+SumOrder sum_order(const Config& config);
+
+/// Collects the gradients that backward passes leave in `parameters` (all float32 on one device), a unit at a
+/// time, and puts their sum over all ranks there.
+class UnitGradients {
+ public:
+  /// `rank_of`: the rank of each unit, the same on all ranks.
+  UnitGradients(World& world, std::vector<torch::Tensor> parameters, std::vector<int> rank_of,
+                SumOrder order);
+
+  /// Takes this rank's next unit's gradients out of the parameters, leaving none. Units come in ascending
+  /// order.
+  void take();
+  /// Puts the sum over all units into the parameters' gradients. A collective. Throws Error(kInternal) when a
+  /// unit of this rank was not taken, else like World.
+  void put_sum();
+
+ private:
+  World* world_;
+  std::vector<torch::Tensor> parameters_;
+  std::vector<int> rank_of_;
+  SumOrder order_;
+  std::size_t taken_ = 0;
+  torch::Tensor sum_;               // [P] of own units, where their order is the whole order or any will do
+  std::vector<torch::Tensor> own_;  // [P] each, else
+};
+
+}  // namespace foresight
