@@ -209,7 +209,7 @@ void OracleReader::State::read_attributes() {
   const std::int64_t version = hdf5::read_integer_attribute(context, file.id(), kVersionAttribute);
   if (version != kOracleSchemaVersion) {
     context.fail(concat("written by schema ", version, ", this program reads ", kOracleSchemaVersion,
-                        ": record the trace again"));
+                        ": run `foresight oracle` with the run's config, which records it again"));
   }
   for (const NamedInteger& integer : named_integers(dimensions)) {
     *integer.value = hdf5::read_integer_attribute(context, file.id(), integer.name);

@@ -146,7 +146,7 @@ UpdateFigures accumulate_gradients(const Scorer& scorer, const Scorer& reference
         draw_log_likelihood(scorer, layer, actions, config);  // [S, R, K] or [S, R, K, W]
     if (first_update) old.push_back(current.detach());
     const torch::Tensor& before = old[static_cast<std::size_t>(layer)];
-    torch::Tensor advantages = batch.advantages.unsqueeze(-1);  // [S, R, 1]
+    torch::Tensor advantages = to_device(batch.advantages, current.device()).unsqueeze(-1);  // [S, R, 1]
     if (current.dim() == 4) advantages = advantages.unsqueeze(-1);
     torch::Tensor loss = clipped_policy_loss(current, before, advantages, config.clip_range).mean();
     torch::Tensor from_start;
@@ -199,7 +199,7 @@ Scorer starting_scorer(const Config& config, const Transformer& model) {
   const std::filesystem::path file = config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
                                                                : std::filesystem::path(config.grpo.start);
   log_info("grpo: starting from " + file.string());
-  Scorer scorer = Scorer::load(file, model.shape());
+  Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
   const ScorerFeatures kind = scorer.facts().features;
   scorer.facts() = scorer_facts(config, model.fingerprint(), model.dtype_name());
   scorer.facts().features = kind;

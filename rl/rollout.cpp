@@ -4,6 +4,7 @@
 #include "trainer/base/random.h"
 #include "trainer/eviction/evicted_pass.h"
 #include "trainer/eviction/rule_policies.h"
+#include "trainer/model/tensor_io.h"
 
 namespace foresight {
 namespace {
@@ -36,15 +37,16 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
 
   Rollouts rollouts;
   rollouts.layers.resize(static_cast<std::size_t>(shape.layers));
+  const torch::Device device = model.options().device;
   for (LayerActions& layer : rollouts.layers) {
-    layer.features = torch::empty({steps, rows, shape.kv_heads, stored, inputs});
+    layer.features = host_buffer({steps, rows, shape.kv_heads, stored, inputs}, torch::kFloat32, device);
     layer.draws = torch::empty({steps, rows, shape.kv_heads, size.window}, torch::kInt64);
   }
+  const Scorer policy = scorer.to(device);
   const EvictionSelector select = [&](const EvictionView& view) {
-    const torch::Tensor features =
-        candidate_features(view, scorer.facts().features).to(torch::kCPU);  // [R, K, B, F]
-    const torch::Tensor scores = scorer.score(view.layer, features);        // [R, K, B]
-    const torch::Tensor shortlist = highest(scores, shortlist_size);        // [R, K, M]
+    const torch::Tensor features = candidate_features(view, policy.facts().features);  // [R, K, B, F]
+    const torch::Tensor scores = policy.score(view.layer, features);                   // [R, K, B]
+    const torch::Tensor shortlist = highest(scores, shortlist_size);                   // [R, K, M]
     const torch::Tensor logits = scores.gather(2, shortlist) / config.temperature;
     std::vector<RandomStream> streams;
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -53,8 +55,8 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
           seed, "rollout " + trace.id,
           std::initializer_list<std::int64_t>{step, copies.first + row / count, view.layer, view.step});
     }
-    const torch::Tensor draws = gumbel_top_k(logits, gumbel_noise(streams, view.keys.size(1), shortlist_size),
-                                             view.window);  // [R, K, W] into the shortlist
+    const torch::Tensor noise = to_device(gumbel_noise(streams, view.keys.size(1), shortlist_size), device);
+    const torch::Tensor draws = gumbel_top_k(logits, noise, view.window);  // [R, K, W] into the shortlist
     const torch::Tensor evicted = shortlist.gather(2, draws);
     LayerActions& actions = rollouts.layers[static_cast<std::size_t>(view.layer)];
     if (shortlisted) {
@@ -65,7 +67,7 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
       actions.features[view.step].copy_(features);
       actions.draws[view.step].copy_(evicted);
     }
-    return evicted.to(view.keys.device());
+    return evicted;
   };
   std::vector<torch::Tensor> tokens, states;
   for (const RecordedTrace* trace : traces) {
@@ -84,8 +86,9 @@ torch::Tensor draw_log_likelihood(const Scorer& scorer, std::int64_t layer, cons
   const std::int64_t steps = actions.features.size(0), rows = actions.features.size(1);
   const torch::Tensor scores = scorer.score(layer, actions.features.flatten(0, 1));  // [S R, K, M]
   const torch::Tensor logits = scores.unflatten(0, {steps, rows}) / config.temperature;
-  if (config.likelihood == Likelihood::kIndependent) return independent_log_likelihood(logits, actions.draws);
-  return plackett_luce_log_likelihood(logits, actions.draws).mean(-1);
+  const torch::Tensor draws = to_device(actions.draws, logits.device());
+  if (config.likelihood == Likelihood::kIndependent) return independent_log_likelihood(logits, draws);
+  return plackett_luce_log_likelihood(logits, draws).mean(-1);
 }
 
 }  // namespace foresight

@@ -16,7 +16,7 @@ namespace foresight {
 /// twice. R = copies * N rollouts (row c * N + n is copy c of trace n), S steps, M shortlisted candidates
 /// (all B candidates with the independent likelihood).
 struct LayerActions {
-  torch::Tensor features;  ///< [S, R, K, M, F] float32
+  torch::Tensor features;  ///< [S, R, K, M, F] float32, on the host
   torch::Tensor draws;     ///< [S, R, K, W] int64, indices into the M, in draw order
 };
 

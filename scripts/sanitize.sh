@@ -10,12 +10,12 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-kind=address chosen=(-L unit)
+kind=address chosen=(-L unit -E 'fault_checks|scripts') target=unit_tests # the excluded are Python alone
 while true; do
   case ${1:-} in
     -h | --help) print_help; exit 0 ;;
     --thread) kind=thread; shift ;;
-    --all) chosen=(); shift ;;
+    --all) chosen=() target=all; shift ;;
     *) break ;;
   esac
 done
@@ -26,7 +26,7 @@ if [[ $kind == thread ]]; then
   chosen=(-L thread)
 else
   folder=build-sanitize
-  FORESIGHT_BUILD=$folder scripts/build.sh -DFORESIGHT_SANITIZE=address,undefined
+  FORESIGHT_BUILD=$folder scripts/build.sh --target "$target" -DFORESIGHT_SANITIZE=address,undefined
 fi
 # strict_string_checks and the rest find more than the defaults; leaks inside libraries are named in the file.
 export ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1:detect_leaks=1

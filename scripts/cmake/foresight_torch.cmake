@@ -40,7 +40,14 @@ if(use_cuda)
   target_include_directories(foresight_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
   target_link_libraries(foresight_torch INTERFACE ${TORCH_LIBRARIES})
   target_compile_definitions(foresight_torch INTERFACE FORESIGHT_WITH_CUDA=1)
-  message(STATUS "Foresight: CUDA build (torch for CUDA ${torch_cuda}, toolkit ${CUDAToolkit_VERSION})")
+  # The toolkit's NCCL is the version that the wheel brings (docs/decisions.md).
+  find_path(FORESIGHT_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_library(FORESIGHT_NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR})
+  if(NOT FORESIGHT_NCCL_INCLUDE OR NOT FORESIGHT_NCCL_LIBRARY)
+    unset(FORESIGHT_NCCL_INCLUDE CACHE)
+    message(STATUS "Foresight: no NCCL found: gradients of several ranks travel through the hosts' memory")
+  endif()
+  message(STATUS "Foresight: CUDA build (torch for CUDA ${torch_cuda}, toolkit ${CUDAToolkit_VERSION}, NCCL ${FORESIGHT_NCCL_LIBRARY})")
 else()
   # Linked by hand: a CUDA wheel then needs no toolkit, and a CPU wheel looks the same.
   target_include_directories(foresight_torch SYSTEM INTERFACE

@@ -43,6 +43,7 @@ class WorldOfThreads final : public World {
       for (std::size_t i = 0; i < values.size(); ++i) values[i] += theirs[i];
     }
   }
+  DeviceGroup* devices(int /*device*/) override { return nullptr; }
   void tick() override {}
   void set_silence_limit(double /*seconds*/) override {}
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }

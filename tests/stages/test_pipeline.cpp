@@ -12,6 +12,7 @@
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/base/manifest.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/side_by_side.h"
@@ -162,6 +163,15 @@ TEST_CASE("training: resuming with other mathematics is refused with the keys th
   const Config lost = tiny.config({"supervised.steps=5", "supervised.resume=/nowhere/step-1"});
   REQUIRE_THROWS_WITH(run_supervised(lost, workspace.model, workspace.tokenizer),
                       Catch::Contains("/nowhere/step-1"));
+  // A checkpoint of another kind, whole as it is.
+  const auto folder = *newest_checkpoint(tiny.run() / "supervised/checkpoints");
+  nlohmann::json facts = read_manifest(folder);
+  facts["kind"] = "foresight.checkpoint.0";
+  write_manifest(folder, facts);
+  REQUIRE_THROWS_WITH(
+      run_supervised(tiny.config({"supervised.steps=5", "supervised.margin=0.5"}), workspace.model,
+                     workspace.tokenizer),
+      Catch::Contains("of kind \"foresight.checkpoint.0\"") && Catch::Contains("supervised.resume=never"));
 }
 
 TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, another model's is refused",

@@ -37,6 +37,11 @@ void check(int status, const char* what) {
                                        "; the output of mpirun or srun says more"));
 }
 
+/// Since when a rank waits for others, and when it last looked at them.
+struct Patience {
+  Clock::time_point since = Clock::now(), looked = since;
+};
+
 class MpiWorld final : public World {
  public:
   MpiWorld();
@@ -49,15 +54,17 @@ class MpiWorld final : public World {
   const std::string& host(int rank) const override { return hosts_.at(static_cast<std::size_t>(rank)); }
   std::vector<std::string> all_gather(const std::string& mine, const char* what) override;
   void sum(std::span<float> values, const char* what) override;
+  DeviceGroup* devices(int device) override;
   void tick() override;
   void set_silence_limit(double seconds) override { silence_limit_s_ = seconds; }
   [[noreturn]] void abort(int exit_code) override;
 
  private:
-  /// Waits for a collective; meanwhile ticks and listens.
+  /// Waits for a collective and stays alive meanwhile.
   void wait(MPI_Request& request, const char* what);
+  /// Ticks, listens, and throws when a peer has been silent for too long.
+  void stay_alive(Patience& patience, const char* what);
   void listen();
-  void require_all_alive(Clock::time_point entered, const char* what) const;
 
   MPI_Comm data_ = MPI_COMM_NULL, health_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
@@ -67,6 +74,7 @@ class MpiWorld final : public World {
   std::vector<int> peers_;
   std::vector<Clock::time_point> heard_;  // by peer
   std::vector<MPI_Request> sent_;         // by peer: the last tick
+  std::unique_ptr<DeviceGroup> devices_;
   char pulse_ = 1;
   Clock::time_point ticked_;
 };
@@ -164,6 +172,24 @@ void MpiWorld::sum(std::span<float> values, const char* what) {
   }
 }
 
+DeviceGroup* MpiWorld::devices(int device) {
+  if (!has_nccl()) return nullptr;
+  if (devices_) return devices_.get();
+  constexpr const char* kWhat = "devices of ranks";
+  const auto places = all_gather(concat(host(rank_), " device ", device), kWhat);
+  for (int other = 0; other < rank_; ++other) {
+    if (places[static_cast<std::size_t>(other)] != places[static_cast<std::size_t>(rank_)]) continue;
+    throw Error(
+        ErrorKind::kConfig,
+        concat("ranks ", other, " and ", rank_, " share one GPU (", places[static_cast<std::size_t>(rank_)],
+               "), which NCCL refuses: start one rank for each GPU, or set runtime.device=cpu"));
+  }
+  const std::string id = broadcast(leads() ? new_device_group_id() : std::string(), kWhat);
+  devices_ = join_device_group(id, rank_, size_, device,
+                               [this, patience = Patience()]() mutable { stay_alive(patience, "NCCL"); });
+  return devices_.get();
+}
+
 void MpiWorld::tick() {
   const auto now = Clock::now();
   const std::chrono::duration<double> quarter(silence_limit_s_ / 4);
@@ -188,10 +214,17 @@ void MpiWorld::listen() {
   }
 }
 
-void MpiWorld::require_all_alive(Clock::time_point entered, const char* what) const {
+void MpiWorld::stay_alive(Patience& patience, const char* what) {
+  tick();
+  listen();
+  // Who did not look for long, or was stopped, heard nobody and has no reason to blame them.
+  const auto now = Clock::now();
+  if (std::chrono::duration<double>(now - patience.looked).count() > silence_limit_s_ / 2)
+    patience.since = now;
+  patience.looked = now;
   const double limit_s = silence_limit_s_ + (rank_ == 0 ? 0 : kGrace_s);
   for (std::size_t i = 0; i < peers_.size(); ++i) {
-    const std::chrono::duration<double> silence = Clock::now() - std::max(heard_[i], entered);
+    const std::chrono::duration<double> silence = now - std::max(heard_[i], patience.since);
     if (silence.count() < limit_s) continue;
     throw Error(ErrorKind::kPeer,
                 concat("rank ", peers_[i], " on ", host(peers_[i]), " has been silent for ",
@@ -202,7 +235,7 @@ void MpiWorld::require_all_alive(Clock::time_point entered, const char* what) co
 }
 
 void MpiWorld::wait(MPI_Request& request, const char* what) {
-  auto entered = Clock::now(), looked = entered;
+  Patience patience;
   constexpr int kBusyTests = 200;  // most waits are short
   constexpr std::chrono::microseconds kPause{200};
   for (int tests = 0;; ++tests) {
@@ -214,13 +247,7 @@ void MpiWorld::wait(MPI_Request& request, const char* what) {
       continue;
     }
     std::this_thread::sleep_for(kPause);  // other ranks may want this core
-    tick();
-    listen();
-    // A process that was stopped itself heard nobody, and has no reason to blame them.
-    const auto now = Clock::now();
-    if (std::chrono::duration<double>(now - looked).count() > silence_limit_s_ / 2) entered = now;
-    looked = now;
-    require_all_alive(entered, what);
+    stay_alive(patience, what);
   }
 }
 

@@ -24,6 +24,7 @@ class WorldOfOne final : public World {
     return {mine};
   }
   void sum(std::span<float> /*values*/, const char* /*what*/) override {}
+  DeviceGroup* devices(int /*device*/) override { return nullptr; }
   void tick() override {}
   void set_silence_limit(double /*seconds*/) override {}
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer/comm/device_group.h"
+
 namespace foresight {
 
 /// What all ranks of a job share. Every collective is entered by all ranks in the same order and by the
@@ -37,6 +39,10 @@ class World {
   /// Replaces `values` by their sums over all ranks. The order of summation is the library's: where bytes
   /// must not depend on the number of ranks, gather and sum in an order of your own.
   virtual void sum(std::span<float> values, const char* what) = 0;
+  /// NCCL among the ranks, on this rank's GPU: made at the first call, which is a collective. Null in a world
+  /// of one and in builds without NCCL. Throws Error(kPeer) when NCCL fails, Error(kConfig) when two ranks
+  /// share a GPU.
+  virtual DeviceGroup* devices(int device) = 0;
   /// Rank 0's value, on all ranks.
   std::string broadcast(const std::string& value, const char* what);
   /// True everywhere when it is true on any rank.

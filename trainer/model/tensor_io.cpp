@@ -112,6 +112,16 @@ TensorToWrite tensor_to_write(const std::string& name, const torch::Tensor& tens
           .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
 }
 
+torch::Tensor to_device(const torch::Tensor& tensor, const torch::Device& device) {
+  if (tensor.device() == device) return tensor;
+  if (!tensor.is_cpu() || !device.is_cuda()) return tensor.to(device);
+  return tensor.contiguous().pin_memory().to(device, /*non_blocking=*/true);
+}
+
+torch::Tensor host_buffer(torch::IntArrayRef shape, torch::ScalarType type, const torch::Device& device) {
+  return torch::empty(shape, torch::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
+}
+
 void check_shape(const torch::Tensor& tensor, torch::IntArrayRef shape, const char* what) {
   bool fits = tensor.defined() && tensor.dim() == static_cast<std::int64_t>(shape.size());
   for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] == -1 || tensor.size(i) == shape[i];

@@ -26,6 +26,14 @@ TensorToWrite tensor_to_write(const std::string& name, const torch::Tensor& tens
 std::string pack_tensors(const std::vector<torch::Tensor>& tensors);
 std::vector<torch::Tensor> unpack_tensors(const std::string& bytes);
 
+/// A host tensor on `device`: by way of page-locked memory where that is a GPU, so that the copy runs beside
+/// the device's work. The same tensor where it lies there already.
+torch::Tensor to_device(const torch::Tensor& tensor, const torch::Device& device);
+
+/// An uninitialised host tensor that a GPU can write to beside its work, where `device` is one; plain memory
+/// else.
+torch::Tensor host_buffer(torch::IntArrayRef shape, torch::ScalarType type, const torch::Device& device);
+
 /// Throws Error(kInternal) naming `what` unless `tensor` has this shape; -1 fits any size.
 void check_shape(const torch::Tensor& tensor, torch::IntArrayRef shape, const char* what);
 

@@ -70,7 +70,8 @@ torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) c
   const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);  // [K, F, 16]
   const torch::Tensor bias =
       layer.bias1.unsqueeze(1) - torch::bmm(layer.mean.unsqueeze(1), weight);  // [K, 1, 16]
-  const torch::Tensor by_head = features.transpose(0, 1).reshape({heads, rows * entries, inputs});
+  const torch::Tensor by_head =
+      to_device(features, device()).transpose(0, 1).reshape({heads, rows * entries, inputs});
   const torch::Tensor hidden = torch::gelu(torch::baddbmm(bias, by_head, weight));
   const torch::Tensor scores =
       torch::baddbmm(layer.bias2.unsqueeze(1), hidden, layer.weight2);  // [K, R N, 1]
@@ -82,8 +83,8 @@ void Scorer::set_normalisation(std::int64_t index, const torch::Tensor& mean,
   Layer& layer = layers_.at(static_cast<std::size_t>(index));
   check_shape(mean, layer.mean.sizes(), "feature mean");
   check_shape(deviation, layer.mean.sizes(), "feature deviation");
-  layer.mean = mean.detach().clone();
-  layer.deviation = deviation.detach().clone();
+  layer.mean = mean.detach().clone().to(device());
+  layer.deviation = deviation.detach().clone().to(device());
 }
 
 std::vector<torch::Tensor> Scorer::parameters() const {
@@ -94,23 +95,33 @@ std::vector<torch::Tensor> Scorer::parameters() const {
 }
 
 Scorer Scorer::clone() const {
+  return to(device());
+}
+
+Scorer Scorer::to(const torch::Device& device) const {
   Scorer copy = *this;
   for (Layer& layer : copy.layers_) {
     for (torch::Tensor* tensor : {&layer.weight1, &layer.bias1, &layer.weight2, &layer.bias2}) {
-      *tensor = tensor->detach().clone().requires_grad_();
+      *tensor = tensor->detach().clone().to(device).requires_grad_();
     }
+    layer.mean = layer.mean.to(device);
+    layer.deviation = layer.deviation.to(device);
   }
   return copy;
+}
+
+torch::Device Scorer::device() const {
+  return layers_.front().weight1.device();
 }
 
 std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
   std::map<std::string, torch::Tensor> tensors;
   for (std::int64_t index = 0; index < layers(); ++index) {
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
-    tensors[judge_tensor_name(index, "fc1.weight")] = layer.weight1.detach().contiguous();
-    tensors[judge_tensor_name(index, "fc1.bias")] = layer.bias1.detach().contiguous();
-    tensors[judge_tensor_name(index, "fc2.weight")] = layer.weight2.detach().contiguous();
-    tensors[judge_tensor_name(index, "fc2.bias")] = layer.bias2.detach().contiguous();
+    tensors[judge_tensor_name(index, "fc1.weight")] = layer.weight1.detach().to(torch::kCPU).contiguous();
+    tensors[judge_tensor_name(index, "fc1.bias")] = layer.bias1.detach().to(torch::kCPU).contiguous();
+    tensors[judge_tensor_name(index, "fc2.weight")] = layer.weight2.detach().to(torch::kCPU).contiguous();
+    tensors[judge_tensor_name(index, "fc2.bias")] = layer.bias2.detach().to(torch::kCPU).contiguous();
   }
   return tensors;
 }
@@ -143,8 +154,8 @@ void Scorer::save(const std::filesystem::path& file) const {
     means.push_back(layer.mean);
     deviations.push_back(layer.deviation);
   }
-  tensors["feature_mean"] = torch::stack(means);
-  tensors["feature_deviation"] = torch::stack(deviations);
+  tensors["feature_mean"] = torch::stack(means).to(torch::kCPU);
+  tensors["feature_deviation"] = torch::stack(deviations).to(torch::kCPU);
   write(file, tensors);
 }
 
@@ -189,12 +200,11 @@ Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) 
 }
 
 EvictionSelector scorer_selector(const Scorer& scorer) {
-  const auto held = std::make_shared<const Scorer>(scorer.clone());
+  const auto held = std::make_shared<Scorer>(scorer.clone());
   return [held](const EvictionView& view) {
     const torch::NoGradGuard no_grad;
-    // The weights live on the host, wherever the cache is.
-    const torch::Tensor features = candidate_features(view, held->facts().features).to(torch::kCPU);
-    return highest(held->score(view.layer, features), view.window).to(view.keys.device());
+    if (held->device() != view.keys.device()) *held = held->to(view.keys.device());
+    return highest(held->score(view.layer, candidate_features(view, held->facts().features)), view.window);
   };
 }
 

@@ -21,7 +21,7 @@ namespace foresight {
 /// authors' code does; kNormalized: the sums are what their names say and the statistics are log1p(100 x).
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
 
-/// The weights of all layers; float32. Higher score = evict.
+/// The weights of all layers; float32, on one device. Higher score = evict.
 class Scorer {
  public:
   /// Random weights (uniform within 1/sqrt(inputs)) from `stream`; normalisation is the identity.
@@ -30,7 +30,8 @@ class Scorer {
   /// ScorerFile::open.
   static Scorer load(const std::filesystem::path& file, const ModelShape& shape);
 
-  /// features [R, K, N, F] -> scores [R, K, N]; differentiable in the weights.
+  /// features [R, K, N, F] -> scores [R, K, N] on the scorer's device, wherever the features are;
+  /// differentiable in the weights.
   torch::Tensor score(std::int64_t layer, const torch::Tensor& features) const;
 
   /// Per-feature mean and standard deviation of a sample, [K, F] each, folded into the first linear map.
@@ -38,8 +39,10 @@ class Scorer {
 
   /// All weights, layer by layer, as leaves that require gradients.
   std::vector<torch::Tensor> parameters() const;
-  /// A detached copy.
+  /// A detached copy, here or on `device`.
   Scorer clone() const;
+  Scorer to(const torch::Device& device) const;
+  torch::Device device() const;
 
   /// Our file: the judge_model layout plus feature_mean and feature_deviation, facts in the metadata.
   void save(const std::filesystem::path& file) const;

@@ -94,7 +94,7 @@ LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& st
                  traces[static_cast<std::size_t>(samples[*sample].trace)].id, ", eviction ",
                  samples[*sample].step, "); the last checkpoint is kept: lower supervised.learning_rate"));
     }
-    const torch::Tensor target = torch::stack(oracle).flatten(0, 1);
+    const torch::Tensor target = to_device(torch::stack(oracle).flatten(0, 1), scorer.device());
     const torch::Tensor loss =
         pairwise_ranking_loss(scores, target, config.margin, config.pair_weight) * layer_weight;
     loss.backward();
@@ -173,8 +173,8 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
                                            " was trained on other features than scorer.features asks for"));
   }
   initial.facts() = facts;
-  TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate, initial,
-                          world);
+  TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate,
+                          initial.to(model.options().device), world);
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();

@@ -37,7 +37,7 @@ torch::Tensor moment_of(const SafetensorsFile& file, const torch::Tensor& parame
                        parameter.sizes(), ", got ", moment.scalar_type(), " ", moment.sizes(),
                        ": it belongs to another scorer; resume from another checkpoint"));
   }
-  return moment.clone();
+  return moment.clone().to(parameter.device());
 }
 
 }  // namespace
@@ -45,13 +45,18 @@ torch::Tensor moment_of(const SafetensorsFile& file, const torch::Tensor& parame
 void save_optimizer(torch::optim::Adam& optimizer, const std::vector<torch::Tensor>& parameters,
                     const std::filesystem::path& file) {
   std::vector<TensorToWrite> tensors;
+  std::vector<torch::Tensor> on_host;  // until they are written
+  const auto add = [&](const std::string& name, const torch::Tensor& moment) {
+    on_host.push_back(moment.to(torch::kCPU).contiguous());
+    tensors.push_back(tensor_to_write(name, on_host.back()));
+  };
   std::int64_t updates = 0;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (optimizer.state().find(parameters[i].unsafeGetTensorImpl()) == optimizer.state().end()) continue;
     const auto& state = adam_state(optimizer, parameters[i]);
     updates = state.step();
-    tensors.push_back(tensor_to_write(concat("parameter.", i, ".first_moment"), state.exp_avg()));
-    tensors.push_back(tensor_to_write(concat("parameter.", i, ".second_moment"), state.exp_avg_sq()));
+    add(concat("parameter.", i, ".first_moment"), state.exp_avg());
+    add(concat("parameter.", i, ".second_moment"), state.exp_avg_sq());
   }
   write_safetensors(file, tensors, {{"format", "foresight.adam.1"}, {"updates", std::to_string(updates)}});
 }

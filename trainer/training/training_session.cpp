@@ -19,6 +19,7 @@ namespace {
 constexpr const char* kScorerFile = "scorer.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kConfigFile = "config.yaml";
+constexpr const char* kCheckpointKind = "foresight.checkpoint.1";
 
 std::filesystem::path checkpoints_of(const std::filesystem::path& output, const std::string& stage) {
   return output / stage / "checkpoints";
@@ -126,6 +127,15 @@ void TrainingSession::compare_ranks() {
 
 void TrainingSession::restore(const std::filesystem::path& folder) {
   const nlohmann::json facts = read_manifest(folder);
+  const nlohmann::json kind = facts.value("kind", nlohmann::json()),
+                       stage = facts.value("stage", nlohmann::json());
+  if (kind != kCheckpointKind || stage != stage_) {
+    throw Error(ErrorKind::kInput, concat(folder.string(), ": a checkpoint of kind ", one_line(kind.dump()),
+                                          ", stage ", one_line(stage.dump()), "; this program goes on from ",
+                                          kCheckpointKind, " of stage ", stage_, ": start anew with ", stage_,
+                                          ".resume=never, or from its scorer with scorer.initial or "
+                                          "grpo.start"));
+  }
   const Config before = load_config(folder / kConfigFile);
   std::vector<std::string> differences;
   for (const std::string& difference : config_differences(before, config_)) {
@@ -147,7 +157,7 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
     shape.head_dimension = (weight.size(1) - kStatisticsPerHead) / 2;
     return Scorer::load(folder / kScorerFile, shape);
   }();
-  scorer_ = stored.clone();
+  scorer_ = stored.to(scorer_.device());
   optimizer_ = std::make_unique<torch::optim::Adam>(
       scorer_.parameters(), static_cast<torch::optim::AdamOptions&>(optimizer_->param_groups()[0].options()));
   load_optimizer(*optimizer_, scorer_.parameters(), folder / kOptimizerFile);
@@ -221,7 +231,7 @@ void TrainingSession::write_checkpoint(std::optional<double> metric) {
   save_optimizer(*optimizer_, scorer_.parameters(), staging / kOptimizerFile);
   write_file_atomically(staging / kConfigFile, to_yaml(config_));
   store_->publish(step_,
-                  {{"kind", "foresight.checkpoint.1"},
+                  {{"kind", kCheckpointKind},
                    {"stage", stage_},
                    {"step", step_},
                    {"steps", steps_},

@@ -57,23 +57,52 @@ void UnitGradients::put_sum() {
   const auto owned = std::count(rank_of_.begin(), rank_of_.end(), world_->rank());
   if (static_cast<std::ptrdiff_t>(taken_) != owned)
     throw Error(ErrorKind::kInternal, concat("gradients of ", taken_, " units of ", owned));
+  const torch::Device device = parameters_.front().device();
+  DeviceGroup* devices = device.is_cuda() ? world_->devices(device.index()) : nullptr;
   if (order_ == SumOrder::kFixed && world_->size() > 1) {
-    std::vector<std::string> own;
-    for (const torch::Tensor& flat : own_) own.push_back(pack_tensors({flat}));
-    own_.clear();
-    for (const std::string& unit : share_units(*world_, rank_of_, own, kWhat)) {
-      const torch::Tensor flat = unpack_tensors(unit).front();
-      sum_ = sum_.defined() ? sum_.add_(flat) : flat;
-    }
+    torch::Tensor sum;
+    for (const torch::Tensor& flat : devices != nullptr ? share_on_devices(*devices) : share_on_hosts())
+      sum = sum.defined() ? sum.add_(flat) : flat.clone();
+    sum_ = sum;
   } else {
     if (!sum_.defined()) sum_ = torch::zeros_like(take_flat(parameters_));  // more ranks than units
-    torch::Tensor host = sum_.to(torch::kCPU).contiguous();
-    world_->sum({host.data_ptr<float>(), static_cast<std::size_t>(host.numel())}, kWhat);
-    sum_ = host;
+    if (devices != nullptr) {
+      devices->sum(sum_.data_ptr<float>(), static_cast<std::size_t>(sum_.numel()), kWhat);
+    } else {
+      sum_ = sum_.to(torch::kCPU);
+      world_->sum({sum_.data_ptr<float>(), static_cast<std::size_t>(sum_.numel())}, kWhat);
+    }
   }
-  put_flat(parameters_, sum_.to(parameters_.front().device()));
+  put_flat(parameters_, sum_.to(device));
   sum_.reset();
+  own_.clear();
   taken_ = 0;
+}
+
+std::vector<torch::Tensor> UnitGradients::share_on_hosts() const {
+  std::vector<std::string> own;
+  for (const torch::Tensor& flat : own_) own.push_back(pack_tensors({flat}));
+  std::vector<torch::Tensor> flats;
+  for (const std::string& unit : share_units(*world_, rank_of_, own, kWhat))
+    flats.push_back(unpack_tensors(unit).front());
+  return flats;
+}
+
+std::vector<torch::Tensor> UnitGradients::share_on_devices(DeviceGroup& devices) const {
+  const std::int64_t width = take_flat(parameters_).numel();
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(world_->size()), 0);
+  for (const int rank : rank_of_) ++counts[static_cast<std::size_t>(rank)];
+  const std::int64_t most = *std::max_element(counts.begin(), counts.end());
+  const auto options = parameters_.front().options().requires_grad(false);
+  torch::Tensor mine = torch::zeros({most, width}, options);  // NCCL gathers equal counts
+  for (std::size_t i = 0; i < own_.size(); ++i) mine[static_cast<std::int64_t>(i)].copy_(own_[i]);
+  const torch::Tensor all = torch::empty({world_->size() * most, width}, options);
+  devices.all_gather(mine.const_data_ptr<float>(), all.data_ptr<float>(),
+                     static_cast<std::size_t>(mine.numel()), kWhat);
+  std::vector<torch::Tensor> flats;
+  std::vector<std::int64_t> next(counts.size(), 0);
+  for (const int rank : rank_of_) flats.push_back(all[rank * most + next[static_cast<std::size_t>(rank)]++]);
+  return flats;
 }
 
 }  // namespace foresight

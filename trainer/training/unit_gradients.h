@@ -34,6 +34,10 @@ class UnitGradients {
   void put_sum();
 
  private:
+  /// The gradients of all units [P] each, by unit: through MPI, or GPU to GPU.
+  std::vector<torch::Tensor> share_on_hosts() const;
+  std::vector<torch::Tensor> share_on_devices(DeviceGroup& devices) const;
+
   World* world_;
   std::vector<torch::Tensor> parameters_;
   std::vector<int> rank_of_;

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# On a machine with a GPU: builds, runs the GPU tests, then the oracle and one GRPO step of a random model of a real
+# model's shape, and prints tokens/s, memory and the fraction of the device's peak.
+#
+# usage: scripts/gpu_check.sh [--peak-tflops N] [--shape NAME] [--layers N] [--device cuda|cpu]
+#   --peak-tflops N   dense bfloat16 peak of the device (default 989: an H100 SXM by its data sheet)
+#   --shape NAME      of scripts/make_random_model.py (default llama-1b)
+#   --layers N        fewer layers than the shape has
+#   --device cpu      the same figures of this machine's processor, to try the script
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+peak_tflops=989 shape=llama-1b layers=() device=cuda
+while (($# > 0)); do
+  case $1 in
+    -h | --help) print_help; exit 0 ;;
+    --peak-tflops) peak_tflops=${2:?--peak-tflops needs a number}; shift 2 ;;
+    --shape) shape=${2:?--shape needs a name}; shift 2 ;;
+    --layers) layers=(--layers "${2:?--layers needs a number}"); shift 2 ;;
+    --device) device=${2:?--device needs cuda or cpu}; shift 2 ;;
+    *) fail "unknown option '$1'; see scripts/gpu_check.sh --help" ;;
+  esac
+done
+
+folder=${FORESIGHT_BUILD:-build}
+if [[ $device == cuda ]]; then
+  command -v nvidia-smi >/dev/null || fail "no nvidia-smi here: this script needs a GPU and its driver (or --device cpu)"
+  scripts/build.sh -DFORESIGHT_CUDA=ON
+  say "tests with label gpu"
+  ctest --test-dir "$folder" -L gpu --output-on-failure -j1 --no-tests=error
+else
+  scripts/build.sh --target foresight
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+say "a random model of shape $shape"
+"$folder/foresight" --quiet make-tiny-model "$work/tiny"
+"$python" scripts/make_random_model.py "$work/model" --tokenizer "$work/tiny" --shape "$shape" "${layers[@]}"
+for _ in $(seq 20); do cat "$work/tiny/train.jsonl"; done >"$work/train.jsonl"
+overrides=("output=$work/run" "model.path=$work/model" "data.train=[$work/train.jsonl]" data.trace_tokens=4096
+  data.max_train_traces=2 data.validation_traces=1 eviction.budget=512 eviction.window=64 supervised.steps=1
+  grpo.steps=1 grpo.traces_per_step=2 grpo.group_size=8 grpo.rollouts_per_pass=16 "runtime.device=$device")
+printf 'output: %s\nmodel: {path: %s}\ndata: {train: [%s]}\neviction: {budget: 512, window: 64}\n' \
+  "$work/run" "$work/model" "$work/train.jsonl" >"$work/check.yaml"
+if [[ $device == cuda ]]; then # the most that was in use while it ran, in MiB
+  (while sleep 0.2; do nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits -i 0; done >"$work/memory") &
+  sampler=$!
+  trap 'kill $sampler 2>/dev/null || true; rm -rf "$work"' EXIT
+fi
+for stage in oracle supervised grpo; do
+  "$folder/foresight" --quiet "$stage" --config "$work/check.yaml" "${overrides[@]}"
+done
+"$python" scripts/gpu_figures.py "$work" --peak-tflops "$peak_tflops"

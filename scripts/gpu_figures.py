@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Prints what a run of scripts/gpu_check.sh took, from its metrics.
+
+usage: scripts/gpu_figures.py FOLDER --peak-tflops N   (FOLDER: model/, run/ and, of a GPU, memory)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def parameters_per_token(shape: dict) -> int:
+    """Weights that each token is multiplied with: all but the embedding's rows, the output layer included."""
+    hidden, inner, d = shape["hidden_size"], shape["intermediate_size"], shape["head_dim"]
+    attention = hidden * d * (2 * shape["num_attention_heads"] + 2 * shape["num_key_value_heads"])
+    return shape["num_hidden_layers"] * (attention + 3 * hidden * inner) + hidden * shape["vocab_size"]
+
+
+def figures(oracle: list[dict], grpo: list[dict], shape: dict, peak_tflops: float) -> list[tuple[str, float, float]]:
+    """(what, tokens/s, share of the peak); the products with weights alone count as work, two per weight and token."""
+    work = 2 * parameters_per_token(shape)
+    # The first trace warms the device up.
+    traces = oracle[1:] or oracle
+    rates = {"oracle": sum(row["tokens"] for row in traces) / sum(row["seconds"] for row in traces)}
+    step = [row for row in grpo if "tokens_per_second" in row][-1]
+    rates["rollouts"] = step["tokens_per_second"]
+    rates["whole GRPO step"] = step["num_tokens"] / step["step_time"]
+    return [(name, rate, rate * work / (peak_tflops * 1e12)) for name, rate in rates.items()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--peak-tflops", type=float, required=True)
+    options = parser.parse_args()
+
+    def rows(name: str) -> list[dict]:
+        return [json.loads(line) for line in (options.folder / "run" / name).read_text().splitlines()]
+
+    shape = json.loads((options.folder / "model/config.json").read_text())
+    print(f"{'':<18}{'tokens/s':>12}{'share of peak':>16}")
+    for name, rate, share in figures(rows("oracle/metrics.jsonl"), rows("grpo/metrics.jsonl"), shape, options.peak_tflops):
+        print(f"{name:<18}{rate:>12.0f}{100 * share:>14.1f} %")
+    memory = options.folder / "memory"
+    if memory.exists():
+        print(f"device memory at most {max(map(int, memory.read_text().split()))} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

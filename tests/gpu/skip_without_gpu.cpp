@@ -1,0 +1,17 @@
+// Without a GPU nothing here can run: that is said, and is no success (ctest shows it as skipped).
+#include <torch/torch.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace {
+
+constexpr int kSkipped = 77;  // SKIP_RETURN_CODE of tests/CMakeLists.txt
+
+const bool has_gpu = [] {
+  if (torch::cuda::is_available()) return true;
+  std::fputs("NOT RUN: the GPU tests need a CUDA device, and torch finds none here\n", stderr);
+  std::_Exit(kSkipped);
+}();
+
+}  // namespace

@@ -1,0 +1,169 @@
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+#include "trainer/comm/device_group.h"
+
+#ifdef FORESIGHT_WITH_NCCL
+
+#include <cuda_runtime_api.h>
+#include <nccl.h>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace foresight {
+namespace {
+
+[[noreturn]] void fail(const char* what, const std::string& why) {
+  throw Error(ErrorKind::kPeer, concat("NCCL failed in '", what, "': ", why,
+                                       "; NCCL_DEBUG=WARN says more, then run again to go on"));
+}
+
+void check_cuda(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) fail(what, cudaGetErrorString(status));
+}
+
+void check_nccl(ncclResult_t status, const char* what) {
+  if (status != ncclSuccess && status != ncclInProgress) fail(what, ncclGetErrorString(status));
+}
+
+class NcclGroup final : public DeviceGroup {
+ public:
+  NcclGroup(const std::string& id, int rank, int ranks, int device, WhileWaiting while_waiting)
+      : while_waiting_(std::move(while_waiting)) {
+    ncclUniqueId unique{};
+    if (id.size() != sizeof(unique.internal)) fail("join", "an id of another build of NCCL");
+    std::copy(id.begin(), id.end(), unique.internal);
+    check_cuda(cudaSetDevice(device), "join");
+    check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "join");
+    check_cuda(cudaEventCreateWithFlags(&before_, cudaEventDisableTiming), "join");
+    // Not blocking: a rank that never comes must not hold this one for ever.
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    check_nccl(ncclCommInitRankConfig(&communicator_, ranks, unique, rank, &config), "join");
+    wait_for_communicator("join");
+  }
+
+  ~NcclGroup() override {
+    if (communicator_ != nullptr) ncclCommAbort(communicator_);
+    cudaEventDestroy(before_);
+    cudaStreamDestroy(stream_);
+  }
+
+  void all_gather(const float* mine, float* all, std::size_t count, const char* what) override {
+    after_device_work(what);
+    check_nccl(ncclAllGather(mine, all, count, ncclFloat32, communicator_, stream_), what);
+    wait(what);
+  }
+
+  void sum(float* values, std::size_t count, const char* what) override {
+    after_device_work(what);
+    check_nccl(ncclAllReduce(values, values, count, ncclFloat32, ncclSum, communicator_, stream_), what);
+    wait(what);
+  }
+
+ private:
+  /// The stream goes on when the default stream, on which the model and the scorer run, is done so far.
+  void after_device_work(const char* what) {
+    check_cuda(cudaEventRecord(before_, cudaStreamLegacy), what);
+    check_cuda(cudaStreamWaitEvent(stream_, before_, 0), what);
+  }
+
+  /// One pause between two looks; aborts where waiting has no end.
+  void look(const char* what) {
+    constexpr std::chrono::microseconds kPause{50};
+    ncclResult_t state = ncclSuccess;
+    check_nccl(ncclCommGetAsyncError(communicator_, &state), what);
+    if (state != ncclSuccess && state != ncclInProgress) {
+      abort();
+      fail(what, ncclGetErrorString(state));
+    }
+    try {
+      while_waiting_();
+    } catch (const Error&) {
+      abort();
+      throw;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+
+  void wait_for_communicator(const char* what) {
+    ncclResult_t state = ncclInProgress;
+    while (state == ncclInProgress) {
+      look(what);
+      check_nccl(ncclCommGetAsyncError(communicator_, &state), what);
+    }
+  }
+
+  void wait(const char* what) {
+    wait_for_communicator(what);  // the call itself does not block either
+    for (cudaError_t done = cudaErrorNotReady; done == cudaErrorNotReady;) {
+      done = cudaStreamQuery(stream_);
+      if (done == cudaErrorNotReady) {
+        look(what);
+      } else {
+        check_cuda(done, what);
+      }
+    }
+  }
+
+  void abort() {
+    if (communicator_ != nullptr) ncclCommAbort(communicator_);
+    communicator_ = nullptr;
+  }
+
+  WhileWaiting while_waiting_;
+  ncclComm_t communicator_ = nullptr;
+  cudaStream_t stream_ = nullptr;
+  cudaEvent_t before_ = nullptr;
+};
+
+}  // namespace
+
+std::string new_device_group_id() {
+  ncclUniqueId unique{};
+  check_nccl(ncclGetUniqueId(&unique), "make an id");
+  return {unique.internal, sizeof(unique.internal)};
+}
+
+std::unique_ptr<DeviceGroup> join_device_group(const std::string& id, int rank, int ranks, int device,
+                                               WhileWaiting while_waiting) {
+  return std::make_unique<NcclGroup>(id, rank, ranks, device, std::move(while_waiting));
+}
+
+bool has_nccl() {
+  return true;
+}
+
+std::string nccl_version() {
+  int version = 0;
+  check_nccl(ncclGetVersion(&version), "version");
+  return concat(version / 10000, ".", version / 100 % 100, ".", version % 100);
+}
+
+}  // namespace foresight
+
+#else
+
+namespace foresight {
+
+std::string new_device_group_id() {
+  throw Error(ErrorKind::kConfig, "this build has no NCCL: install the CUDA toolkit and build again");
+}
+
+std::unique_ptr<DeviceGroup> join_device_group(const std::string& /*id*/, int /*rank*/, int /*ranks*/,
+                                               int /*device*/, WhileWaiting /*while_waiting*/) {
+  throw Error(ErrorKind::kConfig, "this build has no NCCL: install the CUDA toolkit and build again");
+}
+
+bool has_nccl() {
+  return false;
+}
+
+std::string nccl_version() {
+  return {};
+}
+
+}  // namespace foresight
+
+#endif
