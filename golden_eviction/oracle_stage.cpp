@@ -107,15 +107,15 @@ Inventory take_inventory(const std::vector<TraceSplit>& splits, const std::files
       all.push_back({&split.traces[i], file.stem().string(), file});
     }
   }
-  std::string verdicts;
+  std::vector<bool> recorded;
   if (world.leads()) {
     for (const MissingTrace& item : all)
-      verdicts += is_recorded(item.file, *item.trace, provenance, block_tokens) ? '1' : '0';
+      recorded.push_back(is_recorded(item.file, *item.trace, provenance, block_tokens));
   }
-  verdicts = world.broadcast(verdicts, "recorded traces");
+  recorded = world.broadcast_flags(recorded, "recorded traces");
   Inventory inventory;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (verdicts.at(i) == '1') {
+    if (recorded.at(i)) {
       ++inventory.recorded;
       continue;
     }

@@ -42,9 +42,17 @@ TEST_CASE("a world of one: collectives give back what they were given", "[comm]"
   CHECK(world.broadcast("b", "test") == "b");
   CHECK(world.any(true, "test"));
   CHECK_FALSE(world.any(false, "test"));
+  CHECK(world.broadcast_flags({true, false}, "test") == std::vector<bool>{true, false});
   std::vector<float> values = {1, 2};
   world.sum(values, "test");
   CHECK(values == std::vector<float>{1, 2});
+}
+
+TEST_CASE("broadcast_flags: all ranks get rank 0's, whatever they gave", "[comm]") {
+  run_ranks(3, [](World& world) {
+    const std::vector<bool> own = world.leads() ? std::vector<bool>{true, false, true} : std::vector<bool>{};
+    return world.broadcast_flags(own, "test") == std::vector<bool>{true, false, true};
+  });
 }
 
 TEST_CASE("share_units: every rank gets what all made, by unit", "[comm]") {

@@ -53,11 +53,6 @@ std::optional<OpenRun> open_for_all(const Config& config, World& world) {
   return run;
 }
 
-/// Rank 0's answer, on all ranks.
-bool lead_finds(World& world, bool found) {
-  return world.broadcast(found ? "yes" : "no", "what is there") == "yes";
-}
-
 /// Where everything lies, at the end of `foresight run`.
 void print_paths(const Config& config, const RunFolder& folder, const std::filesystem::path& exported) {
   std::cout << "oracle (HDF5)     " << folder.oracle().string() << "/*.h5\n";
@@ -92,7 +87,8 @@ void command_run(const Config& config, World& world) {
   const Workspace workspace = open_workspace(config, world);
   const auto stage = [&](const char* name) { run_stage(config, name, workspace, world); };
   // A finished stage costs no more than finding that out.
-  if (!config.traces.prompts.empty() && !lead_finds(world, std::filesystem::exists(traces_file(config))))
+  if (!config.traces.prompts.empty() &&
+      !world.broadcast_flags({std::filesystem::exists(traces_file(config))}, "traces file").front())
     stage("traces");
   stage("oracle");
   if (config.supervised.steps > 0) stage("supervised");

@@ -45,6 +45,14 @@ std::string World::broadcast(const std::string& value, const char* what) {
   return all_gather(leads() ? value : std::string(), what).front();
 }
 
+std::vector<bool> World::broadcast_flags(const std::vector<bool>& flags, const char* what) {
+  std::string text;
+  for (const bool flag : flags) text += flag ? '1' : '0';
+  std::vector<bool> leads;
+  for (const char flag : broadcast(text, what)) leads.push_back(flag == '1');
+  return leads;
+}
+
 bool World::any(bool mine, const char* what) {
   const auto all = all_gather(mine ? "1" : "0", what);
   return std::any_of(all.begin(), all.end(), [](const std::string& each) { return each == "1"; });

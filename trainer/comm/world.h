@@ -45,6 +45,8 @@ class World {
   virtual DeviceGroup* devices(int device) = 0;
   /// Rank 0's value, on all ranks.
   std::string broadcast(const std::string& value, const char* what);
+  /// Rank 0's verdicts, on all ranks, so that all take the same way.
+  std::vector<bool> broadcast_flags(const std::vector<bool>& flags, const char* what);
   /// True everywhere when it is true on any rank.
   bool any(bool mine, const char* what);
   /// Returns once all ranks are here.

@@ -27,8 +27,8 @@ enum class Detail {
 /// a trace's prefix is computed once for all policies of a side, and with Detail::kAll its full-KV pass once
 /// for all sides. Tokens that no eviction can touch have their full-KV loss. `rows_per_pass`: traces x
 /// policies at once, which are dealt out to ranks; all ranks get all runs. `on_tokens` (optional) is told the
-/// tokens that this rank has done, of run_tokens() on all ranks. Throws Error(kNumeric)
-/// naming trace and policy for a loss that is not finite.
+/// tokens that this rank has done, of its run_tokens(). Throws Error(kNumeric) naming trace and policy for a
+/// loss that is not finite.
 std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
                                                  const std::vector<RecordedTrace>& traces,
                                                  const std::vector<Side>& sides, Detail detail,

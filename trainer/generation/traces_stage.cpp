@@ -90,24 +90,24 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   const std::filesystem::path folder = batch_folder(config, model, tokenizer, jobs);
   const auto batch = static_cast<std::size_t>(config.traces.batch);
   const auto file_of = [&](std::size_t first) { return folder / concat("batch-", first / batch, ".jsonl"); };
-  std::string verdicts;
+  std::vector<bool> done;
   for (std::size_t first = 0; first < jobs.size(); first += batch)
-    verdicts += std::filesystem::exists(file_of(first)) ? '1' : '0';
-  verdicts = world.broadcast(verdicts, "generated batches");  // rank 0's: a file may appear meanwhile
+    done.push_back(std::filesystem::exists(file_of(first)));
+  done = world.broadcast_flags(done, "generated batches");  // rank 0's: a file may appear meanwhile
   std::vector<std::int64_t> costs;
-  for (const char verdict : verdicts) costs.push_back(verdict == '1' ? 0 : 1);
+  for (const bool batch_done : done) costs.push_back(batch_done ? 0 : 1);
   const std::vector<int> rank_of = deal(costs, world.size());
-  const std::int64_t to_do = std::count(verdicts.begin(), verdicts.end(), '0');
-  log_info(concat("traces: ", verdicts.size() - static_cast<std::size_t>(to_do), " batches are generated, ",
-                  to_do, " to do"));
+  const auto batches_done = std::count(done.begin(), done.end(), true);
+  log_info(concat("traces: ", batches_done, " batches are generated, ",
+                  static_cast<std::int64_t>(done.size()) - batches_done, " to do"));
   Progress progress("traces", "traces", static_cast<std::int64_t>(jobs.size()));
   std::int64_t tokens = 0;
   bool stopped = false;
-  for (std::size_t b = 0; b < verdicts.size() && !stopped; ++b) {
+  for (std::size_t b = 0; b < done.size() && !stopped; ++b) {
     stopped = stop_requested();
     if (stopped) break;
     const std::size_t first = b * batch, end = std::min(jobs.size(), first + batch);
-    if (verdicts[b] == '0' && rank_of[b] == world.rank()) {
+    if (!done[b] && rank_of[b] == world.rank()) {
       const std::string lines =
           run_batch(config, model, tokenizer, jobs, first, end, [&](std::int64_t count) {
             progress.update(static_cast<std::int64_t>(first), concat(tokens += count, " tokens"));

@@ -22,13 +22,6 @@ struct ReplayBatch {
   bool done = true;
 };
 
-void take_verdicts_of_lead(std::vector<ReplayBatch>& batches, World& world) {
-  std::string verdicts;
-  for (const ReplayBatch& batch : batches) verdicts += batch.done ? '1' : '0';
-  verdicts = world.broadcast(verdicts, "replayed traces");
-  for (std::size_t b = 0; b < batches.size(); ++b) batches[b].done = verdicts.at(b) == '1';
-}
-
 std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
                                             const CacheSize& size, ScorerFeatures kind) {
   const torch::Tensor tokens = trace.tokens.contiguous();
@@ -109,7 +102,10 @@ FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transforme
     // Rank 0 looks, for all: its digests cost reading every file.
     if (world.leads()) batch.done = batch.done && is_done(files[i], identity(model, traces[i], size, kind));
   }
-  take_verdicts_of_lead(batches, world);
+  std::vector<bool> verdicts;
+  for (const ReplayBatch& batch : batches) verdicts.push_back(batch.done);
+  verdicts = world.broadcast_flags(verdicts, "replayed traces");
+  for (std::size_t b = 0; b < batches.size(); ++b) batches[b].done = verdicts.at(b);
   std::int64_t tokens_missing = 0, tokens_here = 0, done = 0;
   std::vector<std::int64_t> costs;
   for (const ReplayBatch& batch : batches) {

@@ -274,12 +274,13 @@ std::filesystem::path best_scorer_file(const std::filesystem::path& output, cons
 bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
                      std::int64_t steps, World& world) {
   if (checkpoint.resume != "auto") return false;
-  if (!world.leads()) return world.broadcast({}, "finished before") == "yes";
+  constexpr const char* kWhat = "finished before";
+  if (!world.leads()) return world.broadcast_flags({}, kWhat).front();
   const CheckpointStore store(checkpoints_of(config.output, stage), checkpoint.keep_last,
                               checkpoint.keep_best);
   const std::vector<CheckpointFacts> checkpoints = list_checkpoints(store.root());
   const bool finished = !checkpoints.empty() && checkpoints.back().step >= steps;
-  world.broadcast(finished ? "yes" : "no", "finished before");
+  world.broadcast_flags({finished}, kWhat);
   if (!finished) return false;
   store.trim();
   log_finished(stage, checkpoints.back().step, checkpoints.back().folder);
