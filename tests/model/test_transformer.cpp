@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "tests/base/temporary_folder.h"
+#include "tests/model/forward_passes.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
 #include "trainer/eviction/evicted_pass.h"
@@ -14,22 +15,6 @@
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
 
 namespace {
-
-torch::Tensor all_logits(const Transformer& model, const torch::Tensor& tokens, std::int64_t chunk) {
-  FullCache cache(model.shape(), tokens.size(0), tokens.size(1), torch::kCPU);
-  std::vector<torch::Tensor> parts;
-  for (std::int64_t first = 0; first < tokens.size(1); first += chunk) {
-    const std::int64_t count = std::min(chunk, tokens.size(1) - first);
-    const torch::Tensor hidden =
-        model.forward(tokens.narrow(1, first, count), torch::arange(first, first + count), cache);
-    parts.push_back(model.logits(hidden.flatten(0, 1)).unflatten(0, {tokens.size(0), count}));
-  }
-  return torch::cat(parts, 1);
-}
-
-double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
 
 /// A copy of the tiny model's folder to damage.
 struct TinyCopy {
@@ -134,8 +119,8 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
     REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("GemmaForCausalLM"));
   }
   SECTION("another rope type") {
-    copy.replace_in_config("\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"");
-    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("yarn"));
+    copy.replace_in_config("\"rope_type\": \"default\"", "\"rope_type\": \"longrope\"");
+    REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("longrope"));
   }
   SECTION("heads that do not divide") {
     copy.replace_in_config("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4");
@@ -164,7 +149,7 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
     refused("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 4294967296", "out of range: 4294967296");
     refused("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 18446744073709551615", "out of range");
     refused("\"num_hidden_layers\": 2", "\"num_hidden_layers\": \"2\"", "expected an integer");
-    refused("\"rope_theta\": 10000.0", "\"rope_theta\": -1", "'rope_theta': must be positive");
+    refused("\"rope_theta\": 10000.0", "\"rope_theta\": -1", "rope_theta': must be positive");
     refused("\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "gelu");
     refused("\"mlp_bias\": false", "\"mlp_bias\": true", "'mlp_bias': true is not supported");
     refused("\"mlp_bias\": false", "\"mlp_bias\": 0", "expected true or false");

@@ -1,5 +1,7 @@
 #include "trainer/model_files/model_shape.h"
 
+#include <cmath>
+
 #include "tests/model_files/support.h"
 
 namespace foresight {
@@ -38,10 +40,12 @@ TEST_CASE("model shape: a config of transformers is read as it stands") {
   CHECK(shape.intermediate_size == 80);
   CHECK(shape.vocabulary_size == 97);
   CHECK(shape.max_positions == 512);
-  CHECK(shape.rope_theta == 10000.0);
+  CHECK(shape.rope.theta == 10000.0);
   CHECK(shape.norm_epsilon == 1e-5);
   CHECK(shape.tied_embeddings);
-  CHECK_FALSE(shape.attention_bias);
+  CHECK_FALSE(shape.query_key_value_bias);
+  CHECK_FALSE(shape.output_bias);
+  CHECK_FALSE(shape.query_key_norm);
   CHECK(shape.beginning_of_sequence == 1);
   CHECK(shape.end_of_sequence == std::vector<std::int64_t>{2});
 }
@@ -57,7 +61,7 @@ TEST_CASE("model shape: what is left out has the defaults of transformers") {
   CHECK(shape.end_of_sequence.empty());
   const ModelShape more = shape_of(least_config(
       R"("rope_scaling": {"type": "default", "rope_theta": 5e5}, "eos_token_id": [7, 9], "head_dim": 6, )"));
-  CHECK(more.rope_theta == 5e5);
+  CHECK(more.rope.theta == 5e5);
   CHECK(more.end_of_sequence == std::vector<std::int64_t>{7, 9});
   CHECK(more.head_dimension == 6);
 }
@@ -86,9 +90,90 @@ TEST_CASE("model shape: what is not supported is refused by name, on one line") 
   CHECK_THAT(fault_of(least_config("\"hidden_act\": \"gelu\", ")), Contains("\"gelu\" is not supported"));
   CHECK_THAT(fault_of(least_config("\"hidden_act\": [[\"silu\"]], ")), Contains("array is not supported"));
   CHECK_THAT(fault_of(least_config("\"mlp_bias\": true, ")), Contains("mlp_bias"));
-  CHECK_THAT(fault_of(least_config(R"("rope_parameters": {"rope_type": "yarn"}, )")),
-             Contains("'yarn' is not supported"));
+  CHECK_THAT(fault_of(least_config(R"("rope_parameters": {"rope_type": "longrope"}, )")),
+             Contains("'longrope' is not supported (default, linear,"));
   CHECK_THAT(fault_of(least_config("\"rope_scaling\": 3, ")), Contains("rope_scaling': expected an object"));
+}
+
+/// The least config of another architecture, which has to state more.
+std::string config_of(const std::string& architecture, const std::string& more = "") {
+  std::string config = least_config(more + R"("num_key_value_heads": 2, "max_position_embeddings": 64, )");
+  config.replace(config.find("LlamaForCausalLM"), 16, architecture);
+  return config;
+}
+
+TEST_CASE("model shape: biases, norms and head sizes are those of the architecture") {
+  const ModelShape llama = shape_of(least_config("\"attention_bias\": true, "));
+  CHECK((llama.query_key_value_bias && llama.output_bias && !llama.query_key_norm));
+  const ModelShape mistral = shape_of(config_of("MistralForCausalLM", "\"sliding_window\": null, "));
+  CHECK((!mistral.query_key_value_bias && !mistral.output_bias && mistral.head_dimension == 8));
+  const ModelShape qwen2 = shape_of(config_of("Qwen2ForCausalLM"));
+  CHECK((qwen2.query_key_value_bias && !qwen2.output_bias && !qwen2.query_key_norm));
+  const ModelShape qwen3 = shape_of(config_of("Qwen3ForCausalLM"));
+  CHECK((!qwen3.query_key_value_bias && qwen3.query_key_norm && qwen3.head_dimension == 128));
+  CHECK(shape_of(config_of("Qwen3ForCausalLM", "\"head_dim\": 16, ")).head_dimension == 16);
+  // What Llama may leave out has no default that all versions of transformers agree on.
+  std::string bare = least_config();
+  bare.replace(bare.find("LlamaForCausalLM"), 16, "Qwen2ForCausalLM");
+  CHECK_THAT(fault_of(bare), Contains("'num_key_value_heads': missing"));
+}
+
+TEST_CASE("model shape: attention that does not see the whole text is refused") {
+  CHECK_THAT(fault_of(config_of("MistralForCausalLM", "\"sliding_window\": 4096, ")),
+             Contains("'sliding_window': 4096 is not supported (null is)"));
+  CHECK_NOTHROW(shape_of(config_of("Qwen2ForCausalLM", "\"sliding_window\": 4096, ")));
+  CHECK_THAT(
+      fault_of(config_of("Qwen3ForCausalLM", R"("sliding_window": 4096, "use_sliding_window": true, )")),
+      Contains("'sliding_window': 4096 is not supported"));
+  CHECK_THAT(
+      fault_of(config_of("Qwen3ForCausalLM", R"("layer_types": ["full_attention", "sliding_attention"], )")),
+      Contains("'layer_types': \"sliding_attention\" is not supported"));
+  CHECK_THAT(fault_of(config_of("Qwen3ForCausalLM", "\"layer_types\": 3, ")), Contains("expected a list"));
+}
+
+TEST_CASE("model shape: rope scaling is read from either layout") {
+  const RopeParameters llama3 =
+      shape_of(least_config(R"("rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,)"
+                            R"("low_freq_factor": 1.0, "high_freq_factor": 4.0,)"
+                            R"("original_max_position_embeddings": 512}, )"))
+          .rope;
+  CHECK(llama3.type == RopeType::kLlama3);
+  CHECK(llama3.theta == 5e5);
+  CHECK(llama3.factor == 8.0);
+  CHECK(llama3.original_positions == 512);
+  // Qwen2.5's own files.
+  const ModelShape yarn = shape_of(config_of(
+      "Qwen2ForCausalLM",
+      R"("rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}, )"));
+  CHECK(yarn.rope.type == RopeType::kYarn);
+  CHECK(yarn.max_positions == 256);
+  CHECK(yarn.rope.attention_factor == Approx(0.1 * std::log(4.0) + 1.0));
+  const auto rope = [](const std::string& inside) {
+    return least_config(R"("rope_parameters": {)" + inside + "}, ");
+  };
+  CHECK(
+      shape_of(rope(R"("rope_type": "yarn", "factor": 2, "attention_factor": 1.5)")).rope.attention_factor ==
+      1.5);
+  CHECK_THAT(fault_of(rope(R"("rope_type": "linear")")),
+             Contains("'rope_parameters.factor': missing; this rope type needs it"));
+  for (const char* factor : {"0.5", "0", "-1", "\"2\"", "1e300"}) {
+    CHECK_THAT(fault_of(rope(concat(R"("rope_type": "dynamic", "factor": )", factor))),
+               Contains("rope_parameters.factor"));
+  }
+  CHECK_THAT(fault_of(rope("\"rope_type\": 3")), Contains("rope_parameters.rope_type': expected a text"));
+  CHECK_THAT(fault_of(rope(R"("rope_type": "llama3", "factor": 8)")), Contains("low_freq_factor': missing"));
+  CHECK_THAT(
+      fault_of(rope(R"("rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4)")),
+      Contains("expected more than low_freq_factor 4"));
+  CHECK_THAT(fault_of(rope(R"("rope_type": "yarn", "factor": 8, "original_max_position_embeddings": 0)")),
+             Contains("original_max_position_embeddings"));
+  CHECK_THAT(fault_of(rope(R"("rope_type": "yarn", "factor": 8, "beta_fast": 1, "beta_slow": 2)")),
+             Contains("expected at least beta_slow 2"));
+  CHECK_THAT(fault_of(rope(R"("rope_type": "yarn", "factor": 8, "truncate": 1)")),
+             Contains("truncate': expected true or false"));
+  CHECK_THAT(fault_of(rope(R"("rope_type": "yarn", "factor": 8, "rope_theta": 1)")),
+             Contains("yarn needs more than 1"));
+  CHECK_THAT(fault_of(rope("\"partial_rotary_factor\": 0.5")), Contains("0.5 is not supported (1 is)"));
 }
 
 TEST_CASE("model shape: sizes that are missing, ill-typed, absurd or do not fit are refused by key") {

@@ -7,6 +7,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
+#include "trainer/model/rope.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model/weights.h"
 
@@ -70,8 +71,7 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   model.shape_ = read_model_shape(folder);
   model.options_ = options;
   const ModelShape& shape = model.shape_;
-  const std::int64_t hidden = shape.hidden_size, d = shape.head_dimension;
-  const std::int64_t query_width = shape.query_heads * d, kv_width = shape.kv_heads * d;
+  const std::int64_t hidden = shape.hidden_size;
   WeightReader weights(folder);
   const auto hold = [&](const torch::Tensor& tensor, torch::ScalarType type) {
     return tensor.to(options.device, type);
@@ -86,37 +86,55 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   }
   model.final_norm_ = hold(weights.take("model.norm.weight", {hidden}), torch::kFloat32);
   for (std::int64_t index = 0; index < shape.layers; ++index) {
-    const std::string prefix = concat("model.layers.", index, ".");
-    const auto take = [&](const std::string& name, torch::IntArrayRef size) {
-      return weights.take(prefix + name, size);
-    };
-    Layer layer;
-    layer.input_norm = hold(take("input_layernorm.weight", {hidden}), torch::kFloat32);
-    layer.post_attention_norm = hold(take("post_attention_layernorm.weight", {hidden}), torch::kFloat32);
-    layer.query_key_value = hold(torch::cat({take("self_attn.q_proj.weight", {query_width, hidden}),
-                                             take("self_attn.k_proj.weight", {kv_width, hidden}),
-                                             take("self_attn.v_proj.weight", {kv_width, hidden})}),
-                                 options.dtype);
-    layer.output = hold(take("self_attn.o_proj.weight", {hidden, query_width}), options.dtype);
-    if (shape.attention_bias) {
-      layer.query_key_value_bias = hold(
-          torch::cat({take("self_attn.q_proj.bias", {query_width}), take("self_attn.k_proj.bias", {kv_width}),
-                      take("self_attn.v_proj.bias", {kv_width})}),
-          torch::kFloat32);
-      layer.output_bias = hold(take("self_attn.o_proj.bias", {hidden}), torch::kFloat32);
-    }
-    layer.gate_up = hold(torch::cat({take("mlp.gate_proj.weight", {shape.intermediate_size, hidden}),
-                                     take("mlp.up_proj.weight", {shape.intermediate_size, hidden})}),
-                         options.dtype);
-    layer.down = hold(take("mlp.down_proj.weight", {hidden, shape.intermediate_size}), options.dtype);
-    weights.ignore(prefix + "self_attn.rotary_emb.inv_freq");
-    model.layers_.push_back(std::move(layer));
+    model.layers_.push_back(model.take_layer(weights, index));
   }
   weights.finish();
-  const torch::Tensor exponent = torch::arange(0, d, 2, torch::kFloat32) / static_cast<double>(d);
-  model.inverse_frequency_ = torch::pow(shape.rope_theta, exponent).reciprocal().to(options.device);
+  model.frequencies_ = rotary_frequencies(shape.rope, shape.head_dimension, 0).to(options.device);
   model.fingerprint_ = fingerprint_of(folder, weights.files());
   return model;
+}
+
+Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t index) const {
+  const std::int64_t hidden = shape_.hidden_size, d = shape_.head_dimension;
+  const std::int64_t query_width = shape_.query_heads * d, kv_width = shape_.kv_heads * d;
+  const std::string prefix = concat("model.layers.", index, ".");
+  const auto take = [&](const std::string& name, torch::IntArrayRef size) {
+    return weights.take(prefix + name, size);
+  };
+  const auto hold = [&](const torch::Tensor& tensor, torch::ScalarType type) {
+    return tensor.to(options_.device, type);
+  };
+  Layer layer;
+  layer.input_norm = hold(take("input_layernorm.weight", {hidden}), torch::kFloat32);
+  layer.post_attention_norm = hold(take("post_attention_layernorm.weight", {hidden}), torch::kFloat32);
+  layer.query_key_value = hold(torch::cat({take("self_attn.q_proj.weight", {query_width, hidden}),
+                                           take("self_attn.k_proj.weight", {kv_width, hidden}),
+                                           take("self_attn.v_proj.weight", {kv_width, hidden})}),
+                               options_.dtype);
+  layer.output = hold(take("self_attn.o_proj.weight", {hidden, query_width}), options_.dtype);
+  if (shape_.query_key_value_bias) {
+    layer.query_key_value_bias = hold(
+        torch::cat({take("self_attn.q_proj.bias", {query_width}), take("self_attn.k_proj.bias", {kv_width}),
+                    take("self_attn.v_proj.bias", {kv_width})}),
+        torch::kFloat32);
+  }
+  if (shape_.output_bias) layer.output_bias = hold(take("self_attn.o_proj.bias", {hidden}), torch::kFloat32);
+  if (shape_.query_key_norm) {
+    const torch::Tensor query = take("self_attn.q_norm.weight", {d});
+    const torch::Tensor key = take("self_attn.k_norm.weight", {d});
+    // Absent ones are empty and told of by finish().
+    if (query.numel() == d && key.numel() == d) {
+      layer.query_key_norm =
+          hold(torch::cat({query.expand({shape_.query_heads, 1, d}), key.expand({shape_.kv_heads, 1, d})}),
+               torch::kFloat32);
+    }
+  }
+  layer.gate_up = hold(torch::cat({take("mlp.gate_proj.weight", {shape_.intermediate_size, hidden}),
+                                   take("mlp.up_proj.weight", {shape_.intermediate_size, hidden})}),
+                       options_.dtype);
+  layer.down = hold(take("mlp.down_proj.weight", {hidden, shape_.intermediate_size}), options_.dtype);
+  weights.ignore(prefix + "self_attn.rotary_emb.inv_freq");
+  return layer;
 }
 
 torch::Tensor Transformer::linear(const torch::Tensor& input, const torch::Tensor& weight,
@@ -124,6 +142,24 @@ torch::Tensor Transformer::linear(const torch::Tensor& input, const torch::Tenso
   if (weight.scalar_type() == torch::kFloat32) return torch::linear(input, weight, bias);
   const torch::Tensor product = torch::linear(input.to(weight.scalar_type()), weight).to(torch::kFloat32);
   return bias.defined() ? product + bias : product;
+}
+
+std::pair<torch::Tensor, torch::Tensor> Transformer::rotations(const torch::Tensor& positions) const {
+  torch::Tensor frequencies = frequencies_;
+  if (shape_.rope.type == RopeType::kDynamic) {
+    const std::int64_t tokens = positions.max().item<std::int64_t>() + 1;
+    if (tokens > shape_.rope.original_positions) {
+      frequencies = rotary_frequencies(shape_.rope, shape_.head_dimension, tokens).to(options_.device);
+    }
+  }
+  const torch::Tensor angles =
+      positions.to(options_.device, torch::kFloat32).unsqueeze(-1) * frequencies;  // [R or 1, T, d / 2]
+  torch::Tensor cosine = angles.cos().unsqueeze(1), sine = angles.sin().unsqueeze(1);
+  if (shape_.rope.attention_factor != 1.0) {
+    cosine.mul_(shape_.rope.attention_factor);
+    sine.mul_(shape_.rope.attention_factor);
+  }
+  return {cosine, sine};
 }
 
 torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tensor& hidden,
@@ -135,8 +171,9 @@ torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tens
   const torch::Tensor joined = linear(hidden, layer.query_key_value, layer.query_key_value_bias)
                                    .view({rows, tokens, heads, d})
                                    .transpose(1, 2);  // [R, H + 2K, T, d]
-  const torch::Tensor rotated =
-      rotate(joined.narrow(1, 0, shape_.query_heads + shape_.kv_heads), cosine, sine);
+  torch::Tensor query_key = joined.narrow(1, 0, shape_.query_heads + shape_.kv_heads);
+  if (shape_.query_key_norm) query_key = rms_norm(query_key, layer.query_key_norm, shape_.norm_epsilon);
+  const torch::Tensor rotated = rotate(query_key, cosine, sine);
   const torch::Tensor attended = attention.attend(index, rotated.narrow(1, 0, shape_.query_heads),
                                                   rotated.narrow(1, shape_.query_heads, shape_.kv_heads),
                                                   joined.narrow(1, heads - shape_.kv_heads, shape_.kv_heads));
@@ -150,9 +187,7 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
   check_shape(tokens, {-1, -1}, "tokens");
   const torch::Tensor where = positions.dim() == 1 ? positions.unsqueeze(0) : positions;  // [R or 1, T]
   check_shape(where, {-1, tokens.size(1)}, "positions");
-  const torch::Tensor angles =
-      where.to(options_.device, torch::kFloat32).unsqueeze(-1) * inverse_frequency_;  // [R or 1, T, d / 2]
-  const torch::Tensor cosine = angles.cos().unsqueeze(1), sine = angles.sin().unsqueeze(1);
+  const auto [cosine, sine] = rotations(where);
   torch::Tensor hidden = torch::embedding(embedding_, tokens.to(options_.device));  // [R, T, hidden]
   for (std::int64_t index = 0; index < shape_.layers; ++index) {
     const Layer& layer = layers_[static_cast<std::size_t>(index)];

@@ -1,10 +1,11 @@
-// A Llama-architecture language model in libtorch, frozen: it is run, never trained.
+// A language model of the Llama family (supported_architectures()) in libtorch, frozen: run, never trained.
 #pragma once
 
 #include <torch/torch.h>
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "trainer/model_files/model_shape.h"
@@ -32,6 +33,8 @@ struct ModelOptions {
 /// without CUDA.
 ModelOptions resolve_model_options(const std::string& device, const std::string& dtype);
 
+class WeightReader;
+
 /// The weights and the forward pass.
 class Transformer {
  public:
@@ -58,11 +61,15 @@ class Transformer {
   struct Layer {
     torch::Tensor input_norm, post_attention_norm;        // [hidden]
     torch::Tensor query_key_value, query_key_value_bias;  // [(H + 2K) d, hidden], [(H + 2K) d] or undefined
-    torch::Tensor output, output_bias;                    // [hidden, H d]
+    torch::Tensor output, output_bias;                    // [hidden, H d], [hidden] or undefined
+    torch::Tensor query_key_norm;                         // [H + K, 1, d] or undefined
     torch::Tensor gate_up, down;                          // [2 intermediate, hidden], [hidden, intermediate]
   };
   torch::Tensor linear(const torch::Tensor& input, const torch::Tensor& weight,
                        const torch::Tensor& bias = {}) const;
+  Layer take_layer(WeightReader& weights, std::int64_t index) const;
+  /// Cosine and sine of positions [R or 1, T], each [R or 1, 1, T, d / 2].
+  std::pair<torch::Tensor, torch::Tensor> rotations(const torch::Tensor& positions) const;
   torch::Tensor attention_block(std::int64_t index, const torch::Tensor& hidden, const torch::Tensor& cosine,
                                 const torch::Tensor& sine, Attention& attention) const;
 
@@ -72,7 +79,7 @@ class Transformer {
   torch::Tensor embedding_;  // [vocabulary, hidden] float32
   torch::Tensor head_;       // [vocabulary, hidden] in dtype
   torch::Tensor final_norm_;
-  torch::Tensor inverse_frequency_;  // [d / 2]
+  torch::Tensor frequencies_;  // [d / 2], of texts within the length trained on
   std::vector<Layer> layers_;
 };
 

@@ -1,11 +1,10 @@
 #include "trainer/model_files/model_shape.h"
 
-#include <nlohmann/json.hpp>
+#include <array>
 
-#include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/model_files/config_json.h"
 #include "trainer/model_files/json_fields.h"
-#include "trainer/model_files/model_folder_json.h"
 
 namespace foresight {
 namespace {
@@ -18,49 +17,20 @@ constexpr std::int64_t kMaxHeads = 4096;
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
 
-/// Typed look-ups in one config.json; every fault names file and key.
-class ConfigJson {
- public:
-  explicit ConfigJson(const std::filesystem::path& file) : file_(file.string()) {
-    auto json = read_model_json(file);
-    if (!json) {
-      throw Error(ErrorKind::kInput, file_ + ": not there; is this a Hugging Face model folder?");
-    }
-    json_ = std::move(*json);
-  }
-  bool has(const char* key) const { return !get(key).is_null(); }
-  /// A null value where the key is absent.
-  const Json& get(const char* key) const { return field(json_, key, file_); }
-  std::int64_t count(const char* key, std::int64_t largest) const {
-    const Json& value = get(key);
-    if (value.is_null()) fail(key, "missing");
-    if (!value.is_number_integer()) fail(key, "expected an integer, got " + shown_json(value));
-    if (value < 1 || value > largest) {
-      fail(key, concat("out of range: ", value.dump(), ", expected 1 to ", largest));
-    }
-    return value.get<std::int64_t>();
-  }
-  std::int64_t count(const char* key, std::int64_t largest, std::int64_t when_absent) const {
-    return has(key) ? count(key, largest) : when_absent;
-  }
-  double positive(const Json& object, const char* key, double when_absent) const {
-    const Json& value = field(object, key, file_);
-    if (value.is_null()) return when_absent;
-    if (!value.is_number()) fail(key, "expected a number, got " + shown_json(value));
-    if (!(value.get<double>() > 0)) fail(key, "must be positive, got " + shown_json(value));
-    return value.get<double>();
-  }
-  bool flag(const char* key) const { return bool_field(json_, key, /*when_absent=*/false, file_); }
-  std::int64_t token_id(const Json& value, const char* key) const { return token_id_of(value, key, file_); }
-  [[noreturn]] void fail(const std::string& key, const std::string& what) const {
-    throw Error(ErrorKind::kInput, concat(file_, ": key '", key, "': ", what));
-  }
-  const Json& json() const { return json_; }
-
- private:
-  std::string file_;
-  Json json_;
+/// What the architectures of this family differ in; everything else is one forward pass.
+struct Architecture {
+  const char* name;
+  enum class Bias { kNone, kQueryKeyValue, kAsConfigured } bias;
+  bool query_key_norm;
+  bool states_sizes;                    ///< num_key_value_heads and max_position_embeddings must be there
+  std::int64_t head_dimension_default;  ///< 0: hidden_size / num_attention_heads
 };
+constexpr std::array<Architecture, 4> kArchitectures = {{
+    {"LlamaForCausalLM", Architecture::Bias::kAsConfigured, false, false, 0},
+    {"MistralForCausalLM", Architecture::Bias::kNone, false, true, 0},
+    {"Qwen2ForCausalLM", Architecture::Bias::kQueryKeyValue, false, true, 0},
+    {"Qwen3ForCausalLM", Architecture::Bias::kAsConfigured, true, true, 128},
+}};
 
 /// The one architecture of the file; empty where it names none or several.
 std::string architecture_of(const ConfigJson& config) {
@@ -69,35 +39,48 @@ std::string architecture_of(const ConfigJson& config) {
   return one ? names[0].get<std::string>() : "";
 }
 
-double read_rope_theta(const ConfigJson& config) {
-  static const Json kNone = Json::object();
-  const Json* rope = &kNone;
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (!config.has(key)) continue;
-    if (!config.get(key).is_object()) config.fail(key, "expected an object");
-    rope = &config.get(key);
-    break;
+const Architecture& find_architecture(const ConfigJson& config) {
+  const std::string name = architecture_of(config);
+  for (const Architecture& known : kArchitectures) {
+    if (name == known.name) return known;
   }
-  std::string type = "default";
-  for (const char* key : {"rope_type", "type"}) {
-    const auto found = rope->find(key);
-    if (found != rope->end() && found->is_string()) type = found->get<std::string>();
-  }
-  if (type != "default") {
-    config.fail("rope_parameters.rope_type", "'" + one_line(type) + "' is not supported (default is)");
-  }
-  return config.positive(*rope, "rope_theta", config.positive(config.json(), "rope_theta", 10000.0));
+  config.fail("architectures", "'" + one_line(name) + "' is not supported (" +
+                                   join(supported_architectures(), ", ") + " are)");
 }
 
-void read_sizes(const ConfigJson& config, ModelShape& shape) {
+/// Every layer must see the whole text: the future attention of an entry has no meaning beyond a window.
+void refuse_sliding_window(const ConfigJson& config, const std::string& architecture) {
+  const Json& kinds = config.get("layer_types");
+  if (!kinds.is_null() && !kinds.is_array()) config.fail("layer_types", "expected a list");
+  for (const Json& kind : kinds) {
+    if (kind != "full_attention") {
+      config.fail("layer_types", shown_json(kind) + " is not supported (full_attention is)");
+    }
+  }
+  // Qwen2 and Qwen3 state a window that is used only with use_sliding_window.
+  const bool optional = architecture.starts_with("Qwen");
+  if (optional && !config.flag("use_sliding_window")) return;
+  if (!config.has("sliding_window")) return;
+  config.fail("sliding_window", shown_json(config.get("sliding_window")) + " is not supported (null is)");
+}
+
+/// `key`, whose absence means `when_absent` for an architecture that need not state it.
+std::int64_t stated(const ConfigJson& config, const Architecture& architecture, const char* key,
+                    std::int64_t largest, std::int64_t when_absent) {
+  return architecture.states_sizes ? config.count(key, largest) : config.count(key, largest, when_absent);
+}
+
+void read_sizes(const ConfigJson& config, const Architecture& architecture, ModelShape& shape) {
   shape.layers = config.count("num_hidden_layers", kMaxLayers);
   shape.query_heads = config.count("num_attention_heads", kMaxHeads);
-  shape.kv_heads = config.count("num_key_value_heads", kMaxHeads, shape.query_heads);
+  shape.kv_heads = stated(config, architecture, "num_key_value_heads", kMaxHeads, shape.query_heads);
   shape.hidden_size = config.count("hidden_size", kMaxWidth);
   shape.intermediate_size = config.count("intermediate_size", kMaxWidth);
   shape.vocabulary_size = config.count("vocab_size", kMaxWidth);
-  shape.max_positions = config.count("max_position_embeddings", kMaxPositions, 2048);
-  shape.head_dimension = config.count("head_dim", kMaxWidth, shape.hidden_size / shape.query_heads);
+  shape.max_positions = stated(config, architecture, "max_position_embeddings", kMaxPositions, 2048);
+  const std::int64_t usual = architecture.head_dimension_default;
+  shape.head_dimension =
+      config.count("head_dim", kMaxWidth, usual > 0 ? usual : shape.hidden_size / shape.query_heads);
   if (shape.query_heads % shape.kv_heads != 0) {
     config.fail("num_key_value_heads",
                 concat(shape.kv_heads, " does not divide num_attention_heads ", shape.query_heads));
@@ -107,33 +90,53 @@ void read_sizes(const ConfigJson& config, ModelShape& shape) {
   }
 }
 
+void read_special_tokens(const ConfigJson& config, ModelShape& shape) {
+  const Json& beginning = config.get("bos_token_id");
+  if (beginning.is_number_integer()) {
+    shape.beginning_of_sequence = token_id_of(beginning, "bos_token_id", config.file());
+  }
+  const Json& ends = config.get("eos_token_id");
+  if (ends.is_array()) {
+    for (const Json& id : ends) {
+      shape.end_of_sequence.push_back(token_id_of(id, "eos_token_id", config.file()));
+    }
+  } else if (!ends.is_null()) {
+    shape.end_of_sequence.push_back(token_id_of(ends, "eos_token_id", config.file()));
+  }
+}
+
 }  // namespace
+
+const std::vector<std::string>& supported_architectures() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (const Architecture& known : kArchitectures) names.emplace_back(known.name);
+    return names;
+  }();
+  return kNames;
+}
 
 ModelShape read_model_shape(const std::filesystem::path& folder) {
   const ConfigJson config(folder / "config.json");
+  const Architecture& architecture = find_architecture(config);
   ModelShape shape;
-  shape.architecture = architecture_of(config);
-  if (shape.architecture != "LlamaForCausalLM") {
-    config.fail("architectures",
-                "'" + one_line(shape.architecture) + "' is not supported (LlamaForCausalLM is)");
-  }
+  shape.architecture = architecture.name;
   if (config.json().contains("hidden_act") && config.get("hidden_act") != "silu") {
     config.fail("hidden_act", shown_json(config.get("hidden_act")) + " is not supported (silu is)");
   }
   if (config.flag("mlp_bias")) config.fail("mlp_bias", "true is not supported");
-  read_sizes(config, shape);
-  shape.norm_epsilon = config.positive(config.json(), "rms_norm_eps", 1e-6);
+  refuse_sliding_window(config, shape.architecture);
+  read_sizes(config, architecture, shape);
+  shape.norm_epsilon = config.positive("rms_norm_eps", 1e-6);
   shape.tied_embeddings = config.flag("tie_word_embeddings");
-  shape.attention_bias = config.flag("attention_bias");
-  shape.rope_theta = read_rope_theta(config);
-  const Json& beginning = config.get("bos_token_id");
-  if (beginning.is_number_integer()) shape.beginning_of_sequence = config.token_id(beginning, "bos_token_id");
-  const Json& ends = config.get("eos_token_id");
-  if (ends.is_array()) {
-    for (const Json& id : ends) shape.end_of_sequence.push_back(config.token_id(id, "eos_token_id"));
-  } else if (!ends.is_null()) {
-    shape.end_of_sequence.push_back(config.token_id(ends, "eos_token_id"));
-  }
+  const bool configured =
+      architecture.bias == Architecture::Bias::kAsConfigured && config.flag("attention_bias");
+  shape.query_key_value_bias = configured || architecture.bias == Architecture::Bias::kQueryKeyValue;
+  shape.output_bias = configured;
+  shape.query_key_norm = architecture.query_key_norm;
+  shape.rope = read_rope_parameters(config, shape.max_positions);
+  shape.max_positions = longest_text(shape.rope, shape.max_positions);
+  read_special_tokens(config, shape);
   return shape;
 }
 

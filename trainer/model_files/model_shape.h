@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "trainer/model_files/rope_parameters.h"
+
 namespace foresight {
 
 /// From config.json of a Hugging Face model folder.
 struct ModelShape {
-  std::string architecture;  ///< "LlamaForCausalLM"
+  std::string architecture;  ///< "LlamaForCausalLM", one of supported_architectures()
   std::int64_t layers = 0;
   std::int64_t query_heads = 0;     ///< H
   std::int64_t kv_heads = 0;        ///< K
@@ -18,11 +20,13 @@ struct ModelShape {
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
   std::int64_t vocabulary_size = 0;
-  std::int64_t max_positions = 0;
-  double rope_theta = 10000.0;
+  std::int64_t max_positions = 0;  ///< the longest text in tokens, rope scaling included
+  RopeParameters rope;
   double norm_epsilon = 1e-5;
   bool tied_embeddings = false;
-  bool attention_bias = false;  ///< on query, key, value (and output) projections
+  bool query_key_value_bias = false;  ///< on the query, key and value projections
+  bool output_bias = false;           ///< on the output projection of attention
+  bool query_key_norm = false;        ///< root-mean-square norms of each head's query and key before rotation
   std::int64_t beginning_of_sequence = -1;
   std::vector<std::int64_t> end_of_sequence;
 
@@ -30,9 +34,13 @@ struct ModelShape {
   std::int64_t group() const { return query_heads / kv_heads; }
 };
 
+/// Names as `architectures` of config.json has them: Llama (SmolLM2, DeepSeek-R1 distills too), Mistral,
+/// Qwen2 (Qwen2.5, distills) and Qwen3.
+const std::vector<std::string>& supported_architectures();
+
 /// Reads and checks `folder`/config.json. Throws Error(kInput) naming the file and the key: missing or
-/// damaged file, an architecture or rope type that is not supported (by name), a key that is missing,
-/// ill-typed or out of range, heads that do not divide.
+/// damaged file, an architecture, rope type or sliding window that is not supported (by name), a key that is
+/// missing, ill-typed or out of range, heads that do not divide.
 ModelShape read_model_shape(const std::filesystem::path& folder);
 
 }  // namespace foresight

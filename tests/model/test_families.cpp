@@ -1,0 +1,88 @@
+// Every supported family against `transformers` (tests/reference/families/make_fixture.py).
+#include <torch/torch.h>
+
+#include "data/safetensors.h"
+#include "tests/model/forward_passes.h"
+#include "tests/reference/paths.h"
+#include "trainer/base/text.h"
+#include "trainer/eviction/evicted_pass.h"
+#include "trainer/model/tensor_io.h"
+#include "trainer/model/transformer.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
+
+namespace {
+
+struct Family {
+  const char* name;
+  const char* architecture;
+  bool depends_on_passes = false;  ///< rope type dynamic: the cut into passes shows
+};
+constexpr Family kFamilies[] = {{"llama3", "LlamaForCausalLM"},
+                                {"llama_linear", "LlamaForCausalLM"},
+                                {"llama_dynamic", "LlamaForCausalLM", true},
+                                {"mistral", "MistralForCausalLM"},
+                                {"qwen2", "Qwen2ForCausalLM"},
+                                {"qwen2_yarn", "Qwen2ForCausalLM"},
+                                {"qwen3", "Qwen3ForCausalLM"},
+                                {"qwen3_yarn", "Qwen3ForCausalLM"}};
+
+SafetensorsFile fixture_of(const Family& family) {
+  return SafetensorsFile(reference_folder() / "families" / concat(family.name, ".safetensors"));
+}
+
+/// Token by token, as generation does, without an end token.
+std::vector<std::int64_t> greedy_tokens(const Transformer& model, const torch::Tensor& prompt,
+                                        std::int64_t count) {
+  FullCache cache(model.shape(), 1, prompt.size(0) + count, torch::kCPU);
+  std::vector<std::int64_t> tokens;
+  torch::Tensor hidden = model.forward(prompt.unsqueeze(0), torch::arange(prompt.size(0)), cache);
+  for (std::int64_t position = prompt.size(0); static_cast<std::int64_t>(tokens.size()) < count; ++position) {
+    tokens.push_back(
+        model.logits(hidden[0].narrow(0, hidden.size(1) - 1, 1)).argmax(-1).item<std::int64_t>());
+    hidden = model.forward(torch::full({1, 1}, tokens.back(), torch::kInt64),
+                           torch::full({1}, position, torch::kInt64), cache);
+  }
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("families: logits, entropies and greedy tokens agree with transformers", "[model]") {
+  for (const Family& family : kFamilies) {
+    CAPTURE(family.name);
+    const SafetensorsFile fixture = fixture_of(family);
+    const Transformer model = Transformer::load(reference_folder() / "families" / family.name, {});
+    CHECK(model.shape().architecture == family.architecture);
+    const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
+    const torch::Tensor expected = view_tensor(fixture.at("logits"));
+    const std::int64_t length = tokens.size(1);
+    // Sums of 32 to 64 products in another order: a few units in the last place of logits up to 10.
+    CHECK(largest_difference(all_logits(model, tokens, length), expected) < 5e-5);
+    if (!family.depends_on_passes) {
+      CHECK(largest_difference(all_logits(model, tokens, 7), expected) < 5e-5);
+    }
+    const torch::Tensor entropy = view_tensor(fixture.at("entropy"))[0];
+    CHECK(largest_difference(full_pass(model, tokens[0], length).entropy.narrow(0, 1, length - 1),
+                             entropy.narrow(0, 0, length - 1)) < 5e-5);
+    const torch::Tensor greedy = view_tensor(fixture.at("greedy"));
+    const std::int64_t prompt_tokens = view_tensor(fixture.at("prompt_tokens")).item<std::int64_t>();
+    const std::vector<std::int64_t> wanted(greedy.data_ptr<std::int64_t>(),
+                                           greedy.data_ptr<std::int64_t>() + greedy.numel());
+    CHECK(greedy_tokens(model, tokens[0].narrow(0, 0, prompt_tokens), greedy.numel()) == wanted);
+  }
+}
+
+TEST_CASE("families: the longest text follows from the rope scaling", "[model]") {
+  const auto longest = [](const char* name) {
+    return read_model_shape(reference_folder() / "families" / name).max_positions;
+  };
+  CHECK(longest("llama3") == 256);         // stated, not 8 x 32
+  CHECK(longest("llama_linear") == 160);   // 2.5 x 64
+  CHECK(longest("llama_dynamic") == 160);  // 4 x 40
+  CHECK(longest("qwen2_yarn") == 128);     // 4 x 32
+  CHECK(longest("qwen3_yarn") == 128);     // stated and 4 x 32
+  CHECK(longest("mistral") == 256);
+}

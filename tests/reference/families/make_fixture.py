@@ -1,0 +1,99 @@
+"""Tiny random models of every supported family, and what `transformers` says about them, for tests/model/test_families.cpp.
+
+Writes, beside itself, a folder NAME per family (config.json, weights) and NAME.safetensors: tokens [2, T], logits [2, T, V] and
+entropy [2, T] of a float32 forward pass, greedy [G], the continuation of the first `prompt_tokens` tokens of row 0.
+
+    python tests/reference/families/make_fixture.py
+
+All parameters are drawn anew: transformers starts biases at 0 and norms at 1, where a forgotten one would not be noticed.
+Made with transformers 5.2.0 and torch 2.11.0 on a CPU.
+"""
+import json
+import pathlib
+import shutil
+
+import torch
+from safetensors.torch import save_file
+from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+
+here = pathlib.Path(__file__).parent
+TOKENS, PROMPT, CONTINUED = 96, 12, 60
+SIZES = dict(vocab_size=61, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2)
+
+# name -> model class, config class, settings, weight type, largest shard, whether config.json is written as transformers 4 did
+FAMILIES = {
+    "llama3": (LlamaForCausalLM, LlamaConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, head_dim=8,
+        rope_parameters=dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                             original_max_position_embeddings=32)), torch.bfloat16, None, True),
+    "llama_linear": (LlamaForCausalLM, LlamaConfig, dict(
+        max_position_embeddings=64, tie_word_embeddings=True,
+        rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.5)), torch.float32, None, True),
+    "llama_dynamic": (LlamaForCausalLM, LlamaConfig, dict(
+        max_position_embeddings=40, tie_word_embeddings=True, attention_bias=True,
+        rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=4.0)), torch.float16, None, True),
+    "mistral": (MistralForCausalLM, MistralConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, head_dim=12, sliding_window=None,
+        rope_parameters=dict(rope_type="default", rope_theta=1000000.0)), torch.float16, "12KB", False),
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, use_sliding_window=False, sliding_window=64,
+        rope_parameters=dict(rope_type="default", rope_theta=1000000.0)), torch.bfloat16, None, True),
+    "qwen2_yarn": (Qwen2ForCausalLM, Qwen2Config, dict(
+        max_position_embeddings=32, tie_word_embeddings=False,
+        rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)),
+        torch.float32, None, False),
+    "qwen3": (Qwen3ForCausalLM, Qwen3Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, head_dim=16,
+        rope_parameters=dict(rope_type="default", rope_theta=1000000.0)), torch.bfloat16, None, False),
+    "qwen3_yarn": (Qwen3ForCausalLM, Qwen3Config, dict(
+        max_position_embeddings=128, tie_word_embeddings=False, head_dim=12, attention_bias=True,
+        rope_parameters=dict(rope_type="yarn", rope_theta=5000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=4.0,
+                             beta_slow=0.5, truncate=False, mscale=1.2, mscale_all_dim=0.7)), torch.float32, "16KB", False),
+}
+
+
+def write_as_version_4(file: pathlib.Path):
+    """rope_parameters -> rope_theta and rope_scaling, as most published models have them."""
+    config = json.loads(file.read_text())
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+    config["torch_dtype"] = config.pop("dtype")
+    file.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def make(name: str, seed: int):
+    model_class, config_class, settings, dtype, shard, version_4 = FAMILIES[name]
+    folder = here / name
+    shutil.rmtree(folder, ignore_errors=True)
+    generator = torch.Generator().manual_seed(seed)
+    model = model_class(config_class(**SIZES, **settings)).eval()
+    for key, parameter in model.named_parameters():
+        random = torch.randn(parameter.shape, generator=generator)
+        parameter.data = 1.0 + 0.3 * random if "norm" in key else 0.3 * random
+    if getattr(model.config, "tie_word_embeddings"):
+        model.tie_weights()
+    model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
+    if version_4:
+        write_as_version_4(folder / "config.json")
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    tokens = torch.randint(3, SIZES["vocab_size"], (2, TOKENS), generator=generator)
+    with torch.no_grad():
+        # The continuation first: with rope type dynamic this model object keeps the base of the longest text it has seen.
+        greedy = model.generate(tokens[:1, :PROMPT], attention_mask=torch.ones(1, PROMPT, dtype=torch.int64), max_new_tokens=CONTINUED,
+                                do_sample=False, eos_token_id=None, pad_token_id=0)[0, PROMPT:]
+        logits = model(tokens).logits
+    log_probability = torch.log_softmax(logits.double(), -1)
+    entropy = -(log_probability.exp() * log_probability).sum(-1).float()
+    save_file({"tokens": tokens, "logits": logits.contiguous(), "entropy": entropy, "greedy": greedy.contiguous(),
+               "prompt_tokens": torch.tensor([PROMPT])}, here / f"{name}.safetensors")
+    ranked = logits[0].sort(-1, descending=True).values
+    print(f"{name}: smallest lead of a greedy choice {(ranked[:, 0] - ranked[:, 1]).min().item():.4f}, "
+          f"entropy {entropy.min().item():.3f} to {entropy.max().item():.3f}")
+
+
+for number, family in enumerate(FAMILIES):
+    make(family, 100 + number)
