@@ -18,7 +18,8 @@ class TraceBuilder {
     if (trace_.tokens.empty()) {
       trace_.tokens.reserve(limit_);
       first_source_ = row.source;
-      if (first_token_ >= 0) push(first_token_, 0);
+      // Prompts made by some chat templates begin with it already.
+      if (first_token_ >= 0 && row.tokens.front() != first_token_) push(first_token_, 0);
     }
     last_source_ = row.source;
     for (std::size_t index = 0; index < row.tokens.size() && !full(); ++index) {

@@ -1,10 +1,10 @@
-# Everything the project links but torch (foresight_torch.cmake).
+# Everything the project links but torch (foresight_torch.cmake). The installed package finds the same.
 find_package(Threads REQUIRED)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(yaml-cpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(CLI11 REQUIRED)
+find_package(ICU REQUIRED COMPONENTS uc) # canonical composition (NFC), which Qwen's tokenizers ask for
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
@@ -13,6 +13,9 @@ if(FORESIGHT_MPI STREQUAL "AUTO")
   set(FORESIGHT_MPI ${MPI_C_FOUND})
 elseif(FORESIGHT_MPI)
   find_package(MPI REQUIRED COMPONENTS C)
+endif()
+if(NOT FORESIGHT_INSTALLED) # the program alone
+  find_package(CLI11 REQUIRED)
 endif()
 if(FORESIGHT_TESTS)
   find_package(Catch2 2 REQUIRED)

@@ -216,6 +216,14 @@ TEST_CASE("packing: the first token stands at each trace's start only and is no 
   CHECK(traces[1].source == "a:3");
 }
 
+TEST_CASE("packing: a row that begins with the first token does not get another", "[data]") {
+  const std::vector<TokenRow> rows = {token_row(1, 3, 0, "a:1"), token_row(20, 3, 0, "a:2")};
+  const std::vector<TokenRow> traces = pack_rows(rows, false, 4, 0, 1);
+  REQUIRE(traces.size() == 2);
+  CHECK(traces[0].tokens == Tokens{1, 2, 3});
+  CHECK(traces[1].tokens == Tokens{1, 20, 21, 22});
+}
+
 TEST_CASE("packing: without packing each row is a trace, cut at the limit", "[data]") {
   const std::vector<TokenRow> rows = {token_row(10, 2, 1, "a:1"), TokenRow{{}, {}, "a:2"},
                                       token_row(30, 9, 0, "a:3")};

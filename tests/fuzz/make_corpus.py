@@ -150,6 +150,20 @@ def tokenizer_seeds():
                 "vocab": {"<unk>": 0, "<0xC4>": 1, "<0xA0>": 2, "a": 3}, "merges": []}
     put("tokenizer", "fallback", compact({"pre_tokenizer": byte_level, "model": fallback,
                                           "decoder": {"type": "Sequence", "decoders": decoders}}))
+    sign = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    strip = [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+             {"type": "Strip", "content": " ", "start": 1, "stop": 0}]
+    characters = {"type": "BPE", "byte_fallback": True, "fuse_unk": True, "unk_token": "<unk>",
+                  "vocab": {"<unk>": 0, "<0xC3>": 1, "<0xA4>": 2, "▁": 3, "a": 4, "▁a": 5, "b": 6}, "merges": [["▁", "a"]]}
+    put("tokenizer", "sentence_piece", compact({
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, sign]}, "pre_tokenizer": None,
+        "added_tokens": [{"id": 7, "content": "b", "normalized": True}], "model": characters,
+        "decoder": {"type": "Sequence", "decoders": strip}}))
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
+    put("tokenizer", "metaspace", compact({"pre_tokenizer": metaspace, "decoder": metaspace, "model": characters}))
+    splits = [{"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False} for pattern in
+              ["\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s+"]]
+    put("tokenizer", "splits", compact(small | {"pre_tokenizer": {"type": "Sequence", "pretokenizers": splits + [byte_level]}}))
     put("tokenizer", "far_id", compact(small | {"added_tokens": [{"id": 16000000, "content": "x"}]}))
     put("tokenizer", "deep", '{"normalizer":' + '{"type":"Sequence","normalizers":[' * 20 + "]}" * 20 + "}")
 
@@ -159,6 +173,11 @@ def chat_template_seeds():
     by_family = {entry["family"]: entry["template"] for entry in templates}
     for number, (_, template) in enumerate(sorted(by_family.items())):
         put("chat_template", f"family_{number}", compact({"chat_template": template, "bos_token": {"content": "<s>"}}))
+    families = json.loads((REFERENCE / "tokenizer/chat_families.json").read_text())
+    for entry in families["templates"]:
+        put("chat_template", entry["name"].lower().replace(" ", "_"), compact({"bos_token": "<s>"}) + "\0\0" + entry["template"])
+    for number, entry in enumerate(families["snippets"][::10]):
+        put("chat_template", f"snippet_{number:02}", "{}\0\0" + entry["template"])
     ends = compact({"eos_token": "a", "chat_template": [{"name": "default", "template": "{{ 'x' }}"}]})
     put("chat_template", "ends", ends + "\0" + compact({"eos_token_id": [0, 1]}))
     put("chat_template", "jinja", "{}\0{}\0{%- for message in messages %}\n{{ message.role }}{% endfor -%}\n")

@@ -2,7 +2,6 @@
 #include "trainer/text/chat_template.h"
 
 #include "tests/text/fixtures.h"
-#include "trainer/text/jinja_text.h"
 
 namespace foresight {
 namespace {
@@ -33,12 +32,6 @@ Json template_named(const std::string& name) {
   return {};
 }
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  const std::size_t at = text.find(from);
-  REQUIRE(at != std::string::npos);
-  return text.replace(at, from.size(), to);
-}
-
 }  // namespace
 
 TEST_CASE("chat template: the families known render as in transformers", "[text]") {
@@ -47,7 +40,7 @@ TEST_CASE("chat template: the families known render as in transformers", "[text]
   for (const Json& one : fixture["templates"]) {
     INFO(one["name"]);
     const ChatTemplate chat = load_text(one.at("template"));
-    CHECK(chat.family() == one.at("family"));
+    CHECK(chat.can_render());
     for (std::size_t index = 0; index < fixture["conversations"].size(); ++index) {
       CHECK(chat.render(messages_of(fixture["conversations"][index])) ==
             one["rendered"][index].get<std::string>());
@@ -74,63 +67,118 @@ TEST_CASE("chat template: it is found in tokenizer_config.json too, alone or as 
         std::string::npos);
 }
 
-TEST_CASE("chat template: a folder without one, an unknown one and a changed one are refused", "[text]") {
+TEST_CASE("chat template: a folder without one is refused, and what is not supported by name", "[text]") {
   const std::vector<ChatMessage> messages = {{"user", "Hi"}};
-  const auto refusal = [&](const std::string& text) {
+  const TemporaryFolder empty;
+  const ChatTemplate none = ChatTemplate::load(empty.path());
+  CHECK_FALSE(none.can_render());
+  CHECK(input_error([&] { none.render(messages); }).find("no chat template") != std::string::npos);
+  const auto refusal = [&](const std::string& text, bool read) {
     const ChatTemplate chat = load_text(text);
-    CHECK(chat.family().empty());
+    CHECK(chat.can_render() == read);
     return input_error([&] { chat.render(messages); });
   };
-  const TemporaryFolder empty;
-  CHECK(input_error([&] { ChatTemplate::load(empty.path()).render(messages); }).find("no chat template") !=
+  CHECK(refusal("a\n\n{% call x() %}{% endcall %}", false)
+            .find("chat_template.jinja: chat template, line 3: the statement {% call %} is not supported") !=
         std::string::npos);
-  CHECK(refusal("[INST] {{ messages[0].content }} [/INST]")
-            .find("chat_template.jinja: the chat template is none of the families known") !=
+  CHECK(refusal("{% for m in messages recursive %}{% endfor %}", false).find("recursive loop") !=
         std::string::npos);
-  const std::string smollm = template_named("SmolLM2")["template"];
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {"{{'<|im_start|>' + message['role']", "{{'<|im_start|>' + message['role']|upper"},
-           {"{% endif %}{{'<", "{% endif %} {{'<"},  // a blank that would be rendered
-           {"{% endif %}{{'<", "{% endif %}\n  {{'<"},
-           {"{% endfor %}", "x{% endfor %}"},
-           {"{% endfor %}", "{# note #}{% endfor %}"},
-           {"{% endfor %}", "{% endfor %}{{ '<think>' }}"},
-           {"Hugging Face<", "Hugging \\u0046ace<"},
-           {"Hugging Face<", "Hugging' + x + 'Face<"},
-           {"assistant\n'", "assistant\n"}}) {
-    INFO(from << " -> " << to);
-    CHECK(refusal(replaced(smollm, from, to)).find("none of the families known") != std::string::npos);
-  }
-  const std::string qwen = template_named("Qwen2.5")["template"];
-  CHECK(!refusal(replaced(qwen, "not message.tool_calls)", "not message.tool_calls and x)")).empty());
-  CHECK(!refusal(replaced(qwen, "{%- if add_generation_prompt %}", "{%- if enable_thinking %}")).empty());
-  CHECK(
-      !refusal(replaced(qwen, "messages[0]['content'] + '<|im_end|>\\n'", "messages[0]['content']")).empty());
-  CHECK(!refusal(replaced(template_named("Llama-3")["template"], "| trim", "")).empty());
+  CHECK(refusal("{{ 'a", false).find("a string is not closed; give prompts as text") != std::string::npos);
+  CHECK(refusal("a\n{{ messages | sort }}", true).find("line 2: the filter sort is not supported") !=
+        std::string::npos);
+  CHECK(refusal("{{ messages is sorted }}", true).find("the test sorted is not supported") !=
+        std::string::npos);
+  CHECK(refusal("{{ 'a'.swapcase() }}", true).find("the function swapcase() is not supported") !=
+        std::string::npos);
+  CHECK(refusal("{{ lipsum() }}", true).find("the function lipsum() is not supported") != std::string::npos);
+  CHECK(refusal("{{ raise_exception('only\nusers') }}", true).find("it refuses the messages: only\\nusers") !=
+        std::string::npos);
+  CHECK(refusal("{{ '\xC3\xA9' | title }}", true).find("the filter title beyond ASCII is not supported") !=
+        std::string::npos);
+  CHECK(refusal("{{ {1: 2} }}", true).find("a dictionary's key is no text") != std::string::npos);
+  CHECK(refusal("{{ [1] | tojson(indent=2) }}", true).find("tojson with settings") != std::string::npos);
+  CHECK(refusal("{{ ''.split(none, 1) }}", true).find("split() at blanks with a limit") != std::string::npos);
+  CHECK(refusal("{{ 'a' | trim(left=true) }}", true).find("the filter trim with left is not supported") !=
+        std::string::npos);
+  // What is not reached is not refused.
+  CHECK(load_text("{% if tools %}{{ tools | sort }}{% endif %}a").render(messages) == "a");
 }
 
-TEST_CASE("chat template: nothing to render, strange roles and a missing begin token are refused", "[text]") {
+TEST_CASE("chat template: nothing to render and a missing begin token are refused", "[text]") {
   CHECK(input_error([] {
           load_text(template_named("SmolLM2")["template"]).render({});
         }).find("no messages") != std::string::npos);
-  CHECK(input_error([] {
-          load_text(template_named("Qwen2.5")["template"]).render({{"tool", "x"}});
-        }).find("role \"tool\" is not supported for Qwen2.5") != std::string::npos);
   const TemporaryFolder folder;
   folder.write("chat_template.jinja", template_named("Llama-3")["template"]);
   CHECK(input_error([&] {
           ChatTemplate::load(folder.path()).render({{"user", "x"}});
-        }).find("bos_token") != std::string::npos);
+        }).find("\"bos_token\" is undefined") != std::string::npos);
 }
 
-TEST_CASE("jinja text: unclosed tags and strings have no canonical form", "[text]") {
-  CHECK(canonical_template("{{ 'a' ~ \"it's\" }}\n") == "{{'a'~'it\\'s'}}");
-  CHECK(unescape_canonical("it\\'s \\\\n") == "it's \\n");
-  for (const char* broken :
-       {"{{ 'a", "{{ 'a' ", "{% if x", "{{ 'a\\", "{{ '\\x41' }}", "text", "{{ a }} text"}) {
-    INFO(broken);
-    CHECK_FALSE(canonical_template(broken).has_value());
+TEST_CASE("chat template: a date is told only where it is given", "[text]") {
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  ChatOptions options;
+  CHECK(load_text("{{ strftime_now is defined }}").render(messages) == "False");
+  CHECK(input_error([&] {
+          load_text("{{ strftime_now('%Y') }}").render(messages, options);
+        }).find("strftime_now() is given no date here") != std::string::npos);
+  options.now = std::tm{};
+  options.now->tm_year = 125;
+  CHECK(load_text("{{ strftime_now('%Y') }}").render(messages, options) == "2025");
+  CHECK(input_error([&] {
+          load_text("{{ strftime_now('%Ex') }}").render(messages, options);
+        }).find("strftime_now() with %E is not supported") != std::string::npos);
+  CHECK(input_error([&] {
+          load_text("{{ strftime_now('%') }}").render(messages, options);
+        }).find("is not supported") != std::string::npos);
+}
+
+TEST_CASE("chat template: variables come from the options, floating-point numbers are refused", "[text]") {
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  ChatOptions options;
+  options.variables = {{"a", {{"b", {1, true, nullptr, "c"}}}}, {"tools", {"t"}}};
+  CHECK(load_text("{{ a.b | join('-') }}{{ tools | first }}").render(messages, options) == "1-True-None-ct");
+  options.variables = {{"a", 0.5}};
+  CHECK(input_error([&] { load_text("x").render(messages, options); }).find("decimal point") !=
+        std::string::npos);
+}
+
+TEST_CASE("chat template: a template that would not end, or grow without end, is refused", "[text]") {
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  const auto refusal = [&](const std::string& text) {
+    return input_error([&] { load_text(text).render(messages); });
+  };
+  const std::string loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+  CHECK(refusal(loops).find("steps and bytes of text") != std::string::npos);
+  CHECK(
+      refusal(
+          "{% set ns = namespace(t='ab') %}{% for a in range(99) %}{% set ns.t = ns.t + ns.t %}{% endfor %}")
+          .find("steps and bytes of text") != std::string::npos);
+  CHECK(refusal(
+            "{% set ns = namespace(l=[1]) %}{% for a in range(99) %}{% set ns.l = ns.l + ns.l %}{% endfor %}")
+            .find("steps and bytes of text") != std::string::npos);
+  CHECK(refusal("{% set ns = namespace(l=[]) %}{% for a in range(99) %}{% set ns.l = [ns.l] %}{% endfor %}")
+            .find("nested deeper than 64") != std::string::npos);
+  CHECK(refusal("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").find("calls itself too deeply") !=
+        std::string::npos);
+  CHECK(refusal("{{ range(100001) | length }}").find("more than 100000 numbers") != std::string::npos);
+  CHECK(refusal("{{ " + std::string(100, '(') + "1" + std::string(100, ')') + " }}")
+            .find("nested deeper than") != std::string::npos);
+  std::string sum = "1", blocks, ends;
+  for (int i = 0; i < 300; ++i) sum += " + 1";
+  CHECK(refusal("{{ " + sum + " }}").find("more than 200 steps") != std::string::npos);
+  for (int i = 0; i < 100; ++i) {
+    blocks += "{% if true %}";
+    ends += "{% endif %}";
   }
+  CHECK(refusal(blocks + ends).find("blocks are nested deeper than 64") != std::string::npos);
+  CHECK(refusal("{{ 9223372036854775807 + 1 }}").find("a number is too large") != std::string::npos);
+  CHECK(refusal("{{ (-9223372036854775807 - 1) // -1 }}").find("a number is too large") != std::string::npos);
+  CHECK(refusal("{{ 92233720368547758079 }}").find("a number is too large") != std::string::npos);
+  CHECK(refusal("{{ 1 // 0 }}").find("division by zero") != std::string::npos);
+  // A namespace may hold itself.
+  CHECK(load_text("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns.a.a is defined }}").render(messages) ==
+        "True");
 }
 
 }  // namespace foresight

@@ -49,8 +49,20 @@ TEST_CASE("pre-tokenizer: what is not supported is refused by name", "[text]") {
   const auto contains = [](const std::string& text, const char* part) {
     return text.find(part) != std::string::npos;
   };
-  CHECK(contains(message("null"), "no ByteLevel pre-tokenizer"));
-  CHECK(contains(message(R"({"type": "Metaspace"})"), "pre-tokenizer Metaspace is not supported"));
+  CHECK(contains(message(R"({"type": "Whitespace"})"), "pre-tokenizer Whitespace is not supported"));
+  CHECK(contains(message(R"({"type": "Metaspace"})"), "\"replacement\": expected a string"));
+  CHECK(contains(message(R"({"type": "Metaspace", "replacement": "ab"})"),
+                 "expected one character, got \"ab\""));
+  CHECK(contains(message(R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})"),
+                 "prepend_scheme last is not supported"));
+  CHECK(contains(message(R"({"type": "Metaspace", "replacement": "_", "add_prefix_space": false})"),
+                 "add_prefix_space is false"));
+  CHECK(contains(message(R"({"type": "Sequence", "pretokenizers": [{"type": "Digits"},
+                            {"type": "Metaspace", "replacement": "_"}]})"),
+                 "Metaspace behind another step"));
+  CHECK(contains(message(R"({"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "_"},
+                            {"type": "ByteLevel"}]})"),
+                 "Metaspace and ByteLevel together"));
   CHECK(contains(
       message(R"({"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]})"),
       "Digits behind ByteLevel"));

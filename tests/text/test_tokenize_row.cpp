@@ -71,4 +71,30 @@ TEST_CASE("tokenize row: given tokens are checked and are all completion", "[tex
         }) == "a:1: not UTF-8 at byte 1");
 }
 
+TEST_CASE("encode prompt: the beginning-of-sequence token stands there once", "[text]") {
+  const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "llama31_like");
+  const std::int32_t beginning = tokenizer.beginning_of_sequence();
+  REQUIRE(beginning >= 0);
+  const std::vector<std::int32_t> plain = encode_prompt(tokenizer, "one two");
+  CHECK(plain.front() == beginning);
+  // As Llama 3's chat template writes it.
+  CHECK(encode_prompt(tokenizer, "<|begin_of_text|>one two") == plain);
+  CHECK(encode_prompt(tokenizer, "") == std::vector<std::int32_t>{beginning});
+  const Tokenizer without = Tokenizer::load(fixture_folder() / "smollm_like");
+  CHECK(encode_prompt(without, "one two") == without.encode("one two"));
+}
+
+TEST_CASE("completion text: prompt and completion read as the tokens that were generated", "[text]") {
+  for (const char* name : {"mistral_like", "mistral_metaspace_like", "llama31_like", "qwen3_like"}) {
+    INFO(name);
+    const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / name);
+    const std::string prompt = "The answer", completion = " is 42, caf\u00e9";
+    const auto whole = tokenizer.encode(prompt + completion), start = tokenizer.encode(prompt);
+    REQUIRE(std::equal(start.begin(), start.end(), whole.begin()));
+    const std::vector<std::int32_t> generated(whole.begin() + static_cast<std::ptrdiff_t>(start.size()),
+                                              whole.end());
+    CHECK(completion_text(tokenizer, generated) == completion);
+  }
+}
+
 }  // namespace foresight

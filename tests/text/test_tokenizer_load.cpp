@@ -128,10 +128,21 @@ TEST_CASE("tokenizer file: unsupported parts are refused by name", "[text]") {
   CHECK(refused("/normalizer", R"({"type": "Sequence", "normalizers": [{"type": "NFKC"}]})",
                 "normalizer NFKC"));
   CHECK(refused("/normalizer", R"("NFC")", "expected an object"));
-  CHECK(refused("/pre_tokenizer", "null", "no ByteLevel pre-tokenizer"));
+  CHECK(refused("/normalizer", R"({"type": "Replace", "pattern": {"Regex": "x"}, "content": ""})",
+                "normalizer: \"String\": expected a string"));
+  CHECK(refused("/normalizer", R"({"type": "Replace", "pattern": {"String": ""}, "content": ""})",
+                "normalizer: Replace has an empty pattern"));
+  CHECK(refused("/normalizer", R"({"type": "Prepend"})", "\"prepend\": expected a string"));
+  CHECK(refused("/pre_tokenizer", "null", "a ByteLevel decoder, but no ByteLevel pre-tokenizer"));
   CHECK(refused("/pre_tokenizer", R"({"type": "Whitespace"})", "pre-tokenizer Whitespace"));
   CHECK(refused("/decoder", "null", "no ByteLevel decoder"));
-  CHECK(refused("/decoder", R"({"type": "Metaspace"})", "decoder Metaspace is not supported"));
+  CHECK(refused("/decoder", R"({"type": "WordPiece"})", "decoder WordPiece is not supported"));
+  CHECK(refused("/decoder", R"({"type": "Metaspace"})", "\"replacement\": expected a string"));
+  CHECK(refused("/decoder", R"({"type": "Metaspace", "replacement": "_"})", "no ByteLevel decoder"));
+  CHECK(refused("/decoder", R"({"type": "Strip", "content": "ab", "start": 1, "stop": 0})",
+                "expected one character, got \"ab\""));
+  CHECK(refused("/decoder", R"({"type": "Strip", "content": " ", "start": -1, "stop": 0})",
+                "\"start\": expected a count, got -1"));
   CHECK(refused("/decoder", R"({"type": "Sequence", "decoders": [{"type": "ByteLevel"}, {"type": "Fuse"}]})",
                 "Fuse behind ByteLevel"));
   CHECK(refused("/decoder", R"({"type": "Replace", "pattern": {"String": ""}, "content": "x"})",
@@ -206,6 +217,36 @@ TEST_CASE("tokenizer file: parts that multiply a text are bounded", "[text]") {
   decoders.push_back({{"type", "ByteLevel"}});
   CHECK(refused("/decoder", Json{{"type", "Sequence"}, {"decoders", decoders}}.dump().c_str(),
                 "Replace makes a text more than 64 times as long"));
+}
+
+TEST_CASE("tokenizer file: normalizers that multiply a text are bounded", "[text]") {
+  const Json prepend = {{"type", "Prepend"}, {"prepend", std::string(70, 'x')}};
+  CHECK(refused("/normalizer", prepend.dump().c_str(), "Prepend makes a text more than 64 times as long"));
+  Json steps = Json::array();
+  for (int i = 0; i < 7; ++i) {
+    steps.push_back({{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}});
+  }
+  CHECK(refused("/normalizer", Json{{"type", "Sequence"}, {"normalizers", steps}}.dump().c_str(),
+                "Replace makes a text more than 64 times as long"));
+}
+
+TEST_CASE("tokenizer file: a character vocabulary needs a decoder, and unknown characters a token",
+          "[text]") {
+  Json json = Json::parse(R"({
+    "pre_tokenizer": null,
+    "decoder": {"type": "Fuse"},
+    "model": {"type": "BPE", "vocab": {"a": 0, "\u4e2d": 1, "a\u4e2d": 2, "<unk>": 3}, "merges": [["a", "\u4e2d"]]}
+  })");
+  CHECK(load(json).encode("a\u4e2d \u4e2d") == Tokens{2, 1});  // no token for the blank: dropped
+  json["model"]["unk_token"] = "<unk>";
+  const Tokenizer tokenizer = load(json);
+  CHECK(tokenizer.encode("\u4e2d\u6587\u6587") == Tokens{1, 3, 3});
+  CHECK(tokenizer.encode_with_ends("\u4e2d\u6587a").ends == std::vector<std::size_t>{3, 6, 7});
+  json["model"]["fuse_unk"] = true;
+  CHECK(load(json).encode("\u4e2d\u6587\u6587") == Tokens{1, 3});
+  json["decoder"] = nullptr;
+  CHECK(input_error([&] { load(json); }).find("decoder: no decoder, but no ByteLevel pre-tokenizer") !=
+        std::string::npos);
 }
 
 TEST_CASE("tokenizer file: names are shown on one line, and nothing may stand twice", "[text]") {

@@ -14,6 +14,7 @@
 #include "trainer/evaluation/policies.h"
 #include "trainer/generation/generate.h"
 #include "trainer/text/chat_template.h"
+#include "trainer/text/tokenize_row.h"
 
 namespace foresight {
 
@@ -57,9 +58,7 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
   require_utf8(prompt, "the prompt");
   std::string text = prompt;
   if (kind == PromptKind::kChat) text = ChatTemplate::load(config.model.path).render({{"user", prompt}});
-  std::vector<std::int32_t> tokens = tokenizer.encode(text);
-  if (tokenizer.beginning_of_sequence() >= 0)
-    tokens.insert(tokens.begin(), tokenizer.beginning_of_sequence());
+  const std::vector<std::int32_t> tokens = encode_prompt(tokenizer, text);
   const SamplingOptions sampling{config.generation.temperature, config.generation.top_p,
                                  config.generation.top_k};
   const GenerationLimits limits{config.generation.max_new_tokens, tokenizer.end_of_sequence()};

@@ -8,6 +8,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/generation/generate_rows.h"
+#include "trainer/text/tokenize_row.h"
 
 namespace foresight {
 namespace {
@@ -17,13 +18,6 @@ using Tokens = std::vector<std::int32_t>;
 void require_running() {
   if (stop_requested())
     throw Error(ErrorKind::kInterrupted, "evaluate: stopped; run again to start the tasks anew");
-}
-
-Tokens with_beginning(const Tokenizer& tokenizer, const std::string& text) {
-  Tokens tokens = tokenizer.encode(text);
-  if (tokenizer.beginning_of_sequence() >= 0)
-    tokens.insert(tokens.begin(), tokenizer.beginning_of_sequence());
-  return tokens;
 }
 
 /// Rows of a prompt under the full cache and under every policy: [policies + 1][row], "full" first. `name`
@@ -116,7 +110,7 @@ Tokens passkey_prompt(const Tokenizer& tokenizer, std::int64_t length, double de
   const Tokens question = tokenizer.encode(" What is the pass key? The pass key is");
   const std::int64_t room =
       length - static_cast<std::int64_t>(needle.size()) - static_cast<std::int64_t>(question.size());
-  Tokens filler = with_beginning(tokenizer, "Here is a long story with a pass key in it.");
+  Tokens filler = encode_prompt(tokenizer, "Here is a long story with a pass key in it.");
   while (static_cast<std::int64_t>(filler.size()) < room) {
     const auto& sentences = filler_sentences();
     const auto pick = static_cast<std::size_t>(random.below(static_cast<std::int64_t>(sentences.size())));
@@ -176,9 +170,9 @@ nlohmann::ordered_json solve_problems(const TaskSetting& setting, const std::vec
     std::vector<ChatMessage> messages = problem.messages;
     const std::string task =
         options.instruction.empty() ? problem.prompt : problem.prompt + "\n" + options.instruction;
-    if (messages.empty() && !chat.family().empty()) messages = {{"user", task}};
+    if (messages.empty() && chat.can_render()) messages = {{"user", task}};
     const std::string text = messages.empty() ? task : chat.render(messages);
-    const auto texts = generate_under_all(setting, policies, problem.source, with_beginning(tokenizer, text),
+    const auto texts = generate_under_all(setting, policies, problem.source, encode_prompt(tokenizer, text),
                                           samplings, limits);
     require_running();
     const std::string answer = final_answer(problem.answer).value_or(problem.answer);

@@ -11,6 +11,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/generation/generate.h"
+#include "trainer/text/tokenize_row.h"
 
 namespace foresight {
 namespace {
@@ -39,10 +40,7 @@ std::string run_batch(const Config& config, const Transformer& model, const Toke
   std::vector<std::vector<std::int32_t>> prompts;
   std::vector<RandomStream> randoms;
   for (std::size_t i = first; i < end; ++i) {
-    prompts.push_back(tokenizer.encode(jobs[i].prompt));
-    if (tokenizer.beginning_of_sequence() >= 0) {
-      prompts.back().insert(prompts.back().begin(), tokenizer.beginning_of_sequence());
-    }
+    prompts.push_back(encode_prompt(tokenizer, jobs[i].prompt));
     randoms.emplace_back(static_cast<std::uint64_t>(config.runtime.seed), "traces " + jobs[i].row->source,
                          std::initializer_list<std::int64_t>{jobs[i].sample});
   }
@@ -55,7 +53,8 @@ std::string run_batch(const Config& config, const Transformer& model, const Toke
     const auto& ending = tokenizer.end_of_sequence();
     const bool finished =
         !tokens.empty() && std::find(ending.begin(), ending.end(), tokens.back()) != ending.end();
-    nlohmann::ordered_json row = {{"prompt", jobs[i].prompt}, {"completion", tokenizer.decode(tokens)}};
+    nlohmann::ordered_json row = {{"prompt", jobs[i].prompt},
+                                  {"completion", completion_text(tokenizer, tokens)}};
     if (!jobs[i].row->answer.empty()) row["answer"] = jobs[i].row->answer;
     row["finished"] = finished;
     row["source"] = jobs[i].row->source;
@@ -82,7 +81,7 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   for (const PromptRow& row : rows) {
     // A plain prompt is put to an instruction model as a user's message where the model has a chat template.
     std::vector<ChatMessage> messages = row.messages;
-    if (messages.empty() && !chat.family().empty()) messages = {{"user", row.prompt}};
+    if (messages.empty() && chat.can_render()) messages = {{"user", row.prompt}};
     const std::string prompt = messages.empty() ? row.prompt : chat.render(messages);
     for (std::int64_t sample = 0; sample < config.traces.samples_per_prompt; ++sample)
       jobs.push_back({&row, prompt, sample});

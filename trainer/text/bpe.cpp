@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <queue>
 
-#include "trainer/text/byte_level.h"
+#include "trainer/base/utf8.h"
 
 namespace foresight {
 
@@ -28,9 +28,25 @@ std::size_t BytePairModel::PairHash::operator()(std::uint64_t pair) const {
   return static_cast<std::size_t>(pair ^ (pair >> 32));
 }
 
+std::int32_t BytePairModel::unit_id(std::string_view unit) const {
+  if (byte_level_) return byte_ids_[static_cast<std::uint8_t>(unit.front())];
+  const auto found = character_ids_.find(utf8_step(unit, 0).code_point);
+  return found == character_ids_.end() ? -1 : found->second;
+}
+
+void BytePairModel::find_fallback(std::string_view unit, std::vector<std::int32_t>& ids) const {
+  ids.clear();
+  for (const char byte : unit) {
+    const std::vector<std::int32_t>& more = fallback_ids_[static_cast<std::uint8_t>(byte)];
+    if (more.empty()) return ids.clear();
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
+}
+
 std::vector<BytePairModel::Symbol> BytePairModel::first_symbols(std::string_view piece) const {
   std::vector<Symbol> symbols;
   symbols.reserve(piece.size());
+  std::vector<std::int32_t> fallback;
   std::uint32_t unknown_bytes = 0, dropped_bytes = 0;
   const auto push = [&](std::int32_t id, std::uint32_t bytes) {
     symbols.push_back({id, bytes + dropped_bytes, 0, 0});
@@ -40,21 +56,26 @@ std::vector<BytePairModel::Symbol> BytePairModel::first_symbols(std::string_view
     if (unknown_bytes > 0) push(*unknown_, unknown_bytes);
     unknown_bytes = 0;
   };
-  for (const char character : piece) {
-    const auto byte = static_cast<std::uint8_t>(character);
-    if (byte_ids_[byte] >= 0) {
+  std::uint32_t bytes = 0;
+  for (std::size_t at = 0; at < piece.size(); at += bytes) {
+    bytes = byte_level_ ? 1 : static_cast<std::uint32_t>(utf8_step(piece, at).bytes);
+    const std::string_view unit = piece.substr(at, bytes);
+    const std::int32_t id = unit_id(unit);
+    if (id >= 0) {
       flush_unknown();
-      push(byte_ids_[byte], 1);
-    } else if (!fallback_ids_[byte].empty()) {
+      push(id, bytes);
+      continue;
+    }
+    find_fallback(unit, fallback);
+    if (!fallback.empty()) {
       // A waiting unknown token stays behind these: `tokenizers` has that order.
-      for (std::size_t index = 0; index < fallback_ids_[byte].size(); ++index) {
-        push(fallback_ids_[byte][index], index == 0 ? 1 : 0);
-      }
+      for (std::size_t index = 0; index < fallback.size(); ++index)
+        push(fallback[index], index == 0 ? bytes : 0);
     } else if (unknown_) {
       if (!fuse_unknown_) flush_unknown();
-      ++unknown_bytes;
+      unknown_bytes += bytes;
     } else {
-      ++dropped_bytes;  // no token at all; the next one takes its place in the text
+      dropped_bytes += bytes;  // no token at all; the next one takes its place in the text
     }
   }
   flush_unknown();

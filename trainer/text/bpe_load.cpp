@@ -3,6 +3,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 #include "trainer/model_files/json_fields.h"
 #include "trainer/text/bpe.h"
 #include "trainer/text/byte_level.h"
@@ -53,7 +54,8 @@ void refuse_set_text(const Json& model, const char* key, const std::string& wher
 
 }  // namespace
 
-BytePairModel BytePairModel::from_json(const Json& model, Vocabulary& vocabulary, const std::string& where) {
+BytePairModel BytePairModel::from_json(const Json& model, bool byte_level, Vocabulary& vocabulary,
+                                       const std::string& where) {
   const Json& type = field(model, "type", where);  // old files leave it out
   if (!type.is_null() && string_field(model, "type", where) != "BPE") {
     throw Error(ErrorKind::kInput,
@@ -66,6 +68,7 @@ BytePairModel BytePairModel::from_json(const Json& model, Vocabulary& vocabulary
     vocabulary.add(token, token_id_of(id, concat("vocab \"", one_line(token), "\""), where), where);
   }
   BytePairModel result;
+  result.byte_level_ = byte_level;
   result.read_options(model, vocabulary, where);
   result.read_merges(list_field(model, "merges", where), vocabulary, where);
   return result;
@@ -85,6 +88,25 @@ void BytePairModel::read_options(const Json& model, const Vocabulary& vocabulary
     unknown_ = vocabulary.id_of(string_field(model, "unk_token", where));
   }
   const bool byte_fallback = bool_field(model, "byte_fallback", false, where);
+  const bool complete =
+      byte_level_ ? read_bytes(vocabulary, byte_fallback) : read_characters(vocabulary, byte_fallback);
+  if (!complete && !unknown_ && !field(model, "unk_token", where).is_null()) {
+    throw Error(ErrorKind::kInput,
+                concat(where, ": unk_token is not in the vocabulary, and what has no token needs it"));
+  }
+  if (!ignore_merges_) return;
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    const std::string* token = vocabulary.token_of(id);
+    if (token == nullptr) continue;
+    if (!byte_level_) {
+      whole_pieces_.emplace(*token, id);
+    } else if (auto bytes = from_byte_characters(*token)) {
+      whole_pieces_.emplace(std::move(*bytes), id);
+    }
+  }
+}
+
+bool BytePairModel::read_bytes(const Vocabulary& vocabulary, bool byte_fallback) {
   bool complete = true;
   for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
     const std::string& character = byte_character(static_cast<std::uint8_t>(byte));
@@ -92,16 +114,22 @@ void BytePairModel::read_options(const Json& model, const Vocabulary& vocabulary
     if (byte_ids_[byte] < 0 && byte_fallback) fallback_ids_[byte] = fallback_tokens(character, vocabulary);
     complete &= byte_ids_[byte] >= 0 || !fallback_ids_[byte].empty();
   }
-  if (!complete && !unknown_ && !field(model, "unk_token", where).is_null()) {
-    throw Error(ErrorKind::kInput,
-                concat(where, ": unk_token is not in the vocabulary, and bytes without a token need it"));
-  }
-  if (!ignore_merges_) return;
+  return complete;
+}
+
+bool BytePairModel::read_characters(const Vocabulary& vocabulary, bool byte_fallback) {
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
     const std::string* token = vocabulary.token_of(id);
-    if (token == nullptr) continue;
-    if (auto bytes = from_byte_characters(*token)) whole_pieces_.emplace(std::move(*bytes), id);
+    if (token == nullptr || token->empty()) continue;
+    const Utf8Step step = utf8_step(*token, 0);
+    if (step.bytes == token->size()) character_ids_.emplace(step.code_point, id);
   }
+  bool complete = byte_fallback;
+  for (std::size_t byte = 0; byte_fallback && byte < fallback_ids_.size(); ++byte) {
+    fallback_ids_[byte] = fallback_tokens(std::string(1, static_cast<char>(byte)), vocabulary);
+    complete &= !fallback_ids_[byte].empty();
+  }
+  return complete;
 }
 
 void BytePairModel::read_merges(const Json& merges, const Vocabulary& vocabulary, const std::string& where) {

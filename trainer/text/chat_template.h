@@ -1,7 +1,11 @@
 // Chat messages to prompt text.
 #pragma once
 
+#include <ctime>
 #include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,32 +13,43 @@
 
 namespace foresight {
 
-/// A chat template that is known by name. Templates are Jinja programs; instead of running one, its text is
-/// compared, after canonical_template(), with the families known:
-///   "ChatML"   SmolLM2, Qwen2: every message as <|im_start|>role, content, <|im_end|>; the template may name
-///   a default system
-///              message for conversations that do not begin with one;
-///   "Qwen2.5"  the same text, written with branches for tools (roles system, user and assistant only);
-///   "Llama-3"  begin token, then role headers and trimmed contents (not 3.1 and later, which add a date).
+/// What a template is told besides the messages.
+struct ChatOptions {
+  /// More names by value, as apply_chat_template's keyword arguments: {"enable_thinking": false},
+  /// {"date_string": "26 Jul 2024"}.
+  nlohmann::json variables = nlohmann::json::object();
+  /// What strftime_now() tells. Without it the template sees no such function: templates that ask whether it
+  /// is there take the date they hold, so that prompts do not change from day to day; the others are refused.
+  std::optional<std::tm> now = std::nullopt;
+  bool add_generation_prompt = true;
+};
+
+/// A model's chat template: a Jinja program, run as transformers' apply_chat_template does, in the part of
+/// Jinja that the templates of the model families use (Llama 2 to 3.3, SmolLM2, Mistral, Qwen2 to Qwen3,
+/// DeepSeek-R1; jinja_syntax.h and jinja_functions.h say which). Anything else is refused by name. Immutable,
+/// thread-safe.
 class ChatTemplate {
  public:
-  /// Reads chat_template.jinja, or chat_template in tokenizer_config.json. A folder without one gives a
-  /// template that render() refuses. An unknown template is refused by render() with Error(kInput) naming the
-  /// file and the families known.
+  /// Reads chat_template.jinja, or chat_template in tokenizer_config.json. A folder without one, or with one
+  /// that has a statement or form which is not supported, gives a template that render() refuses. Throws
+  /// Error(kInput) on damaged files.
   static ChatTemplate load(const std::filesystem::path& model_folder);
   /// The prompt, ending where the assistant's answer begins. It holds the beginning-of-sequence token where
-  /// the template writes it. Throws Error(kInput) when there is nothing to render or a role is not known to
-  /// the family.
-  std::string render(const std::vector<ChatMessage>& messages) const;
-  /// "ChatML", "Qwen2.5" or "Llama-3"; empty where render() refuses.
-  const std::string& family() const { return family_; }
+  /// the template writes it. Throws Error(kInput), naming file and line of the template: no template, no
+  /// messages, what the template itself refuses (raise_exception), names without a value, and what is not
+  /// supported.
+  std::string render(const std::vector<ChatMessage>& messages, const ChatOptions& options = {}) const;
+  /// Whether there is a template that could be read; its parts may still refuse some messages.
+  bool can_render() const { return program_ != nullptr; }
 
  private:
-  void recognise(const std::string& text);
+  struct Program;
 
-  std::string family_, default_system_, source_;
-  std::string beginning_;  // the text of the beginning-of-sequence token
-  bool has_default_system_ = false, found_ = false;
+  std::string source_;
+  std::string refusal_;  // why there is no program_
+  std::size_t template_bytes_ = 0;
+  std::vector<std::pair<std::string, std::string>> special_tokens_;  // "bos_token" and the like
+  std::shared_ptr<const Program> program_;
 };
 
 }  // namespace foresight

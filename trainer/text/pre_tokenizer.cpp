@@ -2,6 +2,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/base/utf8.h"
 #include "trainer/model_files/json_fields.h"
 
 namespace foresight {
@@ -72,9 +73,8 @@ std::vector<ByteRange> merge_runs(const std::vector<ByteRange>& cuts) {
 PreTokenizer PreTokenizer::from_json(const Json& description, const std::string& where) {
   PreTokenizer result;
   if (!description.is_null()) result.add_step(description, where);
-  if (!result.has_byte_level_) {
-    throw Error(ErrorKind::kInput,
-                concat(where, ": no ByteLevel pre-tokenizer; only byte-level vocabularies are supported"));
+  if (!result.metaspace_.empty() && result.has_byte_level_) {
+    throw Error(ErrorKind::kInput, concat(where, ": Metaspace and ByteLevel together are not supported"));
   }
   return result;
 }
@@ -101,10 +101,39 @@ void PreTokenizer::add_step(const Json& description, const std::string& where) {
                        single ? SplitBehavior::kIsolated : SplitBehavior::kContiguous, false});
   } else if (type == "Split") {
     splits_.push_back(split_from_json(description, where));
+  } else if (type == "Metaspace") {
+    add_metaspace(description, where);
   } else {
-    throw Error(ErrorKind::kInput, concat(where, ": pre-tokenizer ", one_line(type),
-                                          " is not supported (known: ByteLevel, Digits, Split, Sequence)"));
+    throw Error(ErrorKind::kInput,
+                concat(where, ": pre-tokenizer ", one_line(type),
+                       " is not supported (known: ByteLevel, Digits, Metaspace, Split, Sequence)"));
   }
+}
+
+void PreTokenizer::add_metaspace(const Json& description, const std::string& where) {
+  if (!splits_.empty() || !metaspace_.empty()) {
+    throw Error(ErrorKind::kInput, concat(where, ": Metaspace behind another step is not supported"));
+  }
+  metaspace_ = string_field(description, "replacement", where);
+  if (metaspace_.empty() || utf8_step(metaspace_, 0).bytes != metaspace_.size()) {
+    throw Error(ErrorKind::kInput, concat(where, ": \"replacement\": expected one character, got \"",
+                                          one_line(metaspace_), "\""));
+  }
+  prepend_scheme_ = read_prepend_scheme(description, where);
+  if (bool_field(description, "split", true, where)) {
+    splits_.push_back({Pattern::literal(metaspace_, where), SplitBehavior::kMergedWithNext, false});
+  }
+}
+
+std::optional<NormalizedText> PreTokenizer::rewritten(std::string_view text, bool at_start) const {
+  if (metaspace_.empty()) return std::nullopt;
+  NormalizedText result = with_replaced(text, " ", metaspace_);
+  const bool prepend =
+      prepend_scheme_ == PrependScheme::kAlways || (prepend_scheme_ == PrependScheme::kFirst && at_start);
+  if (prepend && !result.text.starts_with(metaspace_)) {
+    result = chained(result, with_prefix(result.text, metaspace_));
+  }
+  return result;
 }
 
 PreTokenizer::Split PreTokenizer::split_from_json(const Json& description, const std::string& where) {

@@ -28,4 +28,19 @@ TokenRow tokenize_row(const Tokenizer& tokenizer, const TraceRow& row) {
   return result;
 }
 
+std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<std::int32_t> tokens = tokenizer.encode(text);
+  const std::int32_t beginning = tokenizer.beginning_of_sequence();
+  if (beginning >= 0 && (tokens.empty() || tokens.front() != beginning))
+    tokens.insert(tokens.begin(), beginning);
+  return tokens;
+}
+
+std::string completion_text(const Tokenizer& tokenizer, std::span<const std::int32_t> tokens) {
+  StreamingDecoder decoder(tokenizer);
+  std::string text;
+  for (const std::int32_t token : tokens) text += decoder.push(token);
+  return text + decoder.finish();
+}
+
 }  // namespace foresight

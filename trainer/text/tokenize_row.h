@@ -1,6 +1,12 @@
 // Rows of text to rows of tokens.
 #pragma once
 
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "data/trace_rows.h"
 #include "trainer/text/tokenizer.h"
 
@@ -11,5 +17,15 @@ namespace foresight {
 /// beginning-of-sequence token is added. Throws Error(kInput), naming the row's source, on invalid UTF-8 and
 /// on token ids outside the vocabulary.
 TokenRow tokenize_row(const Tokenizer& tokenizer, const TraceRow& row);
+
+/// Tokens of a prompt as generation reads it: the beginning-of-sequence token in front where the tokenizer
+/// asks for one and the text does not begin with it (chat templates of some families write it). Throws
+/// Error(kInput) on invalid UTF-8.
+std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
+
+/// The text that generated tokens stand for behind a prompt: the blank that a completion of a
+/// SentencePiece-like tokenizer begins with stays. Special tokens have their text, incomplete UTF-8 becomes
+/// U+FFFD.
+std::string completion_text(const Tokenizer& tokenizer, std::span<const std::int32_t> tokens);
 
 }  // namespace foresight

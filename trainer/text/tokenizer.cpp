@@ -30,18 +30,26 @@ void Tokenizer::State::encode_section(std::string_view text, std::size_t offset,
       tokens.push_back({section.id, offset + normalized.source_end(section.end)});
       continue;
     }
-    const auto use = [&](std::string_view piece, std::int64_t begin) {
-      const std::size_t first = tokens.size();
-      model.encode(piece, tokens);
-      const auto piece_begin = static_cast<std::int64_t>(section.begin) + begin;
-      for (std::size_t index = first; index < tokens.size(); ++index) {
-        const auto end =
-            std::max<std::int64_t>(piece_begin + static_cast<std::int64_t>(tokens[index].end), 0);
-        tokens[index].end = offset + normalized.source_end(static_cast<std::size_t>(end));
-      }
-    };
-    pre_tokenizer.for_each_piece(whole.substr(section.begin, section.end - section.begin), use);
+    encode_plain(
+        whole.substr(section.begin, section.end - section.begin), offset == 0 && section.begin == 0,
+        [&](std::size_t end) { return offset + normalized.source_end(section.begin + end); }, tokens);
   }
+}
+
+void Tokenizer::State::encode_plain(std::string_view text, bool at_start,
+                                    const std::function<std::size_t(std::size_t)>& place,
+                                    std::vector<PlacedToken>& tokens) const {
+  const std::optional<NormalizedText> rewritten = pre_tokenizer.rewritten(text, at_start);
+  pre_tokenizer.for_each_piece(
+      rewritten ? rewritten->text : text, [&](std::string_view piece, std::int64_t begin) {
+        const std::size_t first = tokens.size();
+        model.encode(piece, tokens);
+        for (std::size_t index = first; index < tokens.size(); ++index) {
+          const auto end = static_cast<std::size_t>(
+              std::max<std::int64_t>(begin + static_cast<std::int64_t>(tokens[index].end), 0));
+          tokens[index].end = place(rewritten ? rewritten->source_end(end) : end);
+        }
+      });
 }
 
 const std::string* Tokenizer::State::token_of(std::int32_t id) const {

@@ -1,4 +1,4 @@
-// Byte-level BPE tokenizer from a Hugging Face tokenizer.json.
+// BPE tokenizer, over bytes or over characters, from a Hugging Face tokenizer.json.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +39,9 @@ class Tokenizer {
   /// Text of tokens; incomplete UTF-8 becomes U+FFFD. Throws Error(kInput) on an id outside the vocabulary.
   std::string decode(std::span<const std::int32_t> tokens, bool skip_special_tokens = false) const;
 
-  /// The bytes that one token stands for, which may be a part of a character. Throws Error(kInput) on an id
-  /// outside the vocabulary.
+  /// The bytes that one token stands for behind others, which may be a part of a character: what decode()
+  /// takes from the start of a text (the blank that SentencePiece-like tokenizers put there) stays. Throws
+  /// Error(kInput) on an id outside the vocabulary.
   std::string token_bytes(std::int32_t token) const;
 
   /// Ids run from 0 to vocabulary_size() - 1 (added tokens included).

@@ -82,20 +82,22 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
     log_warning(concat(file, ": truncation and padding are ignored"));
   }
   Vocabulary vocabulary;
-  BytePairModel model = BytePairModel::from_json(model_json, vocabulary, concat(file, ": model"));
+  PreTokenizer pre_tokenizer =
+      PreTokenizer::from_json(field(json, "pre_tokenizer", file), concat(file, ": pre_tokenizer"));
+  const bool byte_level = pre_tokenizer.byte_level();
+  BytePairModel model = BytePairModel::from_json(model_json, byte_level, vocabulary, concat(file, ": model"));
   Normalizer normalizer =
       Normalizer::from_json(field(json, "normalizer", file), concat(file, ": normalizer"));
   AddedTokens added = AddedTokens::from_json(field(json, "added_tokens", file), normalizer, vocabulary,
                                              concat(file, ": added_tokens"));
-  PreTokenizer pre_tokenizer =
-      PreTokenizer::from_json(field(json, "pre_tokenizer", file), concat(file, ": pre_tokenizer"));
   PostProcessor post_processor = PostProcessor::from_json(field(json, "post_processor", file), vocabulary,
                                                           concat(file, ": post_processor"));
-  Decoder decoder = Decoder::from_json(field(json, "decoder", file), concat(file, ": decoder"));
+  Decoder decoder = Decoder::from_json(field(json, "decoder", file), byte_level, concat(file, ": decoder"));
   std::vector<std::int32_t> end_of_sequence = read_end_of_sequence(folder, vocabulary);
-  return Tokenizer(std::make_unique<State>(State{
-      file, std::move(vocabulary), normalizer, std::move(added), std::move(pre_tokenizer), std::move(model),
-      std::move(post_processor), std::move(decoder), std::move(end_of_sequence), sha256_hex(content)}));
+  return Tokenizer(
+      std::make_unique<State>(State{file, std::move(vocabulary), std::move(normalizer), std::move(added),
+                                    std::move(pre_tokenizer), std::move(model), std::move(post_processor),
+                                    std::move(decoder), std::move(end_of_sequence), sha256_hex(content)}));
 }
 
 }  // namespace foresight

@@ -1,7 +1,9 @@
 // What a Tokenizer holds; private to tokenizer.cpp and tokenizer_load.cpp.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "trainer/text/added_tokens.h"
@@ -29,6 +31,11 @@ struct Tokenizer::State {
 
   /// Appends the tokens of text without raw added tokens; their ends are moved by `offset`.
   void encode_section(std::string_view text, std::size_t offset, std::vector<PlacedToken>& tokens) const;
+  /// Appends the tokens of normalised text without added tokens. `at_start`: nothing stands before it;
+  /// `place`: where the text's byte offset lies in the source.
+  void encode_plain(std::string_view text, bool at_start,
+                    const std::function<std::size_t(std::size_t)>& place,
+                    std::vector<PlacedToken>& tokens) const;
   /// The token's text; nothing for a hole in the ids. Throws Error(kInput) beyond them.
   const std::string* token_of(std::int32_t id) const;
 };

@@ -111,3 +111,30 @@ def fixture_texts():
     texts += ["".join(rng.choice(SPACES) for _ in range(rng.randint(1, 12))) + "x" * rng.randrange(2) for _ in range(25)]
     texts += [" ".join(word_problem(rng) for _ in range(12)), "a" * 300, " " * 100, "ab" * 100 + "1" * 100]
     return list(dict.fromkeys(texts))
+
+
+# Added tokens of the model families in the middle of text, and what their patterns treat differently.
+FAMILY_SENTENCES = [
+    "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    "<think>2+2</think>4<tool_call>\n{\"name\": \"f\"}\n</tool_call><tool_response>x</tool_response>", "a<think> b </think> c",
+    "<|vision_start|><|image_pad|><|vision_end|> <|fim_prefix|>x<|fim_suffix|>y<|fim_middle|>", "<|endoftext|> <|endoftext|>\n",
+    "<\uff5cbegin\u2581of\u2581sentence\uff5c>Be brief.<\uff5cUser\uff5c>Hi<\uff5cAssistant\uff5c><think>\nok\n</think>\n\nHo<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "x <\uff5cUser\uff5c> y<\uff5cUser\uff5c", "<|User|> <\uff5c User \uff5c> \uff5c\u2581\uff5c", "<\uff5ctool\u2581call\u2581begin\uff5c>function",
+    "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "<|begin_of_text|><|begin_of_text|> <|python_tag|>print(1)<|eom_id|>", "<|reserved_special_token_0|>x<|reserved_special_token_1|>",
+    "<s>[INST] Hi [/INST] Ho</s>[INST]again[/INST]", "[INST][INST] [/INST", "<s> a <s>b</s> <unk>c", "</s>", " </s> ", "<s><s>",
+    "[SYSTEM_PROMPT]Be brief.[/SYSTEM_PROMPT][INST]Hi[/INST][TOOL_CALLS][{\"a\": 1}]", "<pad>", " <pad>x", "a <mask> b<mask>",
+    "I'm You'RE he'LL WE'VE it'S 'TIS don'T x'd X'D 'S's'S", "HelloWorld helloWORLD McDonald XMLHttpRequest \u01c5e\u01c4E iPhone",
+    "1234567890 12 345,678.90 1\u00b2\u00b3 \u2167\u2167\u2167\u2167 \u0661\u0662\u0663\u0664 \u4e00\u4e8c\u4e09 \u216012",
+    "\u4e2d\u6587abc\u65e5\u672c\u8a9e\u3067\u3059\u3002\u30c6\u30b9\u30c8\uff01123\u5e74 \ud55c\uad6d\uc5b4 \u9fff\u3400 \u3005\u3006",
+    "\u4e2d \u6587 \u30fb\u3042", "a//b /* c */\n//\n/\n", "!hello ?world (abc) [x]y {z} \\alpha ~tilde `code` _under __init__",
+    "\u0301abc e\u0301 \u0915\u093f \u0e01\u0e33 a\u0308\u0301 \u1100\u1161\u11a8 \u212b \u2126 \uf900 \u0958 q\u0307\u0323",
+    "line one\n\n\nline two\r\n\r\n  three\n \n\t\n", " leading", "  two", "   three", "trailing ", "in  the   middle    x", "\n x", "\t\tx",
+    "x\u00a0y\u2009z \u3000w", "\u2581", "\u2581\u2581a \u2581b", "a\u2581", "<0x41><0x0A>", "<0xE4><0xB8><0xAD>", "\x00\x01\x7f\x80\u0085", "\ufffd",
+    "\U0001f642\U0001f642 \U0001f469\u200d\U0001f4bb\U00020000", "\u00df\u1e9e\ufb01\u0130\u0131", "x" * 400, "ha" * 150 + " " * 40 + "7" * 50,
+]
+
+
+def family_texts():
+    """Some 250 texts for the families: every third of the others', and their own."""
+    return list(dict.fromkeys(FAMILY_SENTENCES + fixture_texts()[::3] + ["", " ", "  ", "\n", "a", " a", "a "]))
