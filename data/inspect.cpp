@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/hdf5_handles.h"
 #include "data/oracle_file.h"
 #include "data/safetensors.h"
 #include "trainer/base/text.h"
@@ -86,6 +87,12 @@ nlohmann::ordered_json describe_safetensors(const std::filesystem::path& path) {
   facts["metadata"] = file.metadata();
   facts["tensors"] = std::move(tensors);
   return facts;
+}
+
+std::string hdf5_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return concat(major, ".", minor, ".", release);
 }
 
 }  // namespace foresight

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace foresight {
 
@@ -15,5 +16,8 @@ nlohmann::ordered_json describe_oracle_file(const std::filesystem::path& path);
 /// A safetensors file: {path, kind: "safetensors", file_bytes, elements, metadata, tensors: [{name, dtype,
 /// shape, bytes}]}, tensors in order of name. Throws Error(kInput) like SafetensorsFile.
 nlohmann::ordered_json describe_safetensors(const std::filesystem::path& path);
+
+/// Version of the HDF5 library in use, "1.10.8".
+std::string hdf5_version();
 
 }  // namespace foresight

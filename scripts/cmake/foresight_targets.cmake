@@ -4,12 +4,15 @@ function(foresight_library name)
   cmake_parse_arguments(arg "TORCH" "" "LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_library(${name} STATIC ${sources})
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE foresight_warnings ${arg_PRIVATE_LINKS})
+  target_include_directories(${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/foresight>)
+  target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE $<BUILD_INTERFACE:foresight_warnings> ${arg_PRIVATE_LINKS})
   if(arg_TORCH)
-    target_link_libraries(${name} PUBLIC foresight_torch)
+    # Torch lies elsewhere on the machine of who uses the installed package: its config file finds it anew.
+    target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:foresight_torch> $<INSTALL_INTERFACE:foresight::torch>)
     foresight_use_torch_header(${name})
   endif()
+  set_property(GLOBAL APPEND PROPERTY FORESIGHT_LIBRARIES ${name})
 endfunction()
 
 # The precompiled torch header is built once and reused by every target.

@@ -6,6 +6,7 @@
 
 #include "tests/base/temporary_folder.h"
 #include "trainer/base/error.h"
+#include "trainer/base/text.h"
 #include "trainer/config/load.h"
 
 namespace foresight {

@@ -103,7 +103,7 @@ generation:
   top_p: 1
   top_k: 21
 runtime: {device: cpu, dtype: float32, threads: 2, seed: 9223372036854775807, deterministic: false,
-  silence_limit_s: 30, compare_ranks_every: 7}
+  silence_limit_s: 30, compare_ranks_every: 7, tensorboard: true}
 )";
 
 TEST_CASE("load: a minimal file gives the defaults of the structs") {
@@ -186,6 +186,7 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK_FALSE(config.runtime.deterministic);
   CHECK(config.runtime.silence_limit_s == 30);
   CHECK(config.runtime.compare_ranks_every == 7);
+  CHECK(config.runtime.tensorboard);
 }
 
 TEST_CASE("load: every key reaches its own member (grpo)") {

@@ -209,6 +209,11 @@ int truncate_counted(int descriptor, off_t length) {
   return call.fails() ? -1 : static_cast<int>(call.done(::syscall(SYS_ftruncate, descriptor, length)));
 }
 
+int truncate_path_counted(const char* path, off_t length) {
+  Call call("truncate", 0, path_of(AT_FDCWD, path));
+  return call.fails() ? -1 : static_cast<int>(call.done(::syscall(SYS_truncate, path, length)));
+}
+
 int sync_counted(long number, int descriptor) {
   Call call("fsync", 0, path_of(descriptor));
   return call.fails() ? -1 : static_cast<int>(call.done(::syscall(number, descriptor)));
@@ -302,6 +307,14 @@ int ftruncate(int descriptor, off_t length) noexcept {
 
 int ftruncate64(int descriptor, off64_t length) noexcept {
   return truncate_counted(descriptor, length);
+}
+
+int truncate(const char* path, off_t length) noexcept {
+  return truncate_path_counted(path, length);
+}
+
+int truncate64(const char* path, off64_t length) noexcept {
+  return truncate_path_counted(path, length);
 }
 
 int fsync(int descriptor) {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 TIMINGS = ("step_time", "tokens_per_second")
 STAGES = ("supervised", "grpo")
+EVENT_FILE = re.compile(r"events\.out\.tfevents\.\d+\.foresight")
 LEFTOVER = re.compile(r"(\.partial$)|(^\.trash-)|(^\.replaced-)")
 TRAINING_COST = re.compile(r'<section id="training-cost">.*?</section>', re.DOTALL)
 
@@ -36,6 +38,51 @@ def _evaluation(content: bytes) -> str:
     return json.dumps(evaluation)
 
 
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value, shift, place = value | (byte & 127) << shift, shift + 7, place + 1
+        if byte < 128:
+            return value, place
+
+
+def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
+    """(number, value) of a protobuf message's fields; numbers of fixed size as their bytes."""
+    fields, place = [], 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        length = {1: 8, 5: 4}.get(key & 7, 0)
+        if key & 7 == 0:
+            value, place = _varint(message, place)
+            fields.append((key >> 3, value))
+            continue
+        if key & 7 == 2:
+            length, place = _varint(message, place)
+        fields.append((key >> 3, message[place : place + length]))
+        place += length
+    return fields
+
+
+def _events(content: bytes) -> str:
+    """The records of an event file (trainer/training/event_file.h) without wall_time and timings."""
+    events, place = [], 0
+    while place < len(content):
+        (length,) = struct.unpack_from("<Q", content, place)
+        if place + length + 16 > len(content):
+            return f"torn at byte {place}"
+        scalars = []
+        for number, value in _fields(content[place + 12 : place + 12 + length]):
+            if number == 5:  # the summary: values, each a tag and a number
+                pairs = [dict(_fields(pair)) for _, pair in _fields(value)]
+                scalars += [(pair[1].decode(), pair[2].hex()) for pair in pairs if pair[1].decode() not in TIMINGS]
+            elif number != 1:
+                scalars.append((number, str(value)))
+        events.append(scalars)
+        place += length + 16
+    return json.dumps(events)
+
+
 def outcome(run: Path) -> dict[str, str]:
     """Every file and folder of a run with its content, or the content's digest."""
     found = {}
@@ -47,6 +94,9 @@ def outcome(run: Path) -> dict[str, str]:
             found[name] = ""  # what each trace took; the row of a trace may go with the process that recorded it
         elif path.name == "evaluation.json":
             found[name] = _evaluation(path.read_bytes())
+        elif EVENT_FILE.fullmatch(path.name):  # numbered by how often it began anew; all but the last are empty
+            name = (path.parent / "events").relative_to(run).as_posix()
+            found[name] = found.get(name, "") + (_events(path.read_bytes()) if path.stat().st_size else "")
         elif path.name == "metrics.jsonl":
             found[name] = _metrics(path.read_bytes())
         elif path.name == "manifest.json":

@@ -10,6 +10,7 @@ import tempfile
 import unittest
 from pathlib import Path, PurePosixPath
 
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from calls import Call, publish_faults, unseen_bytes
@@ -92,6 +93,22 @@ class RunState(unittest.TestCase):
         found = differences(self.run_folder, expected)
         self.assertIn("grpo/checkpoints/step-000001/scorer: other content", found)
         self.assertIn("step-000001 of grpo: damaged", found)
+
+    def test_event_files_may_be_numbered_anew_and_hold_the_same(self) -> None:
+        events = self.run_folder / "grpo/tensorboard"
+        events.mkdir()
+        content = (ROOT / "tests/reference/events/events.tfevents").read_bytes()
+        first, second = (events / f"events.out.tfevents.00000{number}.foresight" for number in (1, 2))
+        first.write_bytes(content)
+        expected = outcome(self.run_folder)
+        self.assertIn('["loss", "cdcccc3d"]', expected["grpo/tensorboard/events"])
+        self.assertNotIn("step_time", expected["grpo/tensorboard/events"])
+        first.write_bytes(b"")
+        second.write_bytes(content)
+        self.assertEqual(differences(self.run_folder, expected), [])
+        for faulty in (content[:-1], content + content, b"", content.replace(b"loss", b"less")):
+            second.write_bytes(faulty)
+            self.assertIn("grpo/tensorboard/events: other content", differences(self.run_folder, expected))
 
     def test_leftovers_and_losses(self) -> None:
         expected = outcome(self.run_folder)

@@ -11,13 +11,23 @@
 
 namespace foresight {
 
+/// How a command prints what it found: text for people, or JSON for programs.
+enum class OutputForm { kText, kJson };
+
 /// `foresight validate`: checks config, model, data, overlap of rows, disk and memory; prints what would run.
-void command_validate(const Config& config);
-/// `foresight traces|oracle|supervised|grpo|evaluate`: one stage, on all ranks.
-void command_stage(const Config& config, const std::string& stage, World& world = alone());
+void command_validate(const Config& config, OutputForm form = OutputForm::kText);
+/// `foresight traces|oracle|supervised|grpo|evaluate`: one stage, on all ranks. `form` is how evaluate prints
+/// its result.
+void command_stage(const Config& config, const std::string& stage, OutputForm form = OutputForm::kText,
+                   World& world = alone());
 /// `foresight run`: every stage in order, on all ranks; finished ones are skipped. Ends with the table and
-/// the paths.
-void command_run(const Config& config, World& world = alone());
+/// the paths, or, as JSON, with {"evaluation": ..., "paths": {...}}.
+void command_run(const Config& config, OutputForm form = OutputForm::kText, World& world = alone());
+
+/// `foresight config init`: writes starting_yaml(name) to `output`, or to NAME.yaml where that is empty.
+/// Returns the file. Throws Error(kConfig) for a name with other signs than letters, digits, '.', '_' and '-'
+/// and when the file exists, Error(kResource) when it cannot be written.
+std::filesystem::path command_config_init(const std::string& name, const std::filesystem::path& output);
 
 /// `foresight report`: `<output>/report.html` and report.csv of what the run's evaluation.json and metrics
 /// say. Returns the page.
@@ -32,5 +42,13 @@ enum class PromptKind { kChat, kRaw };
 void command_generate(const Config& config, const std::string& prompt, PromptKind kind);
 /// `foresight inspect`: JSON on stdout of an oracle file, a checkpoint folder or a safetensors file.
 void command_inspect(const std::filesystem::path& path);
+
+/// `foresight runs`: the runs in and below `directory` on stdout; faulty ones with their faults. Throws
+/// Error(kInput) when `directory` is no folder.
+void command_runs(const std::filesystem::path& directory, OutputForm form);
+/// `foresight compare`: what differs between two runs on stdout. Throws Error(kInput) naming a folder without
+/// config.yaml.
+void command_compare(const std::filesystem::path& first, const std::filesystem::path& second,
+                     OutputForm form);
 
 }  // namespace foresight

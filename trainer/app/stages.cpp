@@ -1,5 +1,8 @@
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "golden_eviction/oracle_stage.h"
 #include "rl/grpo_stage.h"
@@ -20,7 +23,11 @@
 namespace foresight {
 namespace {
 
-void run_stage(const Config& config, const std::string& stage, const Workspace& workspace, World& world) {
+using Json = nlohmann::ordered_json;
+
+/// Rank 0 gets what `evaluate` found; of the other stages there is nothing to print.
+std::optional<Json> run_stage(const Config& config, const std::string& stage, const Workspace& workspace,
+                              World& world) {
   const auto& [model, tokenizer] = workspace;
   if (stage == "traces") {
     run_traces(config, model, tokenizer, ChatTemplate::load(config.model.path), world);
@@ -38,11 +45,12 @@ void run_stage(const Config& config, const std::string& stage, const Workspace& 
   } else if (stage == "grpo") {
     run_grpo(config, model, tokenizer, world);
   } else if (stage == "evaluate") {
-    const auto evaluation = run_evaluate(config, model, tokenizer, world);
-    if (world.leads()) std::cout << evaluation_table(evaluation) << std::flush;
+    Json evaluation = run_evaluate(config, model, tokenizer, world);
+    if (world.leads()) return evaluation;
   } else {
     throw Error(ErrorKind::kInternal, "no stage named " + stage);
   }
+  return std::nullopt;
 }
 
 /// Rank 0 opens and holds the run's folder, for all.
@@ -53,28 +61,49 @@ std::optional<OpenRun> open_for_all(const Config& config, World& world) {
   return run;
 }
 
-/// Where everything lies, at the end of `foresight run`.
-void print_paths(const Config& config, const RunFolder& folder, const std::filesystem::path& exported) {
-  std::cout << "oracle (HDF5)     " << folder.oracle().string() << "/*.h5\n";
+/// Where everything lies, at the end of `foresight run`: what it is -> path.
+std::vector<std::pair<std::string, std::string>> paths_of(const Config& config, const RunFolder& folder,
+                                                          const std::filesystem::path& exported) {
+  std::vector<std::pair<std::string, std::string>> paths = {
+      {"oracle (HDF5)", folder.oracle().string() + "/*.h5"}};
   for (const char* stage : {"supervised", "grpo"}) {
-    if (stage_finished(config.output, stage, 0)) {
-      std::cout << "checkpoint        " << best_scorer_file(config.output, stage).parent_path().string()
-                << "\n";
-    }
+    if (!stage_finished(config.output, stage, 0)) continue;
+    paths.emplace_back("checkpoint", best_scorer_file(config.output, stage).parent_path().string());
   }
-  std::cout << "exported scorer   " << exported.string() << "\n";
+  paths.emplace_back("exported scorer", exported.string());
   if (!config.data.evaluation.empty()) {
-    std::cout << "evaluation        " << folder.evaluation_file().string() << "\n"
-              << "report            " << write_report(folder.root).string() << "\n";
+    paths.emplace_back("evaluation", folder.evaluation_file().string());
+    paths.emplace_back("report", write_report(folder.root).string());
+  }
+  return paths;
+}
+
+void print_run(const std::optional<Json>& evaluation,
+               const std::vector<std::pair<std::string, std::string>>& paths, OutputForm form) {
+  if (form == OutputForm::kJson) {
+    Json result = {{"evaluation", evaluation.value_or(Json())}, {"paths", Json::array()}};
+    for (const auto& [what, path] : paths) result["paths"].push_back({{"what", what}, {"path", path}});
+    std::cout << result.dump(2) << std::endl;
+    return;
+  }
+  if (evaluation) std::cout << evaluation_table(*evaluation);
+  for (const auto& [what, path] : paths) {
+    std::cout << what << std::string(18 - what.size(), ' ') << path << "\n";
   }
   std::cout << std::flush;
 }
 
 }  // namespace
 
-void command_stage(const Config& config, const std::string& stage, World& world) {
+void command_stage(const Config& config, const std::string& stage, OutputForm form, World& world) {
   const std::optional<OpenRun> run = open_for_all(config, world);
-  run_stage(config, stage, open_workspace(config, world), world);
+  const auto evaluation = run_stage(config, stage, open_workspace(config, world), world);
+  if (!evaluation) return;
+  if (form == OutputForm::kJson) {
+    std::cout << evaluation->dump(2) << std::endl;
+  } else {
+    std::cout << evaluation_table(*evaluation) << std::flush;
+  }
 }
 
 std::filesystem::path command_report(const Config& config) {
@@ -82,10 +111,10 @@ std::filesystem::path command_report(const Config& config) {
   return write_report(run.folder.root);
 }
 
-void command_run(const Config& config, World& world) {
+void command_run(const Config& config, OutputForm form, World& world) {
   const std::optional<OpenRun> run = open_for_all(config, world);
   const Workspace workspace = open_workspace(config, world);
-  const auto stage = [&](const char* name) { run_stage(config, name, workspace, world); };
+  const auto stage = [&](const char* name) { return run_stage(config, name, workspace, world); };
   // A finished stage costs no more than finding that out.
   if (!config.traces.prompts.empty() &&
       !world.broadcast_flags({std::filesystem::exists(traces_file(config))}, "traces file").front())
@@ -96,12 +125,13 @@ void command_run(const Config& config, World& world) {
   const std::string best = config.grpo.steps > 0 ? "grpo" : "supervised";
   std::filesystem::path exported;
   if (world.leads()) exported = command_export(config, best, "", ExportLayout::kForesight);
+  std::optional<Json> evaluation;
   if (!config.data.evaluation.empty()) {
-    stage("evaluate");
+    evaluation = stage("evaluate");
   } else if (world.leads()) {
     log_warning("evaluate: data.evaluation names no files, so nothing is evaluated");
   }
-  if (world.leads()) print_paths(config, run->folder, exported);
+  if (world.leads()) print_run(evaluation, paths_of(config, run->folder, exported), form);
 }
 
 }  // namespace foresight

@@ -262,6 +262,14 @@ std::unique_ptr<World> join_mpi_world() {
   return std::make_unique<MpiWorld>();
 }
 
+std::string mpi_library_version() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  MPI_Get_library_version(text.data(), &length);  // may be called before MPI_Init
+  const std::string whole(text.data(), static_cast<std::size_t>(length));
+  return whole.substr(0, whole.find(','));
+}
+
 }  // namespace foresight
 
 #endif

@@ -101,6 +101,14 @@ bool started_with_others() {
   return std::getenv("PMIX_RANK") != nullptr && number_in("SLURM_STEP_NUM_TASKS") > 1;
 }
 
+std::string mpi_version() {
+#ifdef FORESIGHT_WITH_MPI
+  return mpi_library_version();
+#else
+  return {};
+#endif
+}
+
 std::unique_ptr<World> join_world() {
   if (!started_with_others()) return std::make_unique<WorldOfOne>();
 #ifdef FORESIGHT_WITH_MPI

@@ -73,6 +73,9 @@ World& alone();
 /// True when mpirun or srun started this process with others.
 bool started_with_others();
 
+/// "Open MPI v4.1.4", empty in builds without MPI.
+std::string mpi_version();
+
 /// Joins the ranks that were started together; a process alone gets a world of one without MPI. To be called
 /// once; destroying it leaves the job in order. Throws Error(kConfig) when there are others and the build has
 /// no MPI, Error(kPeer) when MPI fails.

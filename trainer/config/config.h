@@ -160,6 +160,7 @@ struct RuntimeConfig {
   bool deterministic = true;              ///< sums over ranks in a fixed order
   std::int64_t silence_limit_s = 600;     ///< how long a rank may be silent
   std::int64_t compare_ranks_every = 10;  ///< steps between comparisons of the ranks' weights; 0: never
+  bool tensorboard = false;               ///< event files beside metrics.jsonl
 };
 
 /// One YAML file; `output` is the run's folder.

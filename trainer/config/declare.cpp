@@ -343,6 +343,7 @@ Section declare_runtime(Reach reach) {
          "a rank that is not heard from for this long ends the job");
   to.key("compare_ranks_every", &C::compare_ranks_every, IntegerType{0, 1000000},
          "steps between comparisons of the ranks' weights; 0: never");
+  to.key("tensorboard", &C::tensorboard, BooleanType{}, "TensorBoard event files beside metrics.jsonl");
   return section;
 }
 

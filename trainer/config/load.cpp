@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/text.h"
 #include "trainer/config/declare.h"
 #include "trainer/config/names.h"
@@ -21,6 +22,8 @@ namespace foresight {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+constexpr const char* kBaseKey = "base";
+constexpr std::size_t kMostBases = 8;
 
 // At most kMostBytes and a block, so that a huge or endless file is noticed without being read.
 std::string read_limited(const std::filesystem::path& file) {
@@ -70,23 +73,13 @@ const Section* find_section(const std::string& name) {
 // Reads a file and overrides into a Config and collects every fault on the way.
 class Reader {
  public:
-  explicit Reader(std::string file) : file_(std::move(file)) {}
-
-  void read_document(const std::string& text) {
-    const auto parsed = parse_yaml(text);
-    if (const auto* fault = std::get_if<YamlFault>(&parsed)) {
-      faults_.push_back(at(fault->line) + fault->message);
-      unreadable_ = true;
-      return;
-    }
-    const YamlNode& root = std::get<YamlNode>(parsed);
-    if (root.kind == YamlNode::Kind::kNothing) return;
-    if (root.kind != YamlNode::Kind::kMap) {
-      faults_.push_back(at(root.line) + "expected sections of keys (name: value), got something else");
-      unreadable_ = true;
-      return;
-    }
-    read_map("", root);
+  /// Reads a file after the files that it is based on. Throws Error(kConfig) when it cannot be read.
+  void read_file(const std::filesystem::path& file) {
+    const std::string text = read_limited(file);
+    if (main_file_.empty()) main_file_ = file;
+    open_files_.push_back(file);
+    read_document(text);
+    open_files_.pop_back();
   }
 
   void read_override(const std::string& text) {
@@ -123,7 +116,61 @@ class Reader {
   }
 
  private:
-  std::string at(int line) const { return concat(file_, ":", line, ": "); }
+  /// "file:line: " of the file that is being read, afterwards of the main one.
+  std::string at(int line) const {
+    return concat((open_files_.empty() ? main_file_ : open_files_.back()).string(), ":", line, ": ");
+  }
+
+  void read_document(const std::string& text) {
+    const auto parsed = parse_yaml(text);
+    if (const auto* fault = std::get_if<YamlFault>(&parsed)) {
+      faults_.push_back(at(fault->line) + fault->message);
+      unreadable_ = true;
+      return;
+    }
+    const YamlNode& root = std::get<YamlNode>(parsed);
+    if (root.kind == YamlNode::Kind::kNothing) return;
+    if (root.kind != YamlNode::Kind::kMap) {
+      faults_.push_back(at(root.line) + "expected sections of keys (name: value), got something else");
+      unreadable_ = true;
+      return;
+    }
+    for (std::size_t i = 0; i < root.keys.size(); ++i) {
+      if (is_base(root.keys[i])) read_base(root.items[i]);
+    }
+    read_map("", root);
+  }
+
+  static bool is_base(const YamlNode& name) {
+    return name.kind == YamlNode::Kind::kScalar && name.text == kBaseKey;
+  }
+
+  /// The file that the present one is based on: read first, so that the present one has the last word.
+  void read_base(const YamlNode& value) {
+    const auto fail = [&](const std::string& message) {
+      faults_.push_back(concat(at(value.line), kBaseKey, ": ", message));
+      unreadable_ = true;  // what the base sets would be reported missing
+    };
+    if (value.kind != YamlNode::Kind::kScalar || value.text.empty()) {
+      return fail("expected the path of another config, relative to this file");
+    }
+    if (open_files_.size() > kMostBases) return fail(concat("more than ", kMostBases, " files in a chain"));
+    try {
+      const auto base = open_files_.back().parent_path() / expand_environment(value.text);
+      std::error_code error;
+      if (!std::filesystem::is_regular_file(base, error)) {
+        return fail(concat("cannot read ", one_line(base.string()), ": no such file"));
+      }
+      for (const auto& open : open_files_) {
+        if (std::filesystem::equivalent(open, base, error)) {
+          return fail(concat(one_line(base.string()), " leads back to itself"));
+        }
+      }
+      read_file(base);
+    } catch (const Error& fault) {
+      fail(fault.what());
+    }
+  }
 
   // The keys of the whole file (`section` empty) or of one section.
   void read_map(const std::string& section, const YamlNode& map) {
@@ -147,8 +194,9 @@ class Reader {
 
   void read_entry(const std::string& section, const YamlNode& name, const std::string& dotted,
                   const YamlNode& value) {
+    if (section.empty() && is_base(name)) return;  // read_base() has read it
     if (section.empty() && find_section(name.text) != nullptr) {
-      section_lines_[name.text] = name.line;
+      section_origins_[name.text] = at(name.line);
       // A section whose keys are all commented out is an empty one.
       if (value.kind == YamlNode::Kind::kMap) return read_map(name.text, value);
       if (value.kind == YamlNode::Kind::kNothing) return;
@@ -198,8 +246,8 @@ class Reader {
     for (const Section& section : config_sections()) {
       for (const Key& key : section.keys) {
         if (!key.required || origins_.contains(key.dotted())) continue;
-        const auto line = section_lines_.find(section.name);
-        faults_.push_back(at(line == section_lines_.end() ? 1 : line->second) +
+        const auto origin = section_origins_.find(section.name);
+        faults_.push_back((origin == section_origins_.end() ? at(1) : origin->second) +
                           concat(key.dotted(), " is missing and has no default; set it: ", key.help));
         faulty_.insert(key.dotted());
       }
@@ -220,21 +268,24 @@ class Reader {
     }
   }
 
-  std::string file_;
+  std::filesystem::path main_file_;                ///< the first that was read
+  std::vector<std::filesystem::path> open_files_;  ///< being read, each included by the one before
   Config config_;
   std::vector<std::string> faults_;
   std::set<std::string> faulty_;  ///< keys whose value is not what the user meant
   std::map<std::string, std::string>
       origins_;  ///< where each key was last set: "file:line: " or "override ...: "
-  std::map<std::string, int> section_lines_;
+  std::map<std::string, std::string> section_origins_;
   bool unreadable_ = false;
 };
 
 }  // namespace
 
-Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  Reader reader(file.string());
-  reader.read_document(read_limited(file));
+Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                   const std::vector<std::filesystem::path>& set_files) {
+  Reader reader;
+  reader.read_file(file);
+  for (const auto& set_file : set_files) reader.read_file(set_file);
   for (const std::string& text : overrides) reader.read_override(text);
   return reader.finish();
 }

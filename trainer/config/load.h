@@ -9,12 +9,14 @@
 
 namespace foresight {
 
-/// Reads `file`, applies `overrides` ("supervised.steps=50", values in YAML syntax) in order, fills defaults,
-/// expands
-/// ${NAME} in paths, checks types, ranges and cross-field rules. Paths stay as written (relative to the
-/// working folder). Throws one Error(kConfig) that lists EVERY fault: unknown key (with line and nearest
-/// known key), missing required key, wrong type, out of range, broken rule, malformed override.
-Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+/// Reads `file` after the file that its `base` names (relative to it; bases may have bases), then `set_files`
+/// (parts of a config in the same form), then `overrides` ("supervised.steps=50", values in YAML syntax),
+/// each on top of what came before; fills defaults, expands ${NAME} in paths, checks types, ranges and
+/// cross-field rules. Paths stay as written (relative to the working folder). Throws one Error(kConfig) that
+/// lists EVERY fault: unknown key (with file, line and nearest known key), missing required key, wrong type,
+/// out of range, broken rule, malformed override, a base that cannot be read or leads back to itself.
+Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {},
+                   const std::vector<std::filesystem::path>& set_files = {});
 
 /// The effective config as YAML, every key with its value; load_config of it gives the same Config.
 std::string to_yaml(const Config& config);
@@ -24,6 +26,10 @@ std::vector<std::string> config_differences(const Config& before, const Config& 
 
 /// docs/configuration.md, from the same declarations.
 std::string configuration_markdown();
+
+/// A config to start from: every key with its help, the required ones with example values and `output:
+/// runs/NAME`, all others commented out at their defaults. It loads as it is.
+std::string starting_yaml(const std::string& name);
 
 /// Dotted names of all keys (for shell completion and tests).
 std::vector<std::string> config_keys();

@@ -1,4 +1,7 @@
 // What is made of a Config or of the declarations: YAML, differences, documentation.
+#include <map>
+#include <set>
+
 #include "trainer/base/text.h"
 #include "trainer/config/declare.h"
 #include "trainer/config/load.h"
@@ -51,6 +54,35 @@ std::string to_yaml(const Config& config) {
   return text;
 }
 
+std::string starting_yaml(const std::string& name) {
+  const std::map<std::string, Value> examples = {
+      {"output", "runs/" + name},
+      {"model.path", std::string("models/SmolLM2-135M-Instruct")},
+      {"data.train", std::vector<std::string>{"data/traces/quickstart_train.jsonl"}},
+      {"data.evaluation", std::vector<std::string>{"data/traces/quickstart_evaluation.jsonl"}},
+      {"data.trace_tokens", std::int64_t{768}},
+      {"data.max_train_traces", std::int64_t{12}},
+      {"data.validation_traces", std::int64_t{2}}};
+  const std::set<std::string> chosen = {"eviction.budget", "eviction.window"};
+  const Config defaults;
+  std::string text =
+      "# A run of Foresight. Keys behind # have the values shown; those without have to be set, or are what "
+      "a run\n"
+      "# is most often about. docs/configuration.md has ranges and rules.\n";
+  for (const Section& section : config_sections()) {
+    const std::string indent = section.name.empty() ? "" : "  ";
+    if (!section.name.empty()) text += concat("\n# ", section.help, ".\n", section.name, ":\n");
+    for (const Key& key : section.keys) {
+      const auto example = examples.find(key.dotted());
+      const bool set = example != examples.end() || chosen.contains(key.dotted());
+      const Value value = example != examples.end() ? example->second : key.get(defaults);
+      text += concat(indent, "# ", key.help, "\n", indent, set ? "" : "# ", key.name, ": ", value_text(value),
+                     "\n");
+    }
+  }
+  return text;
+}
+
 std::vector<std::string> config_differences(const Config& before, const Config& after) {
   std::vector<std::string> differences;
   for (const Section& section : config_sections()) {
@@ -77,6 +109,17 @@ std::string configuration_markdown() {
       "`supervised.steps=50` or `data.train=[a.jsonl, b.jsonl]`. In paths `${NAME}` stands for the "
       "environment\n"
       "variable NAME. Relative paths start at the folder that the program is run in, unless said otherwise.\n"
+      "\n"
+      "A file may be based on another: `base: other.yaml` at its top (relative to the file itself) reads "
+      "that "
+      "one\n"
+      "first, and the file's own keys have the last word. `--set-file part.yaml` puts a part of a config on "
+      "top of "
+      "all\n"
+      "files, several in the order given, for sweeps; `section.key=value` comes after them. `foresight "
+      "config show`\n"
+      "prints what results, `foresight config init NAME` writes a commented config to start from.\n"
+      "\n"
       "YAML anchors, aliases and tags are not accepted.\n";
   const Config defaults;
   for (const Section& section : config_sections()) text += section_markdown(section, defaults);

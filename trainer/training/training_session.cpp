@@ -10,6 +10,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/config/load.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/training/optimizer_file.h"
 
@@ -36,6 +37,7 @@ bool may_change(const std::string& difference, const std::string& stage) {
                                                  "runtime.deterministic",
                                                  "runtime.silence_limit_s",
                                                  "runtime.compare_ranks_every",
+                                                 "runtime.tensorboard",
                                                  "data.evaluation",
                                                  "oracle.compression",
                                                  "supervised.keep_features",
@@ -73,7 +75,7 @@ TrainingSession::TrainingSession(const Config& config, const std::string& stage,
   } else {
     if (world_->leads()) {
       store_->remove_after(-1);  // another run's checkpoints would be taken for this one's
-      metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config.output) / stage / "metrics.jsonl");
+      open_metrics(std::nullopt);
     }
     log_info(concat(stage_, ": starting at step 0 of ", steps_));
   }
@@ -168,11 +170,17 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
   if (world_->leads()) {
     store_->remove_after(step_);
     store_->trim();
-    metrics_ = std::make_unique<MetricsLog>(std::filesystem::path(config_.output) / stage_ / "metrics.jsonl",
-                                            facts.at("metrics_offset").get<std::int64_t>());
+    open_metrics(facts.at("metrics_offset").get<std::int64_t>());
   }
   if (finished()) return log_finished(stage_, step_, folder);
   log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
+}
+
+void TrainingSession::open_metrics(std::optional<std::int64_t> resume_offset) {
+  const RunFolder folder{config_.output};
+  metrics_ = std::make_unique<MetricsLog>(folder.metrics_file(stage_), resume_offset);
+  if (config_.runtime.tensorboard)
+    events_ = std::make_unique<EventFile>(folder.event_folder(stage_), metrics_->path());
 }
 
 double TrainingSession::update(double learning_rate, double max_norm, bool ends_step) {
@@ -195,6 +203,7 @@ double TrainingSession::update(double learning_rate, double max_norm, bool ends_
 
 void TrainingSession::record(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown) {
   if (metrics_) metrics_->append(metrics);
+  if (events_) events_->append(metrics);
   std::string note;
   for (const std::string& name : shown) {
     if (!metrics.contains(name)) continue;
@@ -226,6 +235,7 @@ void TrainingSession::save(std::optional<double> metric) {
 }
 
 void TrainingSession::write_checkpoint(std::optional<double> metric) {
+  if (events_) events_->sync();
   const std::filesystem::path staging = store_->begin(step_);
   scorer_.save(staging / kScorerFile);
   save_optimizer(*optimizer_, scorer_.parameters(), staging / kOptimizerFile);
@@ -283,6 +293,9 @@ bool finished_before(const Config& config, const std::string& stage, const Check
   world.broadcast_flags({finished}, kWhat);
   if (!finished) return false;
   store.trim();
+  const RunFolder folder{config.output};
+  if (config.runtime.tensorboard)
+    const EventFile events(folder.event_folder(stage), folder.metrics_file(stage));
   log_finished(stage, checkpoints.back().step, checkpoints.back().folder);
   return true;
 }

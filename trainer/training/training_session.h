@@ -17,6 +17,7 @@
 #include "trainer/config/config.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/training/checkpoint_folder.h"
+#include "trainer/training/event_file.h"
 #include "trainer/training/metrics.h"
 
 namespace foresight {
@@ -44,7 +45,8 @@ class TrainingSession {
   /// step and layer for a gradient that is not finite.
   double update(double learning_rate, double max_norm, bool ends_step = true);
 
-  /// Adds one line to metrics.jsonl and redraws the progress bar with the named values.
+  /// Adds one line to metrics.jsonl (and to the event file, where there is one) and redraws the progress bar
+  /// with the named values.
   void record(const nlohmann::ordered_json& metrics, const std::vector<std::string>& shown);
 
   /// Ends a step: records it as record() does, saves a checkpoint when one is due, when the step was
@@ -68,6 +70,7 @@ class TrainingSession {
   std::filesystem::path root() const;
   std::optional<std::filesystem::path> checkpoint_to_resume() const;
   void restore(const std::filesystem::path& folder);
+  void open_metrics(std::optional<std::int64_t> resume_offset);
   void take_weights_of_lead();
   void compare_ranks();
   void write_checkpoint(std::optional<double> metric);
@@ -82,6 +85,7 @@ class TrainingSession {
   World* world_;
   std::optional<CheckpointStore> store_;  // rank 0's, like metrics_
   std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<EventFile> events_;
   std::unique_ptr<Progress> progress_;
   std::optional<std::int64_t> saved_step_;
 };
@@ -95,7 +99,8 @@ std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step
 /// naming the command to run when there is none.
 std::filesystem::path best_scorer_file(const std::filesystem::path& output, const std::string& stage);
 /// True when the stage's checkpoint of its last step stands and `checkpoint.resume` is auto. Then says so,
-/// and clears what an interruption after that step left. Throws Error(kResource).
+/// clears what an interruption after that step left, and writes the event file that the config may ask for
+/// since. Throws Error(kResource).
 bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
                      std::int64_t steps, World& world = alone());
 /// True when the stage's checkpoint of its last step stands.

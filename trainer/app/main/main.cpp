@@ -2,7 +2,6 @@
 // catches and exits.
 #include <malloc.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -12,6 +11,8 @@
 
 #include "golden_eviction/plan_file.h"
 #include "trainer/app/commands.h"
+#include "trainer/app/main/command_line.h"
+#include "trainer/app/main/completion.h"
 #include "trainer/app/tiny_model.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
@@ -25,103 +26,56 @@
 namespace foresight {
 namespace {
 
-/// Everything that the command line can say.
-struct Arguments {
-  std::string config;
-  std::vector<std::string> overrides;
-  std::string policy = "grpo", output, prompt, path, attention;
-  std::int64_t budget = 0, window = 0;
-  std::uint64_t seed = 1;
-  bool released = false, raw = false, stored_precision = false, quiet = false;
-  std::string log_level = "info";
-};
-
-/// A command that reads a config.
-CLI::App* config_command(CLI::App& app, Arguments& arguments, const std::string& name,
-                         const std::string& help) {
-  CLI::App* command = app.add_subcommand(name, help);
-  command->add_option("-c,--config", arguments.config, "YAML file of the experiment")->required();
-  command->add_option("overrides", arguments.overrides,
-                      "key=value: overrides a key of the config, for example supervised.steps=50");
-  return command;
-}
-
-void declare_commands(CLI::App& app, Arguments& arguments) {
-  app.require_subcommand(1);
-  app.set_version_flag("--version", code_version());
-  app.add_flag("--quiet", arguments.quiet, "no progress, warnings and errors only");
-  app.add_option("--log-level", arguments.log_level, "debug | info | warning | error")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
-  config_command(app, arguments, "validate", "check config, model and data, and print what would run");
-  config_command(app, arguments, "run", "all stages in order; finished ones are skipped");
-  config_command(app, arguments, "traces", "prompts -> full-KV traces");
-  config_command(app, arguments, "oracle", "traces -> future attention, loss and entropy in HDF5");
-  config_command(app, arguments, "supervised", "train the scorer to rank as the golden plan does");
-  config_command(app, arguments, "grpo", "fine-tune the scorer by reinforcement learning");
-  config_command(app, arguments, "evaluate", "policies side by side on held-out traces");
-  config_command(app, arguments, "report",
-                 "the run's evaluation and training as one page (report.html) and a table (report.csv)");
-  CLI::App* exporting = config_command(app, arguments, "export", "a scorer as one safetensors file");
-  exporting->add_option("--policy", arguments.policy, "supervised | grpo | a scorer's .safetensors");
-  exporting->add_option("-o,--out", arguments.output,
-                        "file to write (default: <output>/exports/<policy>.safetensors)");
-  exporting->add_flag("--released", arguments.released,
-                      "the layout of the authors' code alone (needs scorer.features: released)");
-  CLI::App* generating =
-      config_command(app, arguments, "generate", "continue a prompt under generation.policy");
-  generating->add_option("-p,--prompt", arguments.prompt, "the user's message")->required();
-  generating->add_flag("--raw", arguments.raw, "continue the prompt as it is, without the chat template");
-  CLI::App* plan = app.add_subcommand("plan", "golden eviction of captured queries and keys");
-  plan->add_option("--attention", arguments.attention, "safetensors with query [H, L, d] and key [K, L, d]")
-      ->required();
-  plan->add_option("--budget", arguments.budget, "entries kept per KV head")->required();
-  plan->add_option("--window", arguments.window, "tokens between evictions")->required();
-  plan->add_option("-o,--out", arguments.output, "safetensors to write")->required();
-  plan->add_flag("--stored-precision", arguments.stored_precision,
-                 "round attention to float16 first, as oracle files do");
-  CLI::App* inspecting =
-      app.add_subcommand("inspect", "what is in an oracle file, a checkpoint or a scorer (JSON)");
-  inspecting->add_option("path", arguments.path, "the file or folder")->required();
-  CLI::App* tiny = app.add_subcommand("make-tiny-model", "a tiny random model with tokenizer and traces");
-  tiny->add_option("folder", arguments.path, "folder to write")->required();
-  tiny->add_option("--seed", arguments.seed, "seed of weights and traces");
-  CLI::App* configuration = app.add_subcommand("config", "about configs")->require_subcommand(1);
-  configuration->add_subcommand("docs", "docs/configuration.md on stdout");
-  CLI::App* show = config_command(*configuration, arguments, "show", "the effective config as YAML");
-  show->group("");
-}
-
 /// Commands that all ranks of a job work on; the others are for one process, which is rank 0 then.
 bool is_for_all_ranks(const std::string& command) {
   static const std::set<std::string> kStages = {"run", "traces", "oracle", "supervised", "grpo", "evaluate"};
   return kStages.contains(command);
 }
 
+OutputForm output_form(const Arguments& arguments) {
+  return arguments.json ? OutputForm::kJson : OutputForm::kText;
+}
+
+/// The commands that need no config; false for the others.
+bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arguments) {
+  const std::string name = command.get_name();
+  if (name == "plan") {
+    plan_file(arguments.attention, {arguments.budget, arguments.window},
+              arguments.stored_precision ? PlanPrecision::kStored : PlanPrecision::kFloat32,
+              arguments.output);
+  } else if (name == "inspect") {
+    command_inspect(arguments.path);
+  } else if (name == "make-tiny-model") {
+    make_tiny_model(arguments.path, arguments.seed);
+  } else if (name == "runs") {
+    command_runs(arguments.path, output_form(arguments));
+  } else if (name == "compare") {
+    command_compare(arguments.path, arguments.other_path, output_form(arguments));
+  } else if (name == "completion") {
+    std::cout << completion_script(app, config_keys(), arguments.shell) << std::flush;
+  } else if (name == "config" && command.got_subcommand("docs")) {
+    std::cout << configuration_markdown() << std::flush;
+  } else if (name == "config" && command.got_subcommand("init")) {
+    std::cout << command_config_init(arguments.name, arguments.output).string() << std::endl;
+  } else {
+    return false;
+  }
+  return true;
+}
+
 void run_command(const CLI::App& app, const Arguments& arguments, World& world) {
   const CLI::App& command = *app.get_subcommands().front();
   const std::string name = command.get_name();
   if (!world.leads() && !is_for_all_ranks(name)) return;
-  const CacheSize size{arguments.budget, arguments.window};
-  if (name == "plan") {
-    plan_file(arguments.attention, size,
-              arguments.stored_precision ? PlanPrecision::kStored : PlanPrecision::kFloat32,
-              arguments.output);
-    return;
-  }
-  if (name == "inspect") return command_inspect(arguments.path);
-  if (name == "make-tiny-model") return make_tiny_model(arguments.path, arguments.seed);
-  if (name == "config" && command.got_subcommand("docs")) {
-    std::cout << configuration_markdown() << std::flush;
-    return;
-  }
-  const Config config = load_config(arguments.config, arguments.overrides);
+  if (run_tool(app, command, arguments)) return;
+  const Config config = load_config(arguments.config, arguments.overrides, arguments.set_files);
   world.set_silence_limit(static_cast<double>(config.runtime.silence_limit_s));
   if (name == "config") {
     std::cout << to_yaml(config) << std::flush;
   } else if (name == "validate") {
-    command_validate(config);
+    command_validate(config, output_form(arguments));
   } else if (name == "run") {
-    command_run(config, world);
+    command_run(config, output_form(arguments), world);
   } else if (name == "report") {
     std::cout << command_report(config).string() << std::endl;
   } else if (name == "export") {
@@ -132,7 +86,7 @@ void run_command(const CLI::App& app, const Arguments& arguments, World& world) 
   } else if (name == "generate") {
     command_generate(config, arguments.prompt, arguments.raw ? PromptKind::kRaw : PromptKind::kChat);
   } else {
-    command_stage(config, name, world);
+    command_stage(config, name, output_form(arguments), world);
   }
 }
 

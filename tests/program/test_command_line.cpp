@@ -1,0 +1,149 @@
+// The command line as a user meets it: help, versions, configs to start from, completion, JSON for scripts.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/base/temporary_folder.h"
+#include "tests/catch.h"
+#include "tests/program/run_program.h"
+
+namespace foresight {
+namespace {
+
+using Catch::Contains;
+
+/// What a bash script prints; it must end with 0.
+std::string output_of_bash(const std::filesystem::path& script) {
+  FILE* pipe = ::popen(("bash " + script.string()).c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  for (int letter = std::fgetc(pipe); letter != EOF; letter = std::fgetc(pipe)) {
+    text += static_cast<char>(letter);
+  }
+  CHECK(::pclose(pipe) == 0);
+  return text;
+}
+
+/// The names of the commands, as `foresight --help` lists them.
+std::vector<std::string> listed_commands() {
+  const std::string help = run_program({"--help"}).out;
+  std::istringstream lines(help.substr(help.find("Subcommands:")));
+  std::vector<std::string> names;
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && line.starts_with("  ")) {
+    names.push_back(line.substr(2, line.find(' ', 2) - 2));
+  }
+  return names;
+}
+
+TEST_CASE("command line: every command has help with an example", "[program]") {
+  const auto names = listed_commands();
+  CHECK(names.size() >= 17);
+  for (const std::string& name : names) {
+    INFO(name);
+    const ProgramResult help = run_program({name, "--help"});
+    CHECK(help.exit_code == 0);
+    if (name == "config") continue;  // its own commands have them
+    CHECK_THAT(help.out, Contains("Examples:\n") && Contains("foresight " + name));
+  }
+  for (const char* name : {"init", "show", "docs"}) {
+    CHECK_THAT(run_program({"config", name, "--help"}).out, Contains("Examples:\n"));
+  }
+  CHECK_THAT(run_program({"--help"}).out, Contains("Exit codes: 0 done;") && Contains("NO_COLOR"));
+}
+
+TEST_CASE("command line: the version names what the program was built from", "[program]") {
+  const std::string version = run_program({"--version"}).out;
+  for (const char* part :
+       {"foresight 0.", "\ntorch ", "\nCUDA ", "\nNCCL ", "\nMPI ", "\nHDF5      1.", "\ncompiler "}) {
+    CHECK_THAT(version, Contains(part));
+  }
+}
+
+TEST_CASE("command line: a config to start from is written once, and is valid", "[program]") {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "first.yaml").string();
+  const ProgramResult made = run_program({"config", "init", "first", "--out", file});
+  CHECK(made.exit_code == 0);
+  CHECK(made.out == file + "\n");
+  CHECK_THAT(run_program({"config", "show", "--config", file}).out, Contains("output: runs/first\n"));
+  const ProgramResult again = run_program({"config", "init", "first", "--out", file});
+  CHECK(again.exit_code == 2);
+  CHECK_THAT(again.err, Contains("exists already"));
+  CHECK(run_program({"config", "init", "../first"}).exit_code == 2);
+}
+
+TEST_CASE("command line: set files and overrides come on top of the config, in this order", "[program]") {
+  const TemporaryFolder folder;
+  const std::string one = folder.write("one.yaml", "grpo: {steps: 11, group_size: 4}\n").string();
+  const std::string two = folder.write("two.yaml", "grpo: {steps: 12}\n").string();
+  const auto shown = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"config", "show", "--config", "configs/tiny.yaml"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_program(arguments);
+    CHECK(result.exit_code == 0);
+    return result.out.substr(result.out.find("\ngrpo:"));
+  };
+  CHECK_THAT(shown({"--set-file", one, "--set-file", two}),
+             Contains("  steps: 12\n") && Contains("  group_size: 4\n"));
+  CHECK_THAT(shown({"--set-file", two, "--set-file", one}), Contains("  steps: 11\n"));
+  CHECK_THAT(shown({"--set-file", one, "grpo.steps=13"}),
+             Contains("  steps: 13\n") && Contains("  group_size: 4\n"));
+}
+
+TEST_CASE("command line: bash completes commands, options and keys", "[program]") {
+  const TemporaryFolder folder;
+  const ProgramResult script = run_program({"completion", "bash"});
+  REQUIRE(script.exit_code == 0);
+  const auto completions = [&](const std::string& words) {
+    const std::string file = (folder / "completion.bash").string();
+    folder.write("completion.bash", script.out);
+    return output_of_bash(folder.write(
+        "try.sh",
+        "set -u\nsource " + file + "\ncomplete -p foresight >/dev/null\nCOMP_WORDS=(" + words +
+            ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_foresight\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n"));
+  };
+  CHECK(completions("foresight eval") == "evaluate\n");
+  CHECK(completions("foresight gr") == "grpo\n");
+  CHECK(completions("foresight export --rel") == "--released\n");
+  CHECK(completions("foresight grpo --config a.yaml grpo.group") == "grpo.group_size=\n");
+  CHECK(completions("foresight config ini") == "init\n");
+  CHECK(completions("foresight config show --set") == "--set-file\n");
+  CHECK(completions("foresight --log-level w") == "warning\n");
+  // Keys follow only commands that read a config.
+  CHECK(completions("foresight inspect grpo.group") == "\n");
+  CHECK_THAT(run_program({"completion", "zsh"}).out, Contains("#compdef foresight\n"));
+  CHECK(run_program({"completion", "fish"}).exit_code == 2);
+}
+
+TEST_CASE("command line: validate, evaluate and run tell scripts what they tell people", "[program]") {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "model").string();
+  REQUIRE(run_program({"make-tiny-model", model}).exit_code == 0);
+  const auto json_of = [&](const std::string& command) {
+    const ProgramResult result = run_program(
+        {"--quiet", command, "--json", "--config", "configs/tiny.yaml", "output=" + (folder / "run").string(),
+         "model.path=" + model, "data.train=[" + model + "/train.jsonl]", "traces.prompts=[]",
+         "data.evaluation=[" + model + "/evaluation.jsonl]", "data.max_train_traces=4", "supervised.steps=2",
+         "grpo.steps=1", "evaluation.max_traces=2", "runtime.threads=1"});
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    CHECK(result.err.empty());
+    return nlohmann::json::parse(result.out);
+  };
+  const auto forecast = json_of("validate");
+  CHECK(forecast.at("model").at("architecture") == "LlamaForCausalLM");
+  CHECK(forecast.at("needs").at("disk_bytes").get<std::uint64_t>() > 0);
+  CHECK(forecast.at("steps").at("grpo") == 1);
+  const auto run = json_of("run");
+  const auto stored = nlohmann::json::parse(content_of(folder / "run/evaluation.json"));
+  CHECK(run.at("evaluation") == stored);
+  CHECK(run.at("paths").size() >= 4);
+  CHECK(json_of("evaluate") == nlohmann::json::parse(content_of(folder / "run/evaluation.json")));
+}
+
+}  // namespace
+}  // namespace foresight

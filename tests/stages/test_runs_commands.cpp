@@ -1,0 +1,89 @@
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/stages/tiny.h"
+#include "trainer/app/commands.h"
+#include "trainer/base/error.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+namespace foresight {
+namespace {
+
+using Catch::Contains;
+
+/// What `action` prints.
+template <class Action>
+std::string printed(const Action& action) {
+  const std::ostringstream out;
+  std::streambuf* const before = std::cout.rdbuf(out.rdbuf());
+  try {
+    action();
+  } catch (...) {
+    std::cout.rdbuf(before);
+    throw;
+  }
+  std::cout.rdbuf(before);
+  return out.str();
+}
+
+TEST_CASE("runs and compare: real runs are listed and compared, as text and as JSON", "[stages]") {
+  const Tiny tiny;
+  const std::vector<std::string> short_run = {"supervised.steps=2", "supervised.evaluate_every=1",
+                                              "grpo.steps=0"};
+  const auto output_of = [&](const char* name) { return "output=" + (tiny.folder / "runs" / name).string(); };
+  std::vector<std::string> first = short_run, second = short_run;
+  first.insert(first.end(), {output_of("a"), "evaluation.policies=[full, supervised, streaming_llm]"});
+  second.insert(second.end(), {output_of("b"), "supervised.margin=0.5", "data.evaluation=[]"});
+  for (const auto& overrides : {first, second}) printed([&] { command_run(tiny.config(overrides)); });
+
+  const std::filesystem::path a = tiny.folder / "runs/a", b = tiny.folder / "runs/b";
+  const auto runs = nlohmann::json::parse(printed([&] { command_runs(tiny.folder, OutputForm::kJson); }));
+  REQUIRE(runs.size() == 2);
+  CHECK(runs[0].at("path") == a.string());
+  CHECK(runs[0].at("model") == "model");
+  for (const auto& run : runs) {
+    CHECK(run.at("faults").empty());
+    CHECK(run.at("stages").at("traces").at("state") == "absent");
+    CHECK(run.at("stages").at("oracle").at("state") == "done");
+    CHECK(run.at("stages").at("supervised") ==
+          nlohmann::json({{"state", "done"}, {"step", 2}, {"steps", 2}}));
+    CHECK(run.at("measure").at("name") == "eval_loss_rise");
+  }
+  CHECK(runs[0].at("stages").at("evaluate").at("state") == "done");
+  CHECK(runs[1].at("evaluation").is_null());
+  const auto evaluation = nlohmann::json::parse(content_of(a / "evaluation.json"));
+  for (const char* policy : {"full", "supervised", "streaming_llm"}) {
+    CHECK(runs[0].at("evaluation").at("loss_rise").at(policy) ==
+          evaluation.at("policies").at(policy).at("loss_rise"));
+  }
+  CHECK_THAT(printed([&] { command_runs(tiny.folder / "runs", OutputForm::kText); }),
+             Contains(a.string()) && Contains(b.string()) && Contains("StreamingLLM"));
+
+  const auto comparison = nlohmann::json::parse(printed([&] { command_compare(a, b, OutputForm::kJson); }));
+  CHECK(comparison.at("config").contains("supervised.margin"));
+  CHECK(comparison.at("config").size() == 4);  // and output, data.evaluation, evaluation.policies
+  const auto& loss = comparison.at("supervised").at("loss");
+  CHECK(loss.at("difference") == loss.at("second").get<double>() - loss.at("first").get<double>());
+  CHECK_THAT(printed([&] { command_compare(a, a, OutputForm::kText); }), Contains("config: no difference"));
+}
+
+TEST_CASE("runs and compare: a folder that is no run is an input error that says so", "[stages]") {
+  const TemporaryFolder folder;
+  const auto kind_of = [](const auto& action) {
+    try {
+      printed(action);
+    } catch (const Error& error) {
+      CHECK_THAT(error.what(), Contains("nothing"));
+      return static_cast<int>(error.kind());
+    }
+    return 0;
+  };
+  CHECK(kind_of([&] { command_runs(folder / "nothing", OutputForm::kText); }) == 3);
+  CHECK(kind_of([&] { command_compare(folder / "nothing", folder.path(), OutputForm::kText); }) == 3);
+  CHECK(printed([&] { command_runs(folder.path(), OutputForm::kJson); }) == "[]\n");
+}
+
+}  // namespace
+}  // namespace foresight

@@ -1,0 +1,105 @@
+#include <torch/torch.h>
+
+#include "tests/base/temporary_folder.h"
+#include "tests/comm/world_of_threads.h"
+#include "tests/data/support.h"
+#include "trainer/base/log.h"
+#include "trainer/config/run_layout.h"
+#include "trainer/training/training_session.h"
+
+namespace foresight {
+namespace {
+
+namespace fs = std::filesystem;
+
+ModelShape small_shape() {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.kv_heads = 1;
+  shape.query_heads = 1;
+  shape.head_dimension = 4;
+  return shape;
+}
+
+/// Trains up to step `last` of 6, a checkpoint after every second one.
+void train(const Config& config, std::int64_t last, World& world = alone()) {
+  TrainingSession session(config, "supervised", config.supervised.checkpoint, 6, 0.1,
+                          Scorer::random(small_shape(), {}, RandomStream(1, "test")), world);
+  while (session.step() < last) {
+    for (const torch::Tensor& weight : session.scorer().parameters())
+      weight.mutable_grad() = torch::ones_like(weight);
+    session.update(0.1, 1.0);
+    session.end_step({{"step", session.step()}, {"loss", 1.0 / static_cast<double>(session.step())}}, {},
+                     std::nullopt);
+  }
+}
+
+Config config_in(const TemporaryFolder& folder) {
+  set_log_level(LogLevel::kError);
+  Config config;
+  config.output = folder.path().string();
+  config.model.path = "models/small";
+  config.data.train = {"train.jsonl"};
+  config.supervised.checkpoint.save_every = 2;
+  config.runtime.tensorboard = true;
+  return config;
+}
+
+/// The event file must be what the rows of metrics.jsonl give: opening it again changes nothing then.
+std::size_t rows_of_events(const Config& config) {
+  const RunFolder run{config.output};
+  const EventFile file(run.event_folder("supervised"), run.metrics_file("supervised"));
+  std::size_t bytes = 0, files = 0;
+  for (const auto& entry : fs::directory_iterator(run.event_folder("supervised"))) {
+    bytes += entry.file_size();
+    files += entry.file_size() > 0 ? 1 : 0;
+  }
+  CHECK(files == 1);
+  const std::string content = content_of(file.path());
+  CHECK(content.size() == bytes);
+  return tfrecord_payloads(content).size() - 2;
+}
+
+TEST_CASE("training session: event files follow metrics.jsonl over a resume, also when asked for later",
+          "[training]") {
+  const TemporaryFolder folder;
+  Config config = config_in(folder);
+  const RunFolder run{config.output};
+  const auto newest_file = [&] {
+    fs::path newest;
+    for (const auto& entry : fs::directory_iterator(run.event_folder("supervised")))
+      newest = std::max(newest, entry.path());
+    return newest.filename().string();
+  };
+  train(config, 3);
+  CHECK(newest_file() == "events.out.tfevents.000001.foresight");
+  train(config, 5);  // goes on from step 2
+  CHECK(newest_file() == "events.out.tfevents.000002.foresight");
+  CHECK(rows_of_events(config) == 5);
+  CHECK(newest_file() == "events.out.tfevents.000002.foresight");
+  config.runtime.tensorboard = false;
+  train(config, 6);
+  CHECK(tfrecord_payloads(content_of(run.event_folder("supervised") / newest_file())).size() == 2 + 5);
+  config.runtime.tensorboard = true;
+  CHECK(finished_before(config, "supervised", config.supervised.checkpoint, 6));
+  CHECK(newest_file() == "events.out.tfevents.000003.foresight");
+  CHECK(rows_of_events(config) == 6);
+}
+
+TEST_CASE("training session: of several ranks the first alone writes events", "[training]") {
+  const TemporaryFolder folder;
+  Config config = config_in(folder);
+  run_ranks(2, [&](World& world) {
+    train(config, 6, world);
+    return true;
+  });
+  CHECK(rows_of_events(config) == 6);
+  const TemporaryFolder without;
+  config.output = without.path().string();
+  config.runtime.tensorboard = false;
+  train(config, 2);
+  CHECK_FALSE(fs::exists(RunFolder{config.output}.event_folder("supervised")));
+}
+
+}  // namespace
+}  // namespace foresight

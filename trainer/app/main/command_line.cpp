@@ -1,0 +1,154 @@
+#include "trainer/app/main/command_line.h"
+
+#include "trainer/app/build_facts.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done; 1 a fault of the program; 2 command line or config; 3 a file is missing, damaged "
+    "or\n"
+    "belongs to something else; 4 disk, memory or device; 5 NaN or Inf; 6 another rank of the job is gone "
+    "or\n"
+    "silent; 75 stopped by a signal and saved: run the same command again.";
+
+/// `lines` below the options of a command's help.
+void add_examples(CLI::App& command, const std::vector<std::string>& lines) {
+  command.footer("Examples:\n  " + join(lines, "\n  "));
+}
+
+/// A command that reads a config.
+CLI::App& config_command(CLI::App& app, Arguments& arguments, const std::string& name,
+                         const std::string& help, const std::vector<std::string>& examples) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("-c,--config", arguments.config, "YAML file of the experiment")->required();
+  command
+      ->add_option("--set-file", arguments.set_files,
+                   "part of a config, put on top of it; several in the order given")
+      ->allow_extra_args(false);
+  command->add_option("overrides", arguments.overrides,
+                      "key=value: overrides a key of the config, for example supervised.steps=50");
+  add_examples(*command, examples);
+  return *command;
+}
+
+void add_json(CLI::App& command, Arguments& arguments, const std::string& help) {
+  command.add_flag("--json", arguments.json, help);
+}
+
+void declare_stages(CLI::App& app, Arguments& arguments) {
+  CLI::App& validate = config_command(
+      app, arguments, "validate", "check config, model and data, and print what would run",
+      {"foresight validate --config my.yaml", "foresight validate --config my.yaml --json | jq .needs"});
+  add_json(validate, arguments, "what would run as JSON");
+  CLI::App& run = config_command(app, arguments, "run", "all stages in order; finished ones are skipped",
+                                 {"foresight run --config my.yaml",
+                                  "foresight run --config my.yaml --set-file sweep/wide.yaml grpo.steps=80",
+                                  "mpirun -np 4 foresight run --config my.yaml runtime.threads=8"});
+  add_json(run, arguments, "the evaluation as JSON instead of the table");
+  config_command(app, arguments, "traces", "prompts -> full-KV traces",
+                 {"foresight traces --config my.yaml 'traces.prompts=[prompts.jsonl]'"});
+  config_command(app, arguments, "oracle", "traces -> future attention, loss and entropy in HDF5",
+                 {"foresight oracle --config my.yaml oracle.compression=4"});
+  config_command(app, arguments, "supervised", "train the scorer to rank as the golden plan does",
+                 {"foresight supervised --config my.yaml supervised.steps=500",
+                  "foresight supervised --config my.yaml runtime.tensorboard=true"});
+  config_command(
+      app, arguments, "grpo", "fine-tune the scorer by reinforcement learning",
+      {"foresight grpo --config my.yaml grpo.group_size=16", "mpirun -np 8 foresight grpo --config my.yaml"});
+  CLI::App& evaluate =
+      config_command(app, arguments, "evaluate", "policies side by side on held-out traces",
+                     {"foresight evaluate --config my.yaml 'evaluation.budgets=[64, 256, 512]'",
+                      "foresight evaluate --config my.yaml 'evaluation.policies=[full, grpo, "
+                      "imported.safetensors]' --json"});
+  add_json(evaluate, arguments, "the evaluation as JSON instead of the table");
+}
+
+void declare_results(CLI::App& app, Arguments& arguments) {
+  config_command(app, arguments, "report",
+                 "the run's evaluation and training as one page (report.html) and a table (report.csv)",
+                 {"foresight report --config my.yaml"});
+  CLI::App& exporting =
+      config_command(app, arguments, "export", "a scorer as one safetensors file",
+                     {"foresight export --config my.yaml --policy grpo",
+                      "foresight export --config my.yaml --policy supervised --out scorer.safetensors"});
+  exporting.add_option("--policy", arguments.policy, "supervised | grpo | a scorer's .safetensors");
+  exporting.add_option("-o,--out", arguments.output,
+                       "file to write (default: <output>/exports/<policy>.safetensors)");
+  exporting.add_flag("--released", arguments.released,
+                     "the layout of the authors' code alone (needs scorer.features: released)");
+  CLI::App& generating =
+      config_command(app, arguments, "generate", "continue a prompt under generation.policy",
+                     {"foresight generate --config my.yaml --prompt 'What is 17 * 23?'",
+                      "foresight generate --config my.yaml --prompt 'Once' --raw generation.policy=full "
+                      "generation.temperature=0"});
+  generating.add_option("-p,--prompt", arguments.prompt, "the user's message")->required();
+  generating.add_flag("--raw", arguments.raw, "continue the prompt as it is, without the chat template");
+  CLI::App* runs = app.add_subcommand("runs", "the runs in and below a folder: stages, budgets, losses");
+  runs->add_option("folder", arguments.path, "where to look")->required();
+  add_json(*runs, arguments, "a list of objects as JSON");
+  add_examples(*runs, {"foresight runs runs", "foresight runs runs --json | jq '.[].path'"});
+  CLI::App* compare = app.add_subcommand("compare", "what differs between two runs: config and metrics");
+  compare->add_option("first", arguments.path, "folder of a run")->required();
+  compare->add_option("second", arguments.other_path, "folder of another run")->required();
+  add_json(*compare, arguments, "as JSON");
+  add_examples(*compare, {"foresight compare runs/narrow runs/wide"});
+}
+
+void declare_tools(CLI::App& app, Arguments& arguments) {
+  CLI::App* plan = app.add_subcommand("plan", "golden eviction of captured queries and keys");
+  plan->add_option("--attention", arguments.attention, "safetensors with query [H, L, d] and key [K, L, d]")
+      ->required();
+  plan->add_option("--budget", arguments.budget, "entries kept per KV head")->required();
+  plan->add_option("--window", arguments.window, "tokens between evictions")->required();
+  plan->add_option("-o,--out", arguments.output, "safetensors to write")->required();
+  plan->add_flag("--stored-precision", arguments.stored_precision,
+                 "round attention to float16 first, as oracle files do");
+  add_examples(
+      *plan,
+      {"foresight plan --attention captured.safetensors --budget 256 --window 64 --out plan.safetensors"});
+  CLI::App* inspecting =
+      app.add_subcommand("inspect", "what is in an oracle file, a checkpoint or a scorer (JSON)");
+  inspecting->add_option("path", arguments.path, "the file or folder")->required();
+  add_examples(*inspecting, {"foresight inspect runs/my/oracle/train-000000.h5",
+                             "foresight inspect runs/my/exports/grpo.safetensors | jq .metadata"});
+  CLI::App* tiny = app.add_subcommand("make-tiny-model", "a tiny random model with tokenizer and traces");
+  tiny->add_option("folder", arguments.path, "folder to write")->required();
+  tiny->add_option("--seed", arguments.seed, "seed of weights and traces");
+  add_examples(*tiny, {"foresight make-tiny-model runs/tiny-model"});
+  CLI::App* configuration = app.add_subcommand("config", "about configs")->require_subcommand(1);
+  CLI::App* init = configuration->add_subcommand("init", "write NAME.yaml, a commented config to start from");
+  init->add_option("name", arguments.name, "name of the run; its output is runs/NAME")->required();
+  init->add_option("-o,--out", arguments.output, "file to write (default: NAME.yaml)");
+  add_examples(*init, {"foresight config init first"});
+  config_command(*configuration, arguments, "show", "the effective config as YAML: all files, all overrides",
+                 {"foresight config show --config my.yaml --set-file sweep/wide.yaml"});
+  CLI::App* docs = configuration->add_subcommand("docs", "docs/configuration.md on stdout");
+  add_examples(*docs, {"foresight config docs > docs/configuration.md"});
+  CLI::App* completion =
+      app.add_subcommand("completion", "a script that completes commands, options and keys");
+  completion->add_option("shell", arguments.shell, "bash | zsh")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh"}));
+  add_examples(*completion,
+               {"source <(foresight completion bash)", "foresight completion zsh > ~/.zfunc/_foresight"});
+}
+
+}  // namespace
+
+void declare_commands(CLI::App& app, Arguments& arguments) {
+  app.require_subcommand(1);
+  app.set_version_flag("--version", [] { return build_facts(); });
+  app.add_flag("--quiet", arguments.quiet, "no progress, warnings and errors only");
+  app.add_option("--log-level", arguments.log_level, "debug | info | warning | error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.footer(concat("`foresight COMMAND --help` has options and examples.\n\n", kExitCodes,
+                    "\n\nNO_COLOR turns colours off; elsewhere than on a terminal there are none."));
+  app.fallthrough();  // --quiet and --log-level may stand behind the command too
+  declare_stages(app, arguments);
+  declare_results(app, arguments);
+  declare_tools(app, arguments);
+}
+
+}  // namespace foresight

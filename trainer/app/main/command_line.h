@@ -1,0 +1,27 @@
+// What the command line can say; parsing is CLI11's.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace foresight {
+
+/// Everything that the command line can say.
+struct Arguments {
+  std::string config;
+  std::vector<std::filesystem::path> set_files;
+  std::vector<std::string> overrides;
+  std::string policy = "grpo", output, prompt, path, other_path, name, shell, attention;
+  std::int64_t budget = 0, window = 0;
+  std::uint64_t seed = 1;
+  bool released = false, raw = false, stored_precision = false, json = false, quiet = false;
+  std::string log_level = "info";
+};
+
+/// Declares all commands with their options, help and examples; parsing fills `arguments`.
+void declare_commands(CLI::App& app, Arguments& arguments);
+
+}  // namespace foresight

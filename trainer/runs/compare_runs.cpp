@@ -1,0 +1,247 @@
+#include "trainer/runs/compare_runs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "trainer/base/text.h"
+#include "trainer/config/declare.h"
+#include "trainer/config/values.h"
+#include "trainer/report/policy_style.h"
+#include "trainer/runs/text_table.h"
+
+namespace foresight {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const StageFacts* stage_named(const RunFacts& run, const std::string& name) {
+  const auto found = std::find_if(run.stages.begin(), run.stages.end(),
+                                  [&](const StageFacts& stage) { return stage.name == name; });
+  return found == run.stages.end() ? nullptr : &*found;
+}
+
+/// The numbers of a stage's last row, "step" among them; none where the stage has no rows.
+Scalars last_row(const RunFacts& run, const std::string& stage) {
+  const StageFacts* facts = stage_named(run, stage);
+  return facts == nullptr || facts->metrics.empty() ? Scalars() : facts->metrics.back().scalars;
+}
+
+double value_in(const Scalars& scalars, const std::string& name) {
+  const auto found = scalars.find(name);
+  return found == scalars.end() ? NAN : found->second;
+}
+
+std::vector<MeasurePair> measures_of(const RunFacts& first, const RunFacts& second,
+                                     const std::string& stage) {
+  const Scalars one = last_row(first, stage), other = last_row(second, stage);
+  std::set<std::string> names;
+  for (const Scalars* scalars : {&one, &other}) {
+    for (const auto& [name, value] : *scalars) names.insert(name);
+  }
+  std::vector<MeasurePair> pairs;
+  for (const std::string& name : names) pairs.push_back({name, {value_in(one, name), value_in(other, name)}});
+  std::stable_partition(pairs.begin(), pairs.end(),
+                        [](const MeasurePair& pair) { return pair.name == "step"; });
+  return pairs;
+}
+
+std::vector<KeyPair> keys_of(const Config& first, const Config& second) {
+  std::vector<KeyPair> pairs;
+  for (const Section& section : config_sections()) {
+    for (const Key& key : section.keys) {
+      const Value one = key.get(first), other = key.get(second);
+      if (one != other) pairs.push_back({key.dotted(), value_text(one), value_text(other)});
+    }
+  }
+  return pairs;
+}
+
+const PolicyMeasures* policy_named(const BudgetResult& result, const std::string& name) {
+  const auto found = std::find_if(result.policies.begin(), result.policies.end(),
+                                  [&](const PolicyMeasures& policy) { return policy.name == name; });
+  return found == result.policies.end() ? nullptr : &*found;
+}
+
+/// The first run's policies in their order, then those of the second alone.
+BudgetPair budget_pair(const BudgetResult& first, const BudgetResult& second) {
+  BudgetPair pair{.first_budget = first.budget,
+                  .first_window = first.window,
+                  .second_budget = second.budget,
+                  .second_window = second.window,
+                  .policies = {}};
+  std::vector<std::string> names;
+  for (const BudgetResult* result : {&first, &second}) {
+    for (const PolicyMeasures& policy : result->policies) {
+      if (std::find(names.begin(), names.end(), policy.name) == names.end()) names.push_back(policy.name);
+    }
+  }
+  for (const std::string& name : names) {
+    const PolicyMeasures *one = policy_named(first, name), *other = policy_named(second, name);
+    const auto both = [&](const char* measure) {
+      return NumberPair{one == nullptr ? NAN : one->scalar(measure),
+                        other == nullptr ? NAN : other->scalar(measure)};
+    };
+    pair.policies.push_back({name, both("loss"), both("loss_rise")});
+  }
+  return pair;
+}
+
+std::vector<const BudgetResult*> budgets_of(const EvaluationData& evaluation) {
+  std::vector<const BudgetResult*> all = {&evaluation.main};
+  for (const BudgetResult& result : evaluation.sweep) {
+    const bool is_main = result.budget == evaluation.main.budget && result.window == evaluation.main.window;
+    if (!is_main) all.push_back(&result);
+  }
+  return all;
+}
+
+/// The budgets that both runs evaluated; the main ones, where there are none.
+std::vector<BudgetPair> evaluations_of(const EvaluationData& first, const EvaluationData& second) {
+  std::vector<BudgetPair> pairs;
+  for (const BudgetResult* one : budgets_of(first)) {
+    for (const BudgetResult* other : budgets_of(second)) {
+      if (one->budget == other->budget && one->window == other->window)
+        pairs.push_back(budget_pair(*one, *other));
+    }
+  }
+  if (pairs.empty()) pairs.push_back(budget_pair(first.main, second.main));
+  return pairs;
+}
+
+const std::vector<TextColumn>& measure_columns() {
+  static const std::vector<TextColumn> kColumns = {{"measure"},
+                                                   {"first", TextAlignment::kRight},
+                                                   {"second", TextAlignment::kRight},
+                                                   {"difference", TextAlignment::kRight}};
+  return kColumns;
+}
+
+std::string config_section(const RunComparison& comparison) {
+  if (!comparison.config) return "\nconfig: cannot be compared, see below\n";
+  if (comparison.config->empty()) return "\nconfig: no difference\n";
+  std::vector<std::vector<std::string>> rows;
+  for (const KeyPair& pair : *comparison.config)
+    rows.push_back({pair.key, one_line(pair.first), one_line(pair.second)});
+  return "\nconfig: keys that differ\n" + text_table({{"key"}, {"first"}, {"second"}}, rows);
+}
+
+std::string measures_section(const std::string& stage, const std::vector<MeasurePair>& measures) {
+  if (measures.empty()) return "";
+  std::vector<std::vector<std::string>> rows;
+  for (const MeasurePair& measure : measures) {
+    rows.push_back({one_line(measure.name), number_text(measure.value.first),
+                    number_text(measure.value.second), difference_text(measure.value.difference())});
+  }
+  return concat("\n", stage, ": last rows\n", text_table(measure_columns(), rows));
+}
+
+std::string budget_section(const BudgetPair& pair) {
+  const bool common = pair.first_budget == pair.second_budget && pair.first_window == pair.second_window;
+  std::string heading = concat("\nevaluation: budget ", pair.first_budget, ", window ", pair.first_window);
+  if (!common) {
+    heading += concat(" (first) and budget ", pair.second_budget, ", window ", pair.second_window,
+                      " (second): no budget in common");
+  }
+  std::vector<TextColumn> columns = {{"policy"}};
+  for (const char* name : {"loss first", "second", "difference", "loss rise first", "second", "difference"})
+    columns.push_back({name, TextAlignment::kRight});
+  std::vector<std::vector<std::string>> rows;
+  for (const PolicyPair& policy : pair.policies) {
+    rows.push_back({one_line(policy_style(policy.policy).name), loss_text(policy.loss.first, false),
+                    loss_text(policy.loss.second, false), loss_text(policy.loss.difference(), true),
+                    loss_text(policy.loss_rise.first, true), loss_text(policy.loss_rise.second, true),
+                    loss_text(policy.loss_rise.difference(), true)});
+  }
+  return heading + "\n" + text_table(columns, rows);
+}
+
+Json number_or_null(double number) {
+  return std::isfinite(number) ? Json(number) : Json();
+}
+
+/// Paths and values need not be UTF-8, JSON must be.
+std::string json_text(const std::string& text) {
+  constexpr std::size_t kMostBytes = 4096;
+  return one_line(text, kMostBytes);
+}
+
+Json pair_json(const NumberPair& pair) {
+  return {{"first", number_or_null(pair.first)},
+          {"second", number_or_null(pair.second)},
+          {"difference", number_or_null(pair.difference())}};
+}
+
+Json measures_json(const std::vector<MeasurePair>& measures) {
+  Json json = Json::object();
+  for (const MeasurePair& measure : measures) json[measure.name] = pair_json(measure.value);
+  return json;
+}
+
+Json budget_json(const BudgetPair& pair) {
+  Json policies = Json::object();
+  for (const PolicyPair& policy : pair.policies)
+    policies[policy.policy] = {{"loss", pair_json(policy.loss)}, {"loss_rise", pair_json(policy.loss_rise)}};
+  return {{"first", {{"budget", pair.first_budget}, {"window", pair.first_window}}},
+          {"second", {{"budget", pair.second_budget}, {"window", pair.second_window}}},
+          {"policies", policies}};
+}
+
+}  // namespace
+
+RunComparison compare_runs(const RunFacts& first, const RunFacts& second) {
+  RunComparison comparison;
+  comparison.first = first.folder.string();
+  comparison.second = second.folder.string();
+  if (first.config && second.config) comparison.config = keys_of(*first.config, *second.config);
+  comparison.supervised = measures_of(first, second, "supervised");
+  comparison.grpo = measures_of(first, second, "grpo");
+  comparison.first_evaluated = first.evaluation.has_value();
+  comparison.second_evaluated = second.evaluation.has_value();
+  if (first.evaluation && second.evaluation) {
+    comparison.evaluation = evaluations_of(*first.evaluation, *second.evaluation);
+    if (!first.evaluated_traces.empty() && !second.evaluated_traces.empty())
+      comparison.same_traces = first.evaluated_traces == second.evaluated_traces;
+  }
+  for (const RunFacts* run : {&first, &second})
+    comparison.faults.insert(comparison.faults.end(), run->faults.begin(), run->faults.end());
+  return comparison;
+}
+
+std::string comparison_text(const RunComparison& comparison) {
+  std::string text = concat("first   ", one_line(comparison.first), "\nsecond  ", one_line(comparison.second),
+                            "\n", config_section(comparison));
+  text += measures_section("supervised", comparison.supervised);
+  text += measures_section("grpo", comparison.grpo);
+  for (const BudgetPair& pair : comparison.evaluation) text += budget_section(pair);
+  if (comparison.first_evaluated != comparison.second_evaluated) {
+    text +=
+        concat("\nevaluation: the ", comparison.first_evaluated ? "first" : "second", " run alone has one\n");
+  }
+  if (comparison.same_traces == false)
+    text += "\nThe evaluations are of different held-out traces: only rises can be compared, with care.\n";
+  if (!comparison.faults.empty()) text += "\n";
+  for (const std::string& fault : comparison.faults) text += concat("fault: ", fault, "\n");
+  return text;
+}
+
+nlohmann::ordered_json comparison_json(const RunComparison& comparison) {
+  Json json = {{"first", json_text(comparison.first)},
+               {"second", json_text(comparison.second)},
+               {"config", nullptr},
+               {"supervised", measures_json(comparison.supervised)},
+               {"grpo", measures_json(comparison.grpo)},
+               {"evaluation", Json::array()},
+               {"same_traces", nullptr},
+               {"faults", comparison.faults}};
+  if (comparison.config) {
+    json["config"] = Json::object();
+    for (const KeyPair& pair : *comparison.config)
+      json["config"][pair.key] = {{"first", json_text(pair.first)}, {"second", json_text(pair.second)}};
+  }
+  for (const BudgetPair& pair : comparison.evaluation) json["evaluation"].push_back(budget_json(pair));
+  if (comparison.same_traces) json["same_traces"] = *comparison.same_traces;
+  return json;
+}
+
+}  // namespace foresight
