@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Sets up, builds, lints, runs all tests, the unit tests under sanitizers and a sample of fuzz inputs; prints what each
-# part took.
+# Sets up, builds, lints, runs all tests, those of the Python package, the commands of the documents, the unit tests
+# under sanitizers and a sample of fuzz inputs; prints what each part took.
 #
-# usage: scripts/test.sh [--no-lint] [--no-fuzz] [--no-sanitize] [ctest argument ...]
+# usage: scripts/test.sh [--no-lint] [--no-python] [--no-fuzz] [--no-sanitize] [ctest argument ...]
 #   --no-lint       leave out scripts/lint.sh
+#   --no-python     leave out scripts/python/test.sh and tests/docs/test_documents.py, which uses its environment
 #   --no-fuzz       leave out scripts/fuzz.sh
 #   --no-sanitize   leave out scripts/sanitize.sh
 #   other arguments go to ctest, for example -L unit (only unit tests) or -R scorer (only that folder)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-lint=true fuzz=true sanitize=true
+lint=true python_part=true fuzz=true sanitize=true
 while true; do
   case ${1:-} in
     -h | --help) print_help; exit 0 ;;
     --no-lint) lint=false; shift ;;
+    --no-python) python_part=false; shift ;;
     --no-fuzz) fuzz=false; shift ;;
     --no-sanitize) sanitize=false; shift ;;
     *) break ;;
@@ -39,6 +41,10 @@ part build scripts/build.sh
 if $lint; then part lint scripts/lint.sh; fi
 # One test at a time: a test may use every core itself.
 part test ctest --test-dir "${FORESIGHT_BUILD:-build}" --output-on-failure -j1 --no-tests=error "$@"
+if $python_part; then
+  part python scripts/python/test.sh
+  part docs "$python" tests/docs/test_documents.py --program "${FORESIGHT_BUILD:-build}/foresight"
+fi
 if $sanitize; then part sanitize scripts/sanitize.sh; fi
 if $fuzz; then part fuzz scripts/fuzz.sh; fi
 say "all parts passed:"

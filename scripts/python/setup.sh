@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Makes .venv-python, the Python environment of scripts/python and its tests. torch, transformers and what else the
+# project's own Python has (.venv, or FORESIGHT_PYTHON) is used from there; only what is missing is installed. Run again
+# at any time: where nothing is missing no network is used.
+#
+# usage: scripts/python/setup.sh [--check]
+#   --check   change nothing; report whether the environment is complete (exit 1 if it is not)
+#
+# environment:
+#   FORESIGHT_PYTHON=/path/to/python   use the packages of this Python, which has torch, instead of .venv's
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+
+check_only=false
+case ${1:-} in
+  --check) check_only=true ;;
+  -h | --help) print_help; exit 0 ;;
+  "") ;;
+  *) fail "unknown option '$1'; see scripts/python/setup.sh --help" ;;
+esac
+
+environment=.venv-python
+stamp=$environment/foresight-requirements
+here=scripts/python
+requirement_files=("$here"/requirements.txt "$here"/requirements-no-deps.txt "$here"/constraints.txt scripts/constraints.txt)
+
+# The version of $python and the folders that hold its packages, one a line; empty where it has no torch.
+project_packages() {
+  "$python" - <<'PYTHON'
+import importlib.util, os, sys
+if importlib.util.find_spec("torch"):
+    print(sys.version)
+    print(*[p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages") and os.path.isdir(p)], sep="\n")
+PYTHON
+}
+
+# The new environment sees the project's packages, and this package's sources, behind its own.
+write_paths() {
+  local packages
+  packages=$("$environment"/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+  { printf '%s\n' "$root/$here/src" && sed 1d <<<"$1"; } >"$packages/foresight-project.pth"
+}
+
+[[ -x $python ]] || fail "$python is no executable: run scripts/setup.sh first, or set FORESIGHT_PYTHON to a Python with torch"
+project=$(project_packages) || fail "$python does not run; run scripts/setup.sh, or set FORESIGHT_PYTHON to a Python with torch"
+[[ -n $project ]] || fail "$python has no torch: run scripts/setup.sh first, or set FORESIGHT_PYTHON to a Python with torch"
+
+# As in scripts/setup.sh: the stamp holds the digest once all is in, and "installing" while pip works.
+digest=$({ printf '%s\n' "$project" "$root" && cat "${requirement_files[@]}"; } | sha256sum | cut -d' ' -f1)
+state=absent
+if "$environment"/bin/python -m pip --version >/dev/null 2>&1; then
+  state=$(cat "$stamp" 2>/dev/null || echo unknown)
+fi
+if [[ $state == "$digest" ]]; then
+  say "python package: $environment is up to date"
+  exit 0
+fi
+if $check_only; then
+  say "missing: packages in $environment (state: $state); run scripts/python/setup.sh"
+  exit 1
+fi
+# Another Python or other versions may stand behind a stamp that does not fit: the environment is small, so it is made anew.
+rm -f "$environment"/bin/python* # first, so that a kill while the rest goes is seen as absent
+say "python package: making $environment with the packages of $python"
+"$python" -m venv --clear "$environment" ||
+  fail "$python cannot make an environment (its message is above); install its venv module (Debian: python3-venv)"
+echo installing >"$stamp"
+write_paths "$project"
+say "python package: installing what is missing of $here/requirements.txt (some 150 MB to fetch the first time)"
+pip=("$environment"/bin/python -m pip --disable-pip-version-check --no-input --quiet install)
+trap 'exit 130' INT TERM # pip ends by itself on these, and must not look as if it had failed cleanly
+if ! { "${pip[@]}" -r "$here"/requirements.txt -c "$here"/constraints.txt -c scripts/constraints.txt </dev/null &&
+  "${pip[@]}" --no-deps -r "$here"/requirements-no-deps.txt </dev/null; }; then
+  fail "pip could not install the packages (its message is above); run again when that is mended"
+fi
+trap - INT TERM
+echo "$digest" >"$stamp.partial"
+mv "$stamp.partial" "$stamp"
+say "python package: $environment is ready"

@@ -1,0 +1,108 @@
+"""The scorer: a small network per layer and KV head that ranks cache entries for eviction (high = evict).
+
+Symbols: R rows, K KV heads, g query heads per KV head, d head dimension, B budget, W window, N = B + W live entries,
+F = 2d + 8g inputs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .errors import ForesightError
+from .scorer_file import STATISTICS_PER_HEAD, ScorerFacts, StoredScorer, read_scorer
+
+
+@dataclass
+class EvictionView:
+    """What a scorer sees of one layer when a window is complete. Entries 0 .. budget-1, in order of age, are candidates."""
+
+    keys: torch.Tensor  # [R, K, N, d] after RoPE
+    values: torch.Tensor  # [R, K, N, d]
+    window_attention: torch.Tensor  # [R, K, g, W, N] float32: softmax of the window's queries over the live entries
+    window_sum: torch.Tensor  # [R, K, g, N]: sum over the window's queries
+    cumulative: torch.Tensor  # [R, K, g, N]: sum since the entry was cached, this window included
+    decayed: torch.Tensor  # [R, K, g, N]: the same, decayed by 0.9 per window
+    budget: int
+    window: int
+
+
+def candidate_features(view, kind):
+    """The scorer's inputs for every candidate, [R, K, B, F] float32.
+
+    Key, value, then for the g query heads in order each of: maximum, minimum and sum over the window's queries, sums over
+    its last 16, 8 and 32 queries, cumulative sum, decayed cumulative sum. kind "normalized": log1p(100 x) of these
+    statistics. kind "released": raw, and the three partial sums repeat the whole sum, as the authors' scorers were trained.
+    Raises ForesightError for another kind.
+    """
+    if kind not in ("normalized", "released"):
+        raise ForesightError(f"scorer features: expected normalized or released, got '{kind}'")
+    attention = view.window_attention[..., : view.budget]
+    total = view.window_sum[..., : view.budget]
+    partial = [total] * 3
+    if kind == "normalized":
+        partial = [attention[..., max(0, view.window - last) :, :].sum(-2) for last in (16, 8, 32)]
+    accumulated = (view.cumulative[..., : view.budget], view.decayed[..., : view.budget])
+    statistics = torch.cat([attention.amax(-2), attention.amin(-2), total, *partial, *accumulated], dim=2)  # [R, K, 8g, B]
+    statistics = statistics.transpose(2, 3)
+    if kind == "normalized":
+        statistics = torch.log1p(statistics * 100.0)
+    entries = (view.keys[:, :, : view.budget].float(), view.values[:, :, : view.budget].float())
+    return torch.cat([*entries, statistics], dim=-1)
+
+
+class Scorer:
+    """The scorers of all layers, float32, for inference."""
+
+    def __init__(self, stored: StoredScorer):
+        """From what read_scorer() returned."""
+        self.path: Path = stored.path
+        self.facts: ScorerFacts = stored.facts
+        self.layers = len(stored.layers)
+        self.kv_heads, self.inputs, _ = stored.layers[0]["fc1.weight"].shape
+        self._weights = [self._fold(stored, layer) for layer in range(self.layers)]
+
+    @classmethod
+    def load(cls, path):
+        """Reads a scorer file (see scorer_file.read_scorer for the formats and for what raises ForesightError)."""
+        return cls(read_scorer(path))
+
+    @staticmethod
+    def _fold(stored, layer):
+        """(weight1 [K, F, 16], bias1 [K, 1, 16], weight2 [K, 16, 1], bias2 [K, 1, 1]), (x - mean) / deviation included."""
+        weights = stored.layers[layer]
+        weight, bias = weights["fc1.weight"], weights["fc1.bias"].unsqueeze(1)
+        if stored.mean is not None:
+            weight = weight / stored.deviation[layer].unsqueeze(-1)
+            bias = bias - torch.bmm(stored.mean[layer].unsqueeze(1), weight)
+        return weight, bias, weights["fc2.weight"], weights["fc2.bias"].unsqueeze(1)
+
+    def check_model(self, layers, kv_heads, head_dimension, group):
+        """Raises ForesightError unless the scorer was made for a model of this shape (group: query heads per KV head)."""
+        inputs = 2 * head_dimension + STATISTICS_PER_HEAD * group
+        expected, found = (layers, kv_heads, inputs), (self.layers, self.kv_heads, self.inputs)
+        if expected != found:
+            raise ForesightError(
+                f"{self.path}: the scorer has {found[0]} layers, {found[1]} KV heads and {found[2]} inputs, this model needs "
+                f"{expected[0]}, {expected[1]} and {expected[2]}: the scorer belongs to another model"
+            )
+
+    def score(self, layer, features):
+        """features [R, K, N, F] of a layer -> scores [R, K, N]. Raises ForesightError for features of another shape."""
+        rows, heads, entries, inputs = features.shape
+        if (heads, inputs) != (self.kv_heads, self.inputs):
+            raise ForesightError(
+                f"{self.path}: features of {heads} KV heads and {inputs} inputs, the scorer has {self.kv_heads} and {self.inputs}"
+            )
+        if self._weights[layer][0].device != features.device:
+            self._weights[layer] = tuple(tensor.to(features.device) for tensor in self._weights[layer])
+        weight1, bias1, weight2, bias2 = self._weights[layer]
+        by_head = features.transpose(0, 1).reshape(heads, rows * entries, inputs)
+        hidden = torch.nn.functional.gelu(torch.baddbmm(bias1, by_head, weight1))
+        scores = torch.baddbmm(bias2, hidden, weight2)  # [K, R N, 1]
+        return scores.view(heads, rows, entries).transpose(0, 1)
+
+    def choose(self, layer, view):
+        """The W candidates of highest score in every row and KV head, [R, K, W] indices, ties to the older entry."""
+        scores = self.score(layer, candidate_features(view, self.facts.features))
+        return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., : view.window]

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Sets up .venv-python and runs the tests of scripts/python against the C++ program. Run scripts/build.sh before.
+#
+# usage: scripts/python/test.sh [pytest argument ...]
+#   for example -k oracle, or -m 'not smollm2' without the real model (which scripts/setup.sh --model fetches)
+#
+# environment:
+#   FORESIGHT_BUILD=folder   where the program was built (default build)
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+
+case ${1:-} in
+  -h | --help) print_help; exit 0 ;;
+esac
+scripts/python/setup.sh
+export FORESIGHT_BUILD=${FORESIGHT_BUILD:-build}
+# Two threads: as many as the C++ program gets, and not more than small machines have.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+exec .venv-python/bin/python -m pytest -c scripts/python/pyproject.toml -p no:cacheprovider scripts/python/tests "$@"

@@ -1,0 +1,72 @@
+"""Every Python block and every command of README.md, run on the tiny model under the README's names."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT, random_tensors, run, tiny_overrides, write_random_scorer
+
+TEXT = (ROOT / "scripts" / "python" / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+PYTHON = [block for kind, block in BLOCKS if kind == "python"]
+COMMANDS = [line.split("  #")[0].strip() for kind, block in BLOCKS if not kind for line in block.splitlines()]
+
+
+@pytest.fixture
+def workplace(tmp_path, tiny_model_folder, tiny_run, monkeypatch):
+    """A folder in which the README's paths lead to the tiny model and its run."""
+    model = shutil.copytree(tiny_model_folder, tmp_path / "models" / "SmolLM2-135M-Instruct")
+    # Without it AutoTokenizer takes the tokenizer of a model_type "llama" for a sentencepiece one.
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>", "bos_token": "<|end|>"}
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "runs" / "my" / "exports").mkdir(parents=True)
+    (tmp_path / "runs" / "my" / "oracle").symlink_to(tiny_run / "oracle")
+    write_random_scorer(tmp_path / "runs" / "my" / "exports" / "grpo.safetensors")
+    (tmp_path / "checkpoint").mkdir()
+    torch.save(random_tensors(2, 2, 48), tmp_path / "checkpoint" / "pytorch_model.bin")
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_python_blocks_run(workplace, capsys):
+    names = {}
+    assert len(PYTHON) == 3
+    for block in PYTHON:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["tokens"].shape[1] > 0 and names["sequences"].shape[1] > len(names["prompt"])
+    assert isinstance(names["answer"], str)
+    assert names["attention"].shape[0] == names["scores"].shape[0] == 2
+    assert capsys.readouterr().out
+
+
+def python_command(command):
+    """Runs a README command that begins with `python` by the Python of the tests."""
+    done = subprocess.run([sys.executable, *shlex.split(command)[1:]], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_commands_run(workplace, foresight, tiny_model_folder, tmp_path_factory):
+    imported = python_command(next(command for command in COMMANDS if "import_released" in command))
+    assert "scorers of 2 layers" in imported
+    evaluate = shlex.split(next(command for command in COMMANDS if command.startswith("build/foresight evaluate")))
+    assert evaluate[1:4] == ["evaluate", "--config", "my.yaml"]
+    output = tmp_path_factory.mktemp("readme_run")
+    policies = evaluate[4].replace("imported.safetensors", str(workplace / "imported.safetensors"))
+    for stage in ("oracle", "evaluate"):
+        run(foresight, stage, "--config", "configs/tiny.yaml", *tiny_overrides(tiny_model_folder, output), policies)
+    plotted = python_command(next(command for command in COMMANDS if "plot_future_attention" in command))
+    assert "wrote attention.png" in plotted
+    assert (workplace / "attention.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_scripts_that_are_named_are_there():
+    named = {shlex.split(command)[0] for command in COMMANDS if command.startswith("scripts/")}
+    assert named == {"scripts/python/setup.sh", "scripts/python/test.sh"}
+    assert all((ROOT / name).stat().st_mode & 0o100 for name in named)
