@@ -12,8 +12,6 @@ namespace foresight {
 namespace {
 
 using Json = nlohmann::json;
-using jinja::Value;
-using jinja::Work;
 
 // A message takes some hundred steps; a template comes from elsewhere and must end.
 constexpr std::size_t kSteps = 1000000, kStepsPerMessage = 20000, kStepsPerByte = 64;
@@ -29,32 +27,33 @@ std::optional<std::string> template_in_config(const Json& config, const std::str
   return std::nullopt;
 }
 
-Value value_of(const Json& json, const Work& work) {
-  if (json.is_string()) return Value::text(json.get_ref<const std::string&>());
-  if (json.is_boolean()) return Value::boolean(json.get<bool>());
-  if (json.is_number_integer()) return Value::integer(json.get<std::int64_t>());
+jinja::Value value_of(const Json& json, const jinja::Work& work) {
+  if (json.is_string()) return jinja::Value::text(json.get_ref<const std::string&>());
+  if (json.is_boolean()) return jinja::Value::boolean(json.get<bool>());
+  if (json.is_number_integer()) return jinja::Value::integer(json.get<std::int64_t>());
   if (json.is_array()) {
     jinja::List items;
     for (const Json& item : json) items.push_back(value_of(item, work));
-    return Value::list(std::move(items), work);
+    return jinja::Value::list(std::move(items), work);
   }
   if (json.is_object()) {
     jinja::Dictionary entries;
     for (const auto& [key, item] : json.items()) entries.emplace_back(key, value_of(item, work));
-    return Value::dictionary(std::move(entries), work);
+    return jinja::Value::dictionary(std::move(entries), work);
   }
   if (!json.is_null()) work.refuse("a variable is a number with a decimal point, which is not supported");
   return {};
 }
 
-Value messages_value(const std::vector<ChatMessage>& messages, const Work& work) {
+jinja::Value messages_value(const std::vector<ChatMessage>& messages, const jinja::Work& work) {
   jinja::List list;
   for (const ChatMessage& message : messages) {
     require_utf8(message.content, "chat message");
-    list.push_back(Value::dictionary(
-        {{"role", Value::text(message.role)}, {"content", Value::text(message.content)}}, work));
+    list.push_back(jinja::Value::dictionary(
+        {{"role", jinja::Value::text(message.role)}, {"content", jinja::Value::text(message.content)}},
+        work));
   }
-  return Value::list(std::move(list), work);
+  return jinja::Value::list(std::move(list), work);
 }
 
 std::size_t budget_of(const std::vector<ChatMessage>& messages, std::size_t template_bytes) {
@@ -94,7 +93,7 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& model_folder) {
   }
   result.template_bytes_ = text->size();
   try {
-    Work work(result.source_, budget_of({}, text->size()));
+    jinja::Work work(result.source_, budget_of({}, text->size()));
     result.program_ = std::make_shared<const Program>(Program{jinja::parse_template(*text, work)});
   } catch (const Error& error) {
     result.refusal_ = concat(error.what(), "; give prompts as text, rendered beforehand");
@@ -105,12 +104,13 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& model_folder) {
 std::string ChatTemplate::render(const std::vector<ChatMessage>& messages, const ChatOptions& options) const {
   if (!program_) throw Error(ErrorKind::kInput, refusal_);
   if (messages.empty()) throw Error(ErrorKind::kInput, "chat template: there are no messages to render");
-  Work work(source_, budget_of(messages, template_bytes_));
-  jinja::Dictionary variables = {{"messages", messages_value(messages, work)},
-                                 {"tools", Value()},
-                                 {"documents", Value()},
-                                 {"add_generation_prompt", Value::boolean(options.add_generation_prompt)}};
-  for (const auto& [name, token] : special_tokens_) variables.emplace_back(name, Value::text(token));
+  jinja::Work work(source_, budget_of(messages, template_bytes_));
+  jinja::Dictionary variables = {
+      {"messages", messages_value(messages, work)},
+      {"tools", jinja::Value()},
+      {"documents", jinja::Value()},
+      {"add_generation_prompt", jinja::Value::boolean(options.add_generation_prompt)}};
+  for (const auto& [name, token] : special_tokens_) variables.emplace_back(name, jinja::Value::text(token));
   for (const auto& [name, value] : options.variables.items()) {
     std::erase_if(variables, [&key = name](const auto& known) { return known.first == key; });
     variables.emplace_back(name, value_of(value, work));

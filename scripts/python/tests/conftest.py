@@ -66,6 +66,7 @@ def tiny_overrides(model, output):
     return [
         f"model.path={model}", f"data.train=[{model}/train.jsonl]", f"data.evaluation=[{model}/evaluation.jsonl]",
         f"output={output}", "data.max_train_traces=2", "data.validation_traces=1", "evaluation.max_traces=2",
+        "runtime.threads=1",
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from foresight_kv import ForesightPress, generate
 pytestmark = pytest.mark.smollm2
 
 BUDGET, WINDOW, NEW = 64, 16, 160
+THREADS = min(2, os.cpu_count())
 SHORT = "The three most important things to know about the history of the steam engine are the following."
 LONG = (
     "Anna has 17 apples and Ben has 25 pears. Anna buys 8 more apples on Monday, and on Tuesday she gives 5 of them to Carla. "
@@ -24,8 +25,10 @@ LONG = (
 
 @pytest.fixture(scope="module")
 def model(smollm2_folder):
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    return load_model(smollm2_folder)
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    yield load_model(smollm2_folder)
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,7 @@ def settings(smollm2_folder, tmp_path_factory):
         f"model.path={smollm2_folder}", f"output={output}", f"eviction.budget={BUDGET}", f"eviction.window={WINDOW}",
         "data.trace_tokens=192", "data.max_train_traces=3", "data.validation_traces=1", "evaluation.max_traces=1",
         "supervised.steps=20", "supervised.evaluate_every=20", "supervised.save_every=20", "runtime.dtype=float32",
+        f"runtime.threads={THREADS}",
     ]  # fmt: skip
 
 
