@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the build into a folder and uses it from there: the program, its files, the CMake package, the Debian package.
 
-usage: test_install.py --build FOLDER --source FOLDER --python PYTHON
+usage: test_install.py --build FOLDER --source FOLDER
 """
 import argparse
 import os
@@ -15,7 +15,6 @@ import tempfile
 parser = argparse.ArgumentParser()
 parser.add_argument("--build", type=pathlib.Path, required=True)
 parser.add_argument("--source", type=pathlib.Path, required=True)
-parser.add_argument("--python", required=True)
 options = parser.parse_args()
 
 

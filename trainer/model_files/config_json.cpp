@@ -34,10 +34,13 @@ std::int64_t ConfigJson::count(const char* key, std::int64_t largest, std::int64
 }
 
 double ConfigJson::positive(const char* key, double when_absent) const {
-  const Json& value = get(key);
+  return positive_value(get(key), key, when_absent);
+}
+
+double ConfigJson::positive_value(const Json& value, const std::string& name, double when_absent) const {
   if (value.is_null()) return when_absent;
-  if (!value.is_number()) fail(key, "expected a number, got " + shown_json(value));
-  if (!(value.get<double>() > 0)) fail(key, "must be positive, got " + shown_json(value));
+  if (!value.is_number()) fail(name, "expected a number, got " + shown_json(value));
+  if (!(value.get<double>() > 0)) fail(name, "must be positive, got " + shown_json(value));
   return value.get<double>();
 }
 

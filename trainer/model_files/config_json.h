@@ -22,6 +22,8 @@ class ConfigJson {
   std::int64_t count(const char* key, std::int64_t largest, std::int64_t when_absent) const;
   /// A positive number of this file.
   double positive(const char* key, double when_absent) const;
+  /// `value` as a positive number, `when_absent` where it is null; `name` is how messages call it.
+  double positive_value(const nlohmann::json& value, const std::string& name, double when_absent) const;
   /// False where absent.
   bool flag(const char* key) const;
   [[noreturn]] void fail(const std::string& key, const std::string& what) const;

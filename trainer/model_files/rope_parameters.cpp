@@ -34,11 +34,7 @@ class RopeJson {
   /// A null value where the key is absent.
   const Json& get(const char* key) const { return field(*object_, key, config_.file()); }
   double positive(const char* key, double when_absent) const {
-    const Json& value = get(key);
-    if (value.is_null()) return when_absent;
-    if (!value.is_number()) fail(key, "expected a number, got " + shown_json(value));
-    if (!(value.get<double>() > 0)) fail(key, "must be positive, got " + shown_json(value));
-    return value.get<double>();
+    return config_.positive_value(get(key), concat(name_, ".", key), when_absent);
   }
   double needed(const char* key) const {
     if (get(key).is_null()) fail(key, "missing; this rope type needs it");

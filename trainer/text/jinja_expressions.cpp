@@ -107,26 +107,23 @@ ExpressionPointer ExpressionReader::expressions(bool condition) {
   return list;
 }
 
-ExpressionPointer ExpressionReader::either() {
-  ExpressionPointer left = both();
-  while (skip_name("or")) {
-    ExpressionPointer whole = make(ExpressionKind::kOr);
+ExpressionPointer ExpressionReader::joined(std::string_view word, ExpressionKind kind, Operand operand) {
+  ExpressionPointer left = (this->*operand)();
+  while (skip_name(word)) {
+    ExpressionPointer whole = make(kind);
     adopt(*whole, std::move(left));
-    adopt(*whole, both());
+    adopt(*whole, (this->*operand)());
     left = std::move(whole);
   }
   return left;
 }
 
+ExpressionPointer ExpressionReader::either() {
+  return joined("or", ExpressionKind::kOr, &ExpressionReader::both);
+}
+
 ExpressionPointer ExpressionReader::both() {
-  ExpressionPointer left = negation();
-  while (skip_name("and")) {
-    ExpressionPointer whole = make(ExpressionKind::kAnd);
-    adopt(*whole, std::move(left));
-    adopt(*whole, negation());
-    left = std::move(whole);
-  }
-  return left;
+  return joined("and", ExpressionKind::kAnd, &ExpressionReader::negation);
 }
 
 ExpressionPointer ExpressionReader::negation() {

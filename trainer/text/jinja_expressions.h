@@ -41,6 +41,9 @@ class ExpressionReader {
 
   ExpressionPointer make(ExpressionKind kind, std::string text = {}) const;
   void adopt(Expression& parent, ExpressionPointer operand) const;
+  using Operand = ExpressionPointer (ExpressionReader::*)();
+  /// Operands with `word` between them, from the left.
+  ExpressionPointer joined(std::string_view word, ExpressionKind kind, Operand operand);
   ExpressionPointer either();
   ExpressionPointer both();
   ExpressionPointer negation();
