@@ -2,7 +2,7 @@
 // method.md section 2).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "data/oracle_schema.h"
 

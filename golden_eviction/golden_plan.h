@@ -2,7 +2,7 @@
 // 2).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "trainer/eviction/evicted_pass.h"
 

@@ -1,7 +1,7 @@
 // A recorded trace in memory: tokens, full-KV loss and entropy as tensors, future attention on request.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <string>

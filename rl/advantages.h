@@ -1,7 +1,7 @@
 // Group-relative advantages (method.md section 6).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace foresight {
 

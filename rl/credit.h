@@ -1,7 +1,7 @@
 // From the losses of a group to the advantages of its actions (method.md sections 6 and 10).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "golden_eviction/recorded_trace.h"
 #include "trainer/config/config.h"

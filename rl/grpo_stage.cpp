@@ -1,5 +1,7 @@
 #include "rl/grpo_stage.h"
 
+#include <torch/utils.h>
+
 #include <chrono>
 #include <cmath>
 

@@ -3,7 +3,7 @@
 // example [rollouts, layers, KV heads].
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

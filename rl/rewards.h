@@ -3,7 +3,7 @@
 // trace of T tokens. Values outside the mask may be anything, NaN included. Rewards of an empty mask are 0.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

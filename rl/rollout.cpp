@@ -1,5 +1,7 @@
 #include "rl/rollout.h"
 
+#include <torch/utils.h>
+
 #include "rl/policy_terms.h"
 #include "trainer/base/random.h"
 #include "trainer/eviction/evicted_pass.h"

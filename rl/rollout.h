@@ -1,7 +1,7 @@
 // Rollouts: stored traces, teacher-forced under evictions that the policy draws (method.md section 6).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <vector>

@@ -2,21 +2,25 @@
 # On a machine with a GPU: builds, runs the GPU tests, then the oracle and one GRPO step of a random model of a real
 # model's shape, and prints tokens/s, memory and the fraction of the device's peak.
 #
-# usage: scripts/gpu_check.sh [--peak-tflops N] [--shape NAME] [--layers N] [--device cuda|cpu]
+# usage: scripts/gpu_check.sh [--peak-tflops N] [--shape NAME] [--layers N] [--tokens N] [--device cuda|cpu] [--no-build]
 #   --peak-tflops N   dense bfloat16 peak of the device (default 989: an H100 SXM by its data sheet)
 #   --shape NAME      of scripts/make_random_model.py (default llama-1b)
 #   --layers N        fewer layers than the shape has
+#   --tokens N        length of the traces (default 4096)
+#   --no-build        the binaries of FORESIGHT_BUILD (default build/) as they are: no build, no tests
 #   --device cpu      the same figures of this machine's processor, to try the script
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-peak_tflops=989 shape=llama-1b layers=() device=cuda
+peak_tflops=989 shape=llama-1b layers=() tokens=4096 device=cuda build=true
 while (($# > 0)); do
   case $1 in
     -h | --help) print_help; exit 0 ;;
     --peak-tflops) peak_tflops=${2:?--peak-tflops needs a number}; shift 2 ;;
     --shape) shape=${2:?--shape needs a name}; shift 2 ;;
     --layers) layers=(--layers "${2:?--layers needs a number}"); shift 2 ;;
+    --tokens) tokens=${2:?--tokens needs a number}; shift 2 ;;
+    --no-build) build=false; shift ;;
     --device) device=${2:?--device needs cuda or cpu}; shift 2 ;;
     *) fail "unknown option '$1'; see scripts/gpu_check.sh --help" ;;
   esac
@@ -25,6 +29,10 @@ done
 folder=${FORESIGHT_BUILD:-build}
 if [[ $device == cuda ]]; then
   command -v nvidia-smi >/dev/null || fail "no nvidia-smi here: this script needs a GPU and its driver (or --device cpu)"
+fi
+if ! $build; then
+  say "the binaries of $folder as they are"
+elif [[ $device == cuda ]]; then
   scripts/build.sh -DFORESIGHT_CUDA=ON
   say "tests with label gpu"
   ctest --test-dir "$folder" -L gpu --output-on-failure -j1 --no-tests=error
@@ -38,7 +46,7 @@ say "a random model of shape $shape"
 "$folder/foresight" --quiet make-tiny-model "$work/tiny"
 "$python" scripts/make_random_model.py "$work/model" --tokenizer "$work/tiny" --shape "$shape" "${layers[@]}"
 for _ in $(seq 20); do cat "$work/tiny/train.jsonl"; done >"$work/train.jsonl"
-overrides=("output=$work/run" "model.path=$work/model" "data.train=[$work/train.jsonl]" data.trace_tokens=4096
+overrides=("output=$work/run" "model.path=$work/model" "data.train=[$work/train.jsonl]" "data.trace_tokens=$tokens"
   data.max_train_traces=2 data.validation_traces=1 eviction.budget=512 eviction.window=64 supervised.steps=1
   grpo.steps=1 grpo.traces_per_step=2 grpo.group_size=8 grpo.rollouts_per_pass=16 "runtime.device=$device")
 printf 'output: %s\nmodel: {path: %s}\ndata: {train: [%s]}\neviction: {budget: 512, window: 64}\n' \

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"

@@ -1,5 +1,6 @@
 // Detail measures against loops over captured evictions and against full logits.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "trainer/base/error.h"
 #include "trainer/evaluation/evaluation_json.h"

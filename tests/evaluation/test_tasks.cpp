@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "trainer/evaluation/tasks.h"
 // after torch: c10 defines CHECK too

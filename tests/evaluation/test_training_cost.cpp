@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/base/temporary_folder.h"
 #include "trainer/evaluation/training_cost.h"

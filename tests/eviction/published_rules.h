@@ -1,7 +1,7 @@
 // What the tests of the eviction rules against other implementations share. Include before tests/catch.h.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <map>
 #include <string>

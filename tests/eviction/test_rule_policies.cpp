@@ -1,5 +1,6 @@
 // The eviction rules against plain loops written from their definitions.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 // The eviction rules against NVIDIA's kvpress 0.5.5: the same tensors in, the same entries out.
 // tests/reference/rules/make_fixture.py says how each press was called and what it does differently.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/eviction/published_rules.h"
 

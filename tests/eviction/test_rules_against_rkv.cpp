@@ -1,6 +1,6 @@
 // R-KV against its published code: the same tensors in, the same entries out.
 // tests/reference/rules/make_rkv_fixture.py says how it was called, and for which tensors both are the same.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/eviction/published_rules.h"
 

@@ -1,5 +1,5 @@
 // Without a GPU nothing here can run: that is said, and is no success (ctest shows it as skipped).
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <cstdio>
 #include <cstdlib>

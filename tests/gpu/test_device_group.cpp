@@ -1,5 +1,5 @@
 // NCCL among one rank: the calls, the stream and the waiting are those of many.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "trainer/base/error.h"
 #include "trainer/comm/device_group.h"

@@ -1,5 +1,6 @@
 // The same functions on the CPU and on a GPU (float32, without TF32): equal up to the order of sums.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "golden_eviction/oracle_stage.h"
 #include "golden_eviction/recorded_trace.h"

@@ -1,7 +1,7 @@
 // Whole forward passes for the tests of trainer/model.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <vector>

@@ -1,5 +1,5 @@
 // Every supported family against `transformers` (tests/reference/families/make_fixture.py).
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "data/safetensors.h"
 #include "tests/model/forward_passes.h"

@@ -1,5 +1,5 @@
 // Shapes, types and settings that a public function refuses.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"

@@ -8,7 +8,7 @@
 //     continues each prompt greedily in float32; prints the new token ids, one line a prompt
 //   dump_scores golden ORACLE.h5 BUDGET WINDOW OUT
 //     the golden plans' candidates, contributions and evicted positions of every layer
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <iostream>
 #include <sstream>

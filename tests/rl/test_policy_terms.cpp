@@ -1,6 +1,7 @@
 // Draws, likelihoods, the clipped loss and the KL term against definitions, enumeration, finite differences
 // and the authors' released functions.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>

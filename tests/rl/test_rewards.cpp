@@ -1,5 +1,6 @@
 // Rewards and advantages against loops and the authors' released functions.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 // Stages that go on from what a kill can leave; the kills themselves are in tests/faults.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>

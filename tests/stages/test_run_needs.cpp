@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"

@@ -1,5 +1,5 @@
 // What a user or a stop signal can do to a stage.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "golden_eviction/oracle_stage.h"
 #include "golden_eviction/trace_splits.h"

@@ -1,6 +1,7 @@
 // The ranking loss against its definition (loops over all pairs), torch's gradient, finite differences and
 // the authors' released function.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <limits>

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/base/temporary_folder.h"
 #include "tests/comm/world_of_threads.h"

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "trainer/training/unit_gradients.h"
 // after torch: c10 defines CHECK too

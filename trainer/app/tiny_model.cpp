@@ -1,6 +1,6 @@
 #include "trainer/app/tiny_model.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -99,7 +99,10 @@ void write_tokenizer(const std::filesystem::path& folder) {
                             {"vocab", vocabulary},
                             {"merges", Json::array()}}}};
   write_file_atomically(folder / "tokenizer.json", tokenizer.dump() + "\n");
-  write_file_atomically(folder / "tokenizer_config.json", Json({{"eos_token", "<|end|>"}}).dump() + "\n");
+  // Without the class, transformers' AutoTokenizer looks for one that goes with "llama" and finds other
+  // files.
+  const Json settings = {{"eos_token", "<|end|>"}, {"tokenizer_class", "PreTrainedTokenizerFast"}};
+  write_file_atomically(folder / "tokenizer_config.json", settings.dump() + "\n");
 }
 
 /// Short sums in words of a few letters: text with things to remember.

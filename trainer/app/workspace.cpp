@@ -1,5 +1,8 @@
 #include "trainer/app/workspace.h"
 
+#include <torch/cuda.h>
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <thread>

@@ -1,5 +1,7 @@
 #include "trainer/evaluation/cost.h"
 
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -92,7 +94,7 @@ class MeasuredGeneration {
 
   /// From now on `rows` rows equal to the first. An evicting cache can do this once.
   void repeat_rows(std::int64_t rows) {
-    const torch::Tensor first = torch::zeros({rows}, torch::kInt64);
+    const torch::Tensor first = torch::zeros({rows}, last_.options().dtype(torch::kInt64));
     if (evicting_) {
       evicting_->release_evictions(rows);
     } else {

@@ -1,5 +1,7 @@
 #include "trainer/evaluation/evaluate_stage.h"
 
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <numeric>
 

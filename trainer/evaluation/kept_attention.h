@@ -2,7 +2,7 @@
 // far it agrees with the golden plan.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -1,7 +1,7 @@
 // From what a policy did on each token to its figures: pure functions of a run and the recorded traces.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <optional>
 #include <string>

@@ -1,7 +1,7 @@
 // Which tokens count (method.md section 10).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "golden_eviction/recorded_trace.h"
 #include "trainer/config/config.h"

@@ -1,5 +1,7 @@
 #include "trainer/eviction/evicted_pass.h"
 
+#include <torch/utils.h>
+
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/model/tensor_io.h"
 

@@ -1,7 +1,7 @@
 // What every eviction policy may look at.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <functional>

@@ -1,7 +1,7 @@
 // Attention of query heads in groups over their KV head, with the probabilities in hand.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace foresight {
 

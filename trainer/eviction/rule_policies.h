@@ -6,7 +6,7 @@
 // docs/policies.md: sources, differences from what was published, and what each was checked against.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -1,5 +1,7 @@
 #include "trainer/generation/generate_rows.h"
 
+#include <torch/utils.h>
+
 #include <algorithm>
 
 #include "trainer/base/error.h"

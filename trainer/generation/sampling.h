@@ -1,7 +1,7 @@
 // Drawing the next token.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "trainer/base/random.h"
 

@@ -1,7 +1,7 @@
 // Frequencies of the rotary position embedding, as pure functions of a model's parameters.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "trainer/model_files/rope_parameters.h"
 

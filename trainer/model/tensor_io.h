@@ -1,7 +1,7 @@
 // Between safetensors views and torch tensors, and shape checks.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>

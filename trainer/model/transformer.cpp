@@ -1,6 +1,8 @@
 #include "trainer/model/transformer.h"
 
 #include <ATen/cpu/Utils.h>
+#include <torch/cuda.h>
+#include <torch/utils.h>
 
 #include <fstream>
 

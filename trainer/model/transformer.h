@@ -1,7 +1,7 @@
 // A language model of the Llama family (supported_architectures()) in libtorch, frozen: run, never trained.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <string>

@@ -1,7 +1,7 @@
 // Weights by name from model.safetensors or its shards; every tensor must be used exactly once.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <map>

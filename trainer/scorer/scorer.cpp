@@ -1,5 +1,7 @@
 #include "trainer/scorer/scorer.h"
 
+#include <torch/utils.h>
+
 #include <cmath>
 #include <memory>
 

@@ -1,7 +1,7 @@
 // The scorer ("judge"): one small network per layer with its own weights per KV head (method.md section 4).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <map>

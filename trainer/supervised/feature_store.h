@@ -1,7 +1,7 @@
 // The replayed features of every training trace: computed once, read by memory map in every epoch.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <string>

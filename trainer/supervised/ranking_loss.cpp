@@ -1,6 +1,7 @@
 #include "trainer/supervised/ranking_loss.h"
 
 #include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // The supervised loss: a hinge over all pairs that the oracle orders, exact and without the pairs in memory.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -1,7 +1,8 @@
 // The moments of Adam in a file of a checkpoint.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/optim/adam.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <vector>

@@ -1,5 +1,8 @@
 #include "trainer/training/training_session.h"
 
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <numeric>
 

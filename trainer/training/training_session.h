@@ -2,7 +2,8 @@
 // of the data.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/optim/adam.h>
+#include <torch/types.h>
 
 #include <chrono>
 #include <filesystem>

@@ -1,7 +1,7 @@
 // Gradients of units of work that were dealt to ranks, summed so that the number of ranks changes nothing.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 from conftest import load_model, write_random_scorer
-from transformers import DynamicCache, StaticCache
+from transformers import AutoTokenizer, DynamicCache, StaticCache
 
 from foresight_kv import ForesightError, ForesightPress, generate, prefill
 
@@ -37,6 +37,10 @@ def expected(dump, tiny_model_folder, scorer):
 
 # Without an end token, as dump_scores runs without one.
 ENDLESS = {"max_new_tokens": NEW, "eos_token_id": None, "pad_token_id": 0}
+
+
+def test_the_tiny_models_tokenizer_loads_without_a_hint(tiny_model_folder):
+    assert AutoTokenizer.from_pretrained(tiny_model_folder)("ann has 3").input_ids == list(b"ann has 3")
 
 
 @pytest.mark.parametrize("name", PROMPTS)

@@ -1,5 +1,5 @@
 // consumer CONFIG MODEL: reads a config and runs a model, through the installed package.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <iostream>
 

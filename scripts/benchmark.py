@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Measures what docs/performance.md reports: foresight_bench beside transformers, one after the other in one run, as a table of ratios.
+
+usage: scripts/benchmark.py [--build build] [--model FOLDER] [--device cpu|cuda] [--only NAME ...] [--from FILE] [--keep FILE]
+  --only NAME   parts by name: forward, decode, oracle, files, supervised, grpo, evaluation, length (default: all)
+  --from FILE   the table of figures kept before; nothing is measured
+  --keep FILE   write the figures as JSON too
+
+Nothing else should run meanwhile. All parts take some 25 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Part -> benchmarks of foresight_bench.
+PARTS = {
+    "forward": "^(forward_|memory_read)", "decode": "^decode_", "oracle": "^oracle_", "files": "^file_",
+    "supervised": "^(ranking_|supervised_)", "grpo": "^grpo_", "evaluation": "^evaluate_ten_policies/16", "length": "^evicted_pass_by_length",
+}
+REPEATED = {"forward", "files", "supervised"}  # three times, of which the fastest counts
+UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+Figures = dict[str, dict[str, float]]
+
+
+def name_of(row: dict) -> str:
+    """forward_full_pass/1024/real_time -> forward_full_pass/1024"""
+    return "/".join(part for part in row["name"].split("/") if part.isdigit() or "_" in part and part not in ("real_time", "manual_time"))
+
+
+def measure(options: argparse.Namespace) -> Figures:
+    figures: Figures = {}
+    common = [f"--model={options.model}", f"--device={options.device}", f"--dtype={options.dtype}"]
+    for part in options.only:
+        print(f"measuring {part}", file=sys.stderr)
+        repetitions = f"--benchmark_repetitions={3 if part in REPEATED else 1}"
+        done = subprocess.run([options.build / "bench/foresight_bench", f"--benchmark_filter={PARTS[part]}", "--benchmark_format=json",
+                               repetitions, *common], stdout=subprocess.PIPE, text=True, check=True)
+        rows = [row for row in json.loads(done.stdout)["benchmarks"] if row["run_type"] == "iteration"]
+        for row in sorted(rows, key=lambda row: row["real_time"], reverse=True):  # the fastest of each name stays
+            if "error_message" in row:
+                sys.exit(f"error: {row['name']}: {row['error_message']}")
+            numbers = {key: value for key, value in row.items() if isinstance(value, (int, float))}
+            figures[name_of(row)] = numbers | {"seconds": row["real_time"] * UNIT_SECONDS[row["time_unit"]]}
+    if {"forward", "decode"} & set(options.only):
+        print("measuring transformers", file=sys.stderr)
+        done = subprocess.run([sys.executable, ROOT / "scripts/bench_transformers.py", options.model, "--device", options.device,
+                               "--dtype", options.dtype], stdout=subprocess.PIPE, text=True, check=True)
+        figures["transformers"] = json.loads(done.stdout)
+    return figures
+
+
+def linear_fit(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """Slope of the least-squares line through `points`, and the largest distance from it as a share of the value."""
+    count = len(points)
+    mean_x, mean_y = sum(x for x, _ in points) / count, sum(y for _, y in points) / count
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    residual = max(abs(y - (mean_y + slope * (x - mean_x))) / y for x, y in points)
+    return slope, residual
+
+
+def lines(figures: Figures) -> list[tuple[str, str]]:
+    """(what, measured) of every figure that is there."""
+    found: list[tuple[str, str]] = []
+
+    def has(*names: str) -> bool:
+        return all(name in figures for name in names)
+
+    peer = figures.get("transformers", {})
+    for length in (1024, 2048, 4096):
+        ours, limit = f"forward_full_pass/{length}", f"forward_products/{length}"
+        if not has(ours, limit):
+            continue
+        mine, most = figures[ours]["tokens_per_second"], figures[limit]["tokens_per_second"]
+        text = f"{mine:.0f} tokens/s, {mine / most:.2f} of the bare products' {most:.0f}"
+        if ours in peer:
+            text += f", {mine / peer[ours]:.2f} x transformers' {peer[ours]:.0f}"
+        found.append((f"forward, loss and entropy, {length} tokens", text))
+    if has("memory_read"):
+        found.append(("memory, read by all threads", f"{figures['memory_read']['bytes_per_second'] / 1e9:.1f} GB/s"))
+    for key, rows in (("tokens_per_second", "1 row"), ("batch_tokens_per_second", "8 rows")):
+        if has("decode_full/1024"):
+            mine = figures["decode_full/1024"][key]
+            theirs = peer.get(f"decode_full/1024/{key}")
+            text = f"{mine:.1f} tokens/s" + (f", {mine / theirs:.2f} x transformers' {theirs:.1f}" if theirs else "")
+            found.append((f"decoding, full KV, 1024 tokens, {rows}", text))
+        if has("decode_full/7936", "decode_scorer/7936"):
+            full, evicting = figures["decode_full/7936"][key], figures["decode_scorer/7936"][key]
+            found.append((f"decoding at 7936 tokens, {rows}", f"{evicting:.1f} tokens/s, {evicting / full:.2f} x full KV's {full:.1f}"))
+    by_context = sorted((int(name.split("/")[1]), row) for name, row in figures.items() if name.startswith("decode_scorer/"))
+    if by_context:
+        times = ", ".join(f"{length}: {1e3 / row['tokens_per_second']:.1f} ms" for length, row in by_context)
+        found.append(("time per token under eviction, by context", times))
+        found.append(("scoring and compaction, of decoding time", f"{100 * max(row['eviction_share'] for _, row in by_context):.1f} %"))
+    for name in sorted((name for name in figures if name.startswith("oracle_record/")), key=lambda name: int(name.split("/")[1])):
+        row, length = figures[name], name.split("/")[1]
+        allowed = row["result_MiB"] + 3 * row["HWL_MiB"]
+        found.append((f"oracle, {length} tokens", f"{row['over_forward']:.2f} x the forward pass; memory beyond weights and KV cache "
+                      f"{row['peak_MiB'] - row['cache_MiB']:.0f} MiB, result + 3 HWL = {allowed:.0f} MiB"))
+    for name in sorted((name for name in figures if name.startswith("oracle_plan/")), key=lambda name: int(name.split("/")[1])):
+        row, length = figures[name], name.split("/")[1]
+        found.append((f"plan of captured tensors, {length} tokens, one layer",
+                      f"{row['seconds']:.2f} s, {row['peak_MiB']:.0f} MiB ({row['peak_MiB'] / row['HWL_MiB']:.1f} HWL)"))
+    if has("oracle_replan/1024"):
+        found.append(("plan for another budget, 1024 tokens, all layers", f"{1e3 * figures['oracle_replan/1024']['seconds']:.0f} ms"))
+    for way in ("write", "read"):
+        if has(f"file_{way}_plain"):
+            plain = figures[f"file_{way}_plain"]["bytes_per_second"]
+            for level in (0, 1):
+                row = figures[f"file_{way}_oracle/{level}"]
+                size = f", size {row['size_ratio']:.2f}" if "size_ratio" in row else ""
+                found.append((f"HDF5 {way}, compression {level}", f"{row['bytes_per_second'] / 1e6:.0f} MB/s, "
+                              f"{row['bytes_per_second'] / plain:.2f} of a plain file's {plain / 1e6:.0f}{size}"))
+    if has("supervised_step"):
+        found.append(("supervised step from stored features", f"{figures['supervised_step']['replay_over_step']:.0f} x faster than with its replay"))
+    for candidates in (512, 1024):
+        if has(f"ranking_loss/{candidates}"):
+            mine, pairs = figures[f"ranking_loss/{candidates}"], figures[f"ranking_loss_all_pairs/{candidates}"]
+            found.append((f"ranking loss, 30 rows, B = {candidates}", f"{1e3 * mine['seconds']:.1f} ms, {pairs['seconds'] / mine['seconds']:.0f} x faster "
+                          f"than all pairs, {mine['peak_MiB']:.1f} MiB instead of {pairs['peak_MiB']:.0f}"))
+    if has("grpo_step"):
+        row = figures["grpo_step"]
+        found.append(("GRPO step, 8 rollouts of 1024 tokens", f"{row['over_forwards']:.2f} x its teacher-forced passes; gradient "
+                      f"{100 * row['gradient_share']:.0f} % of it; {row['tokens_per_second']:.0f} tokens/s"))
+    for name, row in figures.items():
+        if name.startswith("evaluate_ten_policies"):
+            found.append((f"ten policies, {name.split('/')[1]} traces", f"{row['over_one']:.2f} x full KV and one policy"))
+    by_length = sorted((int(name.split("/")[1]), row["seconds"]) for name, row in figures.items() if name.startswith("evicted_pass_by_length/"))
+    if by_length:
+        slope, residual = linear_fit(by_length)
+        found.append(("pass under eviction, 4 rows, by length", ", ".join(f"{length}: {seconds:.1f} s" for length, seconds in by_length)
+                      + f"; {1e3 * slope:.2f} ms a token, line within {100 * residual:.1f} %"))
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--model", type=Path, default=ROOT / "models/SmolLM2-135M-Instruct")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--from", dest="kept", type=Path)
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    figures = json.loads(options.kept.read_text()) if options.kept else measure(options)
+    if options.keep:
+        options.keep.write_text(json.dumps(figures, indent=1) + "\n")
+    print("| what | measured |\n|---|---|")
+    for what, measured in lines(figures):
+        print(f"| {what} | {measured} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+// Forward passes beside the bare products of the same shapes, and how fast memory is read.
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <benchmark/benchmark.h>
+
+#include "tests/bench/bench_model.h"
+#include "trainer/eviction/evicted_pass.h"
+
+namespace foresight::bench {
+namespace {
+
+constexpr std::int64_t kChunk = 256;  // tokens that the oracle feeds at once
+
+/// The matrix products of a forward pass and of the output layer, attention's own among them, on operands
+/// that are there already.
+class BareProducts {
+ public:
+  explicit BareProducts(std::int64_t tokens) : shape_(bench_model().shape()), tokens_(tokens) {
+    const auto options =
+        torch::TensorOptions().device(bench_model().options().device).dtype(bench_model().options().dtype);
+    const std::int64_t hidden = shape_.hidden_size, d = shape_.head_dimension;
+    const std::int64_t queries = shape_.query_heads * d, keys = shape_.kv_heads * d;
+    for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
+      for (const auto& [out, in] :
+           {std::pair{queries + 2 * keys, hidden}, std::pair{hidden, queries},
+            std::pair{2 * shape_.intermediate_size, hidden}, std::pair{hidden, shape_.intermediate_size}})
+        weights_.push_back(torch::randn({out, in}, options));
+    }
+    head_ = torch::randn({shape_.vocabulary_size, hidden}, options);
+    for (const std::int64_t width : {hidden, queries, shape_.intermediate_size})
+      inputs_[width] = torch::randn({kChunk, width}, options);
+    const auto floats = options.dtype(torch::kFloat32);
+    query_ = torch::randn({shape_.kv_heads, shape_.group() * kChunk, d}, floats);
+    key_ = torch::randn({shape_.kv_heads, tokens, d}, floats);
+    probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * kChunk, tokens}, floats);
+  }
+
+  void run() const {
+    const torch::NoGradGuard no_grad;
+    for (std::int64_t seen = kChunk; seen <= tokens_; seen += kChunk) {
+      for (std::size_t i = 0; i < weights_.size(); ++i) {
+        benchmark::DoNotOptimize(torch::linear(inputs_.at(weights_[i].size(1)), weights_[i]));
+        if (i % 4 != 0) continue;
+        const torch::Tensor keys = key_.narrow(1, 0, seen);
+        benchmark::DoNotOptimize(torch::bmm(query_, keys.transpose(1, 2)));
+        benchmark::DoNotOptimize(torch::bmm(probabilities_.narrow(2, 0, seen), keys));
+      }
+      benchmark::DoNotOptimize(torch::linear(inputs_.at(shape_.hidden_size), head_));
+    }
+  }
+
+ private:
+  ModelShape shape_;
+  std::int64_t tokens_;
+  std::vector<torch::Tensor> weights_;
+  std::map<std::int64_t, torch::Tensor> inputs_;  // by width
+  torch::Tensor head_, query_, key_, probabilities_;
+};
+
+void set_tokens_per_second(benchmark::State& state, std::int64_t tokens) {
+  state.counters["tokens_per_second"] =
+      benchmark::Counter(static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+void forward_products(benchmark::State& state) {
+  const BareProducts products(state.range(0));
+  products.run();
+  for (auto _ : state) {
+    products.run();
+    wait_for_device();
+  }
+  set_tokens_per_second(state, state.range(0));
+}
+
+/// Everything that the oracle's pass gives: hidden states, logits, loss and entropy.
+void forward_full_pass(benchmark::State& state) {
+  const torch::Tensor tokens = bench_tokens(state.range(0));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(full_pass(bench_model(), tokens, kChunk));
+    wait_for_device();
+  }
+  set_tokens_per_second(state, state.range(0));
+}
+
+/// The bytes of the model's weights, read once by the same threads.
+void memory_read(benchmark::State& state) {
+  const torch::Tensor bytes = torch::ones({128 << 20});  // 512 MiB
+  for (auto _ : state) benchmark::DoNotOptimize(bytes.sum().item<float>());
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes.nbytes()) * state.iterations());
+}
+
+BENCHMARK(forward_products)->Arg(1024)->Arg(2048)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(forward_full_pass)->Arg(1024)->Arg(2048)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(memory_read)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace foresight::bench

@@ -1,0 +1,113 @@
+// GRPO: a step's rollouts and gradient beside the teacher-forced passes that it cannot do without; cost by
+// length.
+#include <torch/types.h>
+
+#include <benchmark/benchmark.h>
+
+#include "rl/rollout.h"
+#include "tests/bench/bench_model.h"
+#include "trainer/evaluation/side_by_side.h"
+
+namespace foresight::bench {
+namespace {
+
+constexpr CacheSize kSize{256, 64};
+constexpr std::int64_t kTokens = 1024, kGroup = 8;
+
+double seconds_of(const std::function<void()>& work) {
+  const auto started = std::chrono::steady_clock::now();
+  work();
+  wait_for_device();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+}
+
+/// Evicts the oldest entries: as cheap as a policy can be.
+torch::Tensor oldest(const EvictionView& view) {
+  return torch::arange(view.window, torch::TensorOptions().device(view.keys.device()).dtype(torch::kInt64))
+      .expand({view.keys.size(0), view.keys.size(1), view.window});
+}
+
+/// One trace, a group of 8 rollouts, the gradient of their likelihoods; `over_forwards`: that over the same
+/// rows' passes with the cheapest policy.
+void grpo_step(benchmark::State& state) {
+  const Transformer& model = bench_model();
+  const RecordedTrace& trace = bench_trace(kTokens);
+  GrpoConfig config;
+  config.group_size = kGroup;
+  double forwards_s = 0, rollouts_s = 0, gradient_s = 0;
+  for (auto _ : state) {
+    forwards_s +=
+        seconds_of([&] { evicted_losses(model, trace.tokens.unsqueeze(0), kSize, kGroup, oldest); });
+    Rollouts rollouts;
+    const double rollout =
+        seconds_of([&] { rollouts = run_rollouts(model, {&trace}, bench_scorer(), config, kSize, 1, 0); });
+    const double gradient = seconds_of([&] {
+      for (std::int64_t layer = 0; layer < model.shape().layers; ++layer)
+        draw_log_likelihood(bench_scorer(), layer, rollouts.layers[static_cast<std::size_t>(layer)], config)
+            .mean()
+            .backward();
+    });
+    rollouts_s += rollout;
+    gradient_s += gradient;
+    state.SetIterationTime(rollout + gradient);
+  }
+  const auto iterations = static_cast<double>(state.iterations());
+  state.counters["tokens_per_second"] = static_cast<double>(kTokens * kGroup) * iterations / rollouts_s;
+  state.counters["over_forwards"] = (rollouts_s + gradient_s) / forwards_s;
+  state.counters["gradient_share"] = gradient_s / (rollouts_s + gradient_s);
+  state.counters["rollouts"] = kGroup;
+  state.counters["forwards_ms"] = 1e3 * forwards_s / iterations;
+}
+
+/// A teacher-forced pass of 4 rows under the scorer's evictions, by length.
+void evicted_pass_by_length(benchmark::State& state) {
+  const torch::Tensor tokens = bench_tokens(state.range(0)).unsqueeze(0);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        evicted_losses(bench_model(), tokens, kSize, 4, scorer_selector(bench_scorer())));
+    wait_for_device();
+  }
+  state.counters["tokens_per_second"] = benchmark::Counter(
+      static_cast<double>(4 * state.range(0) * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+/// Ten policies side by side; `over_one`: that over one policy and the full pass.
+void evaluate_ten_policies(benchmark::State& state) {
+  const Transformer& model = bench_model();
+  std::vector<RecordedTrace> traces;
+  for (std::int64_t i = 0; i < state.range(0); ++i) traces.push_back(bench_trace(kTokens, i));
+  std::vector<Policy> ten;
+  for (const char* name : {"golden", "random", "streaming_llm", "h2o", "snapkv", "tova", "keydiff", "rkv"})
+    ten.push_back(rule_policy(name, kSize, 1));
+  for (const char* name : {"supervised", "grpo"})
+    ten.push_back({name, [](const auto&) { return scorer_selector(bench_scorer()); }});
+  const EvaluationOptions options{.size = kSize};
+  for (auto _ : state) {
+    const double one_s = seconds_of([&] {
+      for (const RecordedTrace& trace : traces) full_pass(model, trace.tokens, 256);
+      evaluate_policies(model, traces, {ten.back()}, options);
+    });
+    const double ten_s = seconds_of([&] { evaluate_policies(model, traces, ten, options); });
+    state.SetIterationTime(ten_s);
+    state.counters["over_one"] = ten_s / one_s;
+  }
+}
+
+BENCHMARK(grpo_step)->Iterations(3)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(evicted_pass_by_length)
+    ->Arg(1024)
+    ->Arg(2048)
+    ->Arg(4096)
+    ->Arg(8192)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(evaluate_ten_policies)
+    ->Arg(4)
+    ->Arg(16)
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace foresight::bench

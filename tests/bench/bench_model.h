@@ -1,0 +1,39 @@
+// What the benchmarks measure on: one model, loaded once, and traces of random tokens.
+#pragma once
+
+#include <torch/types.h>
+
+#include <filesystem>
+
+#include "golden_eviction/recorded_trace.h"
+#include "trainer/model/transformer.h"
+#include "trainer/scorer/scorer.h"
+
+namespace foresight::bench {
+
+/// Command line of foresight_bench, besides Google Benchmark's own.
+struct BenchOptions {
+  std::filesystem::path model = "models/SmolLM2-135M-Instruct";
+  std::string device = "cpu", dtype = "float32";
+};
+BenchOptions& bench_options();
+
+/// The model of --model on --device in --dtype.
+const Transformer& bench_model();
+
+/// [length] token ids, the same in every run; `seed` tells traces apart.
+torch::Tensor bench_tokens(std::int64_t length, std::int64_t seed = 0);
+
+/// A trace of bench_tokens(), recorded by the oracle once a process in a temporary folder.
+const RecordedTrace& bench_trace(std::int64_t length, std::int64_t seed = 0);
+
+/// A scorer of random weights with the features that runs use by default.
+const Scorer& bench_scorer();
+
+/// Bytes that the process holds more than `before` at its peak since reset_peak_resident_bytes().
+double peak_beyond(std::int64_t before);
+
+/// Waits for the device, so that a clock shows what was done.
+void wait_for_device();
+
+}  // namespace foresight::bench

@@ -1,0 +1,110 @@
+// The oracle: what recording costs beside the bare forward pass, its memory, and plans from what is recorded.
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <benchmark/benchmark.h>
+
+#include "golden_eviction/future_attention.h"
+#include "golden_eviction/golden_plan.h"
+#include "golden_eviction/oracle_stage.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/bench/bench_model.h"
+#include "trainer/base/memory.h"
+#include "trainer/eviction/evicted_pass.h"
+
+namespace foresight::bench {
+namespace {
+
+constexpr std::int64_t kBlockTokens = 64, kChunk = 256;
+
+TokenRow bench_row(std::int64_t length) {
+  TokenRow row;
+  const torch::Tensor tokens = bench_tokens(length);
+  for (std::int64_t i = 0; i < length; ++i)
+    row.tokens.push_back(static_cast<std::int32_t>(tokens[i].item<std::int64_t>()));
+  row.completion.assign(row.tokens.size(), true);
+  return row;
+}
+
+/// A pass with loss and entropy, recorded to HDF5. Beside it, alternating, the pass alone.
+void oracle_record(benchmark::State& state) {
+  const Transformer& model = bench_model();
+  const TemporaryFolder folder;
+  const std::int64_t length = state.range(0);
+  const TokenRow row = bench_row(length);
+  const torch::Tensor tokens = bench_tokens(length);
+  const OracleProvenance provenance{model.fingerprint(), "benchmark", "", "", model.dtype_name()};
+  double bare_s = 0, recorded_s = 0, peak = 0;
+  for (auto _ : state) {
+    auto started = std::chrono::steady_clock::now();
+    full_pass(model, tokens, kChunk);
+    wait_for_device();
+    bare_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    reset_peak_resident_bytes();
+    const std::int64_t before = peak_resident_bytes();
+    started = std::chrono::steady_clock::now();
+    record_trace(model, row, "train-000000", kBlockTokens, 0, provenance, folder.path() / "train-000000.h5");
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    recorded_s += seconds;
+    peak = std::max(peak, peak_beyond(before));
+    state.SetIterationTime(seconds);
+  }
+  const OracleDimensions dimensions{model.shape().layers, model.shape().kv_heads, length, kBlockTokens};
+  const double block_floats = static_cast<double>(model.shape().query_heads * kBlockTokens * length);
+  const double result_bytes =
+      static_cast<double>(dimensions.layers * dimensions.kv_heads * dimensions.packed_elements()) * 2;
+  const double cache_bytes = static_cast<double>(2 * dimensions.layers * dimensions.kv_heads * length *
+                                                 model.shape().head_dimension) *
+                             4;
+  state.counters["over_forward"] = recorded_s / bare_s;
+  state.counters["peak_MiB"] = peak / (1 << 20);
+  state.counters["result_MiB"] = result_bytes / (1 << 20);
+  state.counters["cache_MiB"] = cache_bytes / (1 << 20);
+  state.counters["HWL_MiB"] = block_floats * 4 / (1 << 20);
+}
+
+/// Future attention of captured queries and keys (9 query heads, 3 KV heads, d 64), then the plan, without a
+/// model.
+void oracle_plan(benchmark::State& state) {
+  const std::int64_t length = state.range(0);
+  const CacheSize size{1024, 256};
+  torch::manual_seed(1);
+  const torch::Tensor query = torch::randn({9, length, 64}), key = torch::randn({3, length, 64});
+  double peak = 0;
+  for (auto _ : state) {
+    reset_peak_resident_bytes();
+    const std::int64_t before = peak_resident_bytes();
+    benchmark::DoNotOptimize(golden_plan(future_attention(query, key, size.window), size).evicted);
+    peak = std::max(peak, peak_beyond(before));
+  }
+  state.counters["peak_MiB"] = peak / (1 << 20);
+  state.counters["HWL_MiB"] = static_cast<double>(9 * size.window * length) * 4 / (1 << 20);
+}
+
+/// Plans of all layers for another budget from a recorded file: no model.
+void oracle_replan(benchmark::State& state) {
+  const RecordedTrace& trace = bench_trace(state.range(0));
+  for (auto _ : state) benchmark::DoNotOptimize(golden_plans(trace, {128, 64}).size());
+}
+
+BENCHMARK(oracle_record)
+    ->Arg(1024)
+    ->Arg(2048)
+    ->Arg(4096)
+    ->Arg(8192)
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(oracle_plan)
+    ->Arg(2048)
+    ->Arg(4096)
+    ->Arg(8192)
+    ->Arg(16384)
+    ->Arg(32768)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(oracle_replan)->Arg(1024)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace foresight::bench
