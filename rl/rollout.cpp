@@ -1,5 +1,6 @@
 #include "rl/rollout.h"
 
+#include <ATen/Parallel.h>
 #include <torch/utils.h>
 
 #include "rl/policy_terms.h"
@@ -15,9 +16,14 @@ namespace {
 torch::Tensor gumbel_noise(std::vector<RandomStream>& streams, std::int64_t heads, std::int64_t candidates) {
   torch::Tensor noise = torch::empty({static_cast<std::int64_t>(streams.size()), heads, candidates});
   float* data = noise.data_ptr<float>();
-  for (RandomStream& stream : streams) {
-    for (std::int64_t i = 0; i < heads * candidates; ++i) *data++ = static_cast<float>(stream.gumbel());
-  }
+  // Each number takes two logarithms; a GPU would wait for one thread's.
+  at::parallel_for(0, noise.size(0), 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      float* const own = data + row * heads * candidates;
+      RandomStream& stream = streams[static_cast<std::size_t>(row)];
+      for (std::int64_t i = 0; i < heads * candidates; ++i) own[i] = static_cast<float>(stream.gumbel());
+    }
+  });
   return noise;
 }
 

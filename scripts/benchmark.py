@@ -49,8 +49,11 @@ def measure(options: argparse.Namespace) -> Figures:
             figures[name_of(row)] = numbers | {"seconds": row["real_time"] * UNIT_SECONDS[row["time_unit"]]}
     if {"forward", "decode"} & set(options.only):
         print("measuring transformers", file=sys.stderr)
+        # Its progress bars go to the same place as its errors: shown when it fails.
         done = subprocess.run([sys.executable, ROOT / "scripts/bench_transformers.py", options.model, "--device", options.device,
-                               "--dtype", options.dtype], stdout=subprocess.PIPE, text=True, check=True)
+                               "--dtype", options.dtype], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{done.stderr}error: transformers failed: see above")
         figures["transformers"] = json.loads(done.stdout)
     return figures
 

@@ -9,6 +9,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
+#include "trainer/model/few_rows_linear.h"
 #include "trainer/model/rope.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model/weights.h"
@@ -141,6 +142,10 @@ Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t i
 
 torch::Tensor Transformer::linear(const torch::Tensor& input, const torch::Tensor& weight,
                                   const torch::Tensor& bias) const {
+  if (suits_few_rows(input, weight)) {
+    const torch::Tensor product = few_rows_linear(input, weight);
+    return bias.defined() ? product + bias : product;
+  }
   if (weight.scalar_type() == torch::kFloat32) return torch::linear(input, weight, bias);
   const torch::Tensor product = torch::linear(input.to(weight.scalar_type()), weight).to(torch::kFloat32);
   return bias.defined() ? product + bias : product;

@@ -1,0 +1,52 @@
+// The product of few rows beside the library's, on matrices that do not fit a cache.
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <benchmark/benchmark.h>
+
+#include "trainer/model/few_rows_linear.h"
+
+namespace foresight::bench {
+namespace {
+
+template <typename Product>
+void multiply(benchmark::State& state, const Product& product) {
+  const torch::NoGradGuard no_grad;
+  constexpr std::int64_t kWidth = 576, kOutputs = 49152;  // the output layer of SmolLM2-135M
+  const torch::Tensor weight = torch::randn({kOutputs, kWidth});
+  const torch::Tensor input = torch::randn({state.range(0), kWidth});
+  for (auto _ : state) benchmark::DoNotOptimize(product(input, weight));
+  state.SetBytesProcessed(static_cast<std::int64_t>(weight.nbytes()) * state.iterations());
+}
+
+void linear_few_rows(benchmark::State& state) {
+  multiply(state, [](const torch::Tensor& input, const torch::Tensor& weight) {
+    return few_rows_linear(input, weight);
+  });
+}
+
+void linear_library(benchmark::State& state) {
+  multiply(state, [](const torch::Tensor& input, const torch::Tensor& weight) {
+    return torch::linear(input, weight);
+  });
+}
+
+BENCHMARK(linear_few_rows)
+    ->Arg(1)
+    ->Arg(2)
+    ->Arg(4)
+    ->Arg(8)
+    ->Arg(16)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(linear_library)
+    ->Arg(1)
+    ->Arg(2)
+    ->Arg(4)
+    ->Arg(8)
+    ->Arg(16)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace foresight::bench
