@@ -4,7 +4,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "trainer/model/few_rows_linear.h"
+#include "trainer/model/few_rows.h"
 
 namespace foresight::bench {
 namespace {

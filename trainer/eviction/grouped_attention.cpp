@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "trainer/model/few_rows.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
@@ -14,10 +15,13 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
   const std::int64_t d = query.size(4), entries = keys.size(2);
   check_shape(keys, {rows, heads, -1, d}, "keys");
   constexpr float kNever = -std::numeric_limits<float>::infinity();
-  torch::Tensor scores = torch::bmm(query.reshape({rows * heads, group * tokens, d}),
-                                    keys.reshape({rows * heads, entries, d}).transpose(1, 2))
-                             .mul_(1.0 / std::sqrt(static_cast<double>(d)))
-                             .view({rows, heads, group, tokens, entries});
+  const torch::Tensor queries = query.reshape({rows * heads, group * tokens, d});
+  const torch::Tensor by_head = keys.reshape({rows * heads, entries, d});
+  torch::Tensor scores =
+      (suits_few_rows_batch(group * tokens, by_head) ? few_rows_products(queries, by_head)
+                                                     : torch::bmm(queries, by_head.transpose(1, 2)))
+          .mul_(1.0 / std::sqrt(static_cast<double>(d)))
+          .view({rows, heads, group, tokens, entries});
   if (tokens > 1) {
     const torch::Tensor future = torch::ones({tokens, tokens}, scores.options().dtype(torch::kBool)).triu_(1);
     scores.narrow(-1, entries - tokens, tokens).masked_fill_(future, kNever);
@@ -36,9 +40,11 @@ torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::
                      group = probabilities.size(2);
   const std::int64_t tokens = probabilities.size(3), entries = probabilities.size(4), d = values.size(3);
   check_shape(values, {rows, heads, entries, d}, "values");
-  return torch::bmm(probabilities.reshape({rows * heads, group * tokens, entries}),
-                    values.reshape({rows * heads, entries, d}))
-      .view({rows, heads, group, tokens, d});
+  const torch::Tensor weights = probabilities.reshape({rows * heads, group * tokens, entries});
+  const torch::Tensor by_head = values.reshape({rows * heads, entries, d});
+  const torch::Tensor output = suits_few_rows_batch(group * tokens, by_head) ? few_rows_sums(weights, by_head)
+                                                                             : torch::bmm(weights, by_head);
+  return output.view({rows, heads, group, tokens, d});
 }
 
 }  // namespace foresight

@@ -9,7 +9,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
-#include "trainer/model/few_rows_linear.h"
+#include "trainer/model/few_rows.h"
 #include "trainer/model/rope.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model/weights.h"
