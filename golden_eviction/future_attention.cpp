@@ -6,6 +6,13 @@
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
+namespace {
+
+/// Of captured tensors so many queries are looked at together: their attention stays in a cache near the
+/// core.
+constexpr std::int64_t kQueriesTogether = 32;
+
+}  // namespace
 
 torch::Tensor block_mean_attention(const torch::Tensor& probabilities, std::int64_t block_tokens) {
   check_shape(probabilities, {-1, -1, -1, -1}, "attention probabilities");
@@ -40,11 +47,13 @@ torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& 
   torch::Tensor attention = torch::zeros({heads, blocks, length});
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t first = block * block_tokens, count = std::min(block_tokens, length - first);
-    const torch::Tensor probabilities =
-        attention_probabilities(grouped.narrow(3, first, count), keys.narrow(2, 0, first + count))[0];
-    attention.narrow(1, block, 1)
-        .narrow(2, 0, first + count)
-        .copy_(block_mean_attention(probabilities, count));
+    for (std::int64_t part = 0; part < count; part += kQueriesTogether) {
+      const std::int64_t queries = std::min(kQueriesTogether, count - part), seen = first + part + queries;
+      const torch::Tensor probabilities =
+          attention_probabilities(grouped.narrow(3, first + part, queries), keys.narrow(2, 0, seen))[0];
+      attention.select(1, block).narrow(1, 0, seen).add_(probabilities.sum({1, 2}));
+    }
+    attention.select(1, block).div_(static_cast<double>(group * count));
   }
   return attention;
 }

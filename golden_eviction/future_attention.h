@@ -14,8 +14,8 @@ namespace foresight {
 torch::Tensor block_mean_attention(const torch::Tensor& probabilities, std::int64_t block_tokens);
 
 /// Future attention of captured tensors, block by block: query [H, L, d], key [K, L, d] after the rotary
-/// embedding -> [K, blocks, L] float32, zero beyond each block's end. Memory: one block of [H, block, L] plus
-/// the result. Throws Error(kInput) when the shapes do not fit each other.
+/// embedding -> [K, blocks, L] float32, zero beyond each block's end. Memory: [H, 32, L] plus the
+/// result. Throws Error(kInput) when the shapes do not fit each other.
 torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& key,
                                std::int64_t block_tokens);
 

@@ -18,10 +18,9 @@
 namespace foresight {
 namespace {
 
-/// Tokens that go through the model at once: enough for full matrix products, a multiple of the block.
-std::int64_t chunk_tokens(std::int64_t block_tokens) {
-  constexpr std::int64_t kWanted = 256;
-  return std::max(block_tokens, kWanted / block_tokens * block_tokens);
+/// Queries whose attention is computed at once: a multiple of the recorded block.
+std::int64_t query_block(std::int64_t block_tokens, const torch::Device& device) {
+  return std::max(block_tokens, default_query_block(device) / block_tokens * block_tokens);
 }
 
 /// Gathers the rows of the packed causal half while a full pass runs.
@@ -178,13 +177,12 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
                                     .kv_heads = model.shape().kv_heads,
                                     .tokens = static_cast<std::int64_t>(trace.tokens.size()),
                                     .block_tokens = block_tokens};
-  const std::int64_t chunk = chunk_tokens(block_tokens);
   AttentionRecorder recorder(dimensions);
   const torch::Tensor tokens = torch::tensor(trace.tokens, torch::kInt32).to(torch::kInt64);
-  const FullPass pass =
-      full_pass(model, tokens, chunk, [&](std::int64_t layer, const torch::Tensor& probabilities) {
-        recorder.observe(layer, probabilities);
-      });
+  const FullPass pass = full_pass(model, tokens, query_block(block_tokens, model.options().device),
+                                  [&](std::int64_t layer, const torch::Tensor& probabilities) {
+                                    recorder.observe(layer, probabilities);
+                                  });
   require_finite(pass.loss, "loss", trace_id);
   require_finite(pass.entropy, "entropy", trace_id);
   const auto to_vector = [](const torch::Tensor& values) {

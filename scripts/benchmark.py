@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Part -> benchmarks of foresight_bench.
 PARTS = {
     "forward": "^(forward_|memory_read)", "decode": "^decode_", "oracle": "^oracle_", "files": "^file_",
-    "supervised": "^(ranking_|supervised_)", "grpo": "^grpo_", "evaluation": "^evaluate_ten_policies/16", "length": "^evicted_pass_by_length",
+    "supervised": "^(ranking_|supervised_)", "grpo": "^grpo_", "evaluation": "^evaluate_ten_policies/4", "length": "^evicted_pass_by_length",
 }
 REPEATED = {"forward", "files", "supervised"}  # three times, of which the fastest counts
 UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}

@@ -10,7 +10,8 @@
 namespace foresight::bench {
 namespace {
 
-constexpr std::int64_t kChunk = 256;  // tokens that the oracle feeds at once
+constexpr std::int64_t kHeadRows = 128;    // whose logits are held together
+constexpr std::int64_t kQueryBlock = 128;  // as the oracle takes on a CPU
 
 /// The matrix products of a forward pass and of the output layer, attention's own among them, on operands
 /// that are there already.
@@ -29,25 +30,28 @@ class BareProducts {
     }
     head_ = torch::randn({shape_.vocabulary_size, hidden}, options);
     for (const std::int64_t width : {hidden, queries, shape_.intermediate_size})
-      inputs_[width] = torch::randn({kChunk, width}, options);
+      inputs_[width] = torch::randn({kForwardTokens, width}, options);
     const auto floats = options.dtype(torch::kFloat32);
-    query_ = torch::randn({shape_.kv_heads, shape_.group() * kChunk, d}, floats);
+    query_ = torch::randn({shape_.kv_heads, shape_.group() * kQueryBlock, d}, floats);
     key_ = torch::randn({shape_.kv_heads, tokens, d}, floats);
-    probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * kChunk, tokens}, floats);
+    probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * kQueryBlock, tokens}, floats);
   }
 
   void run() const {
     const torch::NoGradGuard no_grad;
-    for (std::int64_t seen = kChunk; seen <= tokens_; seen += kChunk) {
-      for (std::size_t i = 0; i < weights_.size(); ++i) {
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+      for (std::int64_t first = 0; first < tokens_; first += kForwardTokens)
         benchmark::DoNotOptimize(torch::linear(inputs_.at(weights_[i].size(1)), weights_[i]));
-        if (i % 4 != 0) continue;
+      if (i % 4 != 0) continue;
+      for (std::int64_t seen = kQueryBlock; seen <= tokens_; seen += kQueryBlock) {
         const torch::Tensor keys = key_.narrow(1, 0, seen);
         benchmark::DoNotOptimize(torch::bmm(query_, keys.transpose(1, 2)));
         benchmark::DoNotOptimize(torch::bmm(probabilities_.narrow(2, 0, seen), keys));
       }
-      benchmark::DoNotOptimize(torch::linear(inputs_.at(shape_.hidden_size), head_));
     }
+    const torch::Tensor some = inputs_.at(shape_.hidden_size).narrow(0, 0, kHeadRows);
+    for (std::int64_t first = 0; first < tokens_; first += kHeadRows)
+      benchmark::DoNotOptimize(torch::linear(some, head_));
   }
 
  private:
@@ -77,7 +81,7 @@ void forward_products(benchmark::State& state) {
 void forward_full_pass(benchmark::State& state) {
   const torch::Tensor tokens = bench_tokens(state.range(0));
   for (auto _ : state) {
-    benchmark::DoNotOptimize(full_pass(bench_model(), tokens, kChunk));
+    benchmark::DoNotOptimize(full_pass(bench_model(), tokens, kQueryBlock));
     wait_for_device();
   }
   set_tokens_per_second(state, state.range(0));

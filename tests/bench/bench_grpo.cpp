@@ -84,7 +84,7 @@ void evaluate_ten_policies(benchmark::State& state) {
   const EvaluationOptions options{.size = kSize};
   for (auto _ : state) {
     const double one_s = seconds_of([&] {
-      for (const RecordedTrace& trace : traces) full_pass(model, trace.tokens, 256);
+      for (const RecordedTrace& trace : traces) full_pass(model, trace.tokens, 128);
       evaluate_policies(model, traces, {ten.back()}, options);
     });
     const double ten_s = seconds_of([&] { evaluate_policies(model, traces, ten, options); });

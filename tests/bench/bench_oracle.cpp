@@ -15,7 +15,7 @@
 namespace foresight::bench {
 namespace {
 
-constexpr std::int64_t kBlockTokens = 64, kChunk = 256;
+constexpr std::int64_t kBlockTokens = 64, kQueryBlock = 128;
 
 TokenRow bench_row(std::int64_t length) {
   TokenRow row;
@@ -37,7 +37,7 @@ void oracle_record(benchmark::State& state) {
   double bare_s = 0, recorded_s = 0, peak = 0;
   for (auto _ : state) {
     auto started = std::chrono::steady_clock::now();
-    full_pass(model, tokens, kChunk);
+    full_pass(model, tokens, kQueryBlock);
     wait_for_device();
     bare_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     reset_peak_resident_bytes();

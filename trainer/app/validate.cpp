@@ -15,9 +15,9 @@ namespace {
 /// Tokens per second of a short full pass, to say about how long a run takes.
 double measured_speed(const Transformer& model) {
   const torch::Tensor tokens = torch::zeros({256}, torch::kInt64);
-  full_pass(model, tokens, 256);
+  full_pass(model, tokens, default_query_block(model.options().device));
   const auto started = std::chrono::steady_clock::now();
-  full_pass(model, tokens, 256);
+  full_pass(model, tokens, default_query_block(model.options().device));
   return 256.0 / std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
 }
 

@@ -127,15 +127,15 @@ torch::Tensor full_states(const Transformer& model, const torch::Tensor& tokens)
   const std::int64_t length = tokens.size(0);
   FullCache cache(model.shape(), 1, length, model.options().device);
   std::vector<torch::Tensor> states;
-  for (std::int64_t first = 0; first < length; first += kPrefixChunk) {
-    const std::int64_t count = std::min(kPrefixChunk, length - first);
+  for (std::int64_t first = 0; first < length; first += kForwardTokens) {
+    const std::int64_t count = std::min(kForwardTokens, length - first);
     states.push_back(model.forward(tokens.narrow(0, first, count).unsqueeze(0),
                                    torch::arange(first, first + count), cache)[0]);
   }
   return torch::cat(states);
 }
 
-FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t chunk_tokens,
+FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t query_block,
                    const AttentionObserver& observer) {
   const torch::NoGradGuard no_grad;
   check_shape(tokens, {-1}, "tokens");
@@ -144,8 +144,10 @@ FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::i
   FullPass result{.loss = torch::zeros({length}, options), .entropy = torch::zeros({length}, options)};
   FullCache cache(model.shape(), 1, length, model.options().device);
   cache.set_observer(observer);
-  for (std::int64_t first = 0; first < length; first += chunk_tokens) {
-    const std::int64_t count = std::min(chunk_tokens, length - first);
+  cache.set_query_block(query_block);
+  const std::int64_t together = std::max<std::int64_t>(1, kForwardTokens / query_block) * query_block;
+  for (std::int64_t first = 0; first < length; first += together) {
+    const std::int64_t count = std::min(together, length - first);
     const torch::Tensor hidden = model.forward(tokens.narrow(0, first, count).unsqueeze(0),
                                                torch::arange(first, first + count), cache);
     const std::int64_t predicted = std::min(count, length - first - 1);

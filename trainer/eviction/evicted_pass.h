@@ -56,9 +56,9 @@ struct FullPass {
 /// Final hidden states of `tokens` [L] under the full cache: [L, hidden] float32.
 torch::Tensor full_states(const Transformer& model, const torch::Tensor& tokens);
 
-/// One full-KV, teacher-forced pass over `tokens` [L], `chunk_tokens` at a time; the observer sees every
-/// chunk's attention.
-FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t chunk_tokens,
+/// One full-KV, teacher-forced pass over `tokens` [L]; the attention of `query_block` tokens at a time is
+/// computed, and shown to the observer. Memory beyond cache and weights: O(H * query_block * L).
+FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t query_block,
                    const AttentionObserver& observer = {});
 
 }  // namespace foresight

@@ -1,13 +1,21 @@
 #include "trainer/eviction/full_cache.h"
 
+#include <algorithm>
+
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
 
 namespace foresight {
 
+std::int64_t default_query_block(const torch::Device& device) {
+  return device.is_cuda() ? 1024 : 128;
+}
+
 FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity, torch::Device device)
-    : layers_(static_cast<std::size_t>(shape.layers)), group_(shape.group()) {
+    : layers_(static_cast<std::size_t>(shape.layers)),
+      group_(shape.group()),
+      query_block_(default_query_block(device)) {
   const auto options = torch::TensorOptions().device(device);
   for (Layer& layer : layers_) {
     layer.keys = torch::empty({rows, shape.kv_heads, capacity, shape.head_dimension}, options);
@@ -26,11 +34,24 @@ torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, 
   layer.keys.narrow(2, layer.live, tokens).copy_(key);
   layer.values.narrow(2, layer.live, tokens).copy_(value);
   layer.live += tokens;
-  const torch::Tensor probabilities = attention_probabilities(query.view({rows, heads, group_, tokens, d}),
-                                                              layer.keys.narrow(2, 0, layer.live), padding_);
-  const torch::Tensor output = attention_output(probabilities, layer.values.narrow(2, 0, layer.live));
+  const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
+  const std::int64_t before = layer.live - tokens;
+  std::vector<torch::Tensor> outputs;
+  for (std::int64_t first = 0; first < tokens; first += query_block_) {
+    const std::int64_t count = std::min(query_block_, tokens - first);
+    outputs.push_back(attend_block(index, grouped.narrow(3, first, count), before + first + count));
+  }
+  return (outputs.size() == 1 ? outputs.front() : torch::cat(outputs, 3))
+      .view({rows, heads * group_, tokens, d});
+}
+
+torch::Tensor FullCache::attend_block(std::int64_t index, const torch::Tensor& query,
+                                      std::int64_t entries) const {
+  const Layer& layer = layers_[static_cast<std::size_t>(index)];
+  const torch::Tensor probabilities =
+      attention_probabilities(query, layer.keys.narrow(2, 0, entries), padding_);
   if (observer_) observer_(index, probabilities);
-  return output.view({rows, heads * group_, tokens, d});
+  return attention_output(probabilities, layer.values.narrow(2, 0, entries));
 }
 
 void FullCache::keep_rows(const torch::Tensor& rows) {

@@ -8,9 +8,13 @@
 
 namespace foresight {
 
-/// Called after each layer of a forward pass: probabilities [R, K, g, T, n] of the T new tokens over all n
-/// entries.
+/// Called for each block of queries of each layer of a forward pass, in order: probabilities [R, K, g, T, n]
+/// of its T tokens over the n entries up to the last of them.
 using AttentionObserver = std::function<void(std::int64_t layer, const torch::Tensor& probabilities)>;
+
+/// Queries that attend at once where nothing else is asked for: on a CPU few, whose attention stays in a
+/// cache near the core and little of which is masked; on a GPU many, as each block costs launches.
+std::int64_t default_query_block(const torch::Device& device);
 
 /// Buffers are allocated once at `capacity` tokens.
 class FullCache : public Attention {
@@ -22,6 +26,8 @@ class FullCache : public Attention {
 
   /// Rows of different length are padded on the left: [R] int64, the number of padding tokens of each row.
   void set_padding(const torch::Tensor& padding) { padding_ = padding; }
+  /// So many queries attend at once: memory is O(H * tokens * L).
+  void set_query_block(std::int64_t tokens) { query_block_ = tokens; }
   void set_observer(AttentionObserver observer) { observer_ = std::move(observer); }
   /// Keeps only these rows (int64 indices), for generation that drops finished rows.
   void keep_rows(const torch::Tensor& rows);
@@ -35,8 +41,11 @@ class FullCache : public Attention {
     torch::Tensor keys, values;  // [R, K, capacity, d]
     std::int64_t live = 0;
   };
+  /// Attention of queries [R, K, g, T, d] over the first `entries` of a layer: [R, K, g, T, d].
+  torch::Tensor attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries) const;
+
   std::vector<Layer> layers_;
-  std::int64_t group_;
+  std::int64_t group_, query_block_;
   torch::Tensor padding_;  // [R] or undefined
   AttentionObserver observer_;
 };

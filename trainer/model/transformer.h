@@ -33,6 +33,10 @@ struct ModelOptions {
 /// without CUDA.
 ModelOptions resolve_model_options(const std::string& device, const std::string& dtype);
 
+/// Tokens of a row that go through the matrix products together where a whole trace is at hand: a library
+/// copies the weights once for them.
+inline constexpr std::int64_t kForwardTokens = 1024;
+
 class WeightReader;
 
 /// The weights and the forward pass.
