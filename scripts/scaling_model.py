@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Time, memory and bytes of a run on many ranks, by arithmetic (docs/scaling.md): tables for Qwen3-4B and 8B.
 
-usage: scripts/scaling_model.py [--tokens 32768] [--traces 512] [--budget 1024] [--window 64] [--peak-tflops 989] [--share 0.4]
+usage: scripts/scaling_model.py [--tokens 32768] [--traces 512] [--budget 1024] [--window 64] [--peak-tflops 989] [--share 0.02]
 
 What is counted: products with weights and attention (two operations for a multiplication and an addition), bytes that
-are held or moved. `--share`: the part of the device's peak that is reached; no device was at hand to measure it.
+are held or moved. `--share`: the part of the device's peak that is reached, by default what scripts/gpu_check.sh measured (docs/scaling.md).
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=64)
     parser.add_argument("--traces-per-step", type=int, default=64)
     parser.add_argument("--peak-tflops", type=float, default=989)
-    parser.add_argument("--share", type=float, default=0.4)
+    parser.add_argument("--share", type=float, default=0.02)
     options = parser.parse_args()
     job = Job(options.tokens, options.traces, options.budget, options.window, traces_per_step=options.traces_per_step)
     for name in ("Qwen3-4B", "Qwen3-8B"):

@@ -34,7 +34,7 @@ NOT_RUN = {
 IN_PLACE = {"scripts/quickstart.sh": "build/foresight run --config configs/quickstart.yaml"}
 
 SMALL = """\
-traces: {max_new_tokens: 96, batch: 40, temperature: 1.2}
+traces: {max_new_tokens: 64, batch: 40, temperature: 1.2}
 data: {trace_tokens: 320, max_train_traces: 3, validation_traces: 1}
 eviction: {budget: 64, window: 16}
 supervised: {steps: 4, save_every: 4, evaluate_every: 4}
