@@ -23,31 +23,38 @@ std::int64_t query_block(std::int64_t block_tokens, const torch::Device& device)
   return std::max(block_tokens, default_query_block(device) / block_tokens * block_tokens);
 }
 
-/// Gathers the rows of the packed causal half while a full pass runs.
+/// Gathers the rows of the packed causal half while a full pass runs. All of it is allocated before: small
+/// tensors kept between the large ones of the pass would leave holes in the heap that nothing fits, gigabytes
+/// for a long trace.
 class AttentionRecorder {
  public:
   explicit AttentionRecorder(const OracleDimensions& dimensions)
-      : dimensions_(dimensions), rows_(static_cast<std::size_t>(dimensions.layers)) {}
+      : dimensions_(dimensions),
+        packed_(torch::empty({dimensions.layers, dimensions.kv_heads, dimensions.packed_elements()},
+                             torch::kFloat16)),
+        recorded_(static_cast<std::size_t>(dimensions.layers)) {}
 
   void observe(std::int64_t layer, const torch::Tensor& probabilities) {
-    auto& rows = rows_[static_cast<std::size_t>(layer)];
-    const auto first_block = static_cast<std::int64_t>(rows.size());
+    Recorded& recorded = recorded_[static_cast<std::size_t>(layer)];
     const torch::Tensor means =
         block_mean_attention(probabilities[0], dimensions_.block_tokens);  // [K, blocks, n]
     for (std::int64_t i = 0; i < means.size(1); ++i) {
-      const std::int64_t keys = dimensions_.keys_of_block(first_block + i);
-      rows.push_back(means.select(1, i).narrow(1, 0, keys).to(torch::kCPU, torch::kFloat16));
+      const std::int64_t keys = dimensions_.keys_of_block(recorded.blocks++);
+      packed_[layer].narrow(1, recorded.elements, keys).copy_(means.select(1, i).narrow(1, 0, keys));
+      recorded.elements += keys;
     }
   }
 
   /// [K, packed_elements] float16
-  torch::Tensor packed(std::int64_t layer) const {
-    return torch::cat(rows_[static_cast<std::size_t>(layer)], 1).contiguous();
-  }
+  torch::Tensor packed(std::int64_t layer) const { return packed_[layer]; }
 
  private:
+  struct Recorded {
+    std::int64_t blocks = 0, elements = 0;
+  };
   OracleDimensions dimensions_;
-  std::vector<std::vector<torch::Tensor>> rows_;
+  torch::Tensor packed_;            // [layers, K, packed_elements] float16
+  std::vector<Recorded> recorded_;  // of each layer
 };
 
 void require_finite(const torch::Tensor& values, const std::string& what, const std::string& trace_id) {
