@@ -10,8 +10,7 @@
 namespace foresight::bench {
 namespace {
 
-constexpr std::int64_t kHeadRows = 128;    // whose logits are held together
-constexpr std::int64_t kQueryBlock = 128;  // as the oracle takes on a CPU
+constexpr std::int64_t kHeadRows = 128;  // whose logits are held together
 
 /// The matrix products of a forward pass and of the output layer, attention's own among them, on operands
 /// that are there already.
@@ -32,9 +31,9 @@ class BareProducts {
     for (const std::int64_t width : {hidden, queries, shape_.intermediate_size})
       inputs_[width] = torch::randn({kForwardTokens, width}, options);
     const auto floats = options.dtype(torch::kFloat32);
-    query_ = torch::randn({shape_.kv_heads, shape_.group() * kQueryBlock, d}, floats);
+    query_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, d}, floats);
     key_ = torch::randn({shape_.kv_heads, tokens, d}, floats);
-    probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * kQueryBlock, tokens}, floats);
+    probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, tokens}, floats);
   }
 
   void run() const {
@@ -43,7 +42,7 @@ class BareProducts {
       for (std::int64_t first = 0; first < tokens_; first += kForwardTokens)
         benchmark::DoNotOptimize(torch::linear(inputs_.at(weights_[i].size(1)), weights_[i]));
       if (i % 4 != 0) continue;
-      for (std::int64_t seen = kQueryBlock; seen <= tokens_; seen += kQueryBlock) {
+      for (std::int64_t seen = query_block_; seen <= tokens_; seen += query_block_) {
         const torch::Tensor keys = key_.narrow(1, 0, seen);
         benchmark::DoNotOptimize(torch::bmm(query_, keys.transpose(1, 2)));
         benchmark::DoNotOptimize(torch::bmm(probabilities_.narrow(2, 0, seen), keys));
@@ -56,7 +55,7 @@ class BareProducts {
 
  private:
   ModelShape shape_;
-  std::int64_t tokens_;
+  std::int64_t tokens_, query_block_ = bench_query_block();
   std::vector<torch::Tensor> weights_;
   std::map<std::int64_t, torch::Tensor> inputs_;  // by width
   torch::Tensor head_, query_, key_, probabilities_;
@@ -81,7 +80,7 @@ void forward_products(benchmark::State& state) {
 void forward_full_pass(benchmark::State& state) {
   const torch::Tensor tokens = bench_tokens(state.range(0));
   for (auto _ : state) {
-    benchmark::DoNotOptimize(full_pass(bench_model(), tokens, kQueryBlock));
+    benchmark::DoNotOptimize(full_pass(bench_model(), tokens, bench_query_block()));
     wait_for_device();
   }
   set_tokens_per_second(state, state.range(0));

@@ -14,13 +14,6 @@ namespace {
 constexpr CacheSize kSize{256, 64};
 constexpr std::int64_t kTokens = 1024, kGroup = 8;
 
-double seconds_of(const std::function<void()>& work) {
-  const auto started = std::chrono::steady_clock::now();
-  work();
-  wait_for_device();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-}
-
 /// Evicts the oldest entries: as cheap as a policy can be.
 torch::Tensor oldest(const EvictionView& view) {
   return torch::arange(view.window, torch::TensorOptions().device(view.keys.device()).dtype(torch::kInt64))
@@ -84,7 +77,7 @@ void evaluate_ten_policies(benchmark::State& state) {
   const EvaluationOptions options{.size = kSize};
   for (auto _ : state) {
     const double one_s = seconds_of([&] {
-      for (const RecordedTrace& trace : traces) full_pass(model, trace.tokens, 128);
+      for (const RecordedTrace& trace : traces) full_pass(model, trace.tokens, bench_query_block());
       evaluate_policies(model, traces, {ten.back()}, options);
     });
     const double ten_s = seconds_of([&] { evaluate_policies(model, traces, ten, options); });

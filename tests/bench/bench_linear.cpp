@@ -20,15 +20,11 @@ void multiply(benchmark::State& state, const Product& product) {
 }
 
 void linear_few_rows(benchmark::State& state) {
-  multiply(state, [](const torch::Tensor& input, const torch::Tensor& weight) {
-    return few_rows_linear(input, weight);
-  });
+  multiply(state, few_rows_linear);
 }
 
 void linear_library(benchmark::State& state) {
-  multiply(state, [](const torch::Tensor& input, const torch::Tensor& weight) {
-    return torch::linear(input, weight);
-  });
+  multiply(state, [](const auto& input, const auto& weight) { return torch::linear(input, weight); });
 }
 
 BENCHMARK(linear_few_rows)

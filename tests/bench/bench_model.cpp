@@ -2,6 +2,7 @@
 
 #include <torch/cuda.h>
 
+#include <chrono>
 #include <map>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "tests/base/temporary_folder.h"
 #include "trainer/base/memory.h"
 #include "trainer/base/text.h"
+#include "trainer/eviction/full_cache.h"
 
 namespace foresight::bench {
 
@@ -32,6 +34,23 @@ torch::Tensor bench_tokens(std::int64_t length, std::int64_t seed) {
   return tokens;
 }
 
+TokenRow bench_row(std::int64_t length, std::int64_t seed) {
+  TokenRow row;
+  const torch::Tensor tokens = bench_tokens(length, seed);
+  for (std::int64_t i = 0; i < length; ++i)
+    row.tokens.push_back(static_cast<std::int32_t>(tokens[i].item<std::int64_t>()));
+  row.completion.assign(row.tokens.size(), true);
+  return row;
+}
+
+OracleProvenance bench_provenance() {
+  return {bench_model().fingerprint(), "benchmark", "", "", bench_model().dtype_name()};
+}
+
+std::int64_t bench_query_block() {
+  return default_query_block(bench_model().options().device);
+}
+
 const RecordedTrace& bench_trace(std::int64_t length, std::int64_t seed) {
   static const TemporaryFolder folder;
   static std::map<std::pair<std::int64_t, std::int64_t>, RecordedTrace> traces;
@@ -39,14 +58,9 @@ const RecordedTrace& bench_trace(std::int64_t length, std::int64_t seed) {
   if (found != traces.end()) return found->second;
   constexpr std::int64_t kBlockTokens = 64;
   const Transformer& model = bench_model();
-  const torch::Tensor tokens = bench_tokens(length, seed);
-  TokenRow row;
-  row.completion.assign(static_cast<std::size_t>(length), true);
-  for (std::int64_t i = 0; i < length; ++i)
-    row.tokens.push_back(static_cast<std::int32_t>(tokens[i].item<std::int64_t>()));
-  const OracleProvenance provenance{model.fingerprint(), "benchmark", "", "", model.dtype_name()};
   const auto place = folder.path() / concat(length, "-", seed);
-  record_trace(model, row, "train-000000", kBlockTokens, 0, provenance, place / "train-000000.h5");
+  record_trace(model, bench_row(length, seed), "train-000000", kBlockTokens, 0, bench_provenance(),
+               place / "train-000000.h5");
   auto recorded = load_recorded_traces(place, "train", 1, model.fingerprint(), "benchmark").front();
   recorded.id = concat("trace-", seed);
   return traces.emplace(std::pair{length, seed}, std::move(recorded)).first->second;
@@ -64,6 +78,13 @@ double peak_beyond(std::int64_t before) {
 
 void wait_for_device() {
   if (bench_model().options().device.is_cuda()) torch::cuda::synchronize();
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto started = std::chrono::steady_clock::now();
+  work();
+  wait_for_device();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
 }
 
 }  // namespace foresight::bench

@@ -4,7 +4,9 @@
 #include <torch/types.h>
 
 #include <filesystem>
+#include <functional>
 
+#include "data/trace_rows.h"
 #include "golden_eviction/recorded_trace.h"
 #include "trainer/model/transformer.h"
 #include "trainer/scorer/scorer.h"
@@ -24,6 +26,13 @@ const Transformer& bench_model();
 /// [length] token ids, the same in every run; `seed` tells traces apart.
 torch::Tensor bench_tokens(std::int64_t length, std::int64_t seed = 0);
 
+/// bench_tokens() as a row, and what a file recorded of it says of its origin.
+TokenRow bench_row(std::int64_t length, std::int64_t seed = 0);
+OracleProvenance bench_provenance();
+
+/// Queries that attend at once on the model's device.
+std::int64_t bench_query_block();
+
 /// A trace of bench_tokens(), recorded by the oracle once a process in a temporary folder.
 const RecordedTrace& bench_trace(std::int64_t length, std::int64_t seed = 0);
 
@@ -35,5 +44,8 @@ double peak_beyond(std::int64_t before);
 
 /// Waits for the device, so that a clock shows what was done.
 void wait_for_device();
+
+/// Seconds that `work` takes, the device's included.
+double seconds_of(const std::function<void()>& work);
 
 }  // namespace foresight::bench

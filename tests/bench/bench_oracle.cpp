@@ -15,16 +15,7 @@
 namespace foresight::bench {
 namespace {
 
-constexpr std::int64_t kBlockTokens = 64, kQueryBlock = 128;
-
-TokenRow bench_row(std::int64_t length) {
-  TokenRow row;
-  const torch::Tensor tokens = bench_tokens(length);
-  for (std::int64_t i = 0; i < length; ++i)
-    row.tokens.push_back(static_cast<std::int32_t>(tokens[i].item<std::int64_t>()));
-  row.completion.assign(row.tokens.size(), true);
-  return row;
-}
+constexpr std::int64_t kBlockTokens = 64;
 
 /// A pass with loss and entropy, recorded to HDF5. Beside it, alternating, the pass alone.
 void oracle_record(benchmark::State& state) {
@@ -33,18 +24,15 @@ void oracle_record(benchmark::State& state) {
   const std::int64_t length = state.range(0);
   const TokenRow row = bench_row(length);
   const torch::Tensor tokens = bench_tokens(length);
-  const OracleProvenance provenance{model.fingerprint(), "benchmark", "", "", model.dtype_name()};
   double bare_s = 0, recorded_s = 0, peak = 0;
   for (auto _ : state) {
-    auto started = std::chrono::steady_clock::now();
-    full_pass(model, tokens, kQueryBlock);
-    wait_for_device();
-    bare_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    bare_s += seconds_of([&] { full_pass(model, tokens, bench_query_block()); });
     reset_peak_resident_bytes();
     const std::int64_t before = peak_resident_bytes();
-    started = std::chrono::steady_clock::now();
-    record_trace(model, row, "train-000000", kBlockTokens, 0, provenance, folder.path() / "train-000000.h5");
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    const double seconds = seconds_of([&] {
+      record_trace(model, row, "train-000000", kBlockTokens, 0, bench_provenance(),
+                   folder.path() / "train-000000.h5");
+    });
     recorded_s += seconds;
     peak = std::max(peak, peak_beyond(before));
     state.SetIterationTime(seconds);

@@ -4,6 +4,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <optional>
+
 #include "tests/base/temporary_folder.h"
 #include "tests/bench/bench_model.h"
 #include "trainer/base/memory.h"
@@ -82,25 +84,26 @@ void supervised_step(benchmark::State& state) {
   const TemporaryFolder folder;
   std::vector<RecordedTrace> traces;
   for (std::int64_t i = 0; i < kTraces; ++i) traces.push_back(bench_trace(kTokens, i));
-  const auto started = std::chrono::steady_clock::now();
-  const FeatureStore store(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized);
-  const double replay_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  std::optional<FeatureStore> replayed;
+  const double replay_s =
+      seconds_of([&] { replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized); });
+  const FeatureStore& store = *replayed;
   const Scorer& scorer = bench_scorer();
   double step_s = 0;
   for (auto _ : state) {
-    const auto step_started = std::chrono::steady_clock::now();
-    for (std::int64_t trace = 0; trace < kTraces; ++trace) {
-      for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
-        std::vector<torch::Tensor> oracle;
-        for (std::int64_t step = 0; step < store.steps(trace); ++step)
-          oracle.push_back(store.oracle(trace, layer, step));
-        const torch::Tensor scores = scorer.score(layer, store.features(trace, layer).to(torch::kFloat32));
-        pairwise_ranking_loss(scores.flatten(0, 1), torch::stack(oracle).flatten(0, 1).to(scores.device()),
-                              kMargin)
-            .backward();
+    step_s += seconds_of([&] {
+      for (std::int64_t trace = 0; trace < kTraces; ++trace) {
+        for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
+          std::vector<torch::Tensor> oracle;
+          for (std::int64_t step = 0; step < store.steps(trace); ++step)
+            oracle.push_back(store.oracle(trace, layer, step));
+          const torch::Tensor scores = scorer.score(layer, store.features(trace, layer).to(torch::kFloat32));
+          pairwise_ranking_loss(scores.flatten(0, 1), torch::stack(oracle).flatten(0, 1).to(scores.device()),
+                                kMargin)
+              .backward();
+        }
       }
-    }
-    step_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - step_started).count();
+    });
   }
   state.counters["replay_over_step"] = (replay_s + step_s / static_cast<double>(state.iterations())) /
                                        (step_s / static_cast<double>(state.iterations()));
