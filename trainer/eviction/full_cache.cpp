@@ -34,6 +34,10 @@ torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, 
   layer.keys.narrow(2, layer.live, tokens).copy_(key);
   layer.values.narrow(2, layer.live, tokens).copy_(value);
   layer.live += tokens;
+  if (!observer_ && !padding_.defined() && suits_causal_attention(query)) {
+    return causal_attention(query, layer.keys.narrow(2, 0, layer.live),
+                            layer.values.narrow(2, 0, layer.live));
+  }
   const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
   const std::int64_t before = layer.live - tokens;
   std::vector<torch::Tensor> outputs;

@@ -47,4 +47,26 @@ torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::
   return output.view({rows, heads, group, tokens, d});
 }
 
+bool suits_causal_attention(const torch::Tensor& query) {
+  return query.is_cpu() && query.scalar_type() == torch::kFloat32 && query.size(2) > kFewRows;
+}
+
+torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& keys,
+                               const torch::Tensor& values) {
+  const std::int64_t tokens = query.size(2), before = keys.size(2) - tokens;
+  check_shape(keys, {query.size(0), -1, -1, query.size(3)}, "keys");
+  check_shape(values, keys.sizes(), "values");
+  const auto attend = [&](std::int64_t first, std::int64_t count, bool is_causal) {
+    return at::_scaled_dot_product_flash_attention_for_cpu(query, keys.narrow(2, first, count),
+                                                           values.narrow(2, first, count),
+                                                           /*dropout_p=*/0.0, is_causal);
+  };
+  const auto [own, own_logsumexp] = attend(before, tokens, /*is_causal=*/true);
+  if (before == 0) return own;
+  // Its causal mask knows squares alone: what lies before them is attended to apart. The two softmax sums say
+  // how much of the whole each part is.
+  const auto [earlier, earlier_logsumexp] = attend(0, before, /*is_causal=*/false);
+  return torch::lerp(own, earlier, torch::sigmoid(earlier_logsumexp - own_logsumexp).unsqueeze(-1));
+}
+
 }  // namespace foresight

@@ -1,4 +1,4 @@
-// Attention of query heads in groups over their KV head, with the probabilities in hand.
+// Attention of query heads in groups over their KV head: with the probabilities in hand, or fused.
 #pragma once
 
 #include <torch/types.h>
@@ -13,5 +13,15 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
 
 /// probabilities [R, K, g, T, n] times values [R, K, n, d] -> [R, K, g, T, d].
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values);
+
+/// Whether causal_attention() takes these: float32 on the CPU, and more queries than few_rows.h is for.
+bool suits_causal_attention(const torch::Tensor& query);
+
+/// attention_output(attention_probabilities()) without the probabilities, and without what lies behind the
+/// causal mask: query [R, H, T, d]; keys and values [R, K, n, d], of which the last T are the queries' own.
+/// Returns [R, H, T, d]. Memory: that of the result, twice where n > T. Throws Error(kInternal) unless the
+/// shapes fit.
+torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& keys,
+                               const torch::Tensor& values);
 
 }  // namespace foresight
