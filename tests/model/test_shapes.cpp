@@ -31,9 +31,8 @@ TEST_CASE("transformer: hidden states and targets of other shapes are refused", 
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   const std::int64_t hidden = model.shape().hidden_size;
   CHECK_THROWS_WITH(model.logits(torch::ones({3, hidden + 1})), Contains("hidden: expected shape"));
-  CHECK_THROWS_WITH(
-      token_statistics(model, torch::ones({3, hidden}), torch::zeros({4}, torch::kInt64), WithEntropy::kNo),
-      Contains("targets: expected shape [3]"));
+  CHECK_THROWS_WITH(token_statistics(model, torch::ones({3, hidden}), torch::zeros({4}, torch::kInt64)),
+                    Contains("targets: expected shape [3]"));
 }
 
 TEST_CASE("full cache: more tokens than it was made for are refused", "[model]") {

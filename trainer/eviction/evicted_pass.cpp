@@ -66,7 +66,7 @@ void store_predictions(const Transformer& model, const torch::Tensor& hidden, co
     all.narrow(1, first + 1, count).copy_(values.view({rows, count}));
   };
   if (!full_states.defined()) {
-    store(pass.losses, token_statistics(model, states, targets, WithEntropy::kNo).loss);
+    store(pass.losses, token_statistics(model, states, targets).loss);
     return;
   }
   const Comparison compared = compare_predictions(
@@ -152,8 +152,8 @@ FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::i
                                                torch::arange(first, first + count), cache);
     const std::int64_t predicted = std::min(count, length - first - 1);
     if (predicted <= 0) break;
-    const TokenStatistics statistics = token_statistics(
-        model, hidden[0].narrow(0, 0, predicted), tokens.narrow(0, first + 1, predicted), WithEntropy::kYes);
+    const LossAndEntropy statistics =
+        token_statistics(model, hidden[0].narrow(0, 0, predicted), tokens.narrow(0, first + 1, predicted));
     result.loss.narrow(0, first + 1, predicted).copy_(statistics.loss);
     result.entropy.narrow(0, first + 1, predicted).copy_(statistics.entropy);
   }

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
 #include "trainer/model/few_rows.h"
 #include "trainer/model/tensor_io.h"
 
@@ -56,6 +58,10 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
   const std::int64_t tokens = query.size(2), before = keys.size(2) - tokens;
   check_shape(keys, {query.size(0), -1, -1, query.size(3)}, "keys");
   check_shape(values, keys.sizes(), "values");
+  if (before < 0 || query.size(1) % keys.size(1) != 0) {
+    throw Error(ErrorKind::kInternal,
+                concat("causal attention: queries ", query.sizes(), " do not fit keys ", keys.sizes()));
+  }
   const auto attend = [&](std::int64_t first, std::int64_t count, bool is_causal) {
     return at::_scaled_dot_product_flash_attention_for_cpu(query, keys.narrow(2, first, count),
                                                            values.narrow(2, first, count),

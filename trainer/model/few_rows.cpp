@@ -4,24 +4,10 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-// One machine code for each, picked when the program starts; a sanitizer is not ready by then.
-#define FORESIGHT_FOR_EVERY_PROCESSOR \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FORESIGHT_FOR_EVERY_PROCESSOR
-#endif
-#define FORESIGHT_INLINE inline __attribute__((always_inline))
+#include "trainer/model/lanes.h"
 
 namespace foresight {
 namespace {
-
-constexpr std::int64_t kLanes = 8;  // a register of AVX2
-using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
-/// The same lanes wherever floats lie.
-using LanesAnywhere =
-    float __attribute__((vector_size(kLanes * sizeof(float)), aligned(alignof(float)), may_alias));
 
 /// Rows of `width` floats: of the input and the result, `rows` of them, and of the matrix, `length` of them.
 struct Operands {

@@ -11,27 +11,12 @@
 #include "trainer/base/text.h"
 #include "trainer/model/few_rows.h"
 #include "trainer/model/rope.h"
+#include "trainer/model/row_functions.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model/weights.h"
 
 namespace foresight {
 namespace {
-
-/// Root-mean-square norm over the last dimension, in float32 (Zhang & Sennrich 2019).
-torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon) {
-  const torch::Tensor scale = hidden.square().mean(-1, /*keepdim=*/true).add_(epsilon).rsqrt_();
-  return (hidden * scale).mul_(weight);
-}
-
-/// Rotary embedding on [R, n, T, d] with the halves rotated; cosine and sine [R or 1, 1, T, d / 2].
-torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, const torch::Tensor& sine) {
-  const std::int64_t half = input.size(-1) / 2;
-  const torch::Tensor first = input.narrow(-1, 0, half), second = input.narrow(-1, half, half);
-  torch::Tensor output = torch::empty(input.sizes(), input.options());
-  output.narrow(-1, 0, half).copy_(first * cosine).sub_(second * sine);
-  output.narrow(-1, half, half).copy_(second * cosine).add_(first * sine);
-  return output;
-}
 
 bool processor_has_bfloat16() {
   // torch does not tell avx512_bf16; the kernel does.
@@ -202,8 +187,7 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
                                       sine, attention);
     const torch::Tensor gate_up =
         linear(rms_norm(hidden, layer.post_attention_norm, shape_.norm_epsilon), layer.gate_up);
-    const auto halves = gate_up.chunk(2, -1);
-    hidden.add_(linear(torch::silu(halves[0]).mul_(halves[1]), layer.down));
+    hidden.add_(linear(gated_silu(gate_up), layer.down));
   }
   return rms_norm(hidden, final_norm_, shape_.norm_epsilon);
 }
@@ -218,30 +202,23 @@ std::string Transformer::dtype_name() const {
   return options_.dtype == torch::kFloat32 ? "float32" : "bfloat16";
 }
 
-TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& hidden,
-                                 const torch::Tensor& targets, WithEntropy with_entropy) {
+LossAndEntropy token_statistics(const Transformer& model, const torch::Tensor& hidden,
+                                const torch::Tensor& targets) {
   const torch::NoGradGuard no_grad;
   const std::int64_t total = hidden.size(0);
   check_shape(targets, {total}, "targets");
   constexpr std::int64_t kRows = 128;
   const torch::Tensor wanted = targets.to(hidden.device(), torch::kInt64);
-  std::vector<torch::Tensor> losses, entropies;
+  LossAndEntropy result{.loss = torch::empty({total}, hidden.options()),
+                        .entropy = torch::empty({total}, hidden.options())};
   for (std::int64_t first = 0; first < total; first += kRows) {
     const std::int64_t count = std::min(kRows, total - first);
-    const torch::Tensor logits = model.logits(hidden.narrow(0, first, count));
-    // log_softmax is one vectorised pass on the CPU; logsumexp takes 25 times as long there.
-    const torch::Tensor log_probability = torch::log_softmax(logits, -1);  // [count, vocabulary]
-    losses.push_back(
-        log_probability.gather(1, wanted.narrow(0, first, count).unsqueeze(1)).squeeze(1).neg_());
-    if (with_entropy == WithEntropy::kYes) {
-      entropies.push_back((log_probability.exp() * log_probability).sum(-1).neg_());
-    }
+    const LossAndEntropy some =
+        loss_and_entropy(model.logits(hidden.narrow(0, first, count)), wanted.narrow(0, first, count));
+    result.loss.narrow(0, first, count).copy_(some.loss);
+    result.entropy.narrow(0, first, count).copy_(some.entropy);
   }
-  TokenStatistics statistics;
-  statistics.loss = losses.empty() ? torch::empty({0}) : torch::cat(losses);
-  if (with_entropy == WithEntropy::kYes)
-    statistics.entropy = entropies.empty() ? torch::empty({0}) : torch::cat(entropies);
-  return statistics;
+  return result;
 }
 
 }  // namespace foresight

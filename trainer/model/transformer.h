@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainer/model/row_functions.h"
 #include "trainer/model_files/model_shape.h"
 
 namespace foresight {
@@ -87,16 +88,9 @@ class Transformer {
   std::vector<Layer> layers_;
 };
 
-/// Loss in nats of `targets` [N] and, when asked, the entropy of the predicting distribution; both [N]
-/// float32.
-struct TokenStatistics {
-  torch::Tensor loss;
-  torch::Tensor entropy;  // undefined unless asked for
-};
-enum class WithEntropy { kNo, kYes };
-/// hidden [N, hidden]; the output layer is applied to a few rows at a time, so logits of a whole trace are
-/// never held.
-TokenStatistics token_statistics(const Transformer& model, const torch::Tensor& hidden,
-                                 const torch::Tensor& targets, WithEntropy with_entropy);
+/// Loss of `targets` [N] and entropy, in nats, of the predictions that hidden [N, hidden] make; both [N]
+/// float32. The output layer is applied to a few rows at a time, so logits of a whole trace are never held.
+LossAndEntropy token_statistics(const Transformer& model, const torch::Tensor& hidden,
+                                const torch::Tensor& targets);
 
 }  // namespace foresight

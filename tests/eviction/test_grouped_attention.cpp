@@ -1,0 +1,84 @@
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include "trainer/base/error.h"
+#include "trainer/eviction/full_cache.h"
+#include "trainer/eviction/grouped_attention.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
+
+namespace {
+
+/// The attention with the probabilities in hand, in float64.
+torch::Tensor attention_in_full(const torch::Tensor& query, const torch::Tensor& keys,
+                                const torch::Tensor& values) {
+  const std::int64_t rows = query.size(0), heads = keys.size(1), tokens = query.size(2), d = query.size(3);
+  const torch::Tensor grouped =
+      query.to(torch::kFloat64).view({rows, heads, query.size(1) / heads, tokens, d});
+  return attention_output(attention_probabilities(grouped, keys.to(torch::kFloat64)),
+                          values.to(torch::kFloat64))
+      .view(query.sizes());
+}
+
+}  // namespace
+
+TEST_CASE("Fused causal attention is the attention with its probabilities in hand") {
+  torch::manual_seed(1);
+  for (const std::int64_t tokens : {17, 64, 300}) {
+    for (const std::int64_t before : {0, 1, 40, 700}) {
+      CAPTURE(tokens, before);
+      const torch::Tensor query = torch::randn({2, 6, tokens, 16}) * 2;
+      // Parts of larger buffers, as a cache has them.
+      const torch::Tensor keys = torch::randn({2, 2, before + tokens + 9, 16}).narrow(2, 0, before + tokens);
+      const torch::Tensor values =
+          torch::randn({2, 2, before + tokens + 9, 16}).narrow(2, 0, before + tokens);
+      REQUIRE(suits_causal_attention(query));
+      const torch::Tensor found = causal_attention(query, keys, values);
+      REQUIRE(found.sizes() == query.sizes());
+      REQUIRE(torch::allclose(found.to(torch::kFloat64), attention_in_full(query, keys, values), 1e-5, 2e-6));
+    }
+  }
+}
+
+TEST_CASE(
+    "Attention that lies almost wholly before the queries, or wholly in them, is not lost in the fusion") {
+  torch::manual_seed(2);
+  const torch::Tensor query = torch::ones({1, 2, 20, 8});
+  for (const double sign : {1.0, -1.0}) {
+    torch::Tensor keys = torch::randn({1, 1, 50, 8});
+    keys.narrow(2, 0, 30).fill_(sign * 40);  // scores 113 above or below the others
+    const torch::Tensor values = torch::randn({1, 1, 50, 8});
+    const torch::Tensor found = causal_attention(query, keys, values);
+    CHECK(torch::allclose(found.to(torch::kFloat64), attention_in_full(query, keys, values), 1e-5, 2e-6));
+  }
+}
+
+TEST_CASE("Fused causal attention of keys that do not fit is refused") {
+  const torch::Tensor query = torch::randn({1, 4, 20, 8}), keys = torch::randn({1, 2, 30, 8});
+  CHECK_THROWS_AS(causal_attention(query, torch::randn({1, 2, 30, 16}), keys), Error);
+  CHECK_THROWS_AS(causal_attention(query, keys, torch::randn({1, 2, 31, 8})), Error);
+  CHECK_THROWS_AS(causal_attention(query, torch::randn({1, 2, 19, 8}), torch::randn({1, 2, 19, 8})), Error);
+  CHECK_THROWS_AS(causal_attention(query, torch::randn({1, 3, 30, 8}), torch::randn({1, 3, 30, 8})), Error);
+}
+
+TEST_CASE("A cache that an observer watches gives what one gives that nobody watches") {
+  torch::manual_seed(3);
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = 6;
+  shape.kv_heads = 2;
+  shape.head_dimension = 16;
+  FullCache watched(shape, 1, 100, torch::kCPU), alone(shape, 1, 100, torch::kCPU);
+  std::int64_t queries_seen = 0;
+  watched.set_observer(
+      [&](std::int64_t, const torch::Tensor& probabilities) { queries_seen += probabilities.size(3); });
+  for (const std::int64_t tokens : {40, 30, 1, 29}) {
+    const torch::Tensor query = torch::randn({1, 6, tokens, 16}), key = torch::randn({1, 2, tokens, 16}),
+                        value = torch::randn({1, 2, tokens, 16});
+    CHECK(torch::allclose(watched.attend(0, query, key, value), alone.attend(0, query, key, value), 1e-5,
+                          2e-6));
+  }
+  CHECK(queries_seen == 100);
+}
