@@ -21,6 +21,7 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
     RecordedTrace trace;
     trace.id = stored.trace_id;
     trace.file = path;
+    trace.dtype = reader.provenance().dtype;
     trace.dimensions = reader.dimensions();
     trace.tokens = torch::tensor(stored.token_ids, torch::kInt32).to(torch::kInt64);
     trace.loss = torch::tensor(stored.loss);
@@ -34,6 +35,17 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                        ": run `foresight oracle` with this config first"));
   }
   return traces;
+}
+
+void require_losses_of(const std::vector<RecordedTrace>& traces, const std::string& dtype) {
+  for (const RecordedTrace& trace : traces) {
+    if (trace.dtype == dtype) continue;
+    throw Error(
+        ErrorKind::kConfig,
+        concat("runtime.dtype: this run computes in ", dtype, ", but the losses in ", trace.file.string(),
+               " were recorded in ", trace.dtype, ": set runtime.dtype=", trace.dtype, ", or record them in ",
+               dtype, ": choose another `output`, or remove the oracle folder"));
+  }
 }
 
 std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window) {

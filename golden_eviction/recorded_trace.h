@@ -16,6 +16,7 @@ namespace foresight {
 struct RecordedTrace {
   std::string id;
   std::filesystem::path file;
+  std::string dtype;  ///< of the model's products in the pass that was recorded: float32 | bfloat16
   OracleDimensions dimensions;
   torch::Tensor tokens;      ///< [L] int64
   torch::Tensor loss;        ///< [L] float32, full KV
@@ -32,6 +33,10 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                                                 const std::string& split, std::int64_t most,
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
+
+/// For stages that compare losses with the recorded ones: throws Error(kConfig) unless all were recorded with
+/// products in `dtype`, as rounding alone moves a loss by as much as a good policy does.
+void require_losses_of(const std::vector<RecordedTrace>& traces, const std::string& dtype);
 
 /// The recorded (float16) attention of every layer in windows of `window` tokens: [K, ceil(L / window), L]
 /// float32 each. Throws Error(kInput) for a damaged file, Error(kConfig) when the window is no multiple of

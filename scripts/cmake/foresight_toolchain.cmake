@@ -7,7 +7,9 @@ if(FORESIGHT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 find_program(FORESIGHT_MOLD mold)
 if(FORESIGHT_MOLD)
-  add_link_options(-fuse-ld=mold)
+  # Without separate-code (GNU ld's default), mold 1.10 lets thread-local data begin on a page that nothing maps when the code
+  # before it ends in the last bytes of its page: such a program cannot be loaded ("additional memory protection").
+  add_link_options(-fuse-ld=mold -Wl,-z,separate-code)
 endif()
 
 add_library(foresight_warnings INTERFACE)

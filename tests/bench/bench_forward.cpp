@@ -30,10 +30,9 @@ class BareProducts {
     head_ = torch::randn({shape_.vocabulary_size, hidden}, options);
     for (const std::int64_t width : {hidden, queries, shape_.intermediate_size})
       inputs_[width] = torch::randn({kForwardTokens, width}, options);
-    const auto floats = options.dtype(torch::kFloat32);
-    query_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, d}, floats);
-    key_ = torch::randn({shape_.kv_heads, tokens, d}, floats);
-    probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, tokens}, floats);
+    query_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, d}, options);
+    key_ = torch::randn({shape_.kv_heads, tokens, d}, options);
+    probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, tokens}, options);
   }
 
   void run() const {

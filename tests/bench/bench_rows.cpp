@@ -22,7 +22,7 @@ void measure(benchmark::State& state, const Function& function) {
 template <auto kFunction>
 void norm(benchmark::State& state) {
   const torch::Tensor hidden = torch::randn({1, kTokens, kWidth}), weight = torch::randn({kWidth});
-  measure(state, [&] { return kFunction(hidden, weight, 1e-5); });
+  measure(state, [&] { return kFunction(hidden, weight, 1e-5, torch::kFloat32); });
 }
 
 template <auto kFunction>
@@ -46,6 +46,12 @@ void losses(benchmark::State& state) {
   const torch::Tensor logits = torch::randn({kRows, kVocabulary});
   const torch::Tensor targets = torch::randint(kVocabulary, {kRows}, torch::kInt64);
   measure(state, [&] { return kFunction(logits, targets); });
+}
+
+template <auto kFunction>
+void softmax(benchmark::State& state) {
+  const torch::Tensor scores = torch::randn({kHeads, 128, kTokens});
+  measure(state, [&] { return kFunction(scores, 0.125); });
 }
 
 torch::Tensor attention_in_blocks(const torch::Tensor& query, const torch::Tensor& keys,
@@ -76,6 +82,11 @@ BENCHMARK(rotation<rotate>)->Name("rows_rotation/fused")->UseRealTime()->Unit(be
 BENCHMARK(rotation<plain::rotate>)->Name("rows_rotation/plain")->UseRealTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(gate<gated_silu>)->Name("rows_gate/fused")->UseRealTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(gate<plain::gated_silu>)->Name("rows_gate/plain")->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(softmax<causal_softmax>)->Name("rows_softmax/fused")->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(softmax<plain::causal_softmax>)
+    ->Name("rows_softmax/plain")
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK(losses<loss_and_entropy>)->Name("rows_losses/fused")->UseRealTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(losses<plain::loss_and_entropy>)
     ->Name("rows_losses/plain")

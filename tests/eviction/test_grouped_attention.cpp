@@ -55,6 +55,21 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("Fused causal attention in bfloat16 is near that of the same values in float64") {
+  torch::manual_seed(4);
+  const torch::Tensor query = torch::randn({1, 4, 40, 16}).to(torch::kBFloat16);
+  for (const std::int64_t before : {0, 100}) {
+    const torch::Tensor keys = torch::randn({1, 2, before + 40, 16}).to(torch::kBFloat16);
+    const torch::Tensor values = torch::randn({1, 2, before + 40, 16}).to(torch::kBFloat16);
+    const torch::Tensor found = causal_attention(query, keys, values).to(torch::kFloat64);
+    const torch::Tensor exact =
+        attention_in_full(query.to(torch::kFloat32), keys.to(torch::kFloat32), values.to(torch::kFloat32));
+    // Probabilities and results are rounded to 8 bits: 2^-9 of values of about one.
+    CHECK((found - exact).abs().max().item<double>() < 0.03);
+    CHECK((found - exact).abs().mean().item<double>() < 0.002);
+  }
+}
+
 TEST_CASE("Fused causal attention of keys that do not fit is refused") {
   const torch::Tensor query = torch::randn({1, 4, 20, 8}), keys = torch::randn({1, 2, 30, 8});
   CHECK_THROWS_AS(causal_attention(query, torch::randn({1, 2, 30, 16}), keys), Error);
@@ -70,7 +85,7 @@ TEST_CASE("A cache that an observer watches gives what one gives that nobody wat
   shape.query_heads = 6;
   shape.kv_heads = 2;
   shape.head_dimension = 16;
-  FullCache watched(shape, 1, 100, torch::kCPU), alone(shape, 1, 100, torch::kCPU);
+  FullCache watched(shape, 1, 100, {}), alone(shape, 1, 100, {});
   std::int64_t queries_seen = 0;
   watched.set_observer(
       [&](std::int64_t, const torch::Tensor& probabilities) { queries_seen += probabilities.size(3); });

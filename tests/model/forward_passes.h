@@ -13,7 +13,7 @@ namespace foresight {
 
 /// tokens [R, T] fed `chunk` at a time -> logits [R, T, V].
 inline torch::Tensor all_logits(const Transformer& model, const torch::Tensor& tokens, std::int64_t chunk) {
-  FullCache cache(model.shape(), tokens.size(0), tokens.size(1), torch::kCPU);
+  FullCache cache(model.shape(), tokens.size(0), tokens.size(1), model.options());
   std::vector<torch::Tensor> parts;
   for (std::int64_t first = 0; first < tokens.size(1); first += chunk) {
     const std::int64_t count = std::min(chunk, tokens.size(1) - first);

@@ -36,7 +36,7 @@ SafetensorsFile fixture_of(const Family& family) {
 /// Token by token, as generation does, without an end token.
 std::vector<std::int64_t> greedy_tokens(const Transformer& model, const torch::Tensor& prompt,
                                         std::int64_t count) {
-  FullCache cache(model.shape(), 1, prompt.size(0) + count, torch::kCPU);
+  FullCache cache(model.shape(), 1, prompt.size(0) + count, model.options());
   std::vector<std::int64_t> tokens;
   torch::Tensor hidden = model.forward(prompt.unsqueeze(0), torch::arange(prompt.size(0)), cache);
   for (std::int64_t position = prompt.size(0); static_cast<std::int64_t>(tokens.size()) < count; ++position) {

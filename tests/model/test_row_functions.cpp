@@ -137,3 +137,74 @@ TEST_CASE("A row depends on neither the rows beside it nor the number of threads
     for (std::int64_t row = 0; row < 40; ++row) REQUIRE(torch::equal(function(row, 1)[0], together[row]));
   }
 }
+
+TEST_CASE("Rows of bfloat16 are computed in float32 and rounded once") {
+  torch::manual_seed(7);
+  const auto near_rounding = [](const torch::Tensor& found, const torch::Tensor& exact_values) {
+    REQUIRE(found.scalar_type() == torch::kBFloat16);
+    // Half a unit of 8 bits, and what float32 adds where two values are equally near.
+    return torch::allclose(exact(found), exact_values, 1.0 / 256 + 1e-6, 1e-30);
+  };
+  for (const std::int64_t width : {5, 16, 77}) {
+    CAPTURE(width);
+    const torch::Tensor hidden = torch::randn({3, width}) * 5, weight = torch::randn({width});
+    const torch::Tensor norm = rms_norm(hidden, weight, 1e-5, torch::kBFloat16);
+    CHECK(near_rounding(norm, plain::rms_norm(exact(hidden), exact(weight), 1e-5)));
+    const torch::Tensor gate_up = (torch::randn({3, 2 * width}) * 5).to(torch::kBFloat16);
+    CHECK(near_rounding(gated_silu(gate_up), plain::gated_silu(exact(gate_up))));
+    CHECK(near_rounding(plain::gated_silu(gate_up), plain::gated_silu(exact(gate_up))));
+    const torch::Tensor logits = (torch::randn({3, width}) * 5).to(torch::kBFloat16);
+    const torch::Tensor targets = torch::randint(width, {3}, torch::kInt64);
+    const LossAndEntropy found = loss_and_entropy(logits, targets);
+    const LossAndEntropy wanted = plain::loss_and_entropy(exact(logits), targets);
+    CHECK(torch::allclose(exact(found.loss), wanted.loss, 1e-6, 2e-6));
+    CHECK(torch::allclose(exact(found.entropy), wanted.entropy, 1e-5, 2e-6));
+    torch::Tensor sum = torch::randn({3, width});
+    const torch::Tensor update = torch::randn({3, width}).to(torch::kBFloat16);
+    const torch::Tensor expected = sum + update.to(torch::kFloat32);
+    add_update(sum, update);
+    CHECK(torch::equal(sum, expected));
+  }
+  const torch::Tensor heads = torch::randn({2, 7, 5, 32}).to(torch::kBFloat16).transpose(1, 2);
+  const torch::Tensor cosine = torch::randn({1, 1, 7, 16}), sine = torch::randn_like(cosine);
+  const torch::Tensor turned = rotate(heads, cosine, sine);
+  CHECK(turned.scalar_type() == torch::kFloat32);
+  CHECK(torch::allclose(exact(turned), plain::rotate(exact(heads), exact(cosine), exact(sine)), 1e-6, 1e-6));
+}
+
+TEST_CASE("bfloat16 is rounded to nearest, ties to even, as torch rounds") {
+  torch::manual_seed(8);
+  // Norms of weight w and rows of ones are w itself, so that stored values can be chosen to the bit.
+  const torch::Tensor bits = torch::randint(std::numeric_limits<std::int32_t>::max(), {4096}, torch::kInt32);
+  torch::Tensor values = bits.view(torch::kFloat32).clone();
+  values.narrow(0, 0, 4).copy_(torch::tensor({1.00390625F, 1.01171875F, -1.00390625F, 0.F}));  // ties
+  values.narrow(0, 4, 3).copy_(torch::tensor({std::numeric_limits<float>::infinity(), 3.4e38F, -3.4e38F}));
+  values[7] = std::numeric_limits<float>::quiet_NaN();
+  const torch::Tensor found = rms_norm(torch::ones({1, 4096}), values, 0.0, torch::kBFloat16)[0];
+  const torch::Tensor expected = values.to(torch::kBFloat16);
+  const torch::Tensor numbers = torch::isnan(values).logical_not();
+  CHECK(torch::equal(found.masked_select(numbers), expected.masked_select(numbers)));
+  CHECK(torch::isnan(found.masked_select(torch::isnan(values))).all().item<bool>());
+}
+
+TEST_CASE("causal_softmax is torch's softmax of what a query sees, and 0 of the rest") {
+  torch::manual_seed(9);
+  for (const std::int64_t tokens : {1, 2, 9, 40}) {
+    for (const std::int64_t before : {0, 1, 7, 100}) {
+      for (const double spread : {1.0, 200.0}) {
+        CAPTURE(tokens, before, spread);
+        const torch::Tensor scores = torch::randn({2, 3, tokens, before + tokens}) * spread;
+        const torch::Tensor found = causal_softmax(scores.clone(), 0.125);
+        REQUIRE(torch::allclose(exact(found), plain::causal_softmax(exact(scores), 0.125), 2e-6, 1e-12));
+        const torch::Tensor unseen = torch::ones({tokens, before + tokens}, torch::kBool).triu(before + 1);
+        REQUIRE(found.masked_select(unseen).eq(0).all().item<bool>());
+      }
+    }
+  }
+  torch::Tensor broken = torch::zeros({2, 1, 20});
+  broken[0][0][3] = std::numeric_limits<float>::quiet_NaN();
+  const torch::Tensor found = causal_softmax(broken, 1.0);
+  CHECK(torch::isnan(found[0][0]).all().item<bool>());
+  CHECK(torch::allclose(found[1][0], torch::full({20}, 0.05F)));
+  CHECK_THROWS_AS(causal_softmax(torch::zeros({5, 4}), 1.0), Error);
+}

@@ -31,7 +31,7 @@ TEST_CASE("transformer: hidden states and targets of other shapes are refused", 
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   const std::int64_t hidden = model.shape().hidden_size;
   CHECK_THROWS_WITH(model.logits(torch::ones({3, hidden + 1})), Contains("hidden: expected shape"));
-  CHECK_THROWS_WITH(token_statistics(model, torch::ones({3, hidden}), torch::zeros({4}, torch::kInt64)),
+  CHECK_THROWS_WITH(model.loss_and_entropy(torch::ones({3, hidden}), torch::zeros({4}, torch::kInt64)),
                     Contains("targets: expected shape [3]"));
 }
 
@@ -40,7 +40,7 @@ TEST_CASE("full cache: more tokens than it was made for are refused", "[model]")
   shape.layers = 1;
   shape.query_heads = shape.kv_heads = 1;
   shape.head_dimension = 4;
-  FullCache cache(shape, 1, 3, torch::kCPU);
+  FullCache cache(shape, 1, 3, {});
   const torch::Tensor two = torch::ones({1, 1, 2, 4});
   cache.attend(0, two, two, two);
   CHECK_THROWS_WITH(cache.attend(0, two, two, two), Contains("full cache of 3 tokens cannot take 4"));

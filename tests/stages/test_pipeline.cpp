@@ -259,6 +259,27 @@ TEST_CASE("run: with fewer traces asked for than recorded, only those are used",
   CHECK(timeless_metrics(tiny.run() / "supervised/metrics.jsonl").size() == 2);
 }
 
+TEST_CASE("evaluate: losses recorded in another dtype are not compared, until they are recorded again",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Config other =
+      tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2", "runtime.dtype=bfloat16"});
+  const Workspace rounded = open_workspace(other);
+  REQUIRE_THROWS_WITH(run_evaluate(other, rounded.model, rounded.tokenizer),
+                      Catch::Contains("runtime.dtype") && Catch::Contains("evaluation-000000.h5") &&
+                          Catch::Contains("recorded in float32") &&
+                          Catch::Contains("remove the oracle folder"));
+  REQUIRE_THROWS_WITH(run_supervised(other, rounded.model, rounded.tokenizer),
+                      Catch::Contains("runtime.dtype") && Catch::Contains("validation-000000.h5"));
+  std::filesystem::remove_all(tiny.run() / "oracle");
+  run_oracle(other, rounded.model, rounded.tokenizer);
+  const auto evaluation = run_evaluate(other, rounded.model, rounded.tokenizer);
+  CHECK(evaluation["inputs"]["dtype"] == "bfloat16");
+}
+
 TEST_CASE("oracle: bad traces and missing stages are named", "[stages]") {
   const Tiny tiny;
   const Workspace workspace = open_workspace(tiny.config());

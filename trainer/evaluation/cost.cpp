@@ -51,7 +51,7 @@ class MeasuredGeneration {
       : model_(model), on_tokens_(on_tokens) {
     const torch::Device device = model.options().device;
     if (!policy.select) {
-      full_.emplace(model.shape(), 1, capacity, device);
+      full_.emplace(model.shape(), 1, capacity, model.options());
       return;
     }
     const EvictionSelector timed = [this, &policy](const EvictionView& view) {

@@ -301,6 +301,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
   const std::filesystem::path output = config.output, file = output / "evaluation.json";
   const auto traces = load_recorded_traces(output / "oracle", "evaluation", config.evaluation.max_traces,
                                            model.fingerprint(), tokenizer.fingerprint());
+  require_losses_of(traces, model.dtype_name());
   const Json inputs = inputs_of(config, model, traces);
   Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
   if (!evaluation.is_null()) {

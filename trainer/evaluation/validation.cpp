@@ -14,6 +14,7 @@ Validation::Validation(const Config& config, const Transformer& model, const Tok
   if (config.data.validation_traces == 0) return;
   traces_ = load_recorded_traces(std::filesystem::path(config.output) / "oracle", "validation",
                                  config.data.validation_traces, model.fingerprint(), tokenizer.fingerprint());
+  require_losses_of(traces_, model.dtype_name());
 }
 
 std::optional<ValidationRise> Validation::measure(const Scorer& scorer,

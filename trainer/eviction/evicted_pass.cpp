@@ -66,7 +66,7 @@ void store_predictions(const Transformer& model, const torch::Tensor& hidden, co
     all.narrow(1, first + 1, count).copy_(values.view({rows, count}));
   };
   if (!full_states.defined()) {
-    store(pass.losses, token_statistics(model, states, targets).loss);
+    store(pass.losses, model.loss_and_entropy(states, targets).loss);
     return;
   }
   const Comparison compared = compare_predictions(
@@ -125,7 +125,7 @@ torch::Tensor full_states(const Transformer& model, const torch::Tensor& tokens)
   const torch::NoGradGuard no_grad;
   check_shape(tokens, {-1}, "tokens");
   const std::int64_t length = tokens.size(0);
-  FullCache cache(model.shape(), 1, length, model.options().device);
+  FullCache cache(model.shape(), 1, length, model.options());
   std::vector<torch::Tensor> states;
   for (std::int64_t first = 0; first < length; first += kForwardTokens) {
     const std::int64_t count = std::min(kForwardTokens, length - first);
@@ -142,7 +142,7 @@ FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::i
   const std::int64_t length = tokens.size(0);
   const auto options = torch::TensorOptions().device(model.options().device);
   FullPass result{.loss = torch::zeros({length}, options), .entropy = torch::zeros({length}, options)};
-  FullCache cache(model.shape(), 1, length, model.options().device);
+  FullCache cache(model.shape(), 1, length, model.options());
   cache.set_observer(observer);
   cache.set_query_block(query_block);
   const std::int64_t together = std::max<std::int64_t>(1, kForwardTokens / query_block) * query_block;
@@ -153,7 +153,7 @@ FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::i
     const std::int64_t predicted = std::min(count, length - first - 1);
     if (predicted <= 0) break;
     const LossAndEntropy statistics =
-        token_statistics(model, hidden[0].narrow(0, 0, predicted), tokens.narrow(0, first + 1, predicted));
+        model.loss_and_entropy(hidden[0].narrow(0, 0, predicted), tokens.narrow(0, first + 1, predicted));
     result.loss.narrow(0, first + 1, predicted).copy_(statistics.loss);
     result.entropy.narrow(0, first + 1, predicted).copy_(statistics.entropy);
   }

@@ -12,13 +12,15 @@ std::int64_t default_query_block(const torch::Device& device) {
   return device.is_cuda() ? 1024 : 128;
 }
 
-FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity, torch::Device device)
+FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity,
+                     const ModelOptions& options)
     : layers_(static_cast<std::size_t>(shape.layers)),
       group_(shape.group()),
-      query_block_(default_query_block(device)) {
-  const auto options = torch::TensorOptions().device(device);
+      query_block_(default_query_block(options.device)),
+      fused_dtype_(options.dtype) {
+  const auto buffer = torch::TensorOptions().device(options.device);
   for (Layer& layer : layers_) {
-    layer.keys = torch::empty({rows, shape.kv_heads, capacity, shape.head_dimension}, options);
+    layer.keys = torch::empty({rows, shape.kv_heads, capacity, shape.head_dimension}, buffer);
     layer.values = torch::empty_like(layer.keys);
   }
 }
@@ -35,8 +37,8 @@ torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, 
   layer.values.narrow(2, layer.live, tokens).copy_(value);
   layer.live += tokens;
   if (!observer_ && !padding_.defined() && suits_causal_attention(query)) {
-    return causal_attention(query, layer.keys.narrow(2, 0, layer.live),
-                            layer.values.narrow(2, 0, layer.live));
+    return causal_attention(query.to(fused_dtype_), layer.keys.narrow(2, 0, layer.live).to(fused_dtype_),
+                            layer.values.narrow(2, 0, layer.live).to(fused_dtype_));
   }
   const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
   const std::int64_t before = layer.live - tokens;

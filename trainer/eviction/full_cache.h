@@ -19,7 +19,7 @@ std::int64_t default_query_block(const torch::Device& device);
 /// Buffers are allocated once at `capacity` tokens.
 class FullCache : public Attention {
  public:
-  FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity, torch::Device device);
+  FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity, const ModelOptions& options);
 
   torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
                        const torch::Tensor& value) override;
@@ -46,7 +46,8 @@ class FullCache : public Attention {
 
   std::vector<Layer> layers_;
   std::int64_t group_, query_block_;
-  torch::Tensor padding_;  // [R] or undefined
+  torch::ScalarType fused_dtype_;  // of the products of attention that nobody watches
+  torch::Tensor padding_;          // [R] or undefined
   AttentionObserver observer_;
 };
 

@@ -6,6 +6,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/model/few_rows.h"
+#include "trainer/model/row_functions.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
@@ -16,25 +17,20 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
                      tokens = query.size(3);
   const std::int64_t d = query.size(4), entries = keys.size(2);
   check_shape(keys, {rows, heads, -1, d}, "keys");
-  constexpr float kNever = -std::numeric_limits<float>::infinity();
   const torch::Tensor queries = query.reshape({rows * heads, group * tokens, d});
   const torch::Tensor by_head = keys.reshape({rows * heads, entries, d});
-  torch::Tensor scores =
+  const torch::Tensor scores =
       (suits_few_rows_batch(group * tokens, by_head) ? few_rows_products(queries, by_head)
                                                      : torch::bmm(queries, by_head.transpose(1, 2)))
-          .mul_(1.0 / std::sqrt(static_cast<double>(d)))
           .view({rows, heads, group, tokens, entries});
-  if (tokens > 1) {
-    const torch::Tensor future = torch::ones({tokens, tokens}, scores.options().dtype(torch::kBool)).triu_(1);
-    scores.narrow(-1, entries - tokens, tokens).masked_fill_(future, kNever);
-  }
+  const double scale = 1.0 / std::sqrt(static_cast<double>(d));
   if (hidden_entries.defined()) {
     const torch::Tensor index = torch::arange(entries, hidden_entries.options());
     const torch::Tensor padding = index.unsqueeze(0) < hidden_entries.unsqueeze(1);  // [R, n]
-    // A padding query sees nothing real; the lowest finite value keeps its softmax free of NaN.
-    scores.masked_fill_(padding.view({rows, 1, 1, 1, entries}), std::numeric_limits<float>::lowest());
+    // A padding query sees nothing real; a lowest value that is finite keeps its softmax free of NaN.
+    scores.masked_fill_(padding.view({rows, 1, 1, 1, entries}), std::numeric_limits<float>::lowest() / 2);
   }
-  return torch::softmax(scores, -1);
+  return causal_softmax(scores, scale);
 }
 
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values) {
@@ -50,7 +46,7 @@ torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::
 }
 
 bool suits_causal_attention(const torch::Tensor& query) {
-  return query.is_cpu() && query.scalar_type() == torch::kFloat32 && query.size(2) > kFewRows;
+  return query.is_cpu() && query.size(2) > kFewRows;
 }
 
 torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& keys,
@@ -72,7 +68,8 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
   // Its causal mask knows squares alone: what lies before them is attended to apart. The two softmax sums say
   // how much of the whole each part is.
   const auto [earlier, earlier_logsumexp] = attend(0, before, /*is_causal=*/false);
-  return torch::lerp(own, earlier, torch::sigmoid(earlier_logsumexp - own_logsumexp).unsqueeze(-1));
+  const torch::Tensor share = torch::sigmoid(earlier_logsumexp - own_logsumexp).unsqueeze(-1);
+  return torch::lerp(own.to(torch::kFloat32), earlier.to(torch::kFloat32), share);
 }
 
 }  // namespace foresight

@@ -14,13 +14,14 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
 /// probabilities [R, K, g, T, n] times values [R, K, n, d] -> [R, K, g, T, d].
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values);
 
-/// Whether causal_attention() takes these: float32 on the CPU, and more queries than few_rows.h is for.
+/// Whether causal_attention() is the fastest for these: on the CPU, and more queries than few_rows.h is for.
 bool suits_causal_attention(const torch::Tensor& query);
 
 /// attention_output(attention_probabilities()) without the probabilities, and without what lies behind the
 /// causal mask: query [R, H, T, d]; keys and values [R, K, n, d], of which the last T are the queries' own.
-/// Returns [R, H, T, d]. Memory: that of the result, twice where n > T. Throws Error(kInternal) unless the
-/// shapes fit.
+/// All float32 or all
+/// bfloat16, of which the softmax is in float32 too. Returns [R, H, T, d] of either type. Memory: that of the
+/// result, twice where n > T. Throws Error(kInternal) unless the shapes fit.
 torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& keys,
                                const torch::Tensor& values);
 

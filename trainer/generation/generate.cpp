@@ -44,7 +44,7 @@ std::vector<std::int32_t> generate(const Transformer& model, const std::vector<s
   if (select) {
     evicting.emplace(model.shape(), 1, size.budget, size.window, kEndless, *select, model.options().device);
   } else {
-    full.emplace(model.shape(), 1, prompt_tokens + limits.max_new_tokens, model.options().device);
+    full.emplace(model.shape(), 1, prompt_tokens + limits.max_new_tokens, model.options());
   }
   Attention& cache = select ? static_cast<Attention&>(*evicting) : static_cast<Attention&>(*full);
   const torch::Tensor tokens = torch::tensor(prompt, torch::kInt32).to(torch::kInt64).unsqueeze(0);
@@ -89,7 +89,7 @@ std::vector<std::vector<std::int32_t>> generate_batch(const Transformer& model,
     padding[row] = longest - length;
     tokens[row].narrow(0, longest - length, length).copy_(torch::tensor(prompt, torch::kInt32));
   }
-  FullCache cache(model.shape(), rows, longest + limits.max_new_tokens, model.options().device);
+  FullCache cache(model.shape(), rows, longest + limits.max_new_tokens, model.options());
   cache.set_padding(padding.to(model.options().device));
   torch::Tensor hidden;
   for (std::int64_t first = 0; first < longest; first += kPrefillChunk) {

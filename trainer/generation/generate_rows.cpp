@@ -51,7 +51,7 @@ std::vector<std::vector<std::int32_t>> generate_rows(
     evicting.emplace(model.shape(), rows, size.budget, size.window, kEndless, *select,
                      model.options().device);
   } else {
-    full.emplace(model.shape(), rows, length + limits.max_new_tokens, model.options().device);
+    full.emplace(model.shape(), rows, length + limits.max_new_tokens, model.options());
   }
   Attention& cache = select ? static_cast<Attention&>(*evicting) : static_cast<Attention&>(*full);
   torch::Tensor last = prefill(model, torch::tensor(prompt, torch::kInt32).to(torch::kInt64), rows, cache,

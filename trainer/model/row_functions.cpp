@@ -2,39 +2,61 @@
 
 #include <ATen/Parallel.h>
 
-#include <cmath>
 #include <limits>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/model/lanes.h"
+#include "trainer/model/row_kernels.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
 namespace plain {
+namespace {
 
-torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon) {
-  const torch::Tensor scale = hidden.square().mean(-1, /*keepdim=*/true).add_(epsilon).rsqrt_();
-  return (hidden * scale).mul_(weight);
+/// Float32 of bfloat16; other types, which tests are exact in, stay.
+torch::Tensor widened(const torch::Tensor& values) {
+  return values.scalar_type() == torch::kBFloat16 ? values.to(torch::kFloat32) : values;
+}
+
+}  // namespace
+
+torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon,
+                       torch::ScalarType result) {
+  const torch::Tensor wide = widened(hidden);
+  const torch::Tensor scale = wide.square().mean(-1, /*keepdim=*/true).add_(epsilon).rsqrt_();
+  const torch::Tensor output = (wide * scale).mul_(weight);
+  return result == torch::kBFloat16 ? output.to(result) : output;
 }
 
 torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, const torch::Tensor& sine) {
   const std::int64_t half = input.size(-1) / 2;
-  const torch::Tensor first = input.narrow(-1, 0, half), second = input.narrow(-1, half, half);
-  torch::Tensor output = torch::empty(input.sizes(), input.options());
+  const torch::Tensor wide = widened(input);
+  const torch::Tensor first = wide.narrow(-1, 0, half), second = wide.narrow(-1, half, half);
+  torch::Tensor output = torch::empty(wide.sizes(), wide.options());
   output.narrow(-1, 0, half).copy_(first * cosine).sub_(second * sine);
   output.narrow(-1, half, half).copy_(second * cosine).add_(first * sine);
   return output;
 }
 
 torch::Tensor gated_silu(const torch::Tensor& gate_up) {
-  const auto halves = gate_up.chunk(2, -1);
-  return torch::silu(halves[0]).mul_(halves[1]);
+  const auto halves = widened(gate_up).chunk(2, -1);
+  return torch::silu(halves[0]).mul_(halves[1]).to(gate_up.scalar_type());
+}
+
+torch::Tensor causal_softmax(torch::Tensor scores, double scale) {
+  scores.mul_(scale);
+  const std::int64_t tokens = scores.size(-2), entries = scores.size(-1);
+  if (tokens > 1) {
+    const torch::Tensor future = torch::ones({tokens, tokens}, scores.options().dtype(torch::kBool)).triu_(1);
+    scores.narrow(-1, entries - tokens, tokens)
+        .masked_fill_(future, -std::numeric_limits<double>::infinity());
+  }
+  return torch::softmax(scores, -1);
 }
 
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {
   // log_softmax is one vectorised pass on the CPU; logsumexp takes 25 times as long there.
-  const torch::Tensor log_probability = torch::log_softmax(logits, -1);
+  const torch::Tensor log_probability = torch::log_softmax(widened(logits), -1);
   return {.loss = log_probability.gather(1, targets.unsqueeze(1)).squeeze(1).neg_(),
           .entropy = (log_probability.exp() * log_probability).sum(-1).neg_()};
 }
@@ -43,161 +65,52 @@ LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor
 
 namespace {
 
-// How a register is handed over without AVX does not matter: the helpers become part of their callers.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
-FORESIGHT_INLINE Lanes load(const float* at) {
-  return *reinterpret_cast<const LanesAnywhere*>(at);
-}
-
-FORESIGHT_INLINE void store(float* at, const Lanes& values) {
-  *reinterpret_cast<LanesAnywhere*>(at) = values;
-}
-
-FORESIGHT_INLINE float total(const Lanes& values) {
-  float sum = 0;
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += values[lane];
-  return sum;
-}
-
-/// e^x for x <= 88, to 2 units in the last place; 0 below -87. 2^k times a polynomial of what is left
-/// (Cephes's coefficients).
-FORESIGHT_INLINE Lanes exponential(const Lanes& x) {
-  constexpr float kLowest = -87.0F, kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to whole numbers
-  const IntegerLanes vanishes = x < kLowest;                 // false for NaN, which stays one
-  const Lanes bounded = vanishes ? Lanes{} + kLowest : x;
-  const Lanes whole = (bounded * 1.44269504F + kRounder) - kRounder;
-  const Lanes rest = (bounded - whole * 0.693359375F) + whole * 2.12194440e-4F;
-  Lanes power = rest * 1.9875691500e-4F + 1.3981999507e-3F;
-  power = power * rest + 8.3334519073e-3F;
-  power = power * rest + 4.1665795894e-2F;
-  power = power * rest + 1.6666665459e-1F;
-  power = power * rest + 5.0000001201e-1F;
-  power = power * (rest * rest) + rest + 1.0F;
-  constexpr std::int32_t kBias = 127, kMantissaBits = 23;
-  const IntegerLanes exponent = (__builtin_convertvector(whole, IntegerLanes) + kBias) << kMantissaBits;
-  const Lanes result = power * reinterpret_cast<Lanes>(exponent);
-  return vanishes ? Lanes{} : result;
-}
-
-/// Rows first .. last - 1 of [N, width].
-FORESIGHT_FOR_EVERY_PROCESSOR
-void norm_rows(const float* input, const float* weight, float* output, std::int64_t width, float epsilon,
-               std::int64_t first, std::int64_t last) {
-  for (std::int64_t row = first; row < last; ++row) {
-    const float* const from = input + row * width;
-    float* const to = output + row * width;
-    Lanes sums[2] = {};
-    std::int64_t i = 0;
-    for (; i + 2 * kLanes <= width; i += 2 * kLanes) {
-      const Lanes low = load(from + i), high = load(from + i + kLanes);
-      sums[0] += low * low;
-      sums[1] += high * high;
-    }
-    float sum = total(sums[0] + sums[1]);
-    for (; i < width; ++i) sum += from[i] * from[i];
-    const float scale = 1.0F / std::sqrt(sum / static_cast<float>(width) + epsilon);
-    for (i = 0; i + kLanes <= width; i += kLanes) store(to + i, load(from + i) * scale * load(weight + i));
-    for (; i < width; ++i) to[i] = from[i] * scale * weight[i];
-  }
-}
-
-FORESIGHT_FOR_EVERY_PROCESSOR
-void rotate_row(const float* input, const float* cosine, const float* sine, float* output,
-                std::int64_t half) {
-  std::int64_t i = 0;
-  for (; i + kLanes <= half; i += kLanes) {
-    const Lanes low = load(input + i), high = load(input + half + i);
-    const Lanes along = load(cosine + i), across = load(sine + i);
-    store(output + i, low * along - high * across);
-    store(output + half + i, high * along + low * across);
-  }
-  for (; i < half; ++i) {
-    output[i] = input[i] * cosine[i] - input[half + i] * sine[i];
-    output[half + i] = input[half + i] * cosine[i] + input[i] * sine[i];
-  }
-}
-
-/// Rows first .. last - 1 of [N, 2 * width] -> [N, width].
-FORESIGHT_FOR_EVERY_PROCESSOR
-void gate_rows(const float* input, float* output, std::int64_t width, std::int64_t first, std::int64_t last) {
-  for (std::int64_t row = first; row < last; ++row) {
-    const float* const gate = input + row * 2 * width;
-    const float* const up = gate + width;
-    float* const to = output + row * width;
-    std::int64_t i = 0;
-    for (; i + kLanes <= width; i += kLanes) {
-      const Lanes value = load(gate + i);
-      // Beyond 87 both ways the sigmoid is 0 or 1 to the last bit.
-      const Lanes bounded = -value < Lanes{} + 87.0F ? -value : Lanes{} + 87.0F;
-      store(to + i, value / (exponential(bounded) + 1.0F) * load(up + i));
-    }
-    for (; i < width; ++i) to[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];
-  }
-}
-
-/// Rows first .. last - 1 of logits [N, width]. Against the largest logit m of a row: with s = sum e^(x - m),
-/// the loss is log s - (x_target - m), the entropy log s - sum (x - m) e^(x - m) / s.
-FORESIGHT_FOR_EVERY_PROCESSOR
-void score_rows(const float* logits, const std::int64_t* targets, float* loss, float* entropy,
-                std::int64_t width, std::int64_t first, std::int64_t last) {
-  for (std::int64_t row = first; row < last; ++row) {
-    const float* const from = logits + row * width;
-    float largest = -std::numeric_limits<float>::infinity();
-    Lanes peaks = Lanes{} + largest;
-    std::int64_t i = 0;
-    for (; i + kLanes <= width; i += kLanes) {
-      const Lanes values = load(from + i);
-      peaks = values > peaks ? values : peaks;
-    }
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, peaks[lane]);
-    for (; i < width; ++i) largest = std::max(largest, from[i]);
-    Lanes sums[2] = {}, weighted[2] = {};
-    for (i = 0; i + 2 * kLanes <= width; i += 2 * kLanes) {
-      for (std::int64_t part = 0; part < 2; ++part) {
-        const Lanes below = load(from + i + part * kLanes) - largest, power = exponential(below);
-        sums[part] += power;
-        weighted[part] += power * below;
-      }
-    }
-    double sum = total(sums[0] + sums[1]), mean = total(weighted[0] + weighted[1]);
-    for (; i < width; ++i) {
-      const float below = from[i] - largest, power = std::exp(below);
-      sum += power;
-      mean += power * below;
-    }
-    loss[row] = static_cast<float>(std::log(sum) - (from[targets[row]] - largest));
-    entropy[row] = static_cast<float>(std::log(sum) - mean / sum);
-  }
+bool is_packed(const torch::Tensor& tensor, torch::ScalarType type) {
+  return tensor.is_cpu() && tensor.scalar_type() == type && tensor.is_contiguous();
 }
 
 bool is_packed(const torch::Tensor& tensor) {
-  return tensor.is_cpu() && tensor.scalar_type() == torch::kFloat32 && tensor.is_contiguous();
+  return is_packed(tensor, torch::kFloat32) || is_packed(tensor, torch::kBFloat16);
 }
 
-/// Runs `work(first, last)` on parts of `rows` rows of `width` floats, on all threads where that pays.
+/// Runs `work(first, last)` on parts of `rows` rows of `width` values, on all threads where that pays.
 template <typename Work>
 void for_rows(std::int64_t rows, std::int64_t width, const Work& work) {
-  constexpr std::int64_t kFloats = 16384;  // below, waking a thread costs more than it saves
-  at::parallel_for(0, rows, std::max<std::int64_t>(1, kFloats / std::max<std::int64_t>(1, width)), work);
+  constexpr std::int64_t kValues = 16384;  // below, waking a thread costs more than it saves
+  at::parallel_for(0, rows, std::max<std::int64_t>(1, kValues / std::max<std::int64_t>(1, width)), work);
+}
+
+/// Calls `work` with a value of the type that `tensor` holds, float32 or bfloat16.
+template <typename Work>
+void with_type_of(const torch::Tensor& tensor, const Work& work) {
+  if (tensor.scalar_type() == torch::kBFloat16) {
+    work(c10::BFloat16());
+  } else {
+    work(float());
+  }
 }
 
 }  // namespace
 
-torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon) {
-  if (!is_packed(hidden) || !is_packed(weight) || weight.dim() != 1) {
-    return plain::rms_norm(hidden, weight, epsilon);
+torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon,
+                       torch::ScalarType result) {
+  if (!is_packed(hidden, torch::kFloat32) || !is_packed(weight, torch::kFloat32) || weight.dim() != 1) {
+    return plain::rms_norm(hidden, weight, epsilon, result);
   }
   const std::int64_t width = weight.size(0);
   if (hidden.size(-1) != width) {
     throw Error(ErrorKind::kInternal,
                 concat("rms_norm: rows of ", hidden.size(-1), " values, but ", width, " weights"));
   }
-  torch::Tensor output = torch::empty_like(hidden);
-  const std::int64_t rows = width == 0 ? 0 : hidden.numel() / width;
-  for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
-    norm_rows(hidden.const_data_ptr<float>(), weight.const_data_ptr<float>(),
-              output.mutable_data_ptr<float>(), width, static_cast<float>(epsilon), first, last);
+  torch::Tensor output = torch::empty_like(hidden, hidden.options().dtype(result));
+  const row_kernels::NormRows rows{.input = hidden.const_data_ptr<float>(),
+                                   .weight = weight.const_data_ptr<float>(),
+                                   .width = width,
+                                   .epsilon = static_cast<float>(epsilon)};
+  with_type_of(output, [&](auto type) {
+    auto* const to = output.mutable_data_ptr<decltype(type)>();
+    for_rows(width == 0 ? 0 : hidden.numel() / width, width,
+             [&](std::int64_t first, std::int64_t last) { row_kernels::norm(rows, to, first, last); });
   });
   return output;
 }
@@ -206,20 +119,26 @@ torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, co
   const std::int64_t heads = input.size(1), tokens = input.size(2), d = input.size(3), half = d / 2;
   check_shape(cosine, {-1, 1, tokens, half}, "cosine");
   check_shape(sine, cosine.sizes(), "sine");
-  const bool is_fused = input.is_cpu() && input.scalar_type() == torch::kFloat32 && input.stride(3) == 1 &&
-                        is_packed(cosine) && is_packed(sine);
-  if (!is_fused) return plain::rotate(input, cosine, sine);
-  torch::Tensor output = torch::empty(input.sizes(), input.options());
+  const bool is_known = input.scalar_type() == torch::kFloat32 || input.scalar_type() == torch::kBFloat16;
+  if (!input.is_cpu() || !is_known || input.stride(3) != 1 || !is_packed(cosine, torch::kFloat32) ||
+      !is_packed(sine, torch::kFloat32)) {
+    return plain::rotate(input, cosine, sine);
+  }
+  torch::Tensor output = torch::empty(input.sizes(), input.options().dtype(torch::kFloat32));
   const std::int64_t angles_per_row = cosine.size(0) == 1 ? 0 : tokens * half;
-  for_rows(input.size(0) * heads * tokens, d, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t at = first; at < last; ++at) {
-      const std::int64_t token = at % tokens, head = at / tokens % heads, row = at / (tokens * heads);
-      const std::int64_t angle = row * angles_per_row + token * half;
-      rotate_row(input.const_data_ptr<float>() + row * input.stride(0) + head * input.stride(1) +
-                     token * input.stride(2),
-                 cosine.const_data_ptr<float>() + angle, sine.const_data_ptr<float>() + angle,
-                 output.mutable_data_ptr<float>() + at * d, half);
-    }
+  const float* const cosines = cosine.const_data_ptr<float>();
+  const float* const sines = sine.const_data_ptr<float>();
+  float* const to = output.mutable_data_ptr<float>();
+  with_type_of(input, [&](auto type) {
+    const auto* const from = input.const_data_ptr<decltype(type)>();
+    for_rows(input.size(0) * heads * tokens, d, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t at = first; at < last; ++at) {
+        const std::int64_t token = at % tokens, head = at / tokens % heads, row = at / (tokens * heads);
+        const std::int64_t angle = row * angles_per_row + token * half;
+        row_kernels::rotate(from + row * input.stride(0) + head * input.stride(1) + token * input.stride(2),
+                            cosines + angle, sines + angle, to + at * d, half);
+      }
+    });
   });
   return output;
 }
@@ -229,11 +148,41 @@ torch::Tensor gated_silu(const torch::Tensor& gate_up) {
   std::vector<std::int64_t> shape = gate_up.sizes().vec();
   shape.back() /= 2;
   torch::Tensor output = torch::empty(shape, gate_up.options());
-  const std::int64_t width = shape.back(), rows = width == 0 ? 0 : output.numel() / width;
-  for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
-    gate_rows(gate_up.const_data_ptr<float>(), output.mutable_data_ptr<float>(), width, first, last);
+  const std::int64_t width = shape.back();
+  with_type_of(output, [&](auto type) {
+    const auto* const from = gate_up.const_data_ptr<decltype(type)>();
+    auto* const to = output.mutable_data_ptr<decltype(type)>();
+    for_rows(width == 0 ? 0 : output.numel() / width, width,
+             [&](std::int64_t first, std::int64_t last) { row_kernels::gate(from, to, width, first, last); });
   });
   return output;
+}
+
+void add_update(torch::Tensor& hidden, const torch::Tensor& update) {
+  check_shape(update, hidden.sizes(), "update");
+  if (!is_packed(update, torch::kBFloat16) || !is_packed(hidden, torch::kFloat32)) {
+    hidden.add_(update);
+    return;
+  }
+  const auto* const from = update.const_data_ptr<c10::BFloat16>();
+  float* const to = hidden.mutable_data_ptr<float>();
+  for_rows(hidden.numel(), 1,
+           [&](std::int64_t first, std::int64_t last) { row_kernels::add(from, to, first, last); });
+}
+
+torch::Tensor causal_softmax(torch::Tensor scores, double scale) {
+  const std::int64_t tokens = scores.size(-2), entries = scores.size(-1);
+  if (tokens > entries || scale <= 0) {
+    throw Error(ErrorKind::kInternal,
+                concat("causal softmax: ", tokens, " queries of ", entries, " entries, scale ", scale,
+                       "; expected no more queries than entries"));
+  }
+  if (!is_packed(scores, torch::kFloat32)) return plain::causal_softmax(scores, scale);
+  const row_kernels::SoftmaxRows rows{.width = entries, .tokens = tokens, .scale = static_cast<float>(scale)};
+  float* const values = scores.mutable_data_ptr<float>();
+  for_rows(entries == 0 ? 0 : scores.numel() / entries, entries,
+           [&](std::int64_t first, std::int64_t last) { row_kernels::softmax(rows, values, first, last); });
+  return scores;
 }
 
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {
@@ -245,12 +194,16 @@ LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor
   if (rows > 0 && (wanted.min().item<std::int64_t>() < 0 || wanted.max().item<std::int64_t>() >= width)) {
     throw Error(ErrorKind::kInternal, concat("loss of a token outside the vocabulary of ", width));
   }
-  LossAndEntropy result{.loss = torch::empty({rows}, logits.options()),
-                        .entropy = torch::empty({rows}, logits.options())};
-  for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
-    score_rows(logits.const_data_ptr<float>(), wanted.const_data_ptr<std::int64_t>(),
-               result.loss.mutable_data_ptr<float>(), result.entropy.mutable_data_ptr<float>(), width, first,
-               last);
+  const auto options = logits.options().dtype(torch::kFloat32);
+  LossAndEntropy result{.loss = torch::empty({rows}, options), .entropy = torch::empty({rows}, options)};
+  const row_kernels::ScoreRows to{.targets = wanted.const_data_ptr<std::int64_t>(),
+                                  .loss = result.loss.mutable_data_ptr<float>(),
+                                  .entropy = result.entropy.mutable_data_ptr<float>(),
+                                  .width = width};
+  with_type_of(logits, [&](auto type) {
+    const auto* const from = logits.const_data_ptr<decltype(type)>();
+    for_rows(rows, width,
+             [&](std::int64_t first, std::int64_t last) { row_kernels::score(from, to, first, last); });
   });
   return result;
 }

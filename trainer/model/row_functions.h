@@ -1,38 +1,50 @@
-// What a forward pass does to every row between its matrix products.
+// What a forward pass does to every row between its matrix products. Values are float32 or bfloat16 as the
+// products take and give them; the arithmetic is in float32.
 #pragma once
 
 #include <torch/types.h>
 
 namespace foresight {
 
-/// Root-mean-square norm over the last dimension, in float32 (Zhang & Sennrich 2019): hidden [..., n], weight
-/// [n] or one that broadcasts.
-torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon);
+/// Root-mean-square norm over the last dimension (Zhang & Sennrich 2019): hidden [..., n], weight [n] float32
+/// or one that broadcasts. Returns [..., n] of `result`.
+torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon,
+                       torch::ScalarType result = torch::kFloat32);
 
 /// Rotary embedding (Su et al. 2021) of input [R, n, T, d] with the halves rotated; cosine and sine [R or 1,
-/// 1, T, d / 2]. Returns [R, n, T, d], contiguous.
+/// 1, T, d / 2] float32. Returns [R, n, T, d] float32, contiguous.
 torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, const torch::Tensor& sine);
 
-/// silu(first half) * second half of the last dimension (Shazeer 2020): [..., 2 n] -> [..., n].
+/// silu(first half) * second half of the last dimension (Shazeer 2020): [..., 2 n] -> [..., n] of its type.
 torch::Tensor gated_silu(const torch::Tensor& gate_up);
 
-/// Of each row of logits.
+/// hidden [...] float32 += update [...].
+void add_update(torch::Tensor& hidden, const torch::Tensor& update);
+
+/// Causal softmax in float32: scores [..., T, n] of T queries, of which query t sees the first n - T + t + 1
+/// entries, become softmax(scale * scores), 0 where nothing is seen. In place where that is possible; returns
+/// the result.
+torch::Tensor causal_softmax(torch::Tensor scores, double scale);
+
+/// Of each row of logits, float32.
 struct LossAndEntropy {
   torch::Tensor loss;     ///< [N] minus the log probability of the target, nats
   torch::Tensor entropy;  ///< [N] of the distribution, nats
 };
 
-/// logits [N, vocabulary] float32, targets [N] int64.
+/// logits [N, vocabulary], targets [N] int64. Throws Error(kInternal) for a target outside the vocabulary.
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets);
 
-/// The same from torch's operators, one after the other: for what lies on a GPU, in another type or with
-/// gaps. On float32 rows of the CPU the functions above go over the rows once instead (docs/performance.md),
-/// to the same values but for rounding; a row's values depend on neither the rows beside it nor the threads.
+/// The same from torch's operators, one after the other: for what lies on a GPU, or with gaps. Packed rows on
+/// the CPU the functions above go over once instead (docs/performance.md), to the same values but for
+/// rounding; a row's values depend on neither the rows beside it nor the threads.
 namespace plain {
 
-torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon);
+torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon,
+                       torch::ScalarType result = torch::kFloat32);
 torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, const torch::Tensor& sine);
 torch::Tensor gated_silu(const torch::Tensor& gate_up);
+torch::Tensor causal_softmax(torch::Tensor scores, double scale);
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets);
 
 }  // namespace plain

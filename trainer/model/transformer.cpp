@@ -132,8 +132,8 @@ torch::Tensor Transformer::linear(const torch::Tensor& input, const torch::Tenso
     return bias.defined() ? product + bias : product;
   }
   if (weight.scalar_type() == torch::kFloat32) return torch::linear(input, weight, bias);
-  const torch::Tensor product = torch::linear(input.to(weight.scalar_type()), weight).to(torch::kFloat32);
-  return bias.defined() ? product + bias : product;
+  const torch::Tensor product = torch::linear(input.to(weight.scalar_type()), weight);
+  return bias.defined() ? product.to(torch::kFloat32) + bias : product;
 }
 
 std::pair<torch::Tensor, torch::Tensor> Transformer::rotations(const torch::Tensor& positions) const {
@@ -166,9 +166,10 @@ torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tens
   torch::Tensor query_key = joined.narrow(1, 0, shape_.query_heads + shape_.kv_heads);
   if (shape_.query_key_norm) query_key = rms_norm(query_key, layer.query_key_norm, shape_.norm_epsilon);
   const torch::Tensor rotated = rotate(query_key, cosine, sine);
-  const torch::Tensor attended = attention.attend(index, rotated.narrow(1, 0, shape_.query_heads),
-                                                  rotated.narrow(1, shape_.query_heads, shape_.kv_heads),
-                                                  joined.narrow(1, heads - shape_.kv_heads, shape_.kv_heads));
+  const torch::Tensor values = joined.narrow(1, heads - shape_.kv_heads, shape_.kv_heads);
+  const torch::Tensor attended =
+      attention.attend(index, rotated.narrow(1, 0, shape_.query_heads),
+                       rotated.narrow(1, shape_.query_heads, shape_.kv_heads), values.to(torch::kFloat32));
   return linear(attended.transpose(1, 2).reshape({rows, tokens, shape_.query_heads * d}), layer.output,
                 layer.output_bias);
 }
@@ -181,13 +182,14 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
   check_shape(where, {-1, tokens.size(1)}, "positions");
   const auto [cosine, sine] = rotations(where);
   torch::Tensor hidden = torch::embedding(embedding_, tokens.to(options_.device));  // [R, T, hidden]
+  const auto norm = [&](const torch::Tensor& weight) {
+    return rms_norm(hidden, weight, shape_.norm_epsilon, options_.dtype);
+  };
   for (std::int64_t index = 0; index < shape_.layers; ++index) {
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
-    hidden = hidden + attention_block(index, rms_norm(hidden, layer.input_norm, shape_.norm_epsilon), cosine,
-                                      sine, attention);
-    const torch::Tensor gate_up =
-        linear(rms_norm(hidden, layer.post_attention_norm, shape_.norm_epsilon), layer.gate_up);
-    hidden.add_(linear(gated_silu(gate_up), layer.down));
+    add_update(hidden, attention_block(index, norm(layer.input_norm), cosine, sine, attention));
+    const torch::Tensor gate_up = linear(norm(layer.post_attention_norm), layer.gate_up);
+    add_update(hidden, linear(gated_silu(gate_up), layer.down));
   }
   return rms_norm(hidden, final_norm_, shape_.norm_epsilon);
 }
@@ -195,16 +197,17 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
 torch::Tensor Transformer::logits(const torch::Tensor& hidden) const {
   const torch::NoGradGuard no_grad;
   check_shape(hidden, {-1, shape_.hidden_size}, "hidden");
-  return linear(hidden, head_);
+  return linear(hidden, head_).to(torch::kFloat32);
 }
 
 std::string Transformer::dtype_name() const {
   return options_.dtype == torch::kFloat32 ? "float32" : "bfloat16";
 }
 
-LossAndEntropy token_statistics(const Transformer& model, const torch::Tensor& hidden,
-                                const torch::Tensor& targets) {
+LossAndEntropy Transformer::loss_and_entropy(const torch::Tensor& hidden,
+                                             const torch::Tensor& targets) const {
   const torch::NoGradGuard no_grad;
+  check_shape(hidden, {-1, shape_.hidden_size}, "hidden");
   const std::int64_t total = hidden.size(0);
   check_shape(targets, {total}, "targets");
   constexpr std::int64_t kRows = 128;
@@ -213,8 +216,8 @@ LossAndEntropy token_statistics(const Transformer& model, const torch::Tensor& h
                         .entropy = torch::empty({total}, hidden.options())};
   for (std::int64_t first = 0; first < total; first += kRows) {
     const std::int64_t count = std::min(kRows, total - first);
-    const LossAndEntropy some =
-        loss_and_entropy(model.logits(hidden.narrow(0, first, count)), wanted.narrow(0, first, count));
+    const LossAndEntropy some = foresight::loss_and_entropy(linear(hidden.narrow(0, first, count), head_),
+                                                            wanted.narrow(0, first, count));
     result.loss.narrow(0, first, count).copy_(some.loss);
     result.entropy.narrow(0, first, count).copy_(some.entropy);
   }

@@ -18,7 +18,7 @@ class Attention {
  public:
   virtual ~Attention() = default;
   /// query [R, H, T, d], key and value [R, K, T, d], all float32, rotary embedding applied; the T tokens
-  /// follow those seen before. Returns [R, H, T, d].
+  /// follow those seen before. Returns [R, H, T, d], float32 or of the type of the model's products.
   virtual torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
                                const torch::Tensor& value) = 0;
 };
@@ -55,6 +55,10 @@ class Transformer {
   /// hidden [N, hidden] -> logits [N, vocabulary] float32.
   torch::Tensor logits(const torch::Tensor& hidden) const;
 
+  /// Loss of `targets` [N] and entropy, in nats, of the predictions that hidden [N, hidden] make. The output
+  /// layer is applied to a few rows at a time, so logits of a whole trace are never held.
+  LossAndEntropy loss_and_entropy(const torch::Tensor& hidden, const torch::Tensor& targets) const;
+
   const ModelShape& shape() const { return shape_; }
   const ModelOptions& options() const { return options_; }
   /// "float32" or "bfloat16".
@@ -70,6 +74,7 @@ class Transformer {
     torch::Tensor query_key_norm;                         // [H + K, 1, d] or undefined
     torch::Tensor gate_up, down;                          // [2 intermediate, hidden], [hidden, intermediate]
   };
+  /// input [..., in] times weight [out, in] transposed, in the weight's type; float32 with a bias.
   torch::Tensor linear(const torch::Tensor& input, const torch::Tensor& weight,
                        const torch::Tensor& bias = {}) const;
   Layer take_layer(WeightReader& weights, std::int64_t index) const;
@@ -87,10 +92,5 @@ class Transformer {
   torch::Tensor frequencies_;  // [d / 2], of texts within the length trained on
   std::vector<Layer> layers_;
 };
-
-/// Loss of `targets` [N] and entropy, in nats, of the predictions that hidden [N, hidden] make; both [N]
-/// float32. The output layer is applied to a few rows at a time, so logits of a whole trace are never held.
-LossAndEntropy token_statistics(const Transformer& model, const torch::Tensor& hidden,
-                                const torch::Tensor& targets);
 
 }  // namespace foresight
