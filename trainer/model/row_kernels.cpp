@@ -126,7 +126,8 @@ FORESIGHT_INLINE void gate_rows(const Value* input, Value* output, std::int64_t 
   }
 }
 
-FORESIGHT_INLINE float largest_of(const float* values, std::int64_t count) {
+template <typename Value>
+FORESIGHT_INLINE float largest_of(const Value* values, std::int64_t count) {
   float largest = -std::numeric_limits<float>::infinity();
   Lanes peaks = Lanes{} + largest;
   std::int64_t i = 0;
@@ -135,7 +136,7 @@ FORESIGHT_INLINE float largest_of(const float* values, std::int64_t count) {
     peaks = some > peaks ? some : peaks;
   }
   for (std::int64_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, peaks[lane]);
-  for (; i < count; ++i) largest = std::max(largest, values[i]);
+  for (; i < count; ++i) largest = std::max(largest, static_cast<float>(values[i]));
   return largest;
 }
 
@@ -160,17 +161,10 @@ FORESIGHT_INLINE void score_rows(const Value* logits, const ScoreRows& of, std::
                                  std::int64_t last) {
   for (std::int64_t row = first; row < last; ++row) {
     const Value* const from = logits + row * of.width;
-    float largest = -std::numeric_limits<float>::infinity();
-    Lanes peaks = Lanes{} + largest;
-    std::int64_t i = 0;
-    for (; i + kLanes <= of.width; i += kLanes) {
-      const Lanes values = load(from + i);
-      peaks = values > peaks ? values : peaks;
-    }
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, peaks[lane]);
-    for (; i < of.width; ++i) largest = std::max(largest, static_cast<float>(from[i]));
+    const float largest = largest_of(from, of.width);
     Lanes sums[2] = {}, weighted[2] = {};
-    for (i = 0; i + 2 * kLanes <= of.width; i += 2 * kLanes) {
+    std::int64_t i = 0;
+    for (; i + 2 * kLanes <= of.width; i += 2 * kLanes) {
       for (std::int64_t part = 0; part < 2; ++part) {
         const Lanes below = load(from + i + part * kLanes) - largest, power = exponential(below);
         sums[part] += power;
