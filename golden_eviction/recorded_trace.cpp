@@ -4,6 +4,7 @@
 
 #include "golden_eviction/future_attention.h"
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -35,6 +36,19 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                        ": run `foresight oracle` with this config first"));
   }
   return traces;
+}
+
+std::string traces_fingerprint(const std::vector<RecordedTrace>& traces) {
+  const auto digest_of = [](const torch::Tensor& values) {
+    const torch::Tensor all = values.contiguous();
+    return sha256_hex({static_cast<const char*>(all.const_data_ptr()), all.nbytes()});
+  };
+  std::string facts;
+  for (const RecordedTrace& trace : traces) {
+    facts += concat(trace.id, " ", trace.dtype, " ", digest_of(trace.tokens), " ",
+                    digest_of(trace.completion), "\n");
+  }
+  return sha256_hex(facts);
 }
 
 void require_losses_of(const std::vector<RecordedTrace>& traces, const std::string& dtype) {

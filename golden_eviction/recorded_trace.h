@@ -34,6 +34,10 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
 
+/// SHA-256 (hex) of what a training learns from: id, tokens and completion of each trace, and the dtype of
+/// its pass.
+std::string traces_fingerprint(const std::vector<RecordedTrace>& traces);
+
 /// For stages that compare losses with the recorded ones: throws Error(kConfig) unless all were recorded with
 /// products in `dtype`, as rounding alone moves a loss by as much as a good policy does.
 void require_losses_of(const std::vector<RecordedTrace>& traces, const std::string& dtype);

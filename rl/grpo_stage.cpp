@@ -23,6 +23,7 @@ namespace {
 
 /// A unit of rollouts of this rank with the advantage of every action.
 struct Batch {
+  std::vector<const RecordedTrace*> traces;
   Rollouts rollouts;
   torch::Tensor advantages;  // [S, R]
 };
@@ -50,6 +51,12 @@ struct Groups {
   std::vector<std::vector<torch::Tensor>> losses, divergence;  // by trace, then by unit
 };
 
+std::vector<std::string> ids_of(const std::vector<const RecordedTrace*>& traces) {
+  std::vector<std::string> ids;
+  for (const RecordedTrace* trace : traces) ids.push_back(trace->id);
+  return ids;
+}
+
 /// Row c * N + n of a unit is copy c of its trace n: a trace's copies are every N-th row.
 torch::Tensor rows_of_trace(const torch::Tensor& rows, std::size_t n, std::size_t traces,
                             std::int64_t dim = 0) {
@@ -65,11 +72,10 @@ Groups run_units(const Transformer& model, const std::vector<const RecordedTrace
   for (std::size_t u = 0; u < collected.units.size(); ++u) {
     const RolloutUnit& unit = collected.units[u];
     if (collected.rank_of[u] != world.rank()) continue;
-    std::vector<const RecordedTrace*> traces;
-    for (const std::size_t place : unit.traces) traces.push_back(chosen[place]);
     Batch batch;
+    for (const std::size_t place : unit.traces) batch.traces.push_back(chosen[place]);
     batch.rollouts = run_rollouts(
-        model, traces, scorer, config.grpo, size, static_cast<std::uint64_t>(config.runtime.seed), step,
+        model, batch.traces, scorer, config.grpo, size, static_cast<std::uint64_t>(config.runtime.seed), step,
         [&](std::int64_t /*tokens*/) { world.tick(); }, {unit.first_copy, unit.copies});
     own.push_back(pack_tensors({batch.rollouts.losses, batch.rollouts.divergence}));
     collected.own.push_back(std::move(batch));
@@ -109,8 +115,8 @@ Collected collect(const Transformer& model, const std::vector<const RecordedTrac
     const auto whole = [](const std::vector<torch::Tensor>& parts) {
       return parts.empty() ? torch::Tensor() : torch::cat(parts);
     };
-    const GroupCredit credit =
-        group_credit(whole(groups.losses[i]), whole(groups.divergence[i]), *chosen[i], config.grpo, size);
+    const GroupCredit credit = group_credit(whole(groups.losses[i]), whole(groups.divergence[i]), *chosen[i],
+                                            config.grpo, size, step);
     advantages.push_back(credit.advantages);
     figures.reward += share * credit.rewards.mean().item<double>();
     figures.reward_std += share * credit.rewards.std(/*unbiased=*/false).item<double>();
@@ -170,7 +176,7 @@ UpdateFigures accumulate_gradients(const Scorer& scorer, const Scorer& reference
 /// The gradient of a whole step in the scorer's weights, from the units of all ranks, weighted by their
 /// rollouts. `old` [own unit][layer], as above.
 UpdateFigures gradients_of_step(const Scorer& scorer, const Scorer& reference, const Collected& collected,
-                                const Config& config, double kl_weight,
+                                const Config& config, std::int64_t step, double kl_weight,
                                 std::vector<std::vector<torch::Tensor>>& old, World& world) {
   double rows = 0;
   for (const RolloutUnit& unit : collected.units) rows += static_cast<double>(unit.rows());
@@ -182,7 +188,7 @@ UpdateFigures gradients_of_step(const Scorer& scorer, const Scorer& reference, c
     const double weight = static_cast<double>(batch.advantages.size(1)) / rows;
     const UpdateFigures found =
         accumulate_gradients(scorer, reference, batch, config.grpo, kl_weight, weight, old[b]);
-    gradients.take();
+    gradients.take(concat("grpo: step ", step + 1, ", rollouts of ", join(ids_of(batch.traces), ", ")));
     own.push_back(pack_tensors({torch::tensor({found.loss, found.kl, found.clip_ratio}, torch::kFloat64)}));
     world.tick();
   }
@@ -197,9 +203,12 @@ UpdateFigures gradients_of_step(const Scorer& scorer, const Scorer& reference, c
   return figures;
 }
 
-Scorer starting_scorer(const Config& config, const Transformer& model) {
-  const std::filesystem::path file = config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
-                                                               : std::filesystem::path(config.grpo.start);
+std::filesystem::path starting_file(const Config& config) {
+  return config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
+                                   : std::filesystem::path(config.grpo.start);
+}
+
+Scorer starting_scorer(const std::filesystem::path& file, const Config& config, const Transformer& model) {
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
   const ScorerFeatures kind = scorer.facts().features;
@@ -208,10 +217,11 @@ Scorer starting_scorer(const Config& config, const Transformer& model) {
   return scorer;
 }
 
-void warn_without_signal(const StepFigures& figures, std::int64_t step) {
-  if (figures.frac_reward_zero_std != 1.0) return;
-  log_warning(concat("grpo: no group of step ", step + 1,
-                     " carries a signal (all rewards equal): lower grpo.reward_threshold_nats, raise "
+void warn_without_signal(const StepFigures& figures, std::int64_t traces, std::int64_t step) {
+  if (figures.frac_reward_zero_std == 0.0) return;
+  log_warning(concat("grpo: ", std::lround(figures.frac_reward_zero_std * static_cast<double>(traces)),
+                     " of ", traces, " groups of step ", step + 1,
+                     " carry no signal (all rewards equal): lower grpo.reward_threshold_nats, raise "
                      "grpo.temperature, or take grpo.reward=mean_rise"));
 }
 
@@ -249,9 +259,16 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
       load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
                            config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer, world);
-  const Scorer reference = starting_scorer(config, model);
+  const std::filesystem::path start_file = starting_file(config);
+  const Scorer reference = starting_scorer(start_file, config, model);
+  const TrainingInputs inputs = {
+      {"model", model.fingerprint()},
+      {"tokenizer", tokenizer.fingerprint()},
+      {"training traces", traces_fingerprint(traces)},
+      {"validation traces", validation.fingerprint()},
+      {"starting scorer", scorer_digest(SafetensorsFile(start_file).tensors(), {})}};
   TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference,
-                          world);
+                          inputs, world);
   if (!session.resumed() && !session.finished()) {
     nlohmann::ordered_json metrics = {{"step", 0}};
     if (const auto start = validation.measure(reference, metrics)) {
@@ -272,7 +289,7 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
     StepFigures figures;
     const Collected collected = collect(model, chosen, session.scorer(), config, step, figures, world);
     const double rollout_s = seconds_since(started);
-    warn_without_signal(figures, step);
+    warn_without_signal(figures, stage.traces_per_step, step);
 
     const double learning_rate = stage.learning_rate * schedule_factor(stage.learning_rate_schedule, step,
                                                                        stage.steps, stage.warmup_steps);
@@ -280,7 +297,7 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
     std::vector<std::vector<torch::Tensor>> old;
     UpdateFigures update;
     for (std::int64_t i = 0; i < stage.updates_per_batch; ++i) {
-      update = gradients_of_step(session.scorer(), reference, collected, config, kl_weight, old, world);
+      update = gradients_of_step(session.scorer(), reference, collected, config, step, kl_weight, old, world);
       update.gradient_norm =
           session.update(learning_rate, stage.gradient_clip, i + 1 == stage.updates_per_batch);
     }

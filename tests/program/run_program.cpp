@@ -21,7 +21,9 @@ std::filesystem::path folder_from(const char* variable) {
   return value;
 }
 
-[[noreturn]] void become_program(const std::vector<std::string>& arguments, const ProgramLimits& limits,
+/// Everything that may throw is done by the parent: an exception here would unwind into a second test run.
+[[noreturn]] void become_program(const std::string& program, const std::filesystem::path& source,
+                                 const std::vector<std::string>& arguments, const ProgramLimits& limits,
                                  const std::filesystem::path& out, const std::filesystem::path& err) {
   const auto redirect = [](const std::filesystem::path& file, int flags, int target) {
     const int descriptor = ::open(file.c_str(), flags, 0600);
@@ -40,8 +42,7 @@ std::filesystem::path folder_from(const char* variable) {
     const struct rlimit limit = {*limits.file_bytes, *limits.file_bytes};
     if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(126);
   }
-  if (::chdir(folder_from("FORESIGHT_SOURCE_DIR").c_str()) != 0) ::_exit(126);
-  const std::string program = (folder_from("FORESIGHT_BINARY_DIR") / "foresight").string();
+  if (::chdir(source.c_str()) != 0) ::_exit(126);
   std::vector<char*> values = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
   values.push_back(nullptr);
@@ -63,9 +64,11 @@ std::vector<std::string> ProgramResult::lines_with(const std::string& word) cons
 ProgramResult run_program(const std::vector<std::string>& arguments, const ProgramLimits& limits) {
   const TemporaryFolder folder;
   const auto out = folder / "out", err = folder / "err";
+  const std::string program = (folder_from("FORESIGHT_BINARY_DIR") / "foresight").string();
+  const std::filesystem::path source = folder_from("FORESIGHT_SOURCE_DIR");
   const pid_t child = ::fork();
   if (child < 0) throw std::runtime_error("no child");
-  if (child == 0) become_program(arguments, limits, out, err);
+  if (child == 0) become_program(program, source, arguments, limits, out, err);
   int status = 0;
   ::waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content_of(out), content_of(err)};

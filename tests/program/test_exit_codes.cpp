@@ -76,6 +76,38 @@ TEST_CASE("program: a tokenizer that does not match the model, and text that is 
   CHECK(mismatch.err.find("do not belong together") != std::string::npos);
 }
 
+TEST_CASE("program: groups without a signal and traces of other settings are warned about", "[program]") {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "model").string();
+  REQUIRE(run_program({"make-tiny-model", model}).exit_code == 0);
+  std::vector<std::string> arguments = {"run",
+                                        "--config",
+                                        "configs/tiny.yaml",
+                                        "model.path=" + model,
+                                        "output=" + (folder / "run").string(),
+                                        "data.train=[" + model + "/train.jsonl]",
+                                        "data.evaluation=[]",
+                                        "data.max_train_traces=2",
+                                        "traces.prompts=[" + model + "/prompts.jsonl]",
+                                        "traces.max_new_tokens=2",
+                                        "supervised.steps=1",
+                                        "supervised.warmup_steps=0",
+                                        "grpo.steps=1",
+                                        "grpo.traces_per_step=2",
+                                        "grpo.reward=squared_large_rise",
+                                        "grpo.reward_threshold_nats=50",
+                                        "runtime.threads=1"};
+  const ProgramResult first = run_program(arguments);
+  INFO(first.err);
+  REQUIRE(first.exit_code == 0);
+  CHECK(first.lines_with("grpo: 2 of 2 groups of step 1 carry no signal").size() == 1);
+  CHECK(first.lines_with("is used as it is").empty());
+  arguments.emplace_back("traces.temperature=0.1");
+  const ProgramResult second = run_program(arguments);
+  REQUIRE(second.exit_code == 0);
+  CHECK(second.lines_with("traces.jsonl is used as it is").size() == 1);
+}
+
 TEST_CASE("program: an OpenSSL whose default provider is off is named, with exit code 4", "[program]") {
   const TemporaryFolder folder;
   const auto file = folder.write("openssl.cnf",

@@ -117,10 +117,10 @@ TEST_CASE("rollouts: the expected rise is the divergence from full KV, token by 
   const torch::Tensor group = rollouts.divergence.slice(0, 0, torch::nullopt, 2);
   config.reward_tokens = RewardTokens::kAll;
   const GroupCredit credit =
-      group_credit(rollouts.losses.slice(0, 0, torch::nullopt, 2), group, fixture.a, config, kSize);
+      group_credit(rollouts.losses.slice(0, 0, torch::nullopt, 2), group, fixture.a, config, kSize, 6);
   CHECK(torch::allclose(
       credit.rewards, -group.narrow(1, kSize.first_scored(), 61 - kSize.first_scored()).mean(1), 1e-5, 1e-7));
-  REQUIRE_THROWS_WITH(group_credit(rollouts.losses, {}, fixture.a, config, kSize),
+  REQUIRE_THROWS_WITH(group_credit(rollouts.losses, {}, fixture.a, config, kSize, 6),
                       Catch::Contains("divergence of the rollouts"));
 }
 
@@ -128,24 +128,25 @@ TEST_CASE("credit: by step or by trace, advantages of a group have mean 0 and no
   const Fixture fixture;
   GrpoConfig config = fixture.config;
   const torch::Tensor losses = fixture.a.loss.unsqueeze(0).repeat({3, 1});
-  CHECK(group_credit(losses, {}, fixture.a, config, kSize).without_signal);
+  CHECK(group_credit(losses, {}, fixture.a, config, kSize, 6).without_signal);
   torch::manual_seed(4);
   const torch::Tensor risen = losses + torch::rand({3, 61});
   for (const Credit credit : {Credit::kStep, Credit::kTrace}) {
     config.credit = credit;
     for (const RewardShape shape : {RewardShape::kClampedRise, RewardShape::kMeanRise}) {
       config.reward = shape;
-      const GroupCredit result = group_credit(risen, {}, fixture.a, config, kSize);
+      const GroupCredit result = group_credit(risen, {}, fixture.a, config, kSize, 6);
       REQUIRE(result.advantages.sizes() == torch::IntArrayRef({kSize.steps(61), 3}));
       CHECK(result.advantages.mean(1).abs().max().item<double>() < 1e-5);
       CHECK_FALSE(result.without_signal);
     }
   }
   config.reward = RewardShape::kSquaredLargeRise;  // no rise passes 1.5 nats
-  CHECK(group_credit(risen, {}, fixture.a, config, kSize).without_signal);
+  CHECK(group_credit(risen, {}, fixture.a, config, kSize, 6).without_signal);
   const torch::Tensor broken = risen.clone();
   broken[1][40] = std::numeric_limits<float>::infinity();
-  REQUIRE_THROWS_WITH(group_credit(broken, {}, fixture.a, config, kSize), Catch::Contains("trace a"));
+  REQUIRE_THROWS_WITH(group_credit(broken, {}, fixture.a, config, kSize, 6),
+                      Catch::Contains("step 7, trace a: the loss of token 40 in rollout 1"));
 }
 
 TEST_CASE("rollouts: some copies of a group are the same as in the whole group", "[rl]") {

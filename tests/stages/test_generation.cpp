@@ -207,4 +207,8 @@ TEST_CASE("traces: prompts become rows that can be trained on, and finished batc
   clear_stop_request();
   run_traces(config, workspace.model, workspace.tokenizer, chat);
   CHECK(read_file(traces_file(config)) == text);
+  CHECK(has_generated(config, workspace.model, workspace.tokenizer, chat));
+  Config hotter = config;
+  hotter.traces.temperature += 0.1;
+  CHECK_FALSE(has_generated(hotter, workspace.model, workspace.tokenizer, chat));
 }

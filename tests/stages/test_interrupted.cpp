@@ -10,6 +10,8 @@
 #include "tests/stages/tiny.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/files.h"
+#include "trainer/base/manifest.h"
+#include "trainer/base/version.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/supervised/feature_store.h"
 #include "trainer/supervised/supervised_stage.h"
@@ -81,6 +83,92 @@ TEST_CASE("grpo: gone on from the starting scorer's checkpoint, its row stands o
   CHECK(steps_of_metrics(stage / "metrics.jsonl") == Steps{0, 1, 2, 3});
   CHECK(steps_of_checkpoints(stage) == Steps{0, 2, 3});
   CHECK(sha256_file_hex(stage / "checkpoints/step-000003/scorer.safetensors") == last);
+}
+
+TEST_CASE("training: checkpoints of other inputs are neither gone on from nor taken for finished",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"supervised.steps=2", "grpo.steps=1"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_supervised(config, workspace.model, workspace.tokenizer);
+  run_grpo(config, workspace.model, workspace.tokenizer);
+  REQUIRE_NOTHROW(run_supervised(config, workspace.model, workspace.tokenizer));
+
+  const Config anew = tiny.config(
+      {"supervised.steps=2", "grpo.steps=1", "supervised.resume=never", "supervised.learning_rate=0.002"});
+  run_supervised(anew, workspace.model, workspace.tokenizer);
+  REQUIRE_THROWS_WITH(run_grpo(anew, workspace.model, workspace.tokenizer),
+                      Catch::Contains("other inputs") && Catch::Contains("starting scorer") &&
+                          !Catch::Contains("training traces") && Catch::Contains("grpo.resume=never"));
+
+  // The same path, other rows: recorded anew, as the oracle stage asks for.
+  const Config again = tiny.config(
+      {"supervised.steps=2", "grpo.steps=1", "supervised.learning_rate=0.002", "grpo.resume=never"});
+  const auto train = tiny.folder / "model/train.jsonl";
+  const std::string rows = read_file(train);
+  const std::size_t second_row = rows.find('\n') + 1;
+  write_file_atomically(train, rows.substr(second_row) + rows.substr(0, second_row));
+  std::filesystem::remove_all(tiny.run() / "oracle");
+  run_oracle(again, workspace.model, workspace.tokenizer);
+  REQUIRE_THROWS_WITH(run_supervised(again, workspace.model, workspace.tokenizer),
+                      Catch::Contains("other inputs") && Catch::Contains("training traces") &&
+                          !Catch::Contains("model") && Catch::Contains("supervised.resume=never"));
+
+  make_tiny_model(tiny.folder / "model", 2);
+  write_file_atomically(train, rows);
+  const Workspace changed = open_workspace(again);
+  std::filesystem::remove_all(tiny.run() / "oracle");
+  run_oracle(again, changed.model, changed.tokenizer);
+  REQUIRE_THROWS_WITH(run_supervised(again, changed.model, changed.tokenizer),
+                      Catch::Contains("(SHA-256 of: model)"));
+}
+
+TEST_CASE("training: a checkpoint of the time before inputs were named is gone on from", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"supervised.steps=2"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_supervised(config, workspace.model, workspace.tokenizer);
+  const auto folder = *newest_checkpoint(tiny.run() / "supervised/checkpoints");
+  nlohmann::json facts = read_manifest(folder);
+  CHECK(facts.at("code_version") == code_version());
+  CHECK(facts.at("inputs").size() == 4);
+  facts["kind"] = "foresight.checkpoint.1";
+  facts.erase("inputs");
+  write_manifest(folder, facts);
+  REQUIRE_NOTHROW(run_supervised(config, workspace.model, workspace.tokenizer));
+  facts["kind"] = "foresight.checkpoint.2";
+  write_manifest(folder, facts);
+  REQUIRE_THROWS_WITH(run_supervised(config, workspace.model, workspace.tokenizer),
+                      Catch::Contains("other inputs"));
+}
+
+TEST_CASE("training: a flipped byte in any file of a checkpoint makes it count for nothing", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"supervised.steps=2", "supervised.save_every=1"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_supervised(config, workspace.model, workspace.tokenizer);
+  const auto root = tiny.run() / "supervised/checkpoints";
+  const auto newest = *newest_checkpoint(root);
+  REQUIRE(newest.filename() == "step-000002");
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(newest)) {
+    INFO(entry.path().string());
+    ++files;
+    const std::string content = read_file(entry.path());
+    for (const std::size_t at :
+         {std::size_t{0}, content.size() / 3, content.size() / 2, content.size() - 1}) {
+      std::string damaged = content;
+      damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+      std::ofstream(entry.path(), std::ios::binary) << damaged;
+      CHECK(newest_checkpoint(root)->filename() == "step-000001");
+    }
+    std::ofstream(entry.path(), std::ios::binary) << content;
+    CHECK(newest_checkpoint(root) == newest);
+  }
+  CHECK(files == 4);
 }
 
 TEST_CASE("training: what a kill after the last step left is cleared by the next call", "[stages]") {

@@ -158,6 +158,10 @@ TEST_CASE("training: resuming with other mathematics is refused with the keys th
   const Config other = tiny.config({"supervised.steps=4", "supervised.margin=0.5"});
   REQUIRE_THROWS_WITH(run_supervised(other, workspace.model, workspace.tokenizer),
                       Catch::Contains("supervised.margin"));
+  // A stage that is finished would otherwise say so, and leave the changed key without effect.
+  REQUIRE_THROWS_WITH(run_supervised(tiny.config({"supervised.steps=2", "supervised.margin=0.5"}),
+                                     workspace.model, workspace.tokenizer),
+                      Catch::Contains("supervised.margin"));
   const Config anew = tiny.config({"supervised.steps=4", "supervised.margin=0.5", "supervised.resume=never"});
   REQUIRE_NOTHROW(run_supervised(anew, workspace.model, workspace.tokenizer));
   const Config lost = tiny.config({"supervised.steps=5", "supervised.resume=/nowhere/step-1"});

@@ -33,9 +33,9 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   const Tiny tiny;
   const Config config = tiny.config({"supervised.keep_features=true"});
   const Workspace workspace = open_workspace(config);
-  const RunNeeds needs =
-      estimate_needs(config, workspace.model.shape(),
-                     make_trace_splits(config, workspace.tokenizer, workspace.model.shape().vocabulary_size));
+  const RunNeeds needs = estimate_needs(
+      config, workspace.model.shape(),
+      lengths_of(make_trace_splits(config, workspace.tokenizer, workspace.model.shape().vocabulary_size)));
   command_stage(config, "oracle");
   command_stage(config, "supervised");
   std::uint64_t written = 0;
@@ -48,6 +48,42 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   CHECK(needs.disk_bytes < 2 * written);
   // What is written already counts as room, so that a run on a nearly full disk can go on.
   CHECK(machine_room(config).disk_bytes >= written);
+}
+
+TEST_CASE("run needs: recorded traces are as long as those to be recorded, finished stages need no room",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"supervised.steps=2", "grpo.steps=1"});
+  const Workspace workspace = open_workspace(config);
+  const ModelShape& shape = workspace.model.shape();
+  const auto planned = lengths_of(make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size));
+  const RunNeeds before = estimate_needs(config, shape, planned);
+  command_stage(config, "oracle");
+  const auto recorded = recorded_lengths(tiny.run() / "oracle");
+  REQUIRE(recorded.size() == planned.size());
+  for (std::size_t i = 0; i < recorded.size(); ++i) {
+    CHECK(recorded[i].name == planned[i].name);
+    CHECK(recorded[i].tokens == planned[i].tokens);
+  }
+  CHECK(estimate_needs(config, shape, recorded).disk_bytes == before.disk_bytes);
+  command_stage(config, "supervised");
+  const RunNeeds replayed = estimate_needs(config, shape, recorded);
+  // 2 layers of 2 KV heads, and half of L^2 attention weights in blocks of 16, two bytes each; 8 traces.
+  CHECK(replayed.disk_bytes == 8 * 4 * 160 * 160 / 16);
+  CHECK(replayed.disk_bytes < before.disk_bytes);
+  CHECK(replayed.memory_bytes == before.memory_bytes);
+  command_stage(config, "grpo");
+  CHECK(estimate_needs(config, shape, recorded).memory_bytes < before.memory_bytes);
+}
+
+TEST_CASE("run needs: a batch of traces that no memory holds is refused by its keys", "[stages]") {
+  const Tiny tiny;
+  const Config config =
+      tiny.config({"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]",
+                   "traces.batch=4096", "traces.max_new_tokens=1000000"});
+  REQUIRE_THROWS_WITH(command_stage(config, "traces"),
+                      Catch::Contains("memory: the run needs about") &&
+                          Catch::Contains("lower traces.batch or traces.max_new_tokens"));
 }
 
 TEST_CASE("run: a memory that could never be enough is refused before the first file is written",

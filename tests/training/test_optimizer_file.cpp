@@ -85,7 +85,7 @@ TEST_CASE(
   ModelShape shape = one_layer();
   shape.layers = 2;
   TrainingSession session(config, "supervised", config.supervised.checkpoint, 10, 0.1,
-                          Scorer::random(shape, {}, RandomStream(1, "test")));
+                          Scorer::random(shape, {}, RandomStream(1, "test")), {});
   const auto parameters = session.scorer().parameters();
   std::vector<torch::Tensor> before;
   for (const torch::Tensor& parameter : parameters) {
@@ -98,7 +98,7 @@ TEST_CASE(
     FAIL("nothing was thrown");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kNumeric);
-    CHECK_THAT(error.what(), Contains("gradient of layer 1") && Contains("at step 1"));
+    CHECK_THAT(error.what(), Contains("supervised: step 1: the gradient of layer 1 is not finite"));
   }
   for (std::size_t i = 0; i < parameters.size(); ++i) CHECK(torch::equal(parameters[i], before[i]));
 }
@@ -112,7 +112,7 @@ TEST_CASE("training session: a rank whose weights drift is named", "[training]")
   const auto train_with = [&](std::int64_t drift_at) {
     run_ranks(3, [&](World& world) {
       TrainingSession session(config, "supervised", config.supervised.checkpoint, 10, 0.1,
-                              Scorer::random(one_layer(), {}, RandomStream(1, "test")), world);
+                              Scorer::random(one_layer(), {}, RandomStream(1, "test")), {}, world);
       for (std::int64_t step = 1; step <= 4; ++step) {
         const auto weights = session.scorer().parameters();
         for (const torch::Tensor& weight : weights) weight.mutable_grad() = torch::ones_like(weight);

@@ -24,7 +24,7 @@ ModelShape small_shape() {
 /// Trains up to step `last` of 6, a checkpoint after every second one.
 void train(const Config& config, std::int64_t last, World& world = alone()) {
   TrainingSession session(config, "supervised", config.supervised.checkpoint, 6, 0.1,
-                          Scorer::random(small_shape(), {}, RandomStream(1, "test")), world);
+                          Scorer::random(small_shape(), {}, RandomStream(1, "test")), {}, world);
   while (session.step() < last) {
     for (const torch::Tensor& weight : session.scorer().parameters())
       weight.mutable_grad() = torch::ones_like(weight);
@@ -81,7 +81,7 @@ TEST_CASE("training session: event files follow metrics.jsonl over a resume, als
   train(config, 6);
   CHECK(tfrecord_payloads(content_of(run.event_folder("supervised") / newest_file())).size() == 2 + 5);
   config.runtime.tensorboard = true;
-  CHECK(finished_before(config, "supervised", config.supervised.checkpoint, 6));
+  CHECK(finished_before(config, "supervised", config.supervised.checkpoint, 6, {}));
   CHECK(newest_file() == "events.out.tfevents.000003.foresight");
   CHECK(rows_of_events(config) == 6);
 }

@@ -1,5 +1,6 @@
 #include <torch/types.h>
 
+#include "trainer/base/error.h"
 #include "trainer/training/unit_gradients.h"
 // after torch: c10 defines CHECK too
 #include "tests/comm/world_of_threads.h"
@@ -30,7 +31,7 @@ std::vector<torch::Tensor> step_on(int ranks, SumOrder order, const std::vector<
     for (std::int64_t unit = 0; unit < kUnits; ++unit) {
       if (rank_of[static_cast<std::size_t>(unit)] != world.rank()) continue;
       leaves.backward(unit);
-      gradients.take();
+      gradients.take("test");
     }
     gradients.put_sum();
     found[static_cast<std::size_t>(world.rank())] = {leaves.a.grad().clone(), leaves.b.grad().clone()};
@@ -71,8 +72,25 @@ TEST_CASE("unit gradients: a unit that was not taken is noticed", "[training]") 
   const Leaves leaves;
   UnitGradients gradients(alone(), leaves.all(), {0, 0}, SumOrder::kFixed);
   leaves.backward(0);
-  gradients.take();
+  gradients.take("test");
   CHECK_THROWS_WITH(gradients.put_sum(), Catch::Contains("gradients of 1 units of 2"));
+}
+
+TEST_CASE("unit gradients: one that is not finite is named with its unit and its layer", "[training]") {
+  std::vector<torch::Tensor> parameters;
+  for (int i = 0; i < 8; ++i) parameters.push_back(torch::zeros({3}).requires_grad_());
+  UnitGradients gradients(alone(), parameters, {0, 0}, SumOrder::kFixed);
+  for (torch::Tensor& parameter : parameters) parameter.mutable_grad() = torch::ones({3});
+  CHECK_NOTHROW(gradients.take("supervised: step 3, trace train-000001"));
+  parameters[6].mutable_grad() = torch::full({3}, NAN);
+  try {
+    gradients.take("supervised: step 3, trace train-000007");
+    FAIL("nothing was thrown");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kNumeric);
+    CHECK_THAT(error.what(), Catch::Contains("step 3, trace train-000007: the gradient of layer 1 is not") &&
+                                 Catch::Contains("the last checkpoint is kept"));
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "data/oracle_file.h"
 #include "golden_eviction/oracle_stage.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -11,6 +12,7 @@
 #include "trainer/base/text.h"
 #include "trainer/eviction/evicted_pass.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/training/training_session.h"
 
 namespace foresight {
 namespace {
@@ -45,26 +47,60 @@ std::uint64_t bytes_in(const std::filesystem::path& folder) {
   return bytes;
 }
 
+/// Keys and values in float32 of one row of a pass.
+double cache_bytes(const ModelShape& shape, double tokens) {
+  return static_cast<double>(shape.layers * shape.kv_heads * 2 * shape.head_dimension) * tokens * 4;
+}
+
+/// True when the run trains this stage and has not finished it.
+bool to_train(const Config& config, const std::string& stage, std::int64_t steps) {
+  return steps > 0 && !stage_finished(config.output, stage, steps);
+}
+
 }  // namespace
 
+std::vector<SplitLengths> lengths_of(const std::vector<TraceSplit>& splits) {
+  std::vector<SplitLengths> lengths;
+  for (const TraceSplit& split : splits) {
+    lengths.push_back({split.name, {}});
+    for (const TokenRow& trace : split.traces)
+      lengths.back().tokens.push_back(static_cast<std::int64_t>(trace.tokens.size()));
+  }
+  return lengths;
+}
+
+std::vector<SplitLengths> recorded_lengths(const std::filesystem::path& oracle_folder) {
+  std::vector<SplitLengths> lengths;
+  for (const char* split : {"train", "validation", "evaluation"}) {
+    lengths.push_back({split, {}});
+    for (const auto& file : oracle_files(oracle_folder, split))
+      lengths.back().tokens.push_back(OracleReader(file).dimensions().tokens);
+  }
+  return lengths;
+}
+
 RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
-                        const std::vector<TraceSplit>& splits) {
+                        const std::vector<SplitLengths>& splits) {
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const auto heads = static_cast<double>(shape.layers * shape.kv_heads);
   const auto inputs = static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
   const auto block = static_cast<double>(recorded_block_tokens(config));
+  const bool replays = to_train(config, "supervised", config.supervised.steps),
+             rolls_out = to_train(config, "grpo", config.grpo.steps);
   RunNeeds result;
-  double disk = 0, steps_longest = 0;
+  double disk = 0, oracle_memory = 0, steps_longest = 0;
   const double rows_per_trace = evaluation_rows(config);
-  for (const TraceSplit& split : splits) {
-    for (const TokenRow& trace : split.traces) {
-      const auto length = static_cast<double>(trace.tokens.size());
-      const auto steps = static_cast<double>(size.steps(static_cast<std::int64_t>(trace.tokens.size())));
+  for (const SplitLengths& split : splits) {
+    for (const std::int64_t tokens : split.tokens) {
+      const auto length = static_cast<double>(tokens);
+      const auto steps = static_cast<double>(size.steps(tokens));
+      const double attention = heads * length * length / block;  // half of the matrix, two bytes each
       result.oracle_tokens += length;
-      disk += heads * length * length / block;  // half of the matrix, two bytes each
+      disk += attention;
+      oracle_memory = std::max(oracle_memory, attention + cache_bytes(shape, length));
       if (split.name == "train") {
         result.replay_tokens += length;
-        disk += heads * steps * static_cast<double>(size.budget) * (2 * inputs + 4);
+        if (replays) disk += heads * steps * static_cast<double>(size.budget) * (2 * inputs + 4);
         steps_longest = std::max(steps_longest, steps);
       }
       if (split.name == "evaluation") result.evaluation_tokens += length * rows_per_trace;
@@ -79,12 +115,21 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
       static_cast<double>(config.grpo.steps) * rollouts * static_cast<double>(config.data.trace_tokens);
   const auto rows =
       static_cast<double>(std::max(config.grpo.rollouts_per_pass, config.evaluation.rows_per_pass));
-  const double cache =
-      rows * heads * static_cast<double>((size.budget + size.window) * 2 * shape.head_dimension * 4);
+  const double passes = rows * cache_bytes(shape, static_cast<double>(size.budget + size.window)),
+               kept = rolls_out ? heads * steps_longest * rollouts * stored * inputs * 4 : 0;
   result.disk_bytes = static_cast<std::uint64_t>(disk);
+  result.memory_bytes = weight_bytes_of(config.model.path) * 2 +
+                        static_cast<std::uint64_t>(std::max(oracle_memory, passes + kept));
+  return result;
+}
+
+RunNeeds estimate_generation_needs(const Config& config, const ModelShape& shape) {
+  RunNeeds result;
   result.memory_bytes =
       weight_bytes_of(config.model.path) * 2 +
-      static_cast<std::uint64_t>(cache + heads * steps_longest * rollouts * stored * inputs * 4);
+      static_cast<std::uint64_t>(static_cast<double>(config.traces.batch) *
+                                 cache_bytes(shape, static_cast<double>(config.traces.max_new_tokens)));
+  result.memory_keys = "traces.batch or traces.max_new_tokens";
   return result;
 }
 
@@ -106,8 +151,7 @@ void require_room(const Config& config, const RunNeeds& needs, const MachineRoom
   if (needs.memory_bytes > room.memory_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("memory: the run needs about ", format_bytes(needs.memory_bytes), ", the machine has ",
-                       format_bytes(room.memory_bytes),
-                       ": lower grpo.group_size, grpo.traces_per_step or evaluation.rows_per_pass"));
+                       format_bytes(room.memory_bytes), ": lower ", needs.memory_keys));
   }
 }
 

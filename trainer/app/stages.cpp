@@ -25,20 +25,32 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// Better refused now than hours later: what the run still needs, before each of its stages.
+void require_room_for(const Config& config, const std::string& stage, const Workspace& workspace,
+                      World& world) {
+  if (!world.leads()) return;
+  const auto& [model, tokenizer] = workspace;
+  RunNeeds needs;
+  if (stage == "traces") {
+    needs = estimate_generation_needs(config, model.shape());
+  } else if (stage == "oracle") {
+    const auto splits = make_trace_splits(config, tokenizer, model.shape().vocabulary_size);
+    needs = estimate_needs(config, model.shape(), lengths_of(splits));
+  } else {
+    needs = estimate_needs(config, model.shape(), recorded_lengths(RunFolder{config.output}.oracle()));
+  }
+  needs.memory_bytes *= static_cast<std::uint64_t>(world.local_size());
+  require_room(config, needs, machine_room(config));
+}
+
 /// Rank 0 gets what `evaluate` found; of the other stages there is nothing to print.
 std::optional<Json> run_stage(const Config& config, const std::string& stage, const Workspace& workspace,
                               World& world) {
   const auto& [model, tokenizer] = workspace;
+  require_room_for(config, stage, workspace, world);
   if (stage == "traces") {
     run_traces(config, model, tokenizer, ChatTemplate::load(config.model.path), world);
   } else if (stage == "oracle") {
-    // The first stage to write much: better refused now than hours later.
-    if (world.leads()) {
-      const auto splits = make_trace_splits(config, tokenizer, model.shape().vocabulary_size);
-      RunNeeds needs = estimate_needs(config, model.shape(), splits);
-      needs.memory_bytes *= static_cast<std::uint64_t>(world.local_size());
-      require_room(config, needs, machine_room(config));
-    }
     run_oracle(config, model, tokenizer, world);
   } else if (stage == "supervised") {
     run_supervised(config, model, tokenizer, world);
@@ -51,6 +63,21 @@ std::optional<Json> run_stage(const Config& config, const std::string& stage, co
     throw Error(ErrorKind::kInternal, "no stage named " + stage);
   }
   return std::nullopt;
+}
+
+/// Runs the stage unless its file is there, which may have been edited since: it is not written over.
+void make_traces(const Config& config, const Workspace& workspace, World& world) {
+  const std::filesystem::path file = traces_file(config);
+  if (!world.broadcast_flags({std::filesystem::exists(file)}, "traces file").front()) {
+    run_stage(config, "traces", workspace, world);
+    return;
+  }
+  const auto& [model, tokenizer] = workspace;
+  if (!world.leads() || has_generated(config, model, tokenizer, ChatTemplate::load(config.model.path)))
+    return;
+  log_warning(concat("traces: ", file.string(),
+                     " is used as it is, but it was not generated with this config's ",
+                     "model, prompts, traces.* and runtime.seed: `foresight traces` writes it anew"));
 }
 
 /// Rank 0 opens and holds the run's folder, for all.
@@ -116,9 +143,7 @@ void command_run(const Config& config, OutputForm form, World& world) {
   const Workspace workspace = open_workspace(config, world);
   const auto stage = [&](const char* name) { return run_stage(config, name, workspace, world); };
   // A finished stage costs no more than finding that out.
-  if (!config.traces.prompts.empty() &&
-      !world.broadcast_flags({std::filesystem::exists(traces_file(config))}, "traces file").front())
-    stage("traces");
+  if (!config.traces.prompts.empty()) make_traces(config, workspace, world);
   stage("oracle");
   if (config.supervised.steps > 0) stage("supervised");
   if (config.grpo.steps > 0) stage("grpo");

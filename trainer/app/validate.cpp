@@ -82,7 +82,7 @@ void command_validate(const Config& config, OutputForm form) {
   }
   const std::vector<TraceSplit> splits =
       make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size);
-  const Forecast forecast{estimate_needs(config, shape, splits), machine_room(config),
+  const Forecast forecast{estimate_needs(config, shape, lengths_of(splits)), machine_room(config),
                           measured_speed(workspace.model)};
   if (form == OutputForm::kJson) {
     std::cout << forecast_json(config, workspace.model, splits, forecast).dump(2) << std::endl;

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "trainer/evaluation/side_by_side.h"
@@ -23,6 +24,9 @@ class Validation {
   /// not recorded or belong to another model.
   Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
              World& world = alone());
+
+  /// traces_fingerprint() of the validation traces.
+  std::string fingerprint() const { return traces_fingerprint(traces_); }
 
   /// Runs `scorer` as a policy, the traces dealt out to ranks; nothing where there are no validation traces.
   /// The figures are added to `metrics` as eval_loss_rise and eval_low_entropy_loss_rise.

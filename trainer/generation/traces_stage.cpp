@@ -23,6 +23,18 @@ struct Job {
   std::int64_t sample;
 };
 
+/// All completions of a config, and the files of their batches.
+struct Plan {
+  std::vector<PromptRow> rows;
+  std::vector<Job> jobs;  // of `rows`
+  std::filesystem::path folder;
+  std::size_t batch = 0;
+
+  std::filesystem::path file_of(std::size_t first) const {
+    return folder / concat("batch-", first / batch, ".jsonl");
+  }
+};
+
 /// Folder of finished batches; its name changes with everything that changes their content.
 std::filesystem::path batch_folder(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                                    const std::vector<Job>& jobs) {
@@ -32,6 +44,35 @@ std::filesystem::path batch_folder(const Config& config, const Transformer& mode
              config.traces.top_p, " ", config.traces.top_k, "\n");
   for (const Job& job : jobs) facts += concat(job.sample, " ", job.prompt, "\n");
   return std::filesystem::path(config.output) / "traces" / sha256_hex(facts).substr(0, 16);
+}
+
+Plan make_plan(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+               const ChatTemplate& chat) {
+  Plan plan;
+  for (const std::string& file : config.traces.prompts) {
+    for (PromptRow& row : read_prompt_rows(file)) plan.rows.push_back(std::move(row));
+  }
+  if (plan.rows.empty())
+    throw Error(ErrorKind::kConfig, "traces.prompts: no prompts; name at least one JSONL file with prompts");
+  for (const PromptRow& row : plan.rows) {
+    // A plain prompt is put to an instruction model as a user's message where the model has a chat template.
+    std::vector<ChatMessage> messages = row.messages;
+    if (messages.empty() && chat.can_render()) messages = {{"user", row.prompt}};
+    const std::string prompt = messages.empty() ? row.prompt : chat.render(messages);
+    for (std::int64_t sample = 0; sample < config.traces.samples_per_prompt; ++sample)
+      plan.jobs.push_back({&row, prompt, sample});
+  }
+  plan.folder = batch_folder(config, model, tokenizer, plan.jobs);
+  plan.batch = static_cast<std::size_t>(config.traces.batch);
+  return plan;
+}
+
+/// Of each batch, whether its file is there.
+std::vector<bool> finished_batches(const Plan& plan) {
+  std::vector<bool> done;
+  for (std::size_t first = 0; first < plan.jobs.size(); first += plan.batch)
+    done.push_back(std::filesystem::exists(plan.file_of(first)));
+  return done;
 }
 
 std::string run_batch(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
@@ -71,28 +112,10 @@ std::filesystem::path traces_file(const Config& config) {
 
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                 const ChatTemplate& chat, World& world) {
-  std::vector<PromptRow> rows;
-  for (const std::string& file : config.traces.prompts) {
-    for (PromptRow& row : read_prompt_rows(file)) rows.push_back(std::move(row));
-  }
-  if (rows.empty())
-    throw Error(ErrorKind::kConfig, "traces.prompts: no prompts; name at least one JSONL file with prompts");
-  std::vector<Job> jobs;
-  for (const PromptRow& row : rows) {
-    // A plain prompt is put to an instruction model as a user's message where the model has a chat template.
-    std::vector<ChatMessage> messages = row.messages;
-    if (messages.empty() && chat.can_render()) messages = {{"user", row.prompt}};
-    const std::string prompt = messages.empty() ? row.prompt : chat.render(messages);
-    for (std::int64_t sample = 0; sample < config.traces.samples_per_prompt; ++sample)
-      jobs.push_back({&row, prompt, sample});
-  }
-  const std::filesystem::path folder = batch_folder(config, model, tokenizer, jobs);
-  const auto batch = static_cast<std::size_t>(config.traces.batch);
-  const auto file_of = [&](std::size_t first) { return folder / concat("batch-", first / batch, ".jsonl"); };
-  std::vector<bool> done;
-  for (std::size_t first = 0; first < jobs.size(); first += batch)
-    done.push_back(std::filesystem::exists(file_of(first)));
-  done = world.broadcast_flags(done, "generated batches");  // rank 0's: a file may appear meanwhile
+  const Plan plan = make_plan(config, model, tokenizer, chat);
+  const std::vector<Job>& jobs = plan.jobs;
+  // Rank 0 looks: a file may appear meanwhile.
+  const std::vector<bool> done = world.broadcast_flags(finished_batches(plan), "generated batches");
   std::vector<std::int64_t> costs;
   for (const bool batch_done : done) costs.push_back(batch_done ? 0 : 1);
   const std::vector<int> rank_of = deal(costs, world.size());
@@ -105,14 +128,14 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   for (std::size_t b = 0; b < done.size() && !stopped; ++b) {
     stopped = stop_requested();
     if (stopped) break;
-    const std::size_t first = b * batch, end = std::min(jobs.size(), first + batch);
+    const std::size_t first = b * plan.batch, end = std::min(jobs.size(), first + plan.batch);
     if (!done[b] && rank_of[b] == world.rank()) {
       const std::string lines =
           run_batch(config, model, tokenizer, jobs, first, end, [&](std::int64_t count) {
             progress.update(static_cast<std::int64_t>(first), concat(tokens += count, " tokens"));
           });
       stopped = stop_requested();  // the batch was cut short
-      if (!stopped) write_file_atomically(file_of(first), lines);
+      if (!stopped) write_file_atomically(plan.file_of(first), lines);
     }
     progress.update(static_cast<std::int64_t>(end));
   }
@@ -121,11 +144,18 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   progress.finish();
   if (world.leads()) {
     std::string all;
-    for (std::size_t first = 0; first < jobs.size(); first += batch) all += read_file(file_of(first));
+    for (std::size_t first = 0; first < jobs.size(); first += plan.batch)
+      all += read_file(plan.file_of(first));
     write_file_atomically(traces_file(config), all);
   }
   world.barrier("traces written");
   log_info(concat("traces: ", jobs.size(), " traces in ", traces_file(config).string()));
+}
+
+bool has_generated(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                   const ChatTemplate& chat) {
+  const std::vector<bool> done = finished_batches(make_plan(config, model, tokenizer, chat));
+  return std::find(done.begin(), done.end(), false) == done.end();
 }
 
 }  // namespace foresight

@@ -18,5 +18,9 @@ std::filesystem::path traces_file(const Config& config);
 /// source. Throws Error(kInterrupted) after a stop signal.
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                 const ChatTemplate& chat, World& world = alone());
+/// True when every batch of this model and these settings is generated: a traces file that is there without
+/// them comes from others, or from elsewhere. Throws Error(kInput) for prompts that cannot be read.
+bool has_generated(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                   const ChatTemplate& chat);
 
 }  // namespace foresight

@@ -120,7 +120,8 @@ LossAndOverlap gradients_of_step(const Scorer& scorer, const FeatureStore& store
     const double weight = static_cast<double>(costs[u]) / static_cast<double>(evictions_of(samples));
     const LossAndOverlap found = accumulate_gradients(scorer, store, traces, samples[u], config.supervised,
                                                       config.eviction.window, step, weight);
-    gradients.take();
+    gradients.take(concat("supervised: step ", step + 1, ", trace ",
+                          traces[static_cast<std::size_t>(samples[u].front().trace)].id));
     own.push_back(pack_tensors({torch::tensor({found.loss, found.overlap}, torch::kFloat64)}));
     world.tick();
   }
@@ -152,14 +153,18 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   const std::filesystem::path output = config.output, oracle = output / "oracle",
                               feature_folder = output / "supervised/features";
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  if (finished_before(config, "supervised", stage.checkpoint, stage.steps, world)) {
+  const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
+                                           tokenizer.fingerprint());
+  const Validation validation(config, model, tokenizer, world);
+  const TrainingInputs inputs = {{"model", model.fingerprint()},
+                                 {"tokenizer", tokenizer.fingerprint()},
+                                 {"training traces", traces_fingerprint(traces)},
+                                 {"validation traces", validation.fingerprint()}};
+  if (finished_before(config, "supervised", stage.checkpoint, stage.steps, inputs, world)) {
     if (!stage.keep_features && world.leads()) remove_features(feature_folder);
     log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
-  const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
-                                           tokenizer.fingerprint());
-  const Validation validation(config, model, tokenizer, world);
   const FeatureStore store(feature_folder, model, traces, size, facts.features, world);
 
   Scorer initial = config.scorer.initial.empty()
@@ -174,7 +179,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   }
   initial.facts() = facts;
   TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate,
-                          initial.to(model.options().device), world);
+                          initial.to(model.options().device), inputs, world);
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();

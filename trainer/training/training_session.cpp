@@ -12,10 +12,12 @@
 #include "trainer/base/manifest.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
+#include "trainer/base/version.h"
 #include "trainer/config/load.h"
 #include "trainer/config/run_layout.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/training/optimizer_file.h"
+#include "trainer/training/unit_gradients.h"
 
 namespace foresight {
 namespace {
@@ -23,7 +25,8 @@ namespace {
 constexpr const char* kScorerFile = "scorer.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kConfigFile = "config.yaml";
-constexpr const char* kCheckpointKind = "foresight.checkpoint.1";
+constexpr const char* kCheckpointKind = "foresight.checkpoint.2";
+constexpr const char* kCheckpointKindWithoutInputs = "foresight.checkpoint.1";
 
 std::filesystem::path checkpoints_of(const std::filesystem::path& output, const std::string& stage) {
   return output / stage / "checkpoints";
@@ -55,6 +58,59 @@ bool may_change(const std::string& difference, const std::string& stage) {
   return key.rfind(other, 0) == 0;
 }
 
+void require_same_kind(const std::filesystem::path& folder, const nlohmann::json& facts,
+                       const std::string& stage) {
+  const nlohmann::json kind = facts.value("kind", nlohmann::json()),
+                       stage_found = facts.value("stage", nlohmann::json());
+  if ((kind == kCheckpointKind || kind == kCheckpointKindWithoutInputs) && stage_found == stage) return;
+  throw Error(ErrorKind::kInput,
+              concat(folder.string(), ": a checkpoint of kind ", one_line(kind.dump()), ", stage ",
+                     one_line(stage_found.dump()), "; this program goes on from ", kCheckpointKind,
+                     " of stage ", stage, ": start anew with ", stage,
+                     ".resume=never, or from its scorer with scorer.initial or grpo.start"));
+}
+
+void require_same_config(const std::filesystem::path& folder, const std::string& stage,
+                         const Config& config) {
+  std::vector<std::string> differences;
+  for (const std::string& difference : config_differences(load_config(folder / kConfigFile), config)) {
+    if (!may_change(difference, stage)) differences.push_back(difference);
+  }
+  if (differences.empty()) return;
+  throw Error(
+      ErrorKind::kConfig,
+      concat(folder.string(), ": the checkpoint was written with other settings (", join(differences, "; "),
+             "): restore them, choose another `output`, or start anew with ", stage, ".resume=never"));
+}
+
+void require_same_inputs(const std::filesystem::path& folder, const nlohmann::json& facts,
+                         const std::string& stage, const TrainingInputs& inputs) {
+  if (facts.at("kind") == kCheckpointKindWithoutInputs) {
+    log_warning(concat(folder.string(), ": written before checkpoints named their inputs: whether ",
+                       "model and data are still the same is not checked"));
+    return;
+  }
+  const nlohmann::json before = facts.value("inputs", nlohmann::json::object());
+  std::vector<std::string> differences;
+  for (const auto& [what, fingerprint] : inputs) {
+    if (before.value(what, nlohmann::json()) != fingerprint) differences.push_back(what);
+  }
+  if (differences.empty()) return;
+  throw Error(ErrorKind::kInput,
+              concat(folder.string(),
+                     ": the checkpoint was trained with other inputs than there are now (SHA-256 of: ",
+                     join(differences, ", "), "): restore them, choose another `output`, or start anew with ",
+                     stage, ".resume=never"));
+}
+
+/// What `facts` say of the checkpoint in `folder` must be what this run would go on with.
+void require_same_training(const std::filesystem::path& folder, const nlohmann::json& facts,
+                           const std::string& stage, const Config& config, const TrainingInputs& inputs) {
+  require_same_kind(folder, facts, stage);
+  require_same_config(folder, stage, config);
+  require_same_inputs(folder, facts, stage, inputs);
+}
+
 void log_finished(const std::string& stage, std::int64_t step, const std::filesystem::path& checkpoint) {
   log_info(concat(stage, ": finished before at step ", step, " (", checkpoint.string(), ")"));
 }
@@ -63,10 +119,11 @@ void log_finished(const std::string& stage, std::int64_t step, const std::filesy
 
 TrainingSession::TrainingSession(const Config& config, const std::string& stage,
                                  const CheckpointConfig& checkpoint, std::int64_t steps, double learning_rate,
-                                 const Scorer& initial, World& world)
+                                 const Scorer& initial, TrainingInputs inputs, World& world)
     : config_(config),
       stage_(stage),
       checkpoint_(checkpoint),
+      inputs_(std::move(inputs)),
       steps_(steps),
       scorer_(initial.clone()),
       world_(&world) {
@@ -132,26 +189,7 @@ void TrainingSession::compare_ranks() {
 
 void TrainingSession::restore(const std::filesystem::path& folder) {
   const nlohmann::json facts = read_manifest(folder);
-  const nlohmann::json kind = facts.value("kind", nlohmann::json()),
-                       stage = facts.value("stage", nlohmann::json());
-  if (kind != kCheckpointKind || stage != stage_) {
-    throw Error(ErrorKind::kInput, concat(folder.string(), ": a checkpoint of kind ", one_line(kind.dump()),
-                                          ", stage ", one_line(stage.dump()), "; this program goes on from ",
-                                          kCheckpointKind, " of stage ", stage_, ": start anew with ", stage_,
-                                          ".resume=never, or from its scorer with scorer.initial or "
-                                          "grpo.start"));
-  }
-  const Config before = load_config(folder / kConfigFile);
-  std::vector<std::string> differences;
-  for (const std::string& difference : config_differences(before, config_)) {
-    if (!may_change(difference, stage_)) differences.push_back(difference);
-  }
-  if (!differences.empty()) {
-    throw Error(
-        ErrorKind::kConfig,
-        concat(folder.string(), ": the checkpoint was written with other settings (", join(differences, "; "),
-               "): restore them, choose another `output`, or start anew with ", stage_, ".resume=never"));
-  }
+  require_same_training(folder, facts, stage_, config_, inputs_);
   ModelShape shape;
   const Scorer stored = [&] {
     shape.layers = scorer_.layers();
@@ -177,6 +215,11 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
   }
   if (finished()) return log_finished(stage_, step_, folder);
   log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
+  const nlohmann::json version = facts.value("code_version", nlohmann::json());
+  if (version != code_version()) {
+    log_warning(concat(stage_, ": the checkpoint was written by version ", one_line(version.dump()),
+                       ", this is ", code_version(), ": results may differ in rounding"));
+  }
 }
 
 void TrainingSession::open_metrics(std::optional<std::int64_t> resume_offset) {
@@ -188,14 +231,7 @@ void TrainingSession::open_metrics(std::optional<std::int64_t> resume_offset) {
 
 double TrainingSession::update(double learning_rate, double max_norm, bool ends_step) {
   const std::vector<torch::Tensor> parameters = scorer_.parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const torch::Tensor& gradient = parameters[i].grad();
-    if (gradient.defined() && !torch::isfinite(gradient).all().item<bool>()) {
-      throw Error(ErrorKind::kNumeric,
-                  concat(stage_, ": gradient of layer ", i / 4, " is not finite at step ", step_ + 1,
-                         "; the last checkpoint is kept: lower ", stage_, ".learning_rate"));
-    }
-  }
+  require_finite_gradients(parameters, concat(stage_, ": step ", step_ + 1));
   const double norm = torch::nn::utils::clip_grad_norm_(parameters, max_norm > 0 ? max_norm : 1e300);
   static_cast<torch::optim::AdamOptions&>(optimizer_->param_groups()[0].options()).lr(learning_rate);
   optimizer_->step();
@@ -248,6 +284,8 @@ void TrainingSession::write_checkpoint(std::optional<double> metric) {
                    {"stage", stage_},
                    {"step", step_},
                    {"steps", steps_},
+                   {"code_version", code_version()},
+                   {"inputs", inputs_},
                    {"metrics_offset", metrics_->offset()}},
                   metric);
 }
@@ -285,7 +323,7 @@ std::filesystem::path best_scorer_file(const std::filesystem::path& output, cons
 }
 
 bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                     std::int64_t steps, World& world) {
+                     std::int64_t steps, const TrainingInputs& inputs, World& world) {
   if (checkpoint.resume != "auto") return false;
   constexpr const char* kWhat = "finished before";
   if (!world.leads()) return world.broadcast_flags({}, kWhat).front();
@@ -293,6 +331,8 @@ bool finished_before(const Config& config, const std::string& stage, const Check
                               checkpoint.keep_best);
   const std::vector<CheckpointFacts> checkpoints = list_checkpoints(store.root());
   const bool finished = !checkpoints.empty() && checkpoints.back().step >= steps;
+  if (finished)
+    require_same_training(checkpoints.back().folder, checkpoints.back().facts, stage, config, inputs);
   world.broadcast_flags({finished}, kWhat);
   if (!finished) return false;
   store.trim();

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -23,6 +24,10 @@
 
 namespace foresight {
 
+/// What a training reads besides its config: what it is -> its fingerprint (SHA-256, hex). Stored with each
+/// checkpoint, which goes on with these alone.
+using TrainingInputs = std::map<std::string, std::string>;
+
 /// A stage's training in `<output>/<stage>`: metrics.jsonl and checkpoints/. A resumed session continues
 /// exactly: scorer, Adam moments and step are restored; every random stream and the data order follow from
 /// seed and step. All ranks hold the same weights and take the same steps; rank 0 alone writes, and
@@ -31,9 +36,11 @@ class TrainingSession {
  public:
   /// Resumes as checkpoint.resume says, else starts from rank 0's `initial`; the log says which. Throws
   /// Error(kConfig) when the checkpoint was written with settings that change the mathematics, naming them;
-  /// Error(kInput) when resume names no checkpoint.
+  /// Error(kInput) when resume names no checkpoint, or when the checkpoint's `inputs` were others, naming
+  /// them.
   TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                  std::int64_t steps, double learning_rate, const Scorer& initial, World& world = alone());
+                  std::int64_t steps, double learning_rate, const Scorer& initial, TrainingInputs inputs,
+                  World& world = alone());
 
   Scorer& scorer() { return scorer_; }
   std::int64_t step() const { return step_; }
@@ -43,7 +50,7 @@ class TrainingSession {
 
   /// Clips the gradients to `max_norm` (0: not), applies Adam at `learning_rate`, clears them, counts the
   /// step unless more updates belong to it. Returns the norm before clipping. Throws Error(kNumeric) naming
-  /// step and layer for a gradient that is not finite.
+  /// step and layer for a gradient that is not finite (each unit's was: their sum overflowed).
   double update(double learning_rate, double max_norm, bool ends_step = true);
 
   /// Adds one line to metrics.jsonl (and to the event file, where there is one) and redraws the progress bar
@@ -79,6 +86,7 @@ class TrainingSession {
   Config config_;
   std::string stage_;
   CheckpointConfig checkpoint_;
+  TrainingInputs inputs_;
   std::int64_t steps_, step_ = 0;
   bool resumed_ = false;
   Scorer scorer_;
@@ -101,9 +109,10 @@ std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step
 std::filesystem::path best_scorer_file(const std::filesystem::path& output, const std::string& stage);
 /// True when the stage's checkpoint of its last step stands and `checkpoint.resume` is auto. Then says so,
 /// clears what an interruption after that step left, and writes the event file that the config may ask for
-/// since. Throws Error(kResource).
+/// since. Throws Error(kConfig) or Error(kInput) when that checkpoint is of other settings or inputs, as the
+/// session does; Error(kResource).
 bool finished_before(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                     std::int64_t steps, World& world = alone());
+                     std::int64_t steps, const TrainingInputs& inputs, World& world = alone());
 /// True when the stage's checkpoint of its last step stands.
 bool stage_finished(const std::filesystem::path& output, const std::string& stage, std::int64_t steps);
 

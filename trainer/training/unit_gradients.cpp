@@ -37,11 +37,23 @@ SumOrder sum_order(const Config& config) {
   return config.runtime.deterministic ? SumOrder::kFixed : SumOrder::kAny;
 }
 
+void require_finite_gradients(const std::vector<torch::Tensor>& parameters, const std::string& where) {
+  constexpr std::size_t kParametersPerLayer = 4;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const torch::Tensor& gradient = parameters[i].grad();
+    if (!gradient.defined() || torch::isfinite(gradient).all().item<bool>()) continue;
+    throw Error(ErrorKind::kNumeric,
+                concat(where, ": the gradient of layer ", i / kParametersPerLayer,
+                       " is not finite; the last checkpoint is kept: lower the stage's learning_rate"));
+  }
+}
+
 UnitGradients::UnitGradients(World& world, std::vector<torch::Tensor> parameters, std::vector<int> rank_of,
                              SumOrder order)
     : world_(&world), parameters_(std::move(parameters)), rank_of_(std::move(rank_of)), order_(order) {}
 
-void UnitGradients::take() {
+void UnitGradients::take(const std::string& where) {
+  require_finite_gradients(parameters_, where);
   torch::Tensor flat = take_flat(parameters_);
   ++taken_;
   if (order_ == SumOrder::kFixed && world_->size() > 1) {

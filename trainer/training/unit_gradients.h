@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include <string>
 #include <vector>
 
 #include "trainer/comm/world.h"
@@ -18,6 +19,10 @@ enum class SumOrder {
 /// As runtime.deterministic asks for.
 SumOrder sum_order(const Config& config);
 
+/// `parameters`: those of a scorer, four a layer. Throws Error(kNumeric), whose message begins with `where`
+/// ("grpo: step 7, trace train-000003") and names the layer, unless all their gradients are finite.
+void require_finite_gradients(const std::vector<torch::Tensor>& parameters, const std::string& where);
+
 /// Collects the gradients that backward passes leave in `parameters` (all float32 on one device), a unit at a
 /// time, and puts their sum over all ranks there.
 class UnitGradients {
@@ -27,8 +32,8 @@ class UnitGradients {
                 SumOrder order);
 
   /// Takes this rank's next unit's gradients out of the parameters, leaving none. Units come in ascending
-  /// order.
-  void take();
+  /// order. Throws Error(kNumeric) as require_finite_gradients() does; `where` names step and unit.
+  void take(const std::string& where);
   /// Puts the sum over all units into the parameters' gradients. A collective. Throws Error(kInternal) when a
   /// unit of this rank was not taken, else like World.
   void put_sum();
