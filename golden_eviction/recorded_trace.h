@@ -34,8 +34,8 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
 
-/// SHA-256 (hex) of what a training learns from: id, tokens and completion of each trace, and the dtype of
-/// its pass.
+/// SHA-256 (hex) of ids, tokens and completion of the traces and the dtype of their passes: not of what was
+/// recorded, which follows from these and the model, up to the rounding of a machine.
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces);
 
 /// For stages that compare losses with the recorded ones: throws Error(kConfig) unless all were recorded with

@@ -31,13 +31,14 @@ double masked_mean(const torch::Tensor& values, const torch::Tensor& mask) {
   return values.masked_select(mask.unsqueeze(0)).to(torch::kFloat64).mean().item<double>();
 }
 
-/// losses [G, L]
-void require_finite_losses(const torch::Tensor& losses, const std::string& trace_id, std::int64_t step) {
-  const torch::Tensor finite = torch::isfinite(losses);
+/// values [G, L]
+void require_finite(const torch::Tensor& values, const char* what, const std::string& trace_id,
+                    std::int64_t step) {
+  const torch::Tensor finite = torch::isfinite(values);
   if (finite.all().item<bool>()) return;
   const torch::Tensor first = finite.logical_not().nonzero()[0];
   throw Error(ErrorKind::kNumeric,
-              concat("grpo: step ", step + 1, ", trace ", trace_id, ": the loss of token ",
+              concat("grpo: step ", step + 1, ", trace ", trace_id, ": the ", what, " of token ",
                      first[1].item<std::int64_t>(), " in rollout ", first[0].item<std::int64_t>(),
                      " is not finite; the last checkpoint is kept: the model's weights or runtime.dtype are "
                      "at fault"));
@@ -48,7 +49,8 @@ void require_finite_losses(const torch::Tensor& losses, const std::string& trace
 GroupCredit group_credit(const torch::Tensor& losses, const torch::Tensor& divergence,
                          const RecordedTrace& trace, const GrpoConfig& config, const CacheSize& size,
                          std::int64_t step) {
-  require_finite_losses(losses, trace.id, step);
+  require_finite(losses, "loss", trace.id, step);
+  if (divergence.defined()) require_finite(divergence, "divergence", trace.id, step);
   const std::int64_t steps = size.steps(trace.length());
   const torch::Tensor rise = losses - trace.loss.unsqueeze(0);  // [G, L]
   const torch::Tensor scored = scored_tokens(trace, size.first_scored(), ScoreTokens::kAll);

@@ -20,7 +20,8 @@ struct GroupCredit {
 
 /// losses [G, L] of the group under eviction; divergence [G, L] from full KV's predictions, which is the rise
 /// that they expect of the next token, for reward: expected_rise (undefined for the others). Throws
-/// Error(kNumeric) naming step, trace and token for a loss that is not finite. `step` counts from 0.
+/// Error(kNumeric) naming step, trace, token and rollout for a value that is not finite. `step` counts from
+/// 0.
 GroupCredit group_credit(const torch::Tensor& losses, const torch::Tensor& divergence,
                          const RecordedTrace& trace, const GrpoConfig& config, const CacheSize& size,
                          std::int64_t step);

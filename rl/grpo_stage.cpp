@@ -203,12 +203,9 @@ UpdateFigures gradients_of_step(const Scorer& scorer, const Scorer& reference, c
   return figures;
 }
 
-std::filesystem::path starting_file(const Config& config) {
-  return config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
-                                   : std::filesystem::path(config.grpo.start);
-}
-
-Scorer starting_scorer(const std::filesystem::path& file, const Config& config, const Transformer& model) {
+Scorer starting_scorer(const Config& config, const Transformer& model) {
+  const std::filesystem::path file = config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
+                                                               : std::filesystem::path(config.grpo.start);
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
   const ScorerFeatures kind = scorer.facts().features;
@@ -217,12 +214,15 @@ Scorer starting_scorer(const std::filesystem::path& file, const Config& config, 
   return scorer;
 }
 
-void warn_without_signal(const StepFigures& figures, std::int64_t traces, std::int64_t step) {
+void warn_without_signal(const StepFigures& figures, const GrpoConfig& config, std::int64_t step) {
   if (figures.frac_reward_zero_std == 0.0) return;
-  log_warning(concat("grpo: ", std::lround(figures.frac_reward_zero_std * static_cast<double>(traces)),
-                     " of ", traces, " groups of step ", step + 1,
-                     " carry no signal (all rewards equal): lower grpo.reward_threshold_nats, raise "
-                     "grpo.temperature, or take grpo.reward=mean_rise"));
+  const auto traces = static_cast<double>(config.traces_per_step);
+  log_warning(concat("grpo: ", std::lround(figures.frac_reward_zero_std * traces), " of ",
+                     config.traces_per_step, " groups of step ", step + 1,
+                     " carry no signal (all rewards equal): raise grpo.temperature",
+                     config.reward == RewardShape::kSquaredLargeRise
+                         ? ", lower grpo.reward_threshold_nats, or take another grpo.reward"
+                         : ""));
 }
 
 /// The row of metrics.jsonl.
@@ -259,14 +259,12 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
       load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
                            config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer, world);
-  const std::filesystem::path start_file = starting_file(config);
-  const Scorer reference = starting_scorer(start_file, config, model);
-  const TrainingInputs inputs = {
-      {"model", model.fingerprint()},
-      {"tokenizer", tokenizer.fingerprint()},
-      {"training traces", traces_fingerprint(traces)},
-      {"validation traces", validation.fingerprint()},
-      {"starting scorer", scorer_digest(SafetensorsFile(start_file).tensors(), {})}};
+  const Scorer reference = starting_scorer(config, model);
+  const TrainingInputs inputs = {{"model", model.fingerprint()},
+                                 {"tokenizer", tokenizer.fingerprint()},
+                                 {"training traces", traces_fingerprint(traces)},
+                                 {"validation traces", validation.fingerprint()},
+                                 {"starting scorer", reference.fingerprint()}};
   TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference,
                           inputs, world);
   if (!session.resumed() && !session.finished()) {
@@ -289,7 +287,7 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
     StepFigures figures;
     const Collected collected = collect(model, chosen, session.scorer(), config, step, figures, world);
     const double rollout_s = seconds_since(started);
-    warn_without_signal(figures, stage.traces_per_step, step);
+    if (world.leads()) warn_without_signal(figures, stage, step);
 
     const double learning_rate = stage.learning_rate * schedule_factor(stage.learning_rate_schedule, step,
                                                                        stage.steps, stage.warmup_steps);

@@ -106,6 +106,15 @@ TEST_CASE("program: groups without a signal and traces of other settings are war
   const ProgramResult second = run_program(arguments);
   REQUIRE(second.exit_code == 0);
   CHECK(second.lines_with("traces.jsonl is used as it is").size() == 1);
+  std::filesystem::remove(model + "/prompts.jsonl");
+  std::filesystem::resize_file(folder / "run/grpo/checkpoints/step-000001/scorer.safetensors", 100);
+  const ProgramResult third = run_program(arguments);
+  INFO(third.err);
+  REQUIRE(third.exit_code == 0);
+  CHECK(third.lines_with("traces.jsonl is used as it is; what this config would generate cannot be told")
+            .size() == 1);
+  CHECK_FALSE(third.lines_with("error skipping the damaged checkpoint").empty());
+  CHECK(third.lines_with("grpo/checkpoints/step-000000 at step 0 of 1").size() == 1);
 }
 
 TEST_CASE("program: an OpenSSL whose default provider is off is named, with exit code 4", "[program]") {

@@ -6,6 +6,7 @@
 #include "tests/tensors.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/base/version.h"
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/scorer/scorer.h"
@@ -19,6 +20,9 @@ namespace {
 
 /// The vectors are compared to 1e-5 relative with a floor of 1e-7 of their scale (method.md, issue).
 constexpr double kRelative = 1e-5, kAbsolute = 1e-7;
+// A score is a sum of float32 terms of size 1 that may cancel: the fixture's own are up to 4e-7 from
+// float64's, and processors sum in different orders.
+constexpr double kScoreAbsolute = 1e-6;
 
 std::filesystem::path temporary_file(const std::string& name) {
   const auto folder = std::filesystem::temp_directory_path() / "foresight_test_scorer";
@@ -133,6 +137,7 @@ TEST_CASE("scorer: a file written before digests were is read without one", "[sc
   const Scorer scorer = Scorer::random(shape, {}, RandomStream(1, "test"));
   const auto file = temporary_file("older.safetensors");
   scorer.save(file);
+  CHECK(SafetensorsFile(file).metadata().at("code_version") == code_version());
   const auto without_digest = [&](const std::string& format) {
     const SafetensorsFile stored(file);
     auto metadata = stored.metadata();
@@ -164,7 +169,8 @@ TEST_CASE("scorer: features, scores and accumulators equal the released code's, 
         const std::int64_t s = view.step;
         const torch::Tensor features = candidate_features(view, ScorerFeatures::kReleased);
         CHECK(all_close(features[0], vectors.at("features")[s], kRelative, kAbsolute));
-        CHECK(all_close(scorer.score(0, features)[0].detach(), vectors.at("score")[s], kRelative, kAbsolute));
+        CHECK(all_close(scorer.score(0, features)[0].detach(), vectors.at("score")[s], kRelative,
+                        kScoreAbsolute));
         if (s > 0) {
           // after step s - 1: kept entries and the chunk that followed them
           CHECK(all_close(view.keys[0].narrow(1, 0, budget), vectors.at("k_after")[s - 1], kRelative,

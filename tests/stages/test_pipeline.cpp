@@ -202,31 +202,6 @@ TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, an
                       Catch::Contains("recorded with the model"));
 }
 
-TEST_CASE("evaluate: a sweep scores one set of tokens, and a budget that holds everything costs nothing",
-          "[stages]") {
-  const Tiny tiny;
-  const Config config =
-      tiny.config({"evaluation.budgets=[144,64]", "evaluation.policies=[full,golden,h2o,random]",
-                   "evaluation.detail=false", "evaluation.random_seeds=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  const auto evaluation = run_evaluate(config, workspace.model, workspace.tokenizer);
-  const auto& sweep = evaluation.at("sweep");
-  REQUIRE(sweep.size() == 3);
-  for (const std::size_t i : {0U, 1U, 2U}) {
-    INFO(i);
-    CHECK(sweep[i].at("budget").get<int>() == (i == 0 ? 32 : i == 1 ? 64 : 144));
-    CHECK(sweep[i].at("first_scored") == 81);
-    CHECK(sweep[i]["policies"]["h2o"]["tokens"] == 2 * (160 - 81));
-    CHECK(sweep[i]["policies"]["full"]["loss"] == sweep[0]["policies"]["full"]["loss"]);
-  }
-  CHECK(sweep[2]["policies"]["h2o"]["loss_rise"].get<double>() == 0.0);
-  CHECK(sweep[0]["policies"]["h2o"]["loss_rise"].get<double>() != 0.0);
-  CHECK(evaluation["policies"]["h2o"]["tokens"] == 2 * (160 - 49));
-  CHECK_FALSE(evaluation["policies"]["h2o"].contains("kl_to_full"));
-  CHECK_FALSE(evaluation.contains("token_view"));
-}
-
 TEST_CASE("oracle: stored attention gives the plan of every budget, and golden evicts along it", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
@@ -261,27 +236,6 @@ TEST_CASE("run: with fewer traces asked for than recorded, only those are used",
   run_supervised(fewer, workspace.model, workspace.tokenizer);
   // A step draws evictions of traces_per_step traces; all are of the one trace.
   CHECK(timeless_metrics(tiny.run() / "supervised/metrics.jsonl").size() == 2);
-}
-
-TEST_CASE("evaluate: losses recorded in another dtype are not compared, until they are recorded again",
-          "[stages]") {
-  const Tiny tiny;
-  const Config config = tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  const Config other =
-      tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2", "runtime.dtype=bfloat16"});
-  const Workspace rounded = open_workspace(other);
-  REQUIRE_THROWS_WITH(run_evaluate(other, rounded.model, rounded.tokenizer),
-                      Catch::Contains("runtime.dtype") && Catch::Contains("evaluation-000000.h5") &&
-                          Catch::Contains("recorded in float32") &&
-                          Catch::Contains("remove the oracle folder"));
-  REQUIRE_THROWS_WITH(run_supervised(other, rounded.model, rounded.tokenizer),
-                      Catch::Contains("runtime.dtype") && Catch::Contains("validation-000000.h5"));
-  std::filesystem::remove_all(tiny.run() / "oracle");
-  run_oracle(other, rounded.model, rounded.tokenizer);
-  const auto evaluation = run_evaluate(other, rounded.model, rounded.tokenizer);
-  CHECK(evaluation["inputs"]["dtype"] == "bfloat16");
 }
 
 TEST_CASE("oracle: bad traces and missing stages are named", "[stages]") {

@@ -14,11 +14,11 @@ using namespace foresight;  // NOLINT(google-build-using-namespace): a test of t
 TEST_CASE("run needs: a disk or a memory that is too small is refused with need and room", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const RunNeeds needs{.disk_bytes = 3 << 20, .memory_bytes = 5 << 20};
+  const RunNeeds needs{.disk_bytes = 3 << 20, .memory_bytes = 5 << 20, .memory_keys = "a.key"};
   CHECK_NOTHROW(require_room(config, needs, {.disk_bytes = 3 << 20, .memory_bytes = 5 << 20}));
   for (const auto& [room, words] :
        {std::pair{MachineRoom{(3 << 20) - 1, 5 << 20}, "disk: the run needs about"},
-        {MachineRoom{3 << 20, (5 << 20) - 1}, "memory: the run needs about"}}) {
+        {MachineRoom{3 << 20, (5 << 20) - 1}, "lower a.key"}}) {
     try {
       require_room(config, needs, room);
       FAIL("nothing was thrown");
@@ -31,12 +31,20 @@ TEST_CASE("run needs: a disk or a memory that is too small is refused with need 
 
 TEST_CASE("run needs: the disk estimate is what the oracle and the replay then write", "[stages]") {
   const Tiny tiny;
-  const Config config = tiny.config({"supervised.keep_features=true"});
+  const Config config = tiny.config({"supervised.keep_features=true", "supervised.steps=2"});
   const Workspace workspace = open_workspace(config);
-  const RunNeeds needs = estimate_needs(
-      config, workspace.model.shape(),
-      lengths_of(make_trace_splits(config, workspace.tokenizer, workspace.model.shape().vocabulary_size)));
+  const ModelShape& shape = workspace.model.shape();
+  const std::vector<std::string> stages = {"oracle", "supervised"};
+  const auto planned = lengths_of(
+      config, make_trace_splits(config, workspace.tokenizer, workspace.model.shape().vocabulary_size));
+  const RunNeeds needs = estimate_needs(config, shape, planned, stages);
   command_stage(config, "oracle");
+  // 2 layers of 2 KV heads; 8 traces, of which 4 are trained on; half of L^2 weights in blocks of 16, two
+  // bytes each.
+  const std::uint64_t oracle = 8 * 4 * 160 * 160 / 16;
+  CHECK(estimate_needs(config, shape, planned, {"oracle"}).disk_bytes == oracle);
+  CHECK(needs.disk_bytes - oracle ==
+        estimate_needs(config, shape, recorded_lengths(config), {"supervised"}).disk_bytes);
   command_stage(config, "supervised");
   std::uint64_t written = 0;
   for (const char* folder : {"oracle", "supervised/features"}) {
@@ -46,34 +54,63 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   // Headers, tokens and digests of these small files are not in the estimate.
   CHECK(static_cast<double>(needs.disk_bytes) > 0.5 * static_cast<double>(written));
   CHECK(needs.disk_bytes < 2 * written);
-  // What is written already counts as room, so that a run on a nearly full disk can go on.
-  CHECK(machine_room(config).disk_bytes >= written);
+  const Config anew = tiny.config({"supervised.resume=never"});
+  for (const Config& later : {config, anew}) {  // what is written needs no room again
+    const auto there = lengths_of(
+        later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape().vocabulary_size));
+    CHECK(estimate_needs(later, shape, there, stages).disk_bytes == 0);
+  }
+  std::filesystem::remove_all(tiny.run() / "supervised/features");
+  const auto recorded = recorded_lengths(config);
+  CHECK(estimate_needs(config, shape, recorded, {"supervised"}).disk_bytes == 0);  // finished
+  CHECK(estimate_needs(anew, shape, recorded, {"supervised"}).disk_bytes == needs.disk_bytes - oracle);
 }
 
-TEST_CASE("run needs: recorded traces are as long as those to be recorded, finished stages need no room",
+TEST_CASE("run needs: recorded traces count as far as the config uses them and they can be read",
           "[stages]") {
   const Tiny tiny;
-  const Config config = tiny.config({"supervised.steps=2", "grpo.steps=1"});
+  const Config config = tiny.config();
+  const Workspace workspace = open_workspace(config);
+  command_stage(config, "oracle");
+  const auto tokens_of = [](const std::vector<SplitLengths>& splits, const std::string& name) {
+    for (const SplitLengths& split : splits) {
+      if (split.name == name) return split.tokens;
+    }
+    return std::vector<std::int64_t>();
+  };
+  CHECK(tokens_of(recorded_lengths(config), "train") == std::vector<std::int64_t>(4, 160));
+  CHECK(tokens_of(recorded_lengths(config), "evaluation") == std::vector<std::int64_t>(2, 160));
+  CHECK(tokens_of(recorded_lengths(tiny.config({"data.max_train_traces=3"})), "train").size() == 3);
+  std::filesystem::resize_file(tiny.run() / "oracle/train-000001.h5", 3000);
+  CHECK(tokens_of(recorded_lengths(config), "train").size() == 3);
+}
+
+TEST_CASE("run needs: memory is that of the stage that needs most, on the ranks of this machine",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config =
+      tiny.config({"grpo.group_size=64", "grpo.traces_per_step=4", "grpo.rollouts_per_pass=8",
+                   "grpo.likelihood=plackett_luce", "grpo.shortlist_windows=2"});
   const Workspace workspace = open_workspace(config);
   const ModelShape& shape = workspace.model.shape();
-  const auto planned = lengths_of(make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size));
-  const RunNeeds before = estimate_needs(config, shape, planned);
-  command_stage(config, "oracle");
-  const auto recorded = recorded_lengths(tiny.run() / "oracle");
-  REQUIRE(recorded.size() == planned.size());
-  for (std::size_t i = 0; i < recorded.size(); ++i) {
-    CHECK(recorded[i].name == planned[i].name);
-    CHECK(recorded[i].tokens == planned[i].tokens);
-  }
-  CHECK(estimate_needs(config, shape, recorded).disk_bytes == before.disk_bytes);
-  command_stage(config, "supervised");
-  const RunNeeds replayed = estimate_needs(config, shape, recorded);
-  // 2 layers of 2 KV heads, and half of L^2 attention weights in blocks of 16, two bytes each; 8 traces.
-  CHECK(replayed.disk_bytes == 8 * 4 * 160 * 160 / 16);
-  CHECK(replayed.disk_bytes < before.disk_bytes);
-  CHECK(replayed.memory_bytes == before.memory_bytes);
-  command_stage(config, "grpo");
-  CHECK(estimate_needs(config, shape, recorded).memory_bytes < before.memory_bytes);
+  const std::vector<SplitLengths> lengths = {{"train", {160, 100}, {true, true}}};
+  const std::uint64_t weights = 2 * std::filesystem::file_size(tiny.folder / "model/model.safetensors");
+  // Evictions of the longest trace at tokens 48, 64 ... 144; 32 entries of 2 * 16 + 8 * 2 inputs, in 4 heads
+  // of all layers; a pass of 8 rows of 48 entries, key and value of 16.
+  const std::uint64_t rollout = 4 * 7 * 32 * 48 * 4, pass = 8 * 4 * 48 * 32 * 4;
+  const auto memory = [&](const std::vector<std::string>& stages, const RankCounts& ranks) {
+    return estimate_needs(config, shape, lengths, stages, ranks).memory_bytes;
+  };
+  CHECK(memory({"nothing"}, {}) == weights);
+  CHECK(memory({"grpo"}, {}) == weights + pass + 256 * rollout);
+  CHECK(memory({"grpo"}, {1, 1}) == memory({"evaluate", "supervised", "grpo"}, {1, 1}));
+  CHECK(memory({"grpo"}, {16, 4}) == 4 * (weights + pass + 16 * rollout));
+  CHECK(memory({"grpo"}, {64, 1}) == weights + pass + 8 * rollout);  // no more than units
+  // The replay: features in float16 and scores in float32 of both traces (7 and 4 evictions, taken as 7),
+  // attention of one in float32.
+  CHECK(memory({"supervised"}, {}) == weights + 2 * (4 * 7 * 32 * (2 * 48 + 4)) + 4 * (4 * 160 * 160 / 16));
+  CHECK(estimate_needs(config, shape, lengths, {"grpo", "supervised"}).memory_keys ==
+        "grpo.group_size, grpo.traces_per_step or grpo.rollouts_per_pass");
 }
 
 TEST_CASE("run needs: a batch of traces that no memory holds is refused by its keys", "[stages]") {

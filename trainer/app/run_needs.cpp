@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <filesystem>
+#include <algorithm>
 
 #include "data/oracle_file.h"
 #include "golden_eviction/oracle_stage.h"
@@ -12,6 +12,8 @@
 #include "trainer/base/text.h"
 #include "trainer/eviction/evicted_pass.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/supervised/feature_store.h"
+#include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
@@ -28,115 +30,216 @@ double evaluation_rows(const Config& config) {
   return static_cast<double>(rows * budgets + (config.evaluation.detail ? 1 : 0));
 }
 
-std::uint64_t weight_bytes_of(const std::filesystem::path& model) {
+/// Of the weights as they are read, and as float32.
+double weight_bytes_of(const std::filesystem::path& model) {
   std::uint64_t bytes = 0;
   for (const auto& entry : std::filesystem::directory_iterator(model)) {
     if (entry.path().extension() == ".safetensors") bytes += entry.file_size();
   }
-  return bytes;
+  return 2 * static_cast<double>(bytes);
 }
 
-/// Bytes of the files in a folder; 0 where there is none.
-std::uint64_t bytes_in(const std::filesystem::path& folder) {
-  std::uint64_t bytes = 0;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
-    const std::uintmax_t size = entry.file_size(none);
-    if (!none) bytes += size;
-  }
-  return bytes;
+bool is_to_train(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
+                 std::int64_t steps) {
+  if (steps == 0) return false;
+  return checkpoint.resume != "auto" || !stage_finished(config.output, stage, steps);
+}
+
+double heads_of(const ModelShape& shape) {
+  return static_cast<double>(shape.layers * shape.kv_heads);
+}
+
+double inputs_of(const ModelShape& shape) {
+  return static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
 }
 
 /// Keys and values in float32 of one row of a pass.
 double cache_bytes(const ModelShape& shape, double tokens) {
-  return static_cast<double>(shape.layers * shape.kv_heads * 2 * shape.head_dimension) * tokens * 4;
+  return heads_of(shape) * static_cast<double>(2 * shape.head_dimension) * tokens * 4;
 }
 
-/// True when the run trains this stage and has not finished it.
-bool to_train(const Config& config, const std::string& stage, std::int64_t steps) {
-  return steps > 0 && !stage_finished(config.output, stage, steps);
+/// Half of the matrix in blocks of `block` queries, two bytes each: an oracle file, and what its pass
+/// gathers.
+double attention_bytes(const ModelShape& shape, double tokens, double block) {
+  return heads_of(shape) * tokens * tokens / block;
+}
+
+/// Replayed features in float16 and what the oracle says of them in float32: a feature file, and its trace's
+/// part of a replayed batch.
+double feature_bytes(const Config& config, const ModelShape& shape, std::int64_t tokens) {
+  const CacheSize size{config.eviction.budget, config.eviction.window};
+  return heads_of(shape) * static_cast<double>(size.steps(tokens) * size.budget) * (2 * inputs_of(shape) + 4);
+}
+
+const SplitLengths* find_split(const std::vector<SplitLengths>& splits, const std::string& name) {
+  const auto found = std::find_if(splits.begin(), splits.end(),
+                                  [&](const SplitLengths& split) { return split.name == name; });
+  return found == splits.end() ? nullptr : &*found;
+}
+
+std::int64_t longest_of(const SplitLengths* split) {
+  if (split == nullptr || split->tokens.empty()) return 0;
+  return *std::max_element(split->tokens.begin(), split->tokens.end());
+}
+
+/// What a stage asks for: bytes to write by all ranks, bytes to hold by each, and the keys that lower these.
+struct StageNeeds {
+  double disk = 0, memory = 0;
+  std::string memory_keys;
+};
+
+StageNeeds generation_needs(const Config& config, const ModelShape& shape) {
+  return {.memory = static_cast<double>(config.traces.batch) *
+                    cache_bytes(shape, static_cast<double>(config.traces.max_new_tokens)),
+          .memory_keys = "traces.batch or traces.max_new_tokens"};
+}
+
+StageNeeds oracle_needs(const Config& config, const ModelShape& shape,
+                        const std::vector<SplitLengths>& splits) {
+  StageNeeds needs{.memory_keys = "data.trace_tokens"};
+  for (const SplitLengths& split : splits) {
+    for (std::size_t i = 0; i < split.tokens.size(); ++i) {
+      if (split.recorded[i]) continue;
+      const auto length = static_cast<double>(split.tokens[i]);
+      const double attention =
+          attention_bytes(shape, length, static_cast<double>(recorded_block_tokens(config)));
+      needs.disk += attention;
+      needs.memory = std::max(needs.memory, attention + cache_bytes(shape, length));
+    }
+  }
+  return needs;
+}
+
+/// The replay: of kTracesPerReplay traces the features, of one the attention in float32 and whole.
+StageNeeds supervised_needs(const Config& config, const ModelShape& shape, const SplitLengths* train) {
+  StageNeeds needs{.memory_keys = "data.trace_tokens or eviction.budget"};
+  if (train == nullptr ||
+      !is_to_train(config, "supervised", config.supervised.checkpoint, config.supervised.steps))
+    return needs;
+  const std::filesystem::path features = RunFolder{config.output}.root / "supervised/features";
+  for (std::size_t i = 0; i < train->tokens.size(); ++i) {
+    const std::string id = oracle_file_path("", "train", static_cast<std::int64_t>(i)).stem().string();
+    if (!std::filesystem::exists(features / (id + ".safetensors")))
+      needs.disk += feature_bytes(config, shape, train->tokens[i]);
+  }
+  const std::int64_t longest = longest_of(train);
+  const auto together = static_cast<double>(std::min(kTracesPerReplay, train->tokens.size()));
+  needs.memory =
+      together * feature_bytes(config, shape, longest) +
+      4 * attention_bytes(shape, static_cast<double>(longest), static_cast<double>(config.eviction.window));
+  return needs;
+}
+
+/// Rollouts of one pass, and what is kept of the rollouts of a step that this rank runs.
+StageNeeds grpo_needs(const Config& config, const ModelShape& shape, const SplitLengths* train,
+                      std::int64_t ranks) {
+  const GrpoConfig& grpo = config.grpo;
+  StageNeeds needs{.memory_keys = "grpo.group_size, grpo.traces_per_step or grpo.rollouts_per_pass"};
+  if (train == nullptr || !is_to_train(config, "grpo", grpo.checkpoint, grpo.steps)) return needs;
+  const CacheSize size{config.eviction.budget, config.eviction.window};
+  const std::int64_t rollouts = grpo.group_size * grpo.traces_per_step;
+  const std::int64_t per_unit = std::min(grpo.rollouts_per_pass, rollouts);
+  const std::int64_t units = (rollouts + per_unit - 1) / per_unit;
+  const std::int64_t own = std::min(rollouts, (units + ranks - 1) / ranks * per_unit);
+  const std::int64_t stored = grpo.likelihood == Likelihood::kPlackettLuce
+                                  ? std::min(size.budget, grpo.shortlist_windows * size.window)
+                                  : size.budget;
+  const double step = heads_of(shape) * static_cast<double>(stored) * inputs_of(shape) * 4;
+  needs.memory =
+      static_cast<double>(per_unit) * cache_bytes(shape, static_cast<double>(size.budget + size.window)) +
+      static_cast<double>(own) * static_cast<double>(size.steps(longest_of(train))) * step;
+  return needs;
+}
+
+StageNeeds evaluation_needs(const Config& config, const ModelShape& shape, const SplitLengths* traces) {
+  StageNeeds needs{.memory_keys = "evaluation.rows_per_pass or evaluation.budgets"};
+  if (longest_of(traces) == 0) return needs;
+  std::int64_t budget = config.eviction.budget;
+  for (const std::int64_t other : config.evaluation.budgets) budget = std::max(budget, other);
+  needs.memory = static_cast<double>(config.evaluation.rows_per_pass) *
+                 cache_bytes(shape, static_cast<double>(budget + config.eviction.window));
+  if (config.evaluation.detail) needs.memory += cache_bytes(shape, static_cast<double>(longest_of(traces)));
+  return needs;
+}
+
+/// Tokens of the passes of each stage, whichever of them is to run.
+void count_tokens(const Config& config, const std::vector<SplitLengths>& splits, RunNeeds& needs) {
+  const double rows_per_trace = evaluation_rows(config);
+  for (const SplitLengths& split : splits) {
+    for (const std::int64_t tokens : split.tokens) {
+      const auto length = static_cast<double>(tokens);
+      needs.oracle_tokens += length;
+      if (split.name == "train") needs.replay_tokens += length;
+      if (split.name == "evaluation") needs.evaluation_tokens += length * rows_per_trace;
+    }
+  }
+  needs.grpo_tokens = static_cast<double>(config.grpo.steps) *
+                      static_cast<double>(config.grpo.group_size * config.grpo.traces_per_step) *
+                      static_cast<double>(config.data.trace_tokens);
 }
 
 }  // namespace
 
-std::vector<SplitLengths> lengths_of(const std::vector<TraceSplit>& splits) {
+std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<TraceSplit>& splits) {
+  const std::filesystem::path oracle = RunFolder{config.output}.oracle();
   std::vector<SplitLengths> lengths;
   for (const TraceSplit& split : splits) {
-    lengths.push_back({split.name, {}});
-    for (const TokenRow& trace : split.traces)
+    lengths.push_back({split.name, {}, {}});
+    for (const TokenRow& trace : split.traces) {
+      const auto index = static_cast<std::int64_t>(lengths.back().tokens.size());
       lengths.back().tokens.push_back(static_cast<std::int64_t>(trace.tokens.size()));
+      lengths.back().recorded.push_back(std::filesystem::exists(oracle_file_path(oracle, split.name, index)));
+    }
   }
   return lengths;
 }
 
-std::vector<SplitLengths> recorded_lengths(const std::filesystem::path& oracle_folder) {
+std::vector<SplitLengths> recorded_lengths(const Config& config) {
   std::vector<SplitLengths> lengths;
-  for (const char* split : {"train", "validation", "evaluation"}) {
-    lengths.push_back({split, {}});
-    for (const auto& file : oracle_files(oracle_folder, split))
-      lengths.back().tokens.push_back(OracleReader(file).dimensions().tokens);
+  const std::vector<std::pair<std::string, std::int64_t>> used = {
+      {"train", config.data.max_train_traces}, {"evaluation", config.evaluation.max_traces}};
+  for (const auto& [name, most] : used) {
+    SplitLengths split{name, {}, {}};
+    for (const auto& file : oracle_files(RunFolder{config.output}.oracle(), name)) {
+      if (static_cast<std::int64_t>(split.tokens.size()) >= most) break;
+      try {
+        split.tokens.push_back(OracleReader(file).dimensions().tokens);
+        split.recorded.push_back(true);
+      } catch (const Error&) {
+        continue;  // load_recorded_traces() tells
+      }
+    }
+    lengths.push_back(std::move(split));
   }
   return lengths;
 }
 
 RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
-                        const std::vector<SplitLengths>& splits) {
-  const CacheSize size{config.eviction.budget, config.eviction.window};
-  const auto heads = static_cast<double>(shape.layers * shape.kv_heads);
-  const auto inputs = static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
-  const auto block = static_cast<double>(recorded_block_tokens(config));
-  const bool replays = to_train(config, "supervised", config.supervised.steps),
-             rolls_out = to_train(config, "grpo", config.grpo.steps);
+                        const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
+                        const RankCounts& ranks) {
   RunNeeds result;
-  double disk = 0, oracle_memory = 0, steps_longest = 0;
-  const double rows_per_trace = evaluation_rows(config);
-  for (const SplitLengths& split : splits) {
-    for (const std::int64_t tokens : split.tokens) {
-      const auto length = static_cast<double>(tokens);
-      const auto steps = static_cast<double>(size.steps(tokens));
-      const double attention = heads * length * length / block;  // half of the matrix, two bytes each
-      result.oracle_tokens += length;
-      disk += attention;
-      oracle_memory = std::max(oracle_memory, attention + cache_bytes(shape, length));
-      if (split.name == "train") {
-        result.replay_tokens += length;
-        if (replays) disk += heads * steps * static_cast<double>(size.budget) * (2 * inputs + 4);
-        steps_longest = std::max(steps_longest, steps);
-      }
-      if (split.name == "evaluation") result.evaluation_tokens += length * rows_per_trace;
-    }
+  count_tokens(config, splits, result);
+  const SplitLengths *train = find_split(splits, "train"), *evaluation = find_split(splits, "evaluation");
+  double disk = 0, memory = 0;
+  for (const std::string& stage : stages) {
+    StageNeeds needs;
+    if (stage == "traces") needs = generation_needs(config, shape);
+    if (stage == "oracle") needs = oracle_needs(config, shape, splits);
+    if (stage == "supervised") needs = supervised_needs(config, shape, train);
+    if (stage == "grpo") needs = grpo_needs(config, shape, train, ranks.all);
+    if (stage == "evaluate") needs = evaluation_needs(config, shape, evaluation);
+    disk += needs.disk;
+    if (needs.memory >= memory) result.memory_keys = needs.memory_keys;
+    memory = std::max(memory, needs.memory);
   }
-  const auto rollouts = static_cast<double>(config.grpo.group_size * config.grpo.traces_per_step);
-  const auto stored =
-      static_cast<double>(config.grpo.likelihood == Likelihood::kPlackettLuce
-                              ? std::min(size.budget, config.grpo.shortlist_windows * size.window)
-                              : size.budget);
-  result.grpo_tokens =
-      static_cast<double>(config.grpo.steps) * rollouts * static_cast<double>(config.data.trace_tokens);
-  const auto rows =
-      static_cast<double>(std::max(config.grpo.rollouts_per_pass, config.evaluation.rows_per_pass));
-  const double passes = rows * cache_bytes(shape, static_cast<double>(size.budget + size.window)),
-               kept = rolls_out ? heads * steps_longest * rollouts * stored * inputs * 4 : 0;
   result.disk_bytes = static_cast<std::uint64_t>(disk);
-  result.memory_bytes = weight_bytes_of(config.model.path) * 2 +
-                        static_cast<std::uint64_t>(std::max(oracle_memory, passes + kept));
-  return result;
-}
-
-RunNeeds estimate_generation_needs(const Config& config, const ModelShape& shape) {
-  RunNeeds result;
-  result.memory_bytes =
-      weight_bytes_of(config.model.path) * 2 +
-      static_cast<std::uint64_t>(static_cast<double>(config.traces.batch) *
-                                 cache_bytes(shape, static_cast<double>(config.traces.max_new_tokens)));
-  result.memory_keys = "traces.batch or traces.max_new_tokens";
+  result.memory_bytes = static_cast<std::uint64_t>((weight_bytes_of(config.model.path) + memory) *
+                                                   static_cast<double>(ranks.on_this_host));
   return result;
 }
 
 MachineRoom machine_room(const Config& config) {
-  const std::filesystem::path output = config.output;
-  return {.disk_bytes = free_disk_bytes(output) + bytes_in(output / "oracle") +
-                        bytes_in(output / "supervised/features"),
+  return {.disk_bytes = free_disk_bytes(config.output),
           .memory_bytes = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
                           static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE))};
 }
@@ -144,7 +247,7 @@ MachineRoom machine_room(const Config& config) {
 void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room) {
   if (needs.disk_bytes > room.disk_bytes) {
     throw Error(ErrorKind::kResource,
-                concat("disk: the run needs about ", format_bytes(needs.disk_bytes), ", ",
+                concat("disk: the run needs about ", format_bytes(needs.disk_bytes), " more, ",
                        format_bytes(room.disk_bytes), " are free under ", config.output,
                        ": choose another `output`, or lower data.max_train_traces"));
   }

@@ -12,42 +12,47 @@
 
 namespace foresight {
 
-/// The lengths of the traces of one split, in tokens.
+/// The lengths of the traces of one split, in tokens, and whether each has its oracle file already.
 struct SplitLengths {
   std::string name;  ///< "train", "validation" or "evaluation"
   std::vector<std::int64_t> tokens;
+  std::vector<bool> recorded;
 };
 
-/// Of traces that are to be recorded.
-std::vector<SplitLengths> lengths_of(const std::vector<TraceSplit>& splits);
-/// Of traces that are recorded in the run's oracle folder. Throws Error(kInput) for a damaged file.
-std::vector<SplitLengths> recorded_lengths(const std::filesystem::path& oracle_folder);
+/// Of the traces that this config's rows give.
+std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<TraceSplit>& splits);
+/// Of the recorded traces that this config uses. Files that cannot be read are left out: the stage that needs
+/// them says so.
+std::vector<SplitLengths> recorded_lengths(const Config& config);
 
-/// Bytes that the run writes and holds at once, and the tokens that its stages pass through the model.
+/// How many ranks share the work, and how many of them this machine's memory.
+struct RankCounts {
+  std::int64_t all = 1, on_this_host = 1;
+};
+
+/// Bytes that stages have yet to write, bytes that they hold at once on this machine, and the tokens that
+/// they pass through the model.
 struct RunNeeds {
   std::uint64_t disk_bytes = 0, memory_bytes = 0;
-  /// What to lower where memory is short.
-  std::string memory_keys =
-      "grpo.group_size, grpo.traces_per_step, evaluation.rows_per_pass or data.trace_tokens";
+  std::string memory_keys;  ///< what to lower where memory is short
   double oracle_tokens = 0, replay_tokens = 0, grpo_tokens = 0, evaluation_tokens = 0;
 };
 
-/// What the machine has: bytes for the run's files (free ones, and those that its oracle and feature files
-/// hold already), bytes of memory.
+/// Estimates what `stages` ("traces", "oracle", "supervised", "grpo", "evaluate") still need. Disk: oracle
+/// files and replayed features that are not there. Memory, of the stage that needs most: weights, and caches
+/// of a pass, the attention that the oracle gathers, a replayed batch, or the features that a GRPO step
+/// keeps. Of training that is finished nothing; checkpoints, traces as text and logs are small beside these.
+/// Memory is the host's: that of a GPU is not looked at.
+RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
+                        const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
+                        const RankCounts& ranks = {});
+
+/// What the machine has: free bytes under the run's folder, bytes of memory.
 struct MachineRoom {
   std::uint64_t disk_bytes = 0, memory_bytes = 0;
 };
 
-/// Estimates from the traces' lengths: oracle files, replayed features, weights, the attention that is
-/// gathered in the oracle's pass, caches of a pass and the features that a GRPO step keeps; of training
-/// stages that are finished nothing. Checkpoints and the text of logs are small beside these.
-RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
-                        const std::vector<SplitLengths>& splits);
-
-/// Of the stage that generates traces, without the caches of the prompts: weights, caches of a batch.
-RunNeeds estimate_generation_needs(const Config& config, const ModelShape& shape);
-
-/// The room for this run. Throws Error(kResource) when the disk cannot be asked.
+/// Throws Error(kResource) when the disk cannot be asked.
 MachineRoom machine_room(const Config& config);
 
 /// Throws Error(kResource), naming need and room, when the disk or the memory is too small.

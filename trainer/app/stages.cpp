@@ -25,29 +25,29 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Better refused now than hours later: what the run still needs, before each of its stages.
-void require_room_for(const Config& config, const std::string& stage, const Workspace& workspace,
-                      World& world) {
+/// Better refused now than hours later.
+void require_room_for(const Config& config, const std::vector<std::string>& stages,
+                      const Workspace& workspace, World& world) {
   if (!world.leads()) return;
   const auto& [model, tokenizer] = workspace;
-  RunNeeds needs;
-  if (stage == "traces") {
-    needs = estimate_generation_needs(config, model.shape());
-  } else if (stage == "oracle") {
-    const auto splits = make_trace_splits(config, tokenizer, model.shape().vocabulary_size);
-    needs = estimate_needs(config, model.shape(), lengths_of(splits));
-  } else {
-    needs = estimate_needs(config, model.shape(), recorded_lengths(RunFolder{config.output}.oracle()));
+  std::vector<SplitLengths> lengths;
+  if (stages.front() == "oracle") {
+    lengths = lengths_of(config, make_trace_splits(config, tokenizer, model.shape().vocabulary_size));
+  } else if (stages.front() != "traces") {
+    lengths = recorded_lengths(config);
   }
-  needs.memory_bytes *= static_cast<std::uint64_t>(world.local_size());
-  require_room(config, needs, machine_room(config));
+  const RankCounts ranks{world.size(), world.local_size()};
+  require_room(config, estimate_needs(config, model.shape(), lengths, stages, ranks), machine_room(config));
 }
 
-/// Rank 0 gets what `evaluate` found; of the other stages there is nothing to print.
+/// Rank 0 gets what `evaluate` found; of the other stages there is nothing to print. The machine must have
+/// room for the stage, and for those of `then`, which are to follow it.
 std::optional<Json> run_stage(const Config& config, const std::string& stage, const Workspace& workspace,
-                              World& world) {
+                              World& world, const std::vector<std::string>& then = {}) {
   const auto& [model, tokenizer] = workspace;
-  require_room_for(config, stage, workspace, world);
+  std::vector<std::string> stages = {stage};
+  stages.insert(stages.end(), then.begin(), then.end());
+  require_room_for(config, stages, workspace, world);
   if (stage == "traces") {
     run_traces(config, model, tokenizer, ChatTemplate::load(config.model.path), world);
   } else if (stage == "oracle") {
@@ -72,12 +72,17 @@ void make_traces(const Config& config, const Workspace& workspace, World& world)
     run_stage(config, "traces", workspace, world);
     return;
   }
-  const auto& [model, tokenizer] = workspace;
-  if (!world.leads() || has_generated(config, model, tokenizer, ChatTemplate::load(config.model.path)))
-    return;
-  log_warning(concat("traces: ", file.string(),
-                     " is used as it is, but it was not generated with this config's ",
-                     "model, prompts, traces.* and runtime.seed: `foresight traces` writes it anew"));
+  if (!world.leads()) return;
+  try {
+    const auto& [model, tokenizer] = workspace;
+    if (has_generated(config, model, tokenizer, ChatTemplate::load(config.model.path))) return;
+    log_warning(concat("traces: ", file.string(), " is used as it is; ", config.output,
+                       "/traces does not hold what this config's model, prompts, traces.* and runtime.seed "
+                       "give: `foresight traces` generates it anew"));
+  } catch (const Error& error) {
+    log_warning(concat("traces: ", file.string(),
+                       " is used as it is; what this config would generate cannot be told: ", error.what()));
+  }
 }
 
 /// Rank 0 opens and holds the run's folder, for all.
@@ -144,7 +149,7 @@ void command_run(const Config& config, OutputForm form, World& world) {
   const auto stage = [&](const char* name) { return run_stage(config, name, workspace, world); };
   // A finished stage costs no more than finding that out.
   if (!config.traces.prompts.empty()) make_traces(config, workspace, world);
-  stage("oracle");
+  run_stage(config, "oracle", workspace, world, {"supervised", "grpo", "evaluate"});
   if (config.supervised.steps > 0) stage("supervised");
   if (config.grpo.steps > 0) stage("grpo");
   const std::string best = config.grpo.steps > 0 ? "grpo" : "supervised";

@@ -21,6 +21,13 @@ double measured_speed(const Transformer& model) {
   return 256.0 / std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
 }
 
+/// What `foresight run` would do.
+std::vector<std::string> stages_of(const Config& config) {
+  std::vector<std::string> stages = {"oracle", "supervised", "grpo", "evaluate"};
+  if (!config.traces.prompts.empty()) stages.insert(stages.begin(), "traces");
+  return stages;
+}
+
 /// What `foresight validate` tells.
 struct Forecast {
   RunNeeds needs;
@@ -82,8 +89,8 @@ void command_validate(const Config& config, OutputForm form) {
   }
   const std::vector<TraceSplit> splits =
       make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size);
-  const Forecast forecast{estimate_needs(config, shape, lengths_of(splits)), machine_room(config),
-                          measured_speed(workspace.model)};
+  const Forecast forecast{estimate_needs(config, shape, lengths_of(config, splits), stages_of(config)),
+                          machine_room(config), measured_speed(workspace.model)};
   if (form == OutputForm::kJson) {
     std::cout << forecast_json(config, workspace.model, splits, forecast).dump(2) << std::endl;
   } else {

@@ -26,12 +26,30 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kEvaluationSchemaVersion = 3;
 
+std::string digest_of(const torch::Tensor& values) {
+  const torch::Tensor all = values.contiguous();
+  return sha256_hex({static_cast<const char*>(all.const_data_ptr()), all.nbytes()});
+}
+
+/// What decides about prompts and answers of tasks: file -> SHA-256; empty without tasks.
+Json task_files(const Config& config) {
+  Json files = Json::object();
+  if (config.evaluation.tasks.empty() && config.evaluation.passkey_tokens == 0) return files;
+  for (const std::string& file : config.evaluation.tasks) files[file] = sha256_file_hex(file);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+    const auto file = std::filesystem::path(config.model.path) / name;
+    if (std::filesystem::exists(file)) files[name] = sha256_file_hex(file);
+  }
+  return files;
+}
+
 /// Everything that the results depend on.
 Json inputs_of(const Config& config, const Transformer& model, const std::vector<RecordedTrace>& traces) {
-  std::string trace_tokens;
+  std::string trace_tokens, recorded;
   for (const RecordedTrace& trace : traces) {
-    const torch::Tensor tokens = trace.tokens.contiguous();
-    trace_tokens += sha256_hex({reinterpret_cast<const char*>(tokens.const_data_ptr()), tokens.nbytes()});
+    trace_tokens += digest_of(trace.tokens);
+    recorded += digest_of(trace.loss) + digest_of(trace.entropy) + digest_of(trace.completion) +
+                std::to_string(trace.dimensions.block_tokens);
   }
   Json scorers = Json::object();
   for (const std::string& policy : config.evaluation.policies) {
@@ -40,6 +58,8 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
   }
   return {{"model", config.model.path},
           {"model_fingerprint", model.fingerprint()},
+          {"recorded_sha256", sha256_hex(recorded)},
+          {"task_files", task_files(config)},
           {"dtype", model.dtype_name()},
           {"traces_sha256", sha256_hex(trace_tokens)},
           {"budget", config.eviction.budget},

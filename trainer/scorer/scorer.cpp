@@ -8,11 +8,17 @@
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
+#include "trainer/base/version.h"
 #include "trainer/eviction/rule_policies.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
 namespace {
+
+/// As metadata of files say it.
+const char* word_of(ScorerFeatures kind) {
+  return kind == ScorerFeatures::kReleased ? "released" : "normalized";
+}
 
 torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& stream) {
   torch::Tensor tensor = torch::empty(size);
@@ -130,15 +136,15 @@ std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
 
 void Scorer::write(const std::filesystem::path& file,
                    const std::map<std::string, torch::Tensor>& tensors) const {
-  std::map<std::string, std::string> metadata = {
-      {"format", kScorerFormat},
-      {"features", facts_.features == ScorerFeatures::kReleased ? "released" : "normalized"},
-      {"budget", std::to_string(facts_.budget)},
-      {"window", std::to_string(facts_.window)},
-      {"score", "high = evict"},
-      {"model_fingerprint", facts_.model_fingerprint},
-      {"dtype", facts_.dtype},
-      {"config", facts_.config}};
+  std::map<std::string, std::string> metadata = {{"format", kScorerFormat},
+                                                 {"features", word_of(facts_.features)},
+                                                 {"budget", std::to_string(facts_.budget)},
+                                                 {"window", std::to_string(facts_.window)},
+                                                 {"score", "high = evict"},
+                                                 {"model_fingerprint", facts_.model_fingerprint},
+                                                 {"dtype", facts_.dtype},
+                                                 {"code_version", code_version()},
+                                                 {"config", facts_.config}};
   std::vector<TensorToWrite> list;
   std::map<std::string, TensorView> views;
   for (const auto& [name, tensor] : tensors) {
@@ -149,7 +155,7 @@ void Scorer::write(const std::filesystem::path& file,
   write_safetensors(file, list, metadata);
 }
 
-void Scorer::save(const std::filesystem::path& file) const {
+std::map<std::string, torch::Tensor> Scorer::all_tensors() const {
   auto tensors = judge_tensors();
   std::vector<torch::Tensor> means, deviations;
   for (const Layer& layer : layers_) {
@@ -158,7 +164,21 @@ void Scorer::save(const std::filesystem::path& file) const {
   }
   tensors["feature_mean"] = torch::stack(means).to(torch::kCPU);
   tensors["feature_deviation"] = torch::stack(deviations).to(torch::kCPU);
-  write(file, tensors);
+  return tensors;
+}
+
+std::string Scorer::fingerprint() const {
+  const auto tensors = all_tensors();
+  std::map<std::string, TensorView> views;
+  for (const auto& [name, tensor] : tensors) {
+    const TensorToWrite part = tensor_to_write(name, tensor);
+    views[name] = {part.dtype, part.shape, part.bytes};
+  }
+  return scorer_digest(views, {{"features", word_of(facts_.features)}});
+}
+
+void Scorer::save(const std::filesystem::path& file) const {
+  write(file, all_tensors());
 }
 
 void Scorer::save_released(const std::filesystem::path& file) const {

@@ -44,6 +44,9 @@ class Scorer {
   Scorer to(const torch::Device& device) const;
   torch::Device device() const;
 
+  /// SHA-256 (hex) of what it computes: weights, normalisation and the kind of features.
+  std::string fingerprint() const;
+
   /// Our file: the judge_model layout plus feature_mean and feature_deviation, facts in the metadata.
   void save(const std::filesystem::path& file) const;
   /// The layout of the authors' code alone. Throws Error(kConfig) unless trained on released features.
@@ -60,6 +63,7 @@ class Scorer {
     torch::Tensor mean, deviation;  // [K, F]
   };
   std::map<std::string, torch::Tensor> judge_tensors() const;
+  std::map<std::string, torch::Tensor> all_tensors() const;
   void write(const std::filesystem::path& file, const std::map<std::string, torch::Tensor>& tensors) const;
 
   ScorerFacts facts_;

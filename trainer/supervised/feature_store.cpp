@@ -12,10 +12,6 @@
 namespace foresight {
 namespace {
 
-/// Traces of one length that are replayed together: enough rows for full matrix products. Which traces these
-/// are must not depend on what is done already: matrix products of other sizes may round differently.
-constexpr std::size_t kTracesPerReplay = 4;
-
 /// A batch of traces by their numbers, and whether all their files are there.
 struct ReplayBatch {
   std::vector<std::size_t> traces;

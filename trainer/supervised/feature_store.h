@@ -14,6 +14,10 @@
 
 namespace foresight {
 
+/// Traces of one length that are replayed together: enough rows for full matrix products. Which traces these
+/// are must not depend on what is done already: matrix products of other sizes may round differently.
+inline constexpr std::size_t kTracesPerReplay = 4;
+
 /// Replays golden plans and writes one safetensors file a trace: `features` [layers, S, K, B, F] float16 and
 /// `oracle` [layers, S, K, B] float32, o = -C (high = evict). A file that is there already, for the same
 /// model, trace and cache, is kept. The operating system's page cache holds what fits in memory; the rest is

@@ -156,10 +156,12 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
                                            tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer, world);
-  const TrainingInputs inputs = {{"model", model.fingerprint()},
-                                 {"tokenizer", tokenizer.fingerprint()},
-                                 {"training traces", traces_fingerprint(traces)},
-                                 {"validation traces", validation.fingerprint()}};
+  TrainingInputs inputs = {{"model", model.fingerprint()},
+                           {"tokenizer", tokenizer.fingerprint()},
+                           {"training traces", traces_fingerprint(traces)},
+                           {"validation traces", validation.fingerprint()}};
+  if (!config.scorer.initial.empty())
+    inputs["initial scorer"] = Scorer::load(config.scorer.initial, model.shape()).fingerprint();
   if (finished_before(config, "supervised", stage.checkpoint, stage.steps, inputs, world)) {
     if (!stage.keep_features && world.leads()) remove_features(feature_folder);
     log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());

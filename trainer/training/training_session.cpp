@@ -4,7 +4,9 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <set>
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -32,8 +34,9 @@ std::filesystem::path checkpoints_of(const std::filesystem::path& output, const 
   return output / stage / "checkpoints";
 }
 
-/// Keys that may differ between a checkpoint and the run that resumes it: they change no number.
-bool may_change(const std::string& difference, const std::string& stage) {
+/// Keys that may differ between a checkpoint and the run that resumes it: they change no number, or the
+/// content of what they name is compared instead (`inputs_compared`).
+bool may_change(const std::string& difference, const std::string& stage, bool inputs_compared) {
   const std::string key = difference.substr(0, difference.find(':'));
   static const std::vector<std::string> kFree = {"output",
                                                  "traces.",
@@ -54,6 +57,9 @@ bool may_change(const std::string& difference, const std::string& stage) {
   for (const char* free : {"save_every", "evaluate_every", "keep_last", "keep_best", "resume"}) {
     if (key == stage + "." + free) return true;
   }
+  for (const char* path : {"model.path", "data.train", "scorer.initial", "grpo.start"}) {
+    if (inputs_compared && key == path) return true;
+  }
   const std::string other = stage == "supervised" ? "grpo." : "supervised.";
   return key.rfind(other, 0) == 0;
 }
@@ -70,11 +76,12 @@ void require_same_kind(const std::filesystem::path& folder, const nlohmann::json
                      ".resume=never, or from its scorer with scorer.initial or grpo.start"));
 }
 
-void require_same_config(const std::filesystem::path& folder, const std::string& stage,
-                         const Config& config) {
+void require_same_config(const std::filesystem::path& folder, const nlohmann::json& facts,
+                         const std::string& stage, const Config& config) {
+  const bool inputs_compared = facts.at("kind") == kCheckpointKind;
   std::vector<std::string> differences;
   for (const std::string& difference : config_differences(load_config(folder / kConfigFile), config)) {
-    if (!may_change(difference, stage)) differences.push_back(difference);
+    if (!may_change(difference, stage, inputs_compared)) differences.push_back(difference);
   }
   if (differences.empty()) return;
   throw Error(
@@ -85,29 +92,28 @@ void require_same_config(const std::filesystem::path& folder, const std::string&
 
 void require_same_inputs(const std::filesystem::path& folder, const nlohmann::json& facts,
                          const std::string& stage, const TrainingInputs& inputs) {
-  if (facts.at("kind") == kCheckpointKindWithoutInputs) {
-    log_warning(concat(folder.string(), ": written before checkpoints named their inputs: whether ",
-                       "model and data are still the same is not checked"));
-    return;
-  }
-  const nlohmann::json before = facts.value("inputs", nlohmann::json::object());
-  std::vector<std::string> differences;
-  for (const auto& [what, fingerprint] : inputs) {
-    if (before.value(what, nlohmann::json()) != fingerprint) differences.push_back(what);
+  if (facts.at("kind") == kCheckpointKindWithoutInputs) return;
+  const nlohmann::json before = facts.value("inputs", nlohmann::json::object()), now = inputs;
+  std::set<std::string> differences;
+  for (const auto& [some, others] : {std::pair(&before, &now), std::pair(&now, &before)}) {
+    for (const auto& [what, fingerprint] : some->items()) {
+      if (others->value(what, nlohmann::json()) != fingerprint) differences.insert(one_line(what));
+    }
   }
   if (differences.empty()) return;
-  throw Error(ErrorKind::kInput,
-              concat(folder.string(),
-                     ": the checkpoint was trained with other inputs than there are now (SHA-256 of: ",
-                     join(differences, ", "), "): restore them, choose another `output`, or start anew with ",
-                     stage, ".resume=never"));
+  throw Error(
+      ErrorKind::kInput,
+      concat(folder.string(),
+             ": the checkpoint was trained with other inputs than there are now (SHA-256 of: ",
+             join(std::vector<std::string>(differences.begin(), differences.end()), ", "),
+             "): restore them, choose another `output`, or start anew with ", stage, ".resume=never"));
 }
 
 /// What `facts` say of the checkpoint in `folder` must be what this run would go on with.
 void require_same_training(const std::filesystem::path& folder, const nlohmann::json& facts,
                            const std::string& stage, const Config& config, const TrainingInputs& inputs) {
   require_same_kind(folder, facts, stage);
-  require_same_config(folder, stage, config);
+  require_same_config(folder, facts, stage, config);
   require_same_inputs(folder, facts, stage, inputs);
 }
 
@@ -190,6 +196,11 @@ void TrainingSession::compare_ranks() {
 void TrainingSession::restore(const std::filesystem::path& folder) {
   const nlohmann::json facts = read_manifest(folder);
   require_same_training(folder, facts, stage_, config_, inputs_);
+  if (world_->leads() && facts.at("kind") == kCheckpointKindWithoutInputs) {
+    log_warning(concat(folder.string(),
+                       ": written before checkpoints named their inputs: whether model and "
+                       "data are still the same is not checked"));
+  }
   ModelShape shape;
   const Scorer stored = [&] {
     shape.layers = scorer_.layers();
@@ -216,7 +227,7 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
   if (finished()) return log_finished(stage_, step_, folder);
   log_info(concat(stage_, ": resuming from ", folder.string(), " at step ", step_, " of ", steps_));
   const nlohmann::json version = facts.value("code_version", nlohmann::json());
-  if (version != code_version()) {
+  if (world_->leads() && !version.is_null() && version != code_version()) {
     log_warning(concat(stage_, ": the checkpoint was written by version ", one_line(version.dump()),
                        ", this is ", code_version(), ": results may differ in rounding"));
   }
@@ -233,6 +244,12 @@ double TrainingSession::update(double learning_rate, double max_norm, bool ends_
   const std::vector<torch::Tensor> parameters = scorer_.parameters();
   require_finite_gradients(parameters, concat(stage_, ": step ", step_ + 1));
   const double norm = torch::nn::utils::clip_grad_norm_(parameters, max_norm > 0 ? max_norm : 1e300);
+  if (!std::isfinite(norm)) {  // clipping has made all gradients 0
+    throw Error(ErrorKind::kNumeric, concat(stage_, ": step ", step_ + 1,
+                                            ": the norm of the gradients overflows; the last checkpoint is "
+                                            "kept: lower ",
+                                            stage_, ".learning_rate"));
+  }
   static_cast<torch::optim::AdamOptions&>(optimizer_->param_groups()[0].options()).lr(learning_rate);
   optimizer_->step();
   optimizer_->zero_grad();

@@ -35,7 +35,8 @@ using TrainingInputs = std::map<std::string, std::string>;
 class TrainingSession {
  public:
   /// Resumes as checkpoint.resume says, else starts from rank 0's `initial`; the log says which. Throws
-  /// Error(kConfig) when the checkpoint was written with settings that change the mathematics, naming them;
+  /// Error(kConfig) when the checkpoint was written with settings that change the mathematics, naming them
+  /// (paths of inputs may change, as their content is compared);
   /// Error(kInput) when resume names no checkpoint, or when the checkpoint's `inputs` were others, naming
   /// them.
   TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
@@ -50,7 +51,8 @@ class TrainingSession {
 
   /// Clips the gradients to `max_norm` (0: not), applies Adam at `learning_rate`, clears them, counts the
   /// step unless more updates belong to it. Returns the norm before clipping. Throws Error(kNumeric) naming
-  /// step and layer for a gradient that is not finite (each unit's was: their sum overflowed).
+  /// step and layer for a gradient that is not finite (each unit's was: their sum overflowed), and for
+  /// gradients whose norm is not.
   double update(double learning_rate, double max_norm, bool ends_step = true);
 
   /// Adds one line to metrics.jsonl (and to the event file, where there is one) and redraws the progress bar
