@@ -122,6 +122,11 @@ TEST_CASE("rollouts: the expected rise is the divergence from full KV, token by 
       credit.rewards, -group.narrow(1, kSize.first_scored(), 61 - kSize.first_scored()).mean(1), 1e-5, 1e-7));
   REQUIRE_THROWS_WITH(group_credit(rollouts.losses, {}, fixture.a, config, kSize, 6),
                       Catch::Contains("divergence of the rollouts"));
+  torch::Tensor broken = group.clone();
+  broken[0][33] = NAN;
+  REQUIRE_THROWS_WITH(
+      group_credit(rollouts.losses.slice(0, 0, torch::nullopt, 2), broken, fixture.a, config, kSize, 6),
+      Catch::Contains("step 7, trace a: the divergence of token 33 in rollout 0"));
 }
 
 TEST_CASE("credit: by step or by trace, advantages of a group have mean 0 and no signal is said", "[rl]") {

@@ -73,11 +73,14 @@ TEST_CASE("evaluate: results are kept for the same inputs, and made anew for oth
   CHECK_FALSE(is_kept(tasks, "", {}));
 
   // The same tokens, recorded in other blocks: the golden plan and the kept attention differ.
+  CHECK_FALSE(is_kept(config, "", {}));
+  CHECK(is_kept(config, "", {}));
   std::filesystem::remove_all(tiny.run() / "oracle");
   const Config blocks =
       tiny.config({"evaluation.policies=[full,h2o]", "evaluation.max_traces=1", "oracle.block_tokens=8"});
   run_oracle(blocks, workspace.model, workspace.tokenizer);
   CHECK_FALSE(is_kept(blocks, "", {}));
+  CHECK(is_kept(config, "", {}));  // the key alone counts for nothing
 }
 
 TEST_CASE("evaluate: losses recorded in another dtype are not compared, until they are recorded again",

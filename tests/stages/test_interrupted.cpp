@@ -124,6 +124,26 @@ TEST_CASE("training: checkpoints of other inputs are neither gone on from nor ta
                       Catch::Contains("(SHA-256 of: model)"));
 }
 
+TEST_CASE("training: an initial scorer that was changed under its name is noticed", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"supervised.steps=1"});
+  const Workspace workspace = open_workspace(config);
+  run_oracle(config, workspace.model, workspace.tokenizer);
+  const auto file = tiny.folder / "initial.safetensors";
+  const auto write_initial = [&](std::uint64_t seed) {
+    Scorer::random(workspace.model.shape(), {}, RandomStream(seed, "test")).save(file);
+  };
+  write_initial(1);
+  const Config from_file = tiny.config({"supervised.steps=1", "scorer.initial=" + file.string()});
+  run_supervised(from_file, workspace.model, workspace.tokenizer);
+  REQUIRE_NOTHROW(run_supervised(from_file, workspace.model, workspace.tokenizer));
+  write_initial(2);
+  REQUIRE_THROWS_WITH(run_supervised(from_file, workspace.model, workspace.tokenizer),
+                      Catch::Contains("(SHA-256 of: initial scorer)"));
+  REQUIRE_THROWS_WITH(run_supervised(config, workspace.model, workspace.tokenizer),
+                      Catch::Contains("(SHA-256 of: initial scorer)"));
+}
+
 TEST_CASE("training: a checkpoint of the time before inputs were named is gone on from", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2"});

@@ -73,10 +73,15 @@ TEST_CASE("run needs: recorded traces count as far as the config uses them and t
   const Workspace workspace = open_workspace(config);
   command_stage(config, "oracle");
   const auto tokens_of = [](const std::vector<SplitLengths>& splits, const std::string& name) {
+    std::vector<std::int64_t> tokens;
     for (const SplitLengths& split : splits) {
-      if (split.name == name) return split.tokens;
+      if (split.name != name) continue;
+      for (const TraceLength& trace : split.traces) {
+        CHECK(trace.recorded);
+        tokens.push_back(trace.tokens);
+      }
     }
-    return std::vector<std::int64_t>();
+    return tokens;
   };
   CHECK(tokens_of(recorded_lengths(config), "train") == std::vector<std::int64_t>(4, 160));
   CHECK(tokens_of(recorded_lengths(config), "evaluation") == std::vector<std::int64_t>(2, 160));
@@ -90,10 +95,12 @@ TEST_CASE("run needs: memory is that of the stage that needs most, on the ranks 
   const Tiny tiny;
   const Config config =
       tiny.config({"grpo.group_size=64", "grpo.traces_per_step=4", "grpo.rollouts_per_pass=8",
-                   "grpo.likelihood=plackett_luce", "grpo.shortlist_windows=2"});
+                   "grpo.likelihood=plackett_luce", "grpo.shortlist_windows=2", "evaluation.random_seeds=1"});
   const Workspace workspace = open_workspace(config);
   const ModelShape& shape = workspace.model.shape();
-  const std::vector<SplitLengths> lengths = {{"train", {160, 100}, {true, true}}};
+  const std::vector<SplitLengths> lengths = {
+      {"train", {{"train-000000", 160, true}, {"train-000001", 100, true}}},
+      {"evaluation", {{"evaluation-000000", 160, true}}}};
   const std::uint64_t weights = 2 * std::filesystem::file_size(tiny.folder / "model/model.safetensors");
   // Evictions of the longest trace at tokens 48, 64 ... 144; 32 entries of 2 * 16 + 8 * 2 inputs, in 4 heads
   // of all layers; a pass of 8 rows of 48 entries, key and value of 16.
@@ -104,6 +111,10 @@ TEST_CASE("run needs: memory is that of the stage that needs most, on the ranks 
   CHECK(memory({"nothing"}, {}) == weights);
   CHECK(memory({"grpo"}, {}) == weights + pass + 256 * rollout);
   CHECK(memory({"grpo"}, {1, 1}) == memory({"evaluate", "supervised", "grpo"}, {1, 1}));
+  // One trace under 10 policies (random once), at 48 entries; its attention in float32, with its copies; full
+  // KV.
+  const std::uint64_t attention = 4 * (4 * 160 * 160 / 16), entry = 4 * 32 * 4;
+  CHECK(memory({"evaluate"}, {}) == weights + 10 * 48 * entry + 3 * attention + 160 * entry);
   CHECK(memory({"grpo"}, {16, 4}) == 4 * (weights + pass + 16 * rollout));
   CHECK(memory({"grpo"}, {64, 1}) == weights + pass + 8 * rollout);  // no more than units
   // The replay: features in float16 and scores in float32 of both traces (7 and 4 evictions, taken as 7),
@@ -115,9 +126,9 @@ TEST_CASE("run needs: memory is that of the stage that needs most, on the ranks 
 
 TEST_CASE("run needs: a batch of traces that no memory holds is refused by its keys", "[stages]") {
   const Tiny tiny;
-  const Config config =
-      tiny.config({"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]",
-                   "traces.batch=4096", "traces.max_new_tokens=1000000"});
+  const Config config = tiny.config(
+      {"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]", "traces.batch=65536",
+       "traces.samples_per_prompt=100000", "traces.max_new_tokens=1000000"});
   REQUIRE_THROWS_WITH(command_stage(config, "traces"),
                       Catch::Contains("memory: the run needs about") &&
                           Catch::Contains("lower traces.batch or traces.max_new_tokens"));

@@ -3,14 +3,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
+#include <system_error>
 
 #include "data/oracle_file.h"
+#include "data/trace_rows.h"
 #include "golden_eviction/oracle_stage.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/evicted_pass.h"
+#include "trainer/model_files/shard_index.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/supervised/feature_store.h"
 #include "trainer/training/run_folder.h"
@@ -19,24 +23,45 @@
 namespace foresight {
 namespace {
 
+bool is_there(const std::filesystem::path& file) {
+  std::error_code none;
+  return std::filesystem::exists(file, none);
+}
+
+/// Of the weights as they are read, and in float32.
+double weight_bytes_of(const std::filesystem::path& model) {
+  std::set<std::string> names = {"model.safetensors"};
+  if (!is_there(model / "model.safetensors"))
+    names = read_shard_names(model / "model.safetensors.index.json");
+  double bytes = 0;
+  for (const std::string& name : names) {
+    std::error_code none;
+    const std::uintmax_t size = std::filesystem::file_size(model / name, none);
+    if (!none) bytes += static_cast<double>(size);
+  }
+  return 2 * bytes;
+}
+
+/// As bytes that can be compared: a config may ask for more than 2^64.
+std::uint64_t to_bytes(double bytes) {
+  return static_cast<std::uint64_t>(std::min(bytes, 1e19));
+}
+
+/// Policies that run side by side on a trace.
+std::int64_t policies_per_trace(const Config& config) {
+  std::int64_t policies = 0;
+  for (const std::string& policy : config.evaluation.policies)
+    policies += policy == "full" ? 0 : policy == "random" ? config.evaluation.random_seeds : 1;
+  return policies;
+}
+
 /// Passes over an evaluation trace: policies (random once a seed) at each budget, and full KV where
 /// predictions are compared with it.
 double evaluation_rows(const Config& config) {
-  std::int64_t rows = 0, budgets = 1;
-  for (const std::string& policy : config.evaluation.policies)
-    rows += policy == "full" ? 0 : policy == "random" ? config.evaluation.random_seeds : 1;
+  std::int64_t budgets = 1;
   for (const std::int64_t budget : config.evaluation.budgets)
     budgets += budget != config.eviction.budget ? 1 : 0;
-  return static_cast<double>(rows * budgets + (config.evaluation.detail ? 1 : 0));
-}
-
-/// Of the weights as they are read, and as float32.
-double weight_bytes_of(const std::filesystem::path& model) {
-  std::uint64_t bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(model)) {
-    if (entry.path().extension() == ".safetensors") bytes += entry.file_size();
-  }
-  return 2 * static_cast<double>(bytes);
+  return static_cast<double>(policies_per_trace(config) * budgets + (config.evaluation.detail ? 1 : 0));
 }
 
 bool is_to_train(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
@@ -78,8 +103,10 @@ const SplitLengths* find_split(const std::vector<SplitLengths>& splits, const st
 }
 
 std::int64_t longest_of(const SplitLengths* split) {
-  if (split == nullptr || split->tokens.empty()) return 0;
-  return *std::max_element(split->tokens.begin(), split->tokens.end());
+  std::int64_t longest = 0;
+  if (split == nullptr) return longest;
+  for (const TraceLength& trace : split->traces) longest = std::max(longest, trace.tokens);
+  return longest;
 }
 
 /// What a stage asks for: bytes to write by all ranks, bytes to hold by each, and the keys that lower these.
@@ -88,8 +115,12 @@ struct StageNeeds {
   std::string memory_keys;
 };
 
+/// Without the caches of the prompts themselves.
 StageNeeds generation_needs(const Config& config, const ModelShape& shape) {
-  return {.memory = static_cast<double>(config.traces.batch) *
+  std::int64_t rows = 0;
+  for (const std::string& file : config.traces.prompts)
+    rows += static_cast<std::int64_t>(read_prompt_rows(file).size()) * config.traces.samples_per_prompt;
+  return {.memory = static_cast<double>(std::min(config.traces.batch, rows)) *
                     cache_bytes(shape, static_cast<double>(config.traces.max_new_tokens)),
           .memory_keys = "traces.batch or traces.max_new_tokens"};
 }
@@ -98,9 +129,9 @@ StageNeeds oracle_needs(const Config& config, const ModelShape& shape,
                         const std::vector<SplitLengths>& splits) {
   StageNeeds needs{.memory_keys = "data.trace_tokens"};
   for (const SplitLengths& split : splits) {
-    for (std::size_t i = 0; i < split.tokens.size(); ++i) {
-      if (split.recorded[i]) continue;
-      const auto length = static_cast<double>(split.tokens[i]);
+    for (const TraceLength& trace : split.traces) {
+      if (trace.recorded) continue;
+      const auto length = static_cast<double>(trace.tokens);
       const double attention =
           attention_bytes(shape, length, static_cast<double>(recorded_block_tokens(config)));
       needs.disk += attention;
@@ -117,13 +148,12 @@ StageNeeds supervised_needs(const Config& config, const ModelShape& shape, const
       !is_to_train(config, "supervised", config.supervised.checkpoint, config.supervised.steps))
     return needs;
   const std::filesystem::path features = RunFolder{config.output}.root / "supervised/features";
-  for (std::size_t i = 0; i < train->tokens.size(); ++i) {
-    const std::string id = oracle_file_path("", "train", static_cast<std::int64_t>(i)).stem().string();
-    if (!std::filesystem::exists(features / (id + ".safetensors")))
-      needs.disk += feature_bytes(config, shape, train->tokens[i]);
+  for (const TraceLength& trace : train->traces) {
+    if (!is_there(features / (trace.id + ".safetensors")))
+      needs.disk += feature_bytes(config, shape, trace.tokens);
   }
   const std::int64_t longest = longest_of(train);
-  const auto together = static_cast<double>(std::min(kTracesPerReplay, train->tokens.size()));
+  const auto together = static_cast<double>(std::min(kTracesPerReplay, train->traces.size()));
   needs.memory =
       together * feature_bytes(config, shape, longest) +
       4 * attention_bytes(shape, static_cast<double>(longest), static_cast<double>(config.eviction.window));
@@ -151,14 +181,25 @@ StageNeeds grpo_needs(const Config& config, const ModelShape& shape, const Split
   return needs;
 }
 
+/// A pass of policies side by side; what is recorded of its traces, in float32, where policies are compared
+/// with it (and again while it is put together); full KV's own cache.
 StageNeeds evaluation_needs(const Config& config, const ModelShape& shape, const SplitLengths* traces) {
-  StageNeeds needs{.memory_keys = "evaluation.rows_per_pass or evaluation.budgets"};
-  if (longest_of(traces) == 0) return needs;
+  StageNeeds needs{.memory_keys =
+                       "evaluation.rows_per_pass or evaluation.budgets, or set evaluation.detail=false"};
+  const auto longest = static_cast<double>(longest_of(traces));
+  if (longest == 0) return needs;
   std::int64_t budget = config.eviction.budget;
   for (const std::int64_t other : config.evaluation.budgets) budget = std::max(budget, other);
-  needs.memory = static_cast<double>(config.evaluation.rows_per_pass) *
-                 cache_bytes(shape, static_cast<double>(budget + config.eviction.window));
-  if (config.evaluation.detail) needs.memory += cache_bytes(shape, static_cast<double>(longest_of(traces)));
+  const std::int64_t policies = std::max<std::int64_t>(1, policies_per_trace(config));
+  const std::int64_t together =
+      std::min(static_cast<std::int64_t>(traces->traces.size()),
+               std::max<std::int64_t>(1, config.evaluation.rows_per_pass / policies));
+  const double attention = 4 * attention_bytes(shape, longest, static_cast<double>(config.eviction.window));
+  needs.memory = static_cast<double>(together * policies) *
+                     cache_bytes(shape, static_cast<double>(budget + config.eviction.window)) +
+                 attention;
+  if (config.evaluation.detail)
+    needs.memory += static_cast<double>(2 * together) * attention + cache_bytes(shape, longest);
   return needs;
 }
 
@@ -166,8 +207,8 @@ StageNeeds evaluation_needs(const Config& config, const ModelShape& shape, const
 void count_tokens(const Config& config, const std::vector<SplitLengths>& splits, RunNeeds& needs) {
   const double rows_per_trace = evaluation_rows(config);
   for (const SplitLengths& split : splits) {
-    for (const std::int64_t tokens : split.tokens) {
-      const auto length = static_cast<double>(tokens);
+    for (const TraceLength& trace : split.traces) {
+      const auto length = static_cast<double>(trace.tokens);
       needs.oracle_tokens += length;
       if (split.name == "train") needs.replay_tokens += length;
       if (split.name == "evaluation") needs.evaluation_tokens += length * rows_per_trace;
@@ -184,11 +225,11 @@ std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<Tra
   const std::filesystem::path oracle = RunFolder{config.output}.oracle();
   std::vector<SplitLengths> lengths;
   for (const TraceSplit& split : splits) {
-    lengths.push_back({split.name, {}, {}});
-    for (const TokenRow& trace : split.traces) {
-      const auto index = static_cast<std::int64_t>(lengths.back().tokens.size());
-      lengths.back().tokens.push_back(static_cast<std::int64_t>(trace.tokens.size()));
-      lengths.back().recorded.push_back(std::filesystem::exists(oracle_file_path(oracle, split.name, index)));
+    lengths.push_back({split.name, {}});
+    for (std::size_t i = 0; i < split.traces.size(); ++i) {
+      const auto file = oracle_file_path(oracle, split.name, static_cast<std::int64_t>(i));
+      lengths.back().traces.push_back(
+          {file.stem().string(), static_cast<std::int64_t>(split.traces[i].tokens.size()), is_there(file)});
     }
   }
   return lengths;
@@ -199,12 +240,11 @@ std::vector<SplitLengths> recorded_lengths(const Config& config) {
   const std::vector<std::pair<std::string, std::int64_t>> used = {
       {"train", config.data.max_train_traces}, {"evaluation", config.evaluation.max_traces}};
   for (const auto& [name, most] : used) {
-    SplitLengths split{name, {}, {}};
+    SplitLengths split{name, {}};
     for (const auto& file : oracle_files(RunFolder{config.output}.oracle(), name)) {
-      if (static_cast<std::int64_t>(split.tokens.size()) >= most) break;
+      if (static_cast<std::int64_t>(split.traces.size()) >= most) break;
       try {
-        split.tokens.push_back(OracleReader(file).dimensions().tokens);
-        split.recorded.push_back(true);
+        split.traces.push_back({file.stem().string(), OracleReader(file).dimensions().tokens, true});
       } catch (const Error&) {
         continue;  // load_recorded_traces() tells
       }
@@ -229,12 +269,12 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
     if (stage == "grpo") needs = grpo_needs(config, shape, train, ranks.all);
     if (stage == "evaluate") needs = evaluation_needs(config, shape, evaluation);
     disk += needs.disk;
-    if (needs.memory >= memory) result.memory_keys = needs.memory_keys;
+    if (needs.memory > memory) result.memory_keys = needs.memory_keys;
     memory = std::max(memory, needs.memory);
   }
-  result.disk_bytes = static_cast<std::uint64_t>(disk);
-  result.memory_bytes = static_cast<std::uint64_t>((weight_bytes_of(config.model.path) + memory) *
-                                                   static_cast<double>(ranks.on_this_host));
+  result.disk_bytes = to_bytes(disk);
+  result.memory_bytes =
+      to_bytes((weight_bytes_of(config.model.path) + memory) * static_cast<double>(ranks.on_this_host));
   return result;
 }
 
@@ -254,7 +294,9 @@ void require_room(const Config& config, const RunNeeds& needs, const MachineRoom
   if (needs.memory_bytes > room.memory_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("memory: the run needs about ", format_bytes(needs.memory_bytes), ", the machine has ",
-                       format_bytes(room.memory_bytes), ": lower ", needs.memory_keys));
+                       format_bytes(room.memory_bytes),
+                       needs.memory_keys.empty() ? ": take a smaller model or another machine" : ": lower ",
+                       needs.memory_keys));
   }
 }
 

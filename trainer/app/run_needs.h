@@ -12,11 +12,17 @@
 
 namespace foresight {
 
-/// The lengths of the traces of one split, in tokens, and whether each has its oracle file already.
+/// A trace that is recorded, or to be recorded.
+struct TraceLength {
+  std::string id;  ///< "train-000003"
+  std::int64_t tokens = 0;
+  bool recorded = false;  ///< its oracle file is there
+};
+
+/// The traces of one split.
 struct SplitLengths {
   std::string name;  ///< "train", "validation" or "evaluation"
-  std::vector<std::int64_t> tokens;
-  std::vector<bool> recorded;
+  std::vector<TraceLength> traces;
 };
 
 /// Of the traces that this config's rows give.
@@ -34,15 +40,16 @@ struct RankCounts {
 /// they pass through the model.
 struct RunNeeds {
   std::uint64_t disk_bytes = 0, memory_bytes = 0;
-  std::string memory_keys;  ///< what to lower where memory is short
+  std::string memory_keys;  ///< what to lower where memory is short; empty where the weights alone count
   double oracle_tokens = 0, replay_tokens = 0, grpo_tokens = 0, evaluation_tokens = 0;
 };
 
 /// Estimates what `stages` ("traces", "oracle", "supervised", "grpo", "evaluate") still need. Disk: oracle
-/// files and replayed features that are not there. Memory, of the stage that needs most: weights, and caches
-/// of a pass, the attention that the oracle gathers, a replayed batch, or the features that a GRPO step
-/// keeps. Of training that is finished nothing; checkpoints, traces as text and logs are small beside these.
-/// Memory is the host's: that of a GPU is not looked at.
+/// files and replayed features that are not there. Memory, of the stage that needs most: weights (as read and
+/// in float32), and caches of a pass, the attention that the oracle gathers or that a policy is compared
+/// with, a replayed batch, or the features that a GRPO step keeps. Of training that is finished nothing;
+/// checkpoints, traces as text and logs are small beside these, and tasks and cost measurements are left out.
+/// Throws Error(kInput) for prompts that cannot be read ("traces").
 RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
                         const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
                         const RankCounts& ranks = {});

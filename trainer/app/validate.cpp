@@ -96,7 +96,9 @@ void command_validate(const Config& config, OutputForm form) {
   } else {
     print_forecast(config, workspace.model, splits, forecast);
   }
-  require_room(config, forecast.needs, forecast.room);
+  RunNeeds needs = forecast.needs;
+  if (workspace.model.options().device.is_cuda()) needs.memory_bytes = 0;  // most of it is the GPU's
+  require_room(config, needs, forecast.room);
 }
 
 }  // namespace foresight

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <system_error>
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -36,9 +37,11 @@ Json task_files(const Config& config) {
   Json files = Json::object();
   if (config.evaluation.tasks.empty() && config.evaluation.passkey_tokens == 0) return files;
   for (const std::string& file : config.evaluation.tasks) files[file] = sha256_file_hex(file);
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+  for (const char* name :
+       {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"}) {
     const auto file = std::filesystem::path(config.model.path) / name;
-    if (std::filesystem::exists(file)) files[name] = sha256_file_hex(file);
+    std::error_code none;
+    if (std::filesystem::exists(file, none)) files[name] = sha256_file_hex(file);
   }
   return files;
 }
@@ -322,7 +325,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
   const auto traces = load_recorded_traces(output / "oracle", "evaluation", config.evaluation.max_traces,
                                            model.fingerprint(), tokenizer.fingerprint());
   require_losses_of(traces, model.dtype_name());
-  const Json inputs = inputs_of(config, model, traces);
+  const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 judges, for all
   Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
   if (!evaluation.is_null()) {
     log_info("evaluate: results stand in " + file.string() + " already");

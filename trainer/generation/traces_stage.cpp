@@ -42,7 +42,9 @@ std::filesystem::path batch_folder(const Config& config, const Transformer& mode
       concat(model.fingerprint(), tokenizer.fingerprint(), model.dtype_name(), config.runtime.seed, " ",
              config.traces.max_new_tokens, " ", config.traces.batch, " ", config.traces.temperature, " ",
              config.traces.top_p, " ", config.traces.top_k, "\n");
-  for (const Job& job : jobs) facts += concat(job.sample, " ", job.prompt, "\n");
+  for (const std::int32_t token : tokenizer.end_of_sequence()) facts += concat(token, " ");
+  for (const Job& job : jobs)
+    facts += concat(job.sample, " ", job.row->source, " ", job.row->answer, " ", job.prompt, "\n");
   return std::filesystem::path(config.output) / "traces" / sha256_hex(facts).substr(0, 16);
 }
 

@@ -244,7 +244,7 @@ double TrainingSession::update(double learning_rate, double max_norm, bool ends_
   const std::vector<torch::Tensor> parameters = scorer_.parameters();
   require_finite_gradients(parameters, concat(stage_, ": step ", step_ + 1));
   const double norm = torch::nn::utils::clip_grad_norm_(parameters, max_norm > 0 ? max_norm : 1e300);
-  if (!std::isfinite(norm)) {  // clipping has made all gradients 0
+  if (!std::isfinite(norm)) {  // clipping by it leaves no gradient
     throw Error(ErrorKind::kNumeric, concat(stage_, ": step ", step_ + 1,
                                             ": the norm of the gradients overflows; the last checkpoint is "
                                             "kept: lower ",
