@@ -3,7 +3,7 @@
 # fault matrix, a million fuzz inputs. Every part runs, whatever became of the ones before; exit 1 if any failed.
 #
 # usage: scripts/nightly.sh [part ...]
-#   parts: sanitize thread coverage faults fuzz (default: all; some hours on two cores)
+#   parts: sanitize thread coverage faults fuzz (default: all; one to two hours on two cores)
 # The output of each part lies in build-nightly/PART.log.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
