@@ -6,6 +6,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
+#include "trainer/model/tensor_io.h"
 
 namespace foresight {
 
@@ -39,14 +40,10 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
 }
 
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces) {
-  const auto digest_of = [](const torch::Tensor& values) {
-    const torch::Tensor all = values.contiguous();
-    return sha256_hex({static_cast<const char*>(all.const_data_ptr()), all.nbytes()});
-  };
   std::string facts;
   for (const RecordedTrace& trace : traces) {
-    facts += concat(trace.id, " ", trace.dtype, " ", digest_of(trace.tokens), " ",
-                    digest_of(trace.completion), "\n");
+    facts += concat(trace.id, " ", trace.dtype, " ", tensor_sha256(trace.tokens), " ",
+                    tensor_sha256(trace.completion), "\n");
   }
   return sha256_hex(facts);
 }

@@ -284,14 +284,15 @@ MachineRoom machine_room(const Config& config) {
                           static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE))};
 }
 
-void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room) {
+void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room,
+                  const ModelOptions& options) {
   if (needs.disk_bytes > room.disk_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("disk: the run needs about ", format_bytes(needs.disk_bytes), " more, ",
                        format_bytes(room.disk_bytes), " are free under ", config.output,
                        ": choose another `output`, or lower data.max_train_traces"));
   }
-  if (needs.memory_bytes > room.memory_bytes) {
+  if (!options.device.is_cuda() && needs.memory_bytes > room.memory_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("memory: the run needs about ", format_bytes(needs.memory_bytes), ", the machine has ",
                        format_bytes(room.memory_bytes),

@@ -8,6 +8,7 @@
 
 #include "golden_eviction/trace_splits.h"
 #include "trainer/config/config.h"
+#include "trainer/model/transformer.h"
 #include "trainer/model_files/model_shape.h"
 
 namespace foresight {
@@ -62,7 +63,9 @@ struct MachineRoom {
 /// Throws Error(kResource) when the disk cannot be asked.
 MachineRoom machine_room(const Config& config);
 
-/// Throws Error(kResource), naming need and room, when the disk or the memory is too small.
-void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room);
+/// Throws Error(kResource), naming need and room, when the disk or the memory is too small. Memory is left
+/// alone where the model runs on a GPU (`options`), which holds most of it.
+void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room,
+                  const ModelOptions& options = {});
 
 }  // namespace foresight

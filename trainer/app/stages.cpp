@@ -36,9 +36,9 @@ void require_room_for(const Config& config, const std::vector<std::string>& stag
   } else if (stages.front() != "traces") {
     lengths = recorded_lengths(config);
   }
-  RunNeeds needs = estimate_needs(config, model.shape(), lengths, stages, {world.size(), world.local_size()});
-  if (model.options().device.is_cuda()) needs.memory_bytes = 0;  // most of it is the GPU's, not the host's
-  require_room(config, needs, machine_room(config));
+  const RunNeeds needs =
+      estimate_needs(config, model.shape(), lengths, stages, {world.size(), world.local_size()});
+  require_room(config, needs, machine_room(config), model.options());
 }
 
 /// Rank 0 gets what `evaluate` found; of the other stages there is nothing to print. The machine must have

@@ -96,9 +96,7 @@ void command_validate(const Config& config, OutputForm form) {
   } else {
     print_forecast(config, workspace.model, splits, forecast);
   }
-  RunNeeds needs = forecast.needs;
-  if (workspace.model.options().device.is_cuda()) needs.memory_bytes = 0;  // most of it is the GPU's
-  require_room(config, needs, forecast.room);
+  require_room(config, forecast.needs, forecast.room, workspace.model.options());
 }
 
 }  // namespace foresight

@@ -18,6 +18,7 @@
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/evaluation/tasks.h"
 #include "trainer/evaluation/training_cost.h"
+#include "trainer/model/tensor_io.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
@@ -26,11 +27,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kEvaluationSchemaVersion = 3;
-
-std::string digest_of(const torch::Tensor& values) {
-  const torch::Tensor all = values.contiguous();
-  return sha256_hex({static_cast<const char*>(all.const_data_ptr()), all.nbytes()});
-}
 
 /// What decides about prompts and answers of tasks: file -> SHA-256; empty without tasks.
 Json task_files(const Config& config) {
@@ -50,8 +46,8 @@ Json task_files(const Config& config) {
 Json inputs_of(const Config& config, const Transformer& model, const std::vector<RecordedTrace>& traces) {
   std::string trace_tokens, recorded;
   for (const RecordedTrace& trace : traces) {
-    trace_tokens += digest_of(trace.tokens);
-    recorded += digest_of(trace.loss) + digest_of(trace.entropy) + digest_of(trace.completion) +
+    trace_tokens += tensor_sha256(trace.tokens);
+    recorded += tensor_sha256(trace.loss) + tensor_sha256(trace.entropy) + tensor_sha256(trace.completion) +
                 std::to_string(trace.dimensions.block_tokens);
   }
   Json scorers = Json::object();

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -45,6 +46,11 @@ class Unpacker {
 };
 
 }  // namespace
+
+std::string tensor_sha256(const torch::Tensor& values) {
+  const torch::Tensor all = values.contiguous();
+  return sha256_hex({static_cast<const char*>(all.const_data_ptr()), all.nbytes()});
+}
 
 std::string pack_tensors(const std::vector<torch::Tensor>& tensors) {
   std::string bytes;

@@ -21,6 +21,9 @@ torch::Tensor view_tensor(const TensorView& view);
 /// A tensor to write under `name`; `tensor` must be contiguous, on the CPU, and outlive the write.
 TensorToWrite tensor_to_write(const std::string& name, const torch::Tensor& tensor);
 
+/// SHA-256 (hex) of the values' bytes in order of their indices; `values` on the CPU.
+std::string tensor_sha256(const torch::Tensor& values);
+
 /// Tensors as bytes for another process of the same build, and back (copies, on the CPU). Undefined ones stay
 /// undefined. unpack_tensors throws Error(kInternal) for bytes that pack_tensors did not make.
 std::string pack_tensors(const std::vector<torch::Tensor>& tensors);

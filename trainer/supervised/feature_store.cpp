@@ -20,11 +20,10 @@ struct ReplayBatch {
 
 std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
                                             const CacheSize& size, ScorerFeatures kind) {
-  const torch::Tensor tokens = trace.tokens.contiguous();
   return {{"format", "foresight.features.1"},
           {"model_fingerprint", model.fingerprint()},
           {"dtype", model.dtype_name()},
-          {"tokens", sha256_hex({reinterpret_cast<const char*>(tokens.const_data_ptr()), tokens.nbytes()})},
+          {"tokens", tensor_sha256(trace.tokens)},
           {"budget", std::to_string(size.budget)},
           {"window", std::to_string(size.window)},
           {"features", kind == ScorerFeatures::kReleased ? "released" : "normalized"}};
