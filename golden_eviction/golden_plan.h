@@ -4,7 +4,7 @@
 
 #include <torch/types.h>
 
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/config/cache_size.h"
 
 namespace foresight {
 

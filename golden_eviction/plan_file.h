@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/config/cache_size.h"
 
 namespace foresight {
 

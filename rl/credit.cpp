@@ -4,8 +4,8 @@
 #include "rl/rewards.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/evaluation/token_selection.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/traces/token_selection.h"
 
 namespace foresight {
 namespace {

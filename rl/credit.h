@@ -3,8 +3,8 @@
 
 #include <torch/types.h>
 
-#include "golden_eviction/recorded_trace.h"
 #include "trainer/config/config.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 

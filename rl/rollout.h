@@ -6,9 +6,9 @@
 #include <functional>
 #include <vector>
 
-#include "golden_eviction/recorded_trace.h"
 #include "trainer/config/config.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 

@@ -7,9 +7,9 @@
 #include <functional>
 
 #include "data/trace_rows.h"
-#include "golden_eviction/recorded_trace.h"
 #include "trainer/model/transformer.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight::bench {
 

@@ -9,6 +9,7 @@
 #include "golden_eviction/future_attention.h"
 #include "golden_eviction/golden_plan.h"
 #include "golden_eviction/oracle_stage.h"
+#include "golden_eviction/recorded_plan.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/bench/bench_model.h"
 #include "trainer/base/memory.h"

@@ -138,7 +138,7 @@ TEST_CASE("load: every key reaches its own member (paths, traces, cache)") {
   CHECK(config.eviction.window == 32);
   CHECK(config.oracle.block_tokens == 16);
   CHECK(config.oracle.compression == 4);
-  CHECK(config.scorer.features == FeatureKind::kReleased);
+  CHECK(config.scorer.features == ScorerFeatures::kReleased);
   CHECK(config.scorer.initial == "s.safetensors");
 }
 
@@ -269,7 +269,7 @@ TEST_CASE("load: overrides are applied in order over the file, with values in YA
   CHECK(config.data.pack);
   CHECK(config.scorer.initial.empty());
   CHECK(config.grpo.checkpoint.resume == "auto");
-  CHECK(config.scorer.features == FeatureKind::kNormalized);
+  CHECK(config.scorer.features == ScorerFeatures::kNormalized);
 }
 
 TEST_CASE("load: an override may bring a required key that the file lacks") {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "golden_eviction/oracle_stage.h"
+#include "golden_eviction/recorded_plan.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/reference/paths.h"
 #include "trainer/evaluation/side_by_side.h"

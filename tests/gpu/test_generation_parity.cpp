@@ -2,12 +2,12 @@
 #include <torch/types.h>
 
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_trace.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/reference/paths.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/generation/generate_rows.h"
+#include "trainer/traces/recorded_trace.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 

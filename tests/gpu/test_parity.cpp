@@ -3,7 +3,7 @@
 #include <torch/utils.h>
 
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_trace.h"
+#include "golden_eviction/recorded_plan.h"
 #include "rl/rollout.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/reference/paths.h"
@@ -11,6 +11,7 @@
 #include "trainer/eviction/evicted_pass.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/supervised/ranking_loss.h"
+#include "trainer/traces/recorded_trace.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 

@@ -13,13 +13,14 @@
 #include <iostream>
 #include <sstream>
 
-#include "golden_eviction/recorded_trace.h"
+#include "golden_eviction/recorded_plan.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/generation/generate.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 namespace {

@@ -11,7 +11,7 @@
 #include "rl/rewards.h"
 #include "tests/tensors.h"
 #include "trainer/base/error.h"
-#include "trainer/evaluation/token_selection.h"
+#include "trainer/traces/token_selection.h"
 
 #include "tests/catch.h"
 

@@ -4,7 +4,6 @@
 
 #include "data/trace_rows.h"
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_trace.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
@@ -19,6 +18,7 @@
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/report/report.h"
+#include "trainer/traces/recorded_trace.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 

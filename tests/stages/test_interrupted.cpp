@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_trace.h"
 #include "rl/grpo_stage.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/workspace.h"
@@ -15,6 +14,7 @@
 #include "trainer/model/tensor_io.h"
 #include "trainer/supervised/feature_store.h"
 #include "trainer/supervised/supervised_stage.h"
+#include "trainer/traces/recorded_trace.h"
 #include "trainer/training/checkpoint_folder.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"

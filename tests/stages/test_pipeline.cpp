@@ -5,7 +5,6 @@
 
 #include "data/oracle_file.h"
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_trace.h"
 #include "rl/grpo_stage.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
@@ -19,6 +18,7 @@
 #include "trainer/model/tensor_io.h"
 #include "trainer/supervised/feature_store.h"
 #include "trainer/supervised/supervised_stage.h"
+#include "trainer/traces/recorded_trace.h"
 #include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
 // after torch: c10 defines CHECK too

@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "trainer/config/cache_size.h"
+#include "trainer/config/choices.h"
+
 namespace foresight {
 
 /// model: where the language model lies.
@@ -35,12 +38,6 @@ struct TracesConfig {
   std::int64_t top_k = 20;  ///< 0: no limit
 };
 
-/// eviction: the cache, in tokens per KV head.
-struct EvictionConfig {
-  std::int64_t budget = 256;  ///< entries kept after an eviction; a multiple of window
-  std::int64_t window = 64;   ///< tokens between two evictions; the newest `window` entries are never evicted
-};
-
 /// oracle: the Golden Eviction pass.
 struct OracleConfig {
   std::int64_t block_tokens =
@@ -48,13 +45,11 @@ struct OracleConfig {
   std::int64_t compression = 0;  ///< deflate level of the HDF5 chunks, 0 (none) to 9
 };
 
-enum class FeatureKind { kNormalized, kReleased };
-
 /// scorer: what the small network sees.
 struct ScorerConfig {
-  FeatureKind features =
-      FeatureKind::kNormalized;  ///< normalized | released (the authors' raw features, their slip kept)
-  std::string initial;           ///< scorer file to start from; empty: random
+  ScorerFeatures features =
+      ScorerFeatures::kNormalized;  ///< normalized | released (the authors' raw features, their slip kept)
+  std::string initial;              ///< scorer file to start from; empty: random
 };
 
 /// Saving and choosing checkpoints; shared by both training stages.
@@ -66,8 +61,6 @@ struct CheckpointConfig {
   std::int64_t keep_best = 1;
   std::string resume = "auto";  ///< auto | never | path of a checkpoint folder
 };
-
-enum class PairWeight { kGap, kUniform };
 
 /// supervised: the ranking stage (paper section 3.2).
 struct SupervisedConfig {
@@ -82,12 +75,6 @@ struct SupervisedConfig {
   bool keep_features = false;            ///< keep the replayed features on disk after the stage
   CheckpointConfig checkpoint;           ///< its keys stand in this section
 };
-
-enum class Credit { kStep, kTrace };
-enum class RewardShape { kClampedRise, kSquaredLargeRise, kMeanRise, kExpectedRise };
-enum class RewardTokens { kLowEntropy, kAll };
-enum class Likelihood { kPlackettLuce, kIndependent };
-enum class Schedule { kCosine, kConstant, kLinear };
 
 /// grpo: the RL stage (paper section 3.3).
 struct GrpoConfig {
@@ -117,8 +104,6 @@ struct GrpoConfig {
   std::string start;  ///< scorer to start from; empty: the best supervised checkpoint
   CheckpointConfig checkpoint{.save_every = 10, .evaluate_every = 10};
 };
-
-enum class ScoreTokens { kAll, kCompletion };
 
 /// evaluation: policies side by side on held-out traces.
 struct EvaluationConfig {
@@ -169,7 +154,7 @@ struct Config {
   ModelConfig model;
   DataConfig data;
   TracesConfig traces;
-  EvictionConfig eviction;
+  CacheSize eviction;  ///< the cache, in tokens per KV head
   OracleConfig oracle;
   ScorerConfig scorer;
   SupervisedConfig supervised;

@@ -121,9 +121,9 @@ template <class Reach>
 Section declare_eviction(Reach reach) {
   Section section{"eviction", "The cache, in tokens per KV head", {}};
   Declarer to(section, reach);
-  to.key("budget", &EvictionConfig::budget, IntegerType{1, kMostTokens},
+  to.key("budget", &CacheSize::budget, IntegerType{1, kMostTokens},
          "entries kept after an eviction; a multiple of window");
-  to.key("window", &EvictionConfig::window, IntegerType{1, kMostWindow},
+  to.key("window", &CacheSize::window, IntegerType{1, kMostWindow},
          "tokens between two evictions; the newest window entries are never evicted");
   return section;
 }

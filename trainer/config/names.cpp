@@ -40,9 +40,9 @@ std::size_t edit_distance(std::string_view from, std::string_view to) {
 }  // namespace
 
 template <>
-const Names<FeatureKind>& enum_names<FeatureKind>() {
-  static const Names<FeatureKind> names = {{FeatureKind::kNormalized, "normalized"},
-                                           {FeatureKind::kReleased, "released"}};
+const Names<ScorerFeatures>& enum_names<ScorerFeatures>() {
+  static const Names<ScorerFeatures> names = {{ScorerFeatures::kNormalized, "normalized"},
+                                              {ScorerFeatures::kReleased, "released"}};
   return names;
 }
 
@@ -95,7 +95,7 @@ const Names<ScoreTokens>& enum_names<ScoreTokens>() {
   return names;
 }
 
-std::string to_string(FeatureKind value) {
+std::string to_string(ScorerFeatures value) {
   return word_of(value);
 }
 std::string to_string(PairWeight value) {
@@ -129,7 +129,7 @@ Enum enum_from_string(std::string_view word) {
               concat("\"", word, "\": expected one of ", join(enum_choices<Enum>(), ", ")));
 }
 
-template FeatureKind enum_from_string<FeatureKind>(std::string_view);
+template ScorerFeatures enum_from_string<ScorerFeatures>(std::string_view);
 template PairWeight enum_from_string<PairWeight>(std::string_view);
 template Credit enum_from_string<Credit>(std::string_view);
 template RewardShape enum_from_string<RewardShape>(std::string_view);

@@ -16,7 +16,7 @@ template <class Enum>
 const std::vector<std::pair<Enum, std::string>>& enum_names();
 
 template <>
-const std::vector<std::pair<FeatureKind, std::string>>& enum_names<FeatureKind>();
+const std::vector<std::pair<ScorerFeatures, std::string>>& enum_names<ScorerFeatures>();
 template <>
 const std::vector<std::pair<PairWeight, std::string>>& enum_names<PairWeight>();
 template <>
@@ -33,7 +33,7 @@ template <>
 const std::vector<std::pair<ScoreTokens, std::string>>& enum_names<ScoreTokens>();
 
 /// The word of a value: "normalized" | "released".
-std::string to_string(FeatureKind value);
+std::string to_string(ScorerFeatures value);
 /// "gap" | "uniform".
 std::string to_string(PairWeight value);
 /// "step" | "trace".

@@ -1,5 +1,7 @@
 #include "trainer/evaluation/kept_attention.h"
 
+#include "golden_eviction/recorded_plan.h"
+
 namespace foresight {
 namespace {
 

@@ -6,7 +6,9 @@
 
 #include <vector>
 
-#include "golden_eviction/recorded_trace.h"
+#include "trainer/config/cache_size.h"
+#include "trainer/eviction/eviction_view.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 

@@ -1,5 +1,6 @@
 #include "trainer/evaluation/policies.h"
 
+#include "golden_eviction/recorded_plan.h"
 #include "trainer/base/error.h"
 #include "trainer/base/random.h"
 #include "trainer/base/text.h"

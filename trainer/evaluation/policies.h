@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "golden_eviction/recorded_trace.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/config/cache_size.h"
+#include "trainer/eviction/eviction_view.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 

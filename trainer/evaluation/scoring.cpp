@@ -5,7 +5,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
-#include "trainer/evaluation/token_selection.h"
+#include "trainer/traces/token_selection.h"
 
 namespace foresight {
 namespace {

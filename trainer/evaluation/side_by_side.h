@@ -9,6 +9,7 @@
 #include "trainer/evaluation/kept_attention.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/evaluation/scoring.h"
+#include "trainer/model/transformer.h"
 
 namespace foresight {
 

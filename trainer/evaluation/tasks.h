@@ -8,6 +8,7 @@
 #include "data/trace_rows.h"
 #include "trainer/config/config.h"
 #include "trainer/evaluation/policies.h"
+#include "trainer/model/transformer.h"
 #include "trainer/text/chat_template.h"
 #include "trainer/text/tokenizer.h"
 

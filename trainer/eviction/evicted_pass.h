@@ -3,25 +3,12 @@
 
 #include <functional>
 
+#include "trainer/config/cache_size.h"
 #include "trainer/eviction/eviction_view.h"
 #include "trainer/eviction/full_cache.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
-
-/// Budget and window of a cache, and the arithmetic of its steps (method.md sections 1 and 10).
-struct CacheSize {
-  std::int64_t budget = 0;  ///< B
-  std::int64_t window = 0;  ///< W
-  /// Tokens seen at step s: p_s = B + (s + 1) W.
-  std::int64_t seen_at_step(std::int64_t step) const { return budget + (step + 1) * window; }
-  /// Steps of a trace of `tokens`: those with p_s < tokens.
-  std::int64_t steps(std::int64_t tokens) const {
-    return tokens <= budget + window ? 0 : (tokens - budget - 1) / window;
-  }
-  /// First token whose loss an eviction can touch: t > B + W.
-  std::int64_t first_scored() const { return budget + window + 1; }
-};
 
 /// What an evicted pass gives for every row and token t; zero for t < first_scored().
 struct EvictedPass {

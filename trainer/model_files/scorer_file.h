@@ -7,6 +7,7 @@
 #include <string>
 
 #include "data/safetensors.h"
+#include "trainer/config/choices.h"
 #include "trainer/model_files/model_shape.h"
 
 namespace foresight {
@@ -18,8 +19,6 @@ inline constexpr const char* kScorerFormatWithoutDigest = "foresight.scorer.1";
 inline constexpr const char* kScorerDigestKey = "content_sha256";
 inline constexpr std::int64_t kScorerHidden = 16;
 inline constexpr std::int64_t kStatisticsPerHead = 8;
-
-enum class ScorerFeatures { kNormalized, kReleased };
 
 /// What a scorer was made for; stored with it.
 struct ScorerFacts {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "golden_eviction/recorded_plan.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "data/safetensors.h"
-#include "golden_eviction/recorded_trace.h"
 #include "trainer/comm/world.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 

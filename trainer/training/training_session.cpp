@@ -367,8 +367,7 @@ bool stage_finished(const std::filesystem::path& output, const std::string& stag
 
 ScorerFacts scorer_facts(const Config& config, const std::string& model_fingerprint,
                          const std::string& dtype) {
-  return {.features = config.scorer.features == FeatureKind::kReleased ? ScorerFeatures::kReleased
-                                                                       : ScorerFeatures::kNormalized,
+  return {.features = config.scorer.features,
           .budget = config.eviction.budget,
           .window = config.eviction.window,
           .model_fingerprint = model_fingerprint,

@@ -1,4 +1,4 @@
-// A recorded trace in memory: tokens, full-KV loss and entropy as tensors, future attention on request.
+// A recorded trace in memory: tokens, full-KV loss and entropy as tensors. Its attention stays in the file.
 #pragma once
 
 #include <torch/types.h>
@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "data/oracle_file.h"
-#include "golden_eviction/golden_plan.h"
 
 namespace foresight {
 
@@ -41,16 +40,5 @@ std::string traces_fingerprint(const std::vector<RecordedTrace>& traces);
 /// For stages that compare losses with the recorded ones: throws Error(kConfig) unless all were recorded with
 /// products in `dtype`, as rounding alone moves a loss by as much as a good policy does.
 void require_losses_of(const std::vector<RecordedTrace>& traces, const std::string& dtype);
-
-/// The recorded (float16) attention of every layer in windows of `window` tokens: [K, ceil(L / window), L]
-/// float32 each. Throws Error(kInput) for a damaged file, Error(kConfig) when the window is no multiple of
-/// the recorded block.
-std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window);
-
-/// Golden plans of every layer of a trace, from its stored (float16) attention.
-std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size);
-
-/// A selector that follows golden plans: plans[n][layer] for row c * N + n of any copy c.
-EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans);
 
 }  // namespace foresight

@@ -1,8 +1,5 @@
-#include "golden_eviction/recorded_trace.h"
+#include "trainer/traces/recorded_trace.h"
 
-#include <memory>
-
-#include "golden_eviction/future_attention.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
@@ -57,42 +54,6 @@ void require_losses_of(const std::vector<RecordedTrace>& traces, const std::stri
                " were recorded in ", trace.dtype, ": set runtime.dtype=", trace.dtype, ", or record them in ",
                dtype, ": choose another `output`, or remove the oracle folder"));
   }
-}
-
-std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window) {
-  const OracleReader reader(trace.file);
-  const OracleDimensions& dimensions = trace.dimensions;
-  std::vector<torch::Tensor> layers;
-  for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
-    std::vector<std::uint16_t> bits = reader.read_layer(layer);
-    const torch::Tensor packed =
-        torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
-    layers.push_back(merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, window));
-  }
-  return layers;
-}
-
-std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size) {
-  std::vector<GoldenPlan> plans;
-  for (const torch::Tensor& attention : recorded_attention(trace, size.window))
-    plans.push_back(golden_plan(attention, size));
-  return plans;
-}
-
-EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans) {
-  const auto shared = std::make_shared<const std::vector<std::vector<GoldenPlan>>>(std::move(plans));
-  return [shared](const EvictionView& view) {
-    const auto traces = static_cast<std::int64_t>(shared->size());
-    std::vector<torch::Tensor> wanted;  // per row [K, W] original positions
-    for (std::int64_t row = 0; row < view.keys.size(0); ++row) {
-      const auto& plan =
-          (*shared)[static_cast<std::size_t>(row % traces)][static_cast<std::size_t>(view.layer)];
-      wanted.push_back(plan.evicted.select(1, view.step));
-    }
-    // Positions ascend within a head, so the index of a position is a binary search.
-    const torch::Tensor positions = view.positions.narrow(2, 0, view.budget).contiguous();
-    return torch::searchsorted(positions, torch::stack(wanted).to(positions.device()).contiguous());
-  };
 }
 
 }  // namespace foresight

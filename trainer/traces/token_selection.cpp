@@ -1,4 +1,4 @@
-#include "trainer/evaluation/token_selection.h"
+#include "trainer/traces/token_selection.h"
 
 #include <cmath>
 
