@@ -17,22 +17,22 @@ namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "tensors are mapped as they stand in the file");
 
-/// The header as it is written: JSON, padded with spaces so that the data starts at a multiple of 8 bytes.
-std::string header_text(const fs::path& path, const std::vector<TensorToWrite>& tensors,
+[[noreturn]] void fail_to_write(const fs::path& path, const std::string& message) {
+  throw Error(ErrorKind::kInternal, concat("cannot write ", path.string(), ": ", message));
+}
+
+/// The header as it is written, behind its length: JSON, padded with spaces so that the data starts at a
+/// multiple of 8 bytes.
+std::string header_text(const fs::path& path, const std::vector<TensorToFill>& tensors,
                         const std::map<std::string, std::string>& metadata) {
-  const auto fail = [&path](const std::string& message) {
-    throw Error(ErrorKind::kInternal, concat("cannot write ", path.string(), ": ", message));
-  };
+  const auto fail = [&path](const std::string& message) { fail_to_write(path, message); };
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[kSafetensorsMetadata] = metadata;
   std::set<std::string> names = {kSafetensorsMetadata};
   std::uint64_t position = 0;
-  for (const TensorToWrite& tensor : tensors) {
+  for (const TensorToFill& tensor : tensors) {
     const auto bytes = tensor_bytes(tensor.shape, tensor.dtype);
-    if (!bytes || *bytes != tensor.bytes.size()) {
-      fail(concat("tensor \"", tensor.name, "\": ", dtype_name(tensor.dtype), " ", shape_text(tensor.shape),
-                  " does not fit the ", tensor.bytes.size(), " bytes given"));
-    }
+    if (!bytes) fail(concat("tensor \"", tensor.name, "\": ", shape_text(tensor.shape), " has no size"));
     if (!names.insert(tensor.name).second) fail(concat("the name \"", tensor.name, "\" is taken"));
     header[tensor.name] = {{"dtype", dtype_name(tensor.dtype)},
                            {"shape", tensor.shape},
@@ -49,7 +49,8 @@ std::string header_text(const fs::path& path, const std::vector<TensorToWrite>& 
               ' ');
   if (text.size() > kSafetensorsMaxHeaderBytes)
     fail(concat("header of ", text.size(), " bytes, at most ", kSafetensorsMaxHeaderBytes));
-  return text;
+  const auto length = std::bit_cast<std::array<char, kSafetensorsLengthBytes>>(std::uint64_t{text.size()});
+  return std::string(length.data(), length.size()) + text;
 }
 
 }  // namespace
@@ -71,12 +72,46 @@ const TensorView& SafetensorsFile::at(const std::string& name) const {
 
 void write_safetensors(const fs::path& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  const std::string header = header_text(path, tensors, metadata);
-  const auto length = std::bit_cast<std::array<char, kSafetensorsLengthBytes>>(std::uint64_t{header.size()});
-  std::vector<std::string_view> parts = {{length.data(), length.size()}, header};
+  std::vector<TensorToFill> shapes;
+  for (const TensorToWrite& tensor : tensors) {
+    const auto bytes = tensor_bytes(tensor.shape, tensor.dtype);
+    if (!bytes || *bytes != tensor.bytes.size()) {
+      fail_to_write(
+          path, concat("tensor \"", tensor.name, "\": ", dtype_name(tensor.dtype), " ",
+                       shape_text(tensor.shape), " does not fit the ", tensor.bytes.size(), " bytes given"));
+    }
+    shapes.push_back({tensor.name, tensor.dtype, tensor.shape});
+  }
+  const std::string header = header_text(path, shapes, metadata);
+  std::vector<std::string_view> parts = {header};
   for (const TensorToWrite& tensor : tensors)
     parts.emplace_back(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
   write_file_atomically(path, parts);
+}
+
+SafetensorsWriter::SafetensorsWriter(const fs::path& path, const std::vector<TensorToFill>& tensors,
+                                     const std::map<std::string, std::string>& metadata)
+    : path_(path) {
+  const std::string header = header_text(path, tensors, metadata);
+  std::uint64_t position = header.size();
+  for (const TensorToFill& tensor : tensors) {
+    const std::uint64_t bytes = *tensor_bytes(tensor.shape, tensor.dtype);
+    places_[tensor.name] = {position, bytes, dtype_bytes(tensor.dtype)};
+    position += bytes;
+  }
+  file_ = std::make_unique<StagedFile>(path, position);
+  file_->write(0, header);
+}
+
+void SafetensorsWriter::fill(const std::string& name, std::int64_t first_element,
+                             std::span<const std::byte> bytes) {
+  const auto place = places_.find(name);
+  const std::uint64_t first =
+      place == places_.end() ? 0 : static_cast<std::uint64_t>(first_element) * place->second.element_bytes;
+  if (place == places_.end() || first_element < 0 || first + bytes.size() > place->second.bytes)
+    fail_to_write(path_,
+                  concat(bytes.size(), " bytes from element ", first_element, " of tensor \"", name, "\""));
+  file_->write(place->second.first_byte + first, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 }  // namespace foresight

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "trainer/base/files.h"
+#include "trainer/base/staged_file.h"
 
 namespace foresight {
 
@@ -57,5 +59,33 @@ struct TensorToWrite {
 /// Throws Error(kResource) on I/O faults, Error(kInternal) when bytes do not fit the shape.
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata);
+
+/// A tensor that will be written piece by piece.
+struct TensorToFill {
+  std::string name;
+  Dtype dtype = Dtype::kFloat32;
+  std::vector<std::int64_t> shape;
+};
+
+/// Writes a file whose tensors are not at hand at once. It appears whole or not at all; what is not filled is
+/// 0.
+class SafetensorsWriter {
+ public:
+  /// Throws Error(kResource) on I/O faults, Error(kInternal) for shapes without a size or names given twice.
+  SafetensorsWriter(const std::filesystem::path& path, const std::vector<TensorToFill>& tensors,
+                    const std::map<std::string, std::string>& metadata);
+  /// Fills the elements of `name` from `first_element` on, in row-major order. Throws as above.
+  void fill(const std::string& name, std::int64_t first_element, std::span<const std::byte> bytes);
+  void publish() { file_->publish(); }
+
+ private:
+  struct Place {
+    std::uint64_t first_byte, bytes;
+    std::size_t element_bytes;
+  };
+  std::filesystem::path path_;
+  std::map<std::string, Place> places_;
+  std::unique_ptr<StagedFile> file_;
+};
 
 }  // namespace foresight

@@ -12,7 +12,7 @@
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
 #include "trainer/config/load.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/full_run.h"
 #include "trainer/training/metrics.h"
 
 namespace foresight {

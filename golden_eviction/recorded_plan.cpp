@@ -20,22 +20,25 @@ std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::i
   return layers;
 }
 
-std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size) {
-  std::vector<GoldenPlan> plans;
-  for (const torch::Tensor& attention : recorded_attention(trace, size.window))
-    plans.push_back(golden_plan(attention, size));
-  return plans;
+GoldenPlan golden_plan_of(const RecordedTrace& trace, std::int64_t layer, const CacheSize& size) {
+  return golden_plan(recorded_attention(trace, size.window).at(static_cast<std::size_t>(layer)), size);
 }
 
-EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans) {
-  const auto shared = std::make_shared<const std::vector<std::vector<GoldenPlan>>>(std::move(plans));
+RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size) {
+  RecordedEvictions evictions;
+  for (const torch::Tensor& attention : recorded_attention(trace, size.window))
+    evictions.layers.push_back(golden_plan(attention, size).evicted);
+  return evictions;
+}
+
+EvictionSelector golden_selector(std::vector<RecordedEvictions> plans) {
+  const auto shared = std::make_shared<const std::vector<RecordedEvictions>>(std::move(plans));
   return [shared](const EvictionView& view) {
     const auto traces = static_cast<std::int64_t>(shared->size());
     std::vector<torch::Tensor> wanted;  // per row [K, W] original positions
     for (std::int64_t row = 0; row < view.keys.size(0); ++row) {
-      const auto& plan =
-          (*shared)[static_cast<std::size_t>(row % traces)][static_cast<std::size_t>(view.layer)];
-      wanted.push_back(plan.evicted.select(1, view.step));
+      const RecordedEvictions& plan = (*shared)[static_cast<std::size_t>(row % traces)];
+      wanted.push_back(plan.layers[static_cast<std::size_t>(view.layer)].select(1, view.step));
     }
     // Positions ascend within a head, so the index of a position is a binary search.
     const torch::Tensor positions = view.positions.narrow(2, 0, view.budget).contiguous();

@@ -16,10 +16,17 @@ namespace foresight {
 /// the recorded block.
 std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window);
 
-/// Golden plans of every layer of a trace, from its stored (float16) attention.
-std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size);
+/// The golden plan of one layer of a trace, from its stored (float16) attention.
+GoldenPlan golden_plan_of(const RecordedTrace& trace, std::int64_t layer, const CacheSize& size);
 
-/// A selector that follows golden plans: plans[n][layer] for row c * N + n of any copy c.
-EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans);
+/// What a plan evicts of one trace, by layer: original positions [K, S, W].
+struct RecordedEvictions {
+  std::vector<torch::Tensor> layers;
+};
+/// What golden eviction evicts of a trace.
+RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size);
+
+/// A selector that follows plans: plans[n] for row c * N + n of any copy c.
+EvictionSelector golden_selector(std::vector<RecordedEvictions> plans);
 
 }  // namespace foresight

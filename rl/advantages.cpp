@@ -1,36 +1,41 @@
 #include "rl/advantages.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
 namespace {
 
-constexpr double kStandardDeviationFloor = 1e-8;
-
-/// [...] bool: the groups whose rewards are all equal. By comparison, not by a deviation that rounding keeps
-/// above 0.
-torch::Tensor all_equal(const torch::Tensor& rewards) {
-  if (rewards.dim() < 1 || rewards.size(0) < 1) {
+/// Credits [G, S] less their group's mean, in double.
+torch::Tensor centred(const torch::Tensor& credits) {
+  if (credits.dim() != 2 || credits.size(0) < 1) {
     throw Error(ErrorKind::kInternal,
-                concat("group advantages: expected rewards [G, ...] with G >= 1, got ", rewards.sizes()));
+                concat("group advantages: expected credits [G, S] with G >= 1, got ", credits.sizes()));
   }
-  return (rewards == rewards.narrow(0, 0, 1)).all(/*dim=*/0);
+  const auto exact = credits.detach().to(torch::kFloat64);
+  // By comparison, not by a deviation that rounding keeps above 0.
+  const auto equal = (credits == credits.narrow(0, 0, 1)).all(/*dim=*/0);
+  return (exact - exact.mean(0, /*keepdim=*/true)).masked_fill(equal, 0.0);
 }
 
 }  // namespace
 
-torch::Tensor group_advantages(const torch::Tensor& rewards) {
-  const auto equal = all_equal(rewards);
-  const auto exact = rewards.detach().to(torch::kFloat64);
-  const auto centred = exact - exact.mean(0, /*keepdim=*/true);
-  const auto deviation = centred.square().mean(0, /*keepdim=*/true).sqrt();
-  return (centred / (deviation + kStandardDeviationFloor)).masked_fill(equal, 0.0).to(rewards.scalar_type());
+torch::Tensor group_advantages(const torch::Tensor& credits, AdvantageScale scale) {
+  const auto differences = centred(credits);
+  if (scale == AdvantageScale::kTrace) {
+    return (differences / credit_deviation(credits)).to(credits.scalar_type());
+  }
+  const auto deviation = differences.square().mean(0, /*keepdim=*/true).sqrt();
+  return (differences / deviation.clamp_min(kLeastDeviationNats)).to(credits.scalar_type());
 }
 
-double zero_std_share(const torch::Tensor& rewards) {
-  const auto equal = all_equal(rewards);
-  return equal.numel() == 0 ? 0.0 : equal.to(torch::kFloat64).mean().item<double>();
+double credit_deviation(const torch::Tensor& credits) {
+  const auto differences = centred(credits);
+  if (differences.numel() == 0) return kLeastDeviationNats;
+  return std::max(kLeastDeviationNats, std::sqrt(differences.square().mean().item<double>()));
 }
 
 }  // namespace foresight

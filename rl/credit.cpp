@@ -10,23 +10,6 @@
 namespace foresight {
 namespace {
 
-/// What a token costs, elementwise, before the mean.
-torch::Tensor token_cost(const torch::Tensor& rise, const torch::Tensor& divergence,
-                         const GrpoConfig& config) {
-  switch (config.reward) {
-    case RewardShape::kExpectedRise:
-      check_shape(divergence, rise.sizes(), "divergence of the rollouts");
-      return divergence;
-    case RewardShape::kSquaredLargeRise:
-      return squared_large_rise(rise, config.reward_threshold_nats);
-    case RewardShape::kMeanRise:
-      return rise;
-    case RewardShape::kClampedRise:
-      break;
-  }
-  return clamped_rise(rise, config.reward_clamp_low_nats, config.reward_clamp_high_nats);
-}
-
 double masked_mean(const torch::Tensor& values, const torch::Tensor& mask) {
   return values.masked_select(mask.unsqueeze(0)).to(torch::kFloat64).mean().item<double>();
 }
@@ -46,29 +29,53 @@ void require_finite(const torch::Tensor& values, const char* what, const std::st
 
 }  // namespace
 
+torch::Tensor token_cost(const torch::Tensor& rise, const torch::Tensor& divergence,
+                         const CreditOptions& options) {
+  switch (options.reward) {
+    case RewardShape::kExpectedRise:
+      check_shape(divergence, rise.sizes(), "divergence of the rollouts");
+      return divergence;
+    case RewardShape::kSquaredLargeRise:
+      return squared_large_rise(rise, options.threshold_nats);
+    case RewardShape::kMeanRise:
+      return rise;
+    case RewardShape::kClampedRise:
+      break;
+  }
+  return clamped_rise(rise, options.clamp_low_nats, options.clamp_high_nats);
+}
+
+torch::Tensor rewarded_tokens(const RecordedTrace& trace, const CacheSize& size,
+                              const CreditOptions& options) {
+  const torch::Tensor scored = scored_tokens(trace, size.first_scored(), ScoreTokens::kAll);
+  return options.tokens == RewardTokens::kLowEntropy
+             ? low_entropy_mask(trace.entropy, scored, options.low_entropy_share)
+             : scored;
+}
+
 GroupCredit group_credit(const torch::Tensor& losses, const torch::Tensor& divergence,
-                         const RecordedTrace& trace, const GrpoConfig& config, const CacheSize& size,
+                         const RecordedTrace& trace, const CreditOptions& options, const CacheSize& size,
                          std::int64_t step) {
   require_finite(losses, "loss", trace.id, step);
   if (divergence.defined()) require_finite(divergence, "divergence", trace.id, step);
   const std::int64_t steps = size.steps(trace.length());
   const torch::Tensor rise = losses - trace.loss.unsqueeze(0);  // [G, L]
   const torch::Tensor scored = scored_tokens(trace, size.first_scored(), ScoreTokens::kAll);
-  const torch::Tensor low = low_entropy_mask(trace.entropy, scored, config.low_entropy_share);
-  const torch::Tensor mask = config.reward_tokens == RewardTokens::kLowEntropy ? low : scored;
-  const torch::Tensor cost = token_cost(rise, divergence, config);
+  const torch::Tensor low = low_entropy_mask(trace.entropy, scored, options.low_entropy_share);
+  const torch::Tensor mask = rewarded_tokens(trace, size, options);
+  const torch::Tensor cost = token_cost(rise, divergence, options);
   GroupCredit credit;
   credit.rewards = trace_rewards(cost, mask);
-  if (config.credit == Credit::kStep) {
-    const torch::Tensor window =
-        window_rewards(cost, mask, size.first_scored(), size.window, steps);  // [G, S]
-    credit.advantages = group_advantages(discounted_credit(window, config.credit_discount)).t();
-  } else {
-    credit.advantages = group_advantages(credit.rewards).unsqueeze(0).expand({steps, -1});
-  }
+  const bool by_step = options.credit == Credit::kStep;
+  const torch::Tensor credits =  // [G, S], or [G, 1]: one for the whole trace
+      by_step ? discounted_credit(window_rewards(cost, mask, size.first_scored(), size.window, steps),
+                                  options.discount)
+              : credit.rewards.unsqueeze(1);
+  credit.advantages = group_advantages(credits, options.scale).t().expand({steps, -1});
+  credit.deviation = credit_deviation(credits);
   credit.loss_rise = masked_mean(rise, scored);
   credit.low_entropy_loss_rise = masked_mean(rise, low);
-  credit.large_rise_share = masked_mean((rise > config.reward_threshold_nats).to(torch::kFloat64), mask);
+  credit.large_rise_share = masked_mean((rise > options.threshold_nats).to(torch::kFloat64), mask);
   credit.without_signal = credit.advantages.abs().max().item<double>() == 0.0;
   return credit;
 }

@@ -5,13 +5,14 @@
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
+#include "trainer/training/validation.h"
 
 namespace foresight {
 
 /// Reads `<output>/oracle` and the scorer it starts from (grpo.start, or the best supervised checkpoint),
 /// writes `<output>/grpo`. Resumes exactly. The rollouts of a step are dealt out to ranks; how many these are
 /// changes nothing. Throws Error(kInterrupted) after a stop signal, with a checkpoint saved.
-void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-              World& world = alone());
+void train_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                const Validation& validation, World& world);
 
 }  // namespace foresight

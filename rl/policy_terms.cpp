@@ -79,19 +79,12 @@ torch::Tensor clipped_policy_loss(const torch::Tensor& log_likelihood_new,
   return torch::minimum(ratio * weight, clipped * weight).neg();
 }
 
-ClippedShare clipped_share(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_old,
-                           const torch::Tensor& advantages, double clip_range) {
+double clipped_share(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_old,
+                     const torch::Tensor& advantages, double clip_range) {
   const auto ratio = likelihood_ratio(log_likelihood_new.detach(), log_likelihood_old);
-  const auto share = [](const torch::Tensor& flags) {
-    return flags.numel() == 0 ? 0.0 : flags.to(torch::kFloat64).mean().item<double>();
-  };
-  const auto below = ratio<1.0 - clip_range, above = ratio> 1.0 + clip_range;
-  ClippedShare result;
-  result.low = share(below & (advantages < 0));
-  result.high = share(above & (advantages > 0));
-  result.region_mean = result.low + result.high;
-  result.outside_mean = share(below | above);
-  return result;
+  const auto clipped =
+      ((ratio < 1.0 - clip_range) & (advantages < 0)) | ((ratio > 1.0 + clip_range) & (advantages > 0));
+  return clipped.numel() == 0 ? 0.0 : clipped.to(torch::kFloat64).mean().item<double>();
 }
 
 torch::Tensor kl_k3(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_reference) {

@@ -40,17 +40,10 @@ torch::Tensor clipped_policy_loss(const torch::Tensor& log_likelihood_new,
                                   const torch::Tensor& log_likelihood_old, const torch::Tensor& advantages,
                                   double clip_range);
 
-/// How much the clip does, as shares of all elements.
-struct ClippedShare {
-  double region_mean = 0.0;   ///< the clip is what counts, no gradient: low + high
-  double low = 0.0;           ///< ratio < 1 - c and advantage < 0
-  double high = 0.0;          ///< ratio > 1 + c and advantage > 0
-  double outside_mean = 0.0;  ///< ratio outside 1 - c .. 1 + c whatever the advantage
-};
-
-/// Arguments as clipped_policy_loss.
-ClippedShare clipped_share(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_old,
-                           const torch::Tensor& advantages, double clip_range);
+/// Share of all elements where the clip is what counts and no gradient flows: ratio < 1 - c and advantage <
+/// 0, or ratio > 1 + c and advantage > 0. Arguments as clipped_policy_loss.
+double clipped_share(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_old,
+                     const torch::Tensor& advantages, double clip_range);
 
 /// Elementwise estimator k3 of KL(policy || reference): exp(d) - d - 1 with d = reference - new
 /// (Schulman 2020). Never negative; unbiased under draws of the policy. The reference gets no gradient.

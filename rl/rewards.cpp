@@ -35,20 +35,6 @@ torch::Tensor trace_rewards(const torch::Tensor& cost, const torch::Tensor& mask
   return (sums / static_cast<double>(std::max<std::int64_t>(tokens.size(0), 1))).neg().to(cost.scalar_type());
 }
 
-torch::Tensor squared_large_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask,
-                                        double threshold_nats) {
-  return trace_rewards(squared_large_rise(rise, threshold_nats), mask);
-}
-
-torch::Tensor mean_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask) {
-  return trace_rewards(rise, mask);
-}
-
-torch::Tensor clamped_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask, double low_nats,
-                                  double high_nats) {
-  return trace_rewards(clamped_rise(rise, low_nats, high_nats), mask);
-}
-
 torch::Tensor window_rewards(const torch::Tensor& cost, const torch::Tensor& mask, std::int64_t first_token,
                              std::int64_t window, std::int64_t steps) {
   check_cost(cost, mask);

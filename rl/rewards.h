@@ -18,16 +18,6 @@ torch::Tensor clamped_rise(const torch::Tensor& rise, double low_nats, double hi
 /// returns [R]. Throws Error(kInternal) when the shapes do not fit.
 torch::Tensor trace_rewards(const torch::Tensor& cost, const torch::Tensor& mask);
 
-/// The paper's reward: - mean over E of rise^2 * [rise > threshold]. `rise` [R, T], `mask` [T] bool; returns
-/// [R].
-torch::Tensor squared_large_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask,
-                                        double threshold_nats);
-/// - mean over the masked tokens of the rise.
-torch::Tensor mean_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask);
-/// - mean over the masked tokens of the rise clamped to low .. high nats.
-torch::Tensor clamped_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask, double low_nats,
-                                  double high_nats);
-
 /// Reward of the tokens that each eviction step is the first to touch: step s covers t = first_token +
 /// s*window .. first_token + (s+1)*window - 1, cut at T - 1, with first_token = p_0 + 1 and p_s = B + (s+1)*W
 /// (method.md section 10). Minus the mean of `cost` over the masked tokens of the window; 0 when it has none.

@@ -1,4 +1,5 @@
-// Rollouts: stored traces, teacher-forced under evictions that the policy draws (method.md section 6).
+// Rollouts: stored traces, teacher-forced under evictions that the policy draws (docs/method.md,
+// "Reinforcement learning").
 #pragma once
 
 #include <torch/types.h>
@@ -6,43 +7,43 @@
 #include <functional>
 #include <vector>
 
-#include "trainer/config/config.h"
-#include "trainer/scorer/scorer.h"
+#include "rl/policy_choice.h"
+#include "trainer/config/cache_size.h"
+#include "trainer/eviction/evicted_run.h"
 #include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 
-/// What the policy saw and did in one layer: enough for its likelihood, so the language model never runs
-/// twice. R = copies * N rollouts (row c * N + n is copy c of trace n), S steps, M shortlisted candidates
-/// (all B candidates with the independent likelihood).
-struct LayerActions {
-  torch::Tensor features;  ///< [S, R, K, M, F] float32, on the host
-  torch::Tensor draws;     ///< [S, R, K, W] int64, indices into the M, in draw order
+/// Rollouts that go through the model together: copies first_copy .. first_copy + rows.copies - 1 of each of
+/// these traces, which have one length, in training step `step`.
+struct RolloutBatch {
+  std::vector<const RecordedTrace*> traces;
+  RowLayout rows;
+  std::int64_t first_copy = 0;
+  std::uint64_t seed = 0;
+  std::int64_t step = 0;
 };
 
-/// Rollouts of N traces of one length.
-struct Rollouts {
-  torch::Tensor losses;      ///< [R, L] under eviction; zero for t < first_scored
-  torch::Tensor divergence;  ///< [R, L] KL(full KV || evicted), with reward: expected_rise; else undefined
-  std::vector<LayerActions> layers;
+/// What rollouts drew, so that they can be replayed: by layer [S, R, K, W] int16, indices into the shortlist
+/// (int32 where the budget asks for it).
+struct RecordedDraws {
+  std::vector<torch::Tensor> layers;
 };
 
-/// Some of the copies of a group.
-struct CopyRange {
-  std::int64_t first = 0, count = 0;
-};
+/// Gumbel draws. Those of a rollout come from the stream (seed, step, trace, copy, layer, eviction): neither
+/// what runs beside it nor the rank that runs it changes them.
+DrawSource sampled_draws(const RolloutBatch& batch);
+/// Keeps what `inner` draws in `recorded`, which must outlive the source. `steps`: evictions of a trace.
+DrawSource recording_draws(DrawSource inner, std::int64_t layers, std::int64_t steps,
+                           RecordedDraws& recorded);
+/// What was recorded, once more. `recorded` must outlive the source.
+DrawSource replayed_draws(const RecordedDraws& recorded);
 
-/// Runs these copies of each trace (count 0: all grpo.group_size of them). Draws come from the stream (seed,
-/// step, trace, copy): neither batch nor rank changes them. The shared prefix is computed once per trace.
-Rollouts run_rollouts(const Transformer& model, const std::vector<const RecordedTrace*>& traces,
-                      const Scorer& scorer, const GrpoConfig& config, const CacheSize& size,
-                      std::uint64_t seed, std::int64_t step,
-                      const std::function<void(std::int64_t)>& on_tokens = {}, CopyRange copies = {});
-
-/// Log-likelihood of a layer's draws under `scorer`, differentiable in its weights: the mean over the W draws
-/// [S, R, K] with Plackett-Luce, per draw [S, R, K, W] with the independent likelihood (method.md section
-/// 10).
-torch::Tensor draw_log_likelihood(const Scorer& scorer, std::int64_t layer, const LayerActions& actions,
-                                  const GrpoConfig& config);
+/// Runs the batch to its end under `select`. `on_window` (optional) is shown each window, `on_tokens` told
+/// the row tokens done. `compared`: the divergence from full KV too, whose pass then runs beside.
+EvictedPass run_rollouts(const Transformer& model, const RolloutBatch& batch, const CacheSize& size,
+                         const EvictionSelector& select, bool compared,
+                         const std::function<void(const EvictedWindow&)>& on_window = {},
+                         const std::function<void(std::int64_t)>& on_tokens = {});
 
 }  // namespace foresight

@@ -5,7 +5,7 @@
 #include <benchmark/benchmark.h>
 
 #include "tests/bench/bench_model.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/full_run.h"
 
 namespace foresight::bench {
 namespace {

@@ -21,7 +21,7 @@ BenchOptions& bench_options() {
 
 const Transformer& bench_model() {
   static const Transformer model = Transformer::load(
-      bench_options().model, resolve_model_options(bench_options().device, bench_options().dtype));
+      bench_options().model, resolve_model_options(bench_options().device, bench_options().dtype, "auto"));
   return model;
 }
 

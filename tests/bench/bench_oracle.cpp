@@ -13,7 +13,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/bench/bench_model.h"
 #include "trainer/base/memory.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/full_run.h"
 
 namespace foresight::bench {
 namespace {

@@ -8,10 +8,12 @@
 
 #include "tests/base/temporary_folder.h"
 #include "tests/bench/bench_model.h"
+#include "tests/supervised/all_pairs.h"
 #include "trainer/base/memory.h"
 #include "trainer/eviction/grouped_attention.h"
-#include "trainer/supervised/feature_store.h"
-#include "trainer/supervised/ranking_loss.h"
+#include "trainer/supervised/cached_states.h"
+#include "trainer/supervised/ranking_gradient.h"
+#include "trainer/supervised/streamed_states.h"
 
 namespace foresight::bench {
 namespace {
@@ -84,26 +86,24 @@ void supervised_step(benchmark::State& state) {
   const TemporaryFolder folder;
   std::vector<RecordedTrace> traces;
   for (std::int64_t i = 0; i < kTraces; ++i) traces.push_back(bench_trace(kTokens, i));
-  std::optional<FeatureStore> replayed;
-  const double replay_s =
-      seconds_of([&] { replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized); });
-  const FeatureStore& store = *replayed;
+  std::optional<CachedStates> replayed;
+  const std::vector<std::vector<std::int64_t>> all =
+      StreamedStates(model, traces, kSize, ScorerFeatures::kNormalized).evictions();
+  const double replay_s = seconds_of([&] {
+    replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized, all, alone());
+  });
   const Scorer& scorer = bench_scorer();
   double step_s = 0;
   for (auto _ : state) {
     step_s += seconds_of([&] {
       for (std::int64_t trace = 0; trace < kTraces; ++trace) {
-        for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
-          std::vector<torch::Tensor> oracle;
-          for (std::int64_t step = 0; step < store.steps(trace); ++step)
-            oracle.push_back(store.oracle(trace, layer, step));
-          const torch::Tensor scores = scorer.score(layer, store.features(trace, layer).to(torch::kFloat32));
-          pairwise_ranking_loss(scores.flatten(0, 1), torch::stack(oracle).flatten(0, 1).to(scores.device()),
-                                kMargin)
-              .backward();
-        }
+        RankingGradient gradient(scorer, kMargin, PairWeight::kUniform, kSize.window);
+        replayed->visit(trace, all[static_cast<std::size_t>(trace)],
+                        [&](const RankedStates& states) { gradient.add(states, "bench"); });
+        gradient.finish(1.0 / kTraces);
       }
     });
+    for (torch::Tensor parameter : scorer.parameters()) parameter.mutable_grad().reset();
   }
   state.counters["replay_over_step"] = (replay_s + step_s / static_cast<double>(state.iterations())) /
                                        (step_s / static_cast<double>(state.iterations()));

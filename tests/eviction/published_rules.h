@@ -39,7 +39,7 @@ struct PublishedRules {
   /// True when our scores evict what the published rule evicts, in every row and head.
   bool same_evicted(const std::string& rule, const torch::Tensor& ours) const {
     const torch::Tensor& published = tensors.at(rule + ".evicted");  // [R, K, W]
-    return torch::equal(std::get<0>(highest(ours, published.size(-1)).sort(-1)), published);
+    return torch::equal(std::get<0>(highest_entries(ours, published.size(-1)).sort(-1)), published);
   }
 
   std::map<std::string, torch::Tensor> tensors;

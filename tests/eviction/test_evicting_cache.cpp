@@ -5,7 +5,7 @@
 
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/evicted_run.h"
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/eviction/rule_policies.h"
 #include "trainer/model/transformer.h"
@@ -31,7 +31,7 @@ ModelShape one_layer() {
 torch::Tensor by_position(const EvictionView& view) {
   const torch::Tensor head = torch::arange(view.keys.size(1)).view({1, -1, 1});
   const torch::Tensor positions = view.positions.narrow(2, 0, view.budget);
-  return highest((positions * (7 + 4 * head) % 13).to(torch::kFloat32), view.window);
+  return highest_entries((positions * (7 + 4 * head) % 13).to(torch::kFloat32), view.window);
 }
 
 /// One head's cache as plain lists: the same attention and accumulators, entry by entry, in double.
@@ -54,7 +54,7 @@ TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-
   std::vector<EvictionView> views;
   std::vector<torch::Tensor> choices;
   EvictingCache cache(
-      shape, 1, size.budget, size.window, length,
+      shape, RowLayout{}, size, length,
       [&](const EvictionView& view) {
         EvictionView copy = view;
         for (torch::Tensor* t : {&copy.keys, &copy.values, &copy.positions, &copy.window_attention,
@@ -65,7 +65,7 @@ TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-
         choices.push_back(by_position(view));
         return choices.back();
       },
-      torch::kCPU);
+      ModelOptions{});
   torch::Tensor output = torch::empty({1, 4, length, d});
   for (std::int64_t first = 0; first < length;) {
     const std::int64_t count = std::min({chunk, cache.room(), length - first});
@@ -153,11 +153,11 @@ TEST_CASE("evicting cache: attention, accumulators and positions equal an entry-
 TEST_CASE("evicting cache: an entry evicted twice, or tokens across a window's end, are refused",
           "[eviction]") {
   EvictingCache cache(
-      one_layer(), 1, 8, 4, kEndless,
+      one_layer(), RowLayout{}, {8, 4}, kEndless,
       [](const EvictionView& view) {
         return torch::zeros({1, 2, view.window}, torch::kInt64);
       },
-      torch::kCPU);
+      ModelOptions{});
   const auto feed = [&](std::int64_t tokens) {
     cache.attend(0, torch::randn({1, 4, tokens, 4}), torch::randn({1, 2, tokens, 4}),
                  torch::randn({1, 2, tokens, 4}));
@@ -166,11 +166,11 @@ TEST_CASE("evicting cache: an entry evicted twice, or tokens across a window's e
   feed(8);
   REQUIRE_THROWS_WITH(feed(4), Catch::Contains("evicted an entry twice"));
   EvictingCache other(
-      one_layer(), 1, 8, 4, kEndless,
+      one_layer(), RowLayout{}, {8, 4}, kEndless,
       [](const EvictionView& view) {
         return torch::zeros({1, 2, view.window + 1}, torch::kInt64);
       },
-      torch::kCPU);
+      ModelOptions{});
   const auto random = [](std::int64_t heads, std::int64_t tokens) {
     return torch::randn({1, heads, tokens, 4});
   };
@@ -179,12 +179,77 @@ TEST_CASE("evicting cache: an entry evicted twice, or tokens across a window's e
                       Catch::Contains("evicted cache indices: expected shape [1, 2, 4]"));
 }
 
-TEST_CASE("evicted pass: full-KV hidden states of another shape are refused", "[eviction]") {
+TEST_CASE("evicting cache: bfloat16 keys and values round once, statistics stay float32", "[eviction]") {
+  torch::manual_seed(21);
+  const ModelShape shape = one_layer();
+  const CacheSize size{8, 4};
+  const torch::Tensor query = torch::randn({1, 4, 31, 4}), key = torch::randn({1, 2, 31, 4}),
+                      value = torch::randn({1, 2, 31, 4});
+  const auto run = [&](const torch::Tensor& keys, const torch::Tensor& values, torch::ScalarType type,
+                       std::int64_t chunk) {
+    ModelOptions options;
+    options.cache_dtype = type;
+    EvictingCache cache(shape, RowLayout{}, size, 31, by_position, options);
+    CHECK(cache.bytes() == 2 * 2 * 12 * 4 * (type == torch::kBFloat16 ? 2 : 4));
+    torch::Tensor output = torch::empty({1, 4, 31, 4});
+    for (std::int64_t first = 0; first < 31;) {
+      const std::int64_t count = std::min({chunk, cache.room(), 31 - first});
+      output.narrow(2, first, count)
+          .copy_(cache.attend(0, query.narrow(2, first, count), keys.narrow(2, first, count),
+                              values.narrow(2, first, count)));
+      first += count;
+    }
+    return output;
+  };
+  const auto rounded = [](const torch::Tensor& values) {
+    return values.to(torch::kBFloat16).to(torch::kFloat32);
+  };
+  for (const std::int64_t chunk : {1, 4}) {  // decoding reads the cache as it lies
+    const torch::Tensor stored = run(key, value, torch::kBFloat16, chunk);
+    CHECK(torch::allclose(stored, run(rounded(key), rounded(value), torch::kFloat32, chunk), 1e-6, 1e-6));
+    CHECK_FALSE(torch::allclose(stored, run(key, value, torch::kFloat32, chunk), 1e-6, 1e-6));
+  }
+}
+
+TEST_CASE("evicted run: the full cache beside it gives the divergence of a run that evicts nothing it needs",
+          "[eviction]") {
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
-  const auto never = [](const EvictionView&) { return torch::Tensor(); };
-  REQUIRE_THROWS_WITH(evicted_pass(model, torch::zeros({1, 20}, torch::kInt64), {16, 8}, 1, never,
-                                   torch::zeros({1, 19, model.shape().hidden_size})),
-                      Catch::Contains("full-KV hidden states: expected shape"));
+  torch::manual_seed(14);
+  const torch::Tensor tokens = torch::randint(0, 97, {2, kLength}, torch::kInt64);
+  const CacheSize size{16, 8};
+  const auto oldest = [](const EvictionView& view) {
+    return highest_entries(-view.positions.narrow(2, 0, view.budget).to(torch::kFloat32), view.window);
+  };
+  EvictedRun run(model, tokens, size, 3, oldest);
+  FullRun full(model, tokens, size.window);
+  EvictedPass pass(6, kLength, /*compared=*/true);
+  EvictedWindow window;
+  std::int64_t windows = 0, told = 0;
+  while (!run.finished()) {
+    told += run.tokens_of_next();
+    REQUIRE(run.next(window, &full));
+    CHECK((windows == 0) == (window.count == 0));
+    pass.add(window);
+    ++windows;
+  }
+  CHECK_FALSE(run.next(window, &full));
+  CHECK(windows == 1 + (kLength - 24 + 7) / 8);
+  CHECK(told == 2 * evicted_run_tokens(kLength, size, 3));
+  // KL(full || evicted) and the losses, from logits of whole passes and torch's own functions.
+  for (std::int64_t n = 0; n < 2; ++n) {
+    FullCache cache(model.shape(), 1, kLength, model.options());
+    const torch::Tensor states = model.forward(tokens.narrow(0, n, 1), torch::arange(kLength), cache)[0];
+    const torch::Tensor reference = torch::log_softmax(model.logits(states), -1);
+    CHECK(torch::allclose(full_pass(model, tokens[n], 16).loss.narrow(0, 1, kLength - 1),
+                          -reference.narrow(0, 0, kLength - 1)
+                               .gather(1, tokens[n].narrow(0, 1, kLength - 1).unsqueeze(1))
+                               .squeeze(1),
+                          1e-4, 1e-5));
+    CHECK(pass.divergence[n].narrow(0, 25, kLength - 25).min().item<double>() > -1e-5);
+    CHECK(pass.divergence[n].max().item<double>() > 1e-4);
+    CHECK(torch::equal(pass.divergence[n], pass.divergence[n + 2]));
+  }
+  REQUIRE_THROWS_WITH(full.states(0, 8), Catch::Contains("full-KV states"));
 }
 
 TEST_CASE("evicted pass: a budget that holds the whole trace gives full KV's losses where tokens are scored",
@@ -210,7 +275,7 @@ TEST_CASE("evicted pass: evicting what is never attended again costs nothing; co
   torch::manual_seed(13);
   const torch::Tensor tokens = torch::randint(0, 97, {2, kLength}, torch::kInt64);
   const auto oldest = [](const EvictionView& view) {
-    return highest(-view.positions.narrow(2, 0, view.budget).to(torch::kFloat32), view.window);
+    return highest_entries(-view.positions.narrow(2, 0, view.budget).to(torch::kFloat32), view.window);
   };
   const torch::Tensor together = evicted_losses(model, tokens, {16, 8}, 3, oldest);
   REQUIRE(together.sizes() == torch::IntArrayRef({6, kLength}));

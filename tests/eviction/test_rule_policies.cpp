@@ -167,9 +167,9 @@ TEST_CASE("streaming_llm: sinks stay, and else the newest", "[eviction][unit]") 
     for (double& value : result) value = value < 4.0 ? -std::numeric_limits<float>::max() : -value;
     return result;
   });
-  REQUIRE(torch::equal(highest(scores, 3)[1][2], torch::tensor({3, 4, 5}, torch::kInt64)));
+  REQUIRE(torch::equal(highest_entries(scores, 3)[1][2], torch::tensor({3, 4, 5}, torch::kInt64)));
   // With every candidate evicted the sinks go last, the oldest of them first.
-  REQUIRE(torch::equal(highest(scores, kBudget)[0][0].narrow(0, kBudget - 3, 3),
+  REQUIRE(torch::equal(highest_entries(scores, kBudget)[0][0].narrow(0, kBudget - 3, 3),
                        torch::tensor({0, 1, 2}, torch::kInt64)));
 }
 
@@ -287,7 +287,7 @@ TEST_CASE("random: the noise is the score", "[eviction][unit]") {
 TEST_CASE("highest: by falling score, ties to the older entry", "[eviction][unit]") {
   torch::manual_seed(55);
   const auto scores = torch::randint(0, 4, {kRows, kHeads, 300}).to(torch::kFloat32);
-  const auto picked = highest(scores, 120);
+  const auto picked = highest_entries(scores, 120);
   REQUIRE(picked.sizes() == torch::IntArrayRef({kRows, kHeads, 120}));
   REQUIRE(picked.scalar_type() == torch::kInt64);
   for (std::int64_t row = 0; row < kRows; ++row) {
@@ -325,8 +325,8 @@ TEST_CASE("rules: views that do not fit are refused", "[eviction][unit]") {
   REQUIRE(refuses([&] { streaming_llm_scores(view); }, "positions"));
   REQUIRE(refuses([&] { snapkv_scores(view, 4); }, "kernel"));
   REQUIRE(refuses([&] { random_scores(view, torch::rand({kRows, kHeads, kBudget + 1})); }, "noise"));
-  REQUIRE(refuses([&] { highest(torch::rand({2, 3}), 4); }, "4 entries"));
-  REQUIRE(refuses([&] { highest(torch::rand({2, 3}), 0); }, "0 entries"));
+  REQUIRE(refuses([&] { highest_entries(torch::rand({2, 3}), 4); }, "4 entries"));
+  REQUIRE(refuses([&] { highest_entries(torch::rand({2, 3}), 0); }, "0 entries"));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/reference/paths.h"
 #include "trainer/evaluation/policies.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/evicted_run.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/supervised/ranking_loss.h"
 #include "trainer/traces/recorded_trace.h"

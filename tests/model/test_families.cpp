@@ -5,7 +5,7 @@
 #include "tests/model/forward_passes.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/full_run.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model/transformer.h"
 // after torch: c10 defines CHECK too

@@ -7,7 +7,7 @@
 #include "tests/model/forward_passes.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/full_run.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model/transformer.h"
 // after torch: c10 defines CHECK too
@@ -166,7 +166,7 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
 
 TEST_CASE("model options: cuda without CUDA is an error that says what to do", "[model]") {
   if (torch::cuda::is_available()) return;
-  REQUIRE_THROWS_WITH(resolve_model_options("cuda", "auto"), Catch::Contains("runtime.device"));
-  CHECK(resolve_model_options("auto", "bfloat16").dtype == torch::kBFloat16);
-  CHECK(resolve_model_options("cpu", "float32").dtype == torch::kFloat32);
+  REQUIRE_THROWS_WITH(resolve_model_options("cuda", "auto", "auto"), Catch::Contains("runtime.device"));
+  CHECK(resolve_model_options("auto", "bfloat16", "auto").dtype == torch::kBFloat16);
+  CHECK(resolve_model_options("cpu", "float32", "auto").dtype == torch::kFloat32);
 }

@@ -118,7 +118,7 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
 }
 
 void dump_generation(const std::vector<std::string>& arguments) {
-  const Transformer model = Transformer::load(arguments.at(0), resolve_model_options("cpu", "float32"));
+  const Transformer model = Transformer::load(arguments.at(0), resolve_model_options("cpu", "float32", "float32"));
   const Scorer scorer = Scorer::load(arguments.at(1), model.shape());
   const CacheSize size{std::stoll(arguments.at(2)), std::stoll(arguments.at(3))};
   SamplingOptions sampling;

@@ -24,6 +24,18 @@ torch::Tensor bools(const std::vector<int>& values) {
   return torch::tensor(values, torch::kInt64).to(torch::kBool);
 }
 
+/// Advantages of single rewards [G], or of columns [G, S] that are each a group.
+torch::Tensor step_advantages(const torch::Tensor& rewards) {
+  const bool single = rewards.dim() == 1;
+  const auto found = group_advantages(single ? rewards.unsqueeze(1) : rewards, AdvantageScale::kStep);
+  return single ? found.squeeze(1) : found;
+}
+
+torch::Tensor squared_large_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask,
+                                        double threshold_nats) {
+  return trace_rewards(squared_large_rise(rise, threshold_nats), mask);
+}
+
 template <class Call>
 ErrorKind kind_of(const Call& call) {
   try {
@@ -63,9 +75,9 @@ TEST_CASE("rewards: the released selection, returns and advantages are reproduce
   const auto rise = evicted_loss - vectors.at("reward.loss2").unsqueeze(0);
   const auto rewards = squared_large_rise_reward(rise, mask, 1.5);
   REQUIRE(all_close(rewards, vectors.at("reward.returns"), 1e-5, 1e-7));
-  REQUIRE(all_close(group_advantages(rewards), vectors.at("reward.advantages"), 1e-5, 1e-6));
+  REQUIRE(all_close(step_advantages(rewards), vectors.at("reward.advantages"), 1e-5, 1e-6));
   REQUIRE(
-      all_close(group_advantages(vectors.at("reward.returns")), vectors.at("reward.advantages"), 1e-5, 1e-7));
+      all_close(step_advantages(vectors.at("reward.returns")), vectors.at("reward.advantages"), 1e-5, 1e-7));
   REQUIRE(all_close(trace_rewards(evicted_loss, mask), vectors.at("reward_qwen2.returns"), 1e-5, 1e-7));
 }
 
@@ -93,13 +105,13 @@ TEST_CASE("rewards: each shape is its formula over the mask, whatever lies outsi
       REQUIRE(rewards[row].item<double>() ==
               Approx(reward_by_loops(rise[row], mask, 0, 40, shape)).epsilon(1e-12));
     };
-    expect(mean_rise_reward(rise, mask), [](double d) { return d; });
+    expect(trace_rewards(rise, mask), [](double d) { return d; });
     expect(squared_large_rise_reward(rise, mask, 1.5), [](double d) { return d > 1.5 ? d * d : 0.0; });
-    expect(clamped_rise_reward(rise, mask, -1.0, 4.0),
+    expect(trace_rewards(clamped_rise(rise, -1.0, 4.0), mask),
            [](double d) { return std::min(std::max(d, -1.0), 4.0); });
   }
   const auto nothing = torch::zeros({40}, torch::kBool);
-  REQUIRE(torch::equal(mean_rise_reward(rise, nothing), torch::zeros({3}, torch::kFloat64)));
+  REQUIRE(torch::equal(trace_rewards(rise, nothing), torch::zeros({3}, torch::kFloat64)));
 }
 
 TEST_CASE("rewards: a rise at the threshold does not count", "[rl][unit]") {
@@ -157,30 +169,26 @@ TEST_CASE("discounted credit: it is the discounted sum of the rewards from the s
 TEST_CASE("advantages: each column is normalised by its own group", "[rl][unit]") {
   torch::manual_seed(35);
   const auto rewards = torch::randn({8, 5}, torch::kFloat64) * 1e-3 - 0.4;
-  const auto advantages = group_advantages(rewards);
+  const auto advantages = step_advantages(rewards);
   for (std::int64_t column = 0; column < 5; ++column) {
     double mean = 0.0, variance = 0.0;
     for (std::int64_t g = 0; g < 8; ++g) mean += rewards[g][column].item<double>() / 8.0;
     for (std::int64_t g = 0; g < 8; ++g)
       variance += std::pow(rewards[g][column].item<double>() - mean, 2) / 8.0;
     for (std::int64_t g = 0; g < 8; ++g) {
-      const double expected = (rewards[g][column].item<double>() - mean) / (std::sqrt(variance) + 1e-8);
+      const double expected = (rewards[g][column].item<double>() - mean) / std::sqrt(variance);
       REQUIRE(advantages[g][column].item<double>() == Approx(expected).epsilon(1e-9).margin(1e-12));
     }
   }
-  REQUIRE(zero_std_share(rewards) == 0.0);
 }
 
-TEST_CASE("advantages: equal rewards give exactly zero and are counted", "[rl][unit]") {
+TEST_CASE("advantages: equal rewards give exactly zero", "[rl][unit]") {
   auto rewards = torch::full({3, 4}, 0.1F);  // 0.1 is not exact: a mean of it may round
-  REQUIRE(torch::equal(group_advantages(rewards), torch::zeros({3, 4})));
-  REQUIRE(zero_std_share(rewards) == 1.0);
+  REQUIRE(torch::equal(step_advantages(rewards), torch::zeros({3, 4})));
   rewards[2][1] = 0.2F;
-  REQUIRE(zero_std_share(rewards) == Approx(0.75));
-  REQUIRE(group_advantages(rewards)[2][1].item<float>() > 1.0F);
-  REQUIRE(torch::equal(group_advantages(torch::tensor({5.0F})), torch::zeros({1})));
-  REQUIRE(zero_std_share(torch::tensor({1.0F, 2.0F})) == 0.0);
-  REQUIRE(zero_std_share(torch::zeros({2, 0})) == 0.0);
+  REQUIRE(step_advantages(rewards)[2][1].item<float>() > 1.0F);
+  REQUIRE(torch::equal(step_advantages(torch::tensor({5.0F})), torch::zeros({1})));
+  REQUIRE(step_advantages(torch::zeros({2, 0})).numel() == 0);
 }
 
 TEST_CASE("rewards and advantages: wrong input is refused", "[rl][unit]") {
@@ -190,13 +198,14 @@ TEST_CASE("rewards and advantages: wrong input is refused", "[rl][unit]") {
   REQUIRE(kind_of([&] { low_entropy_mask(rise, 1); }) == ErrorKind::kInternal);
   REQUIRE(kind_of([&] { low_entropy_mask(rise[0], mask.to(torch::kInt64)); }) == ErrorKind::kInternal);
   REQUIRE(kind_of([&] { low_entropy_mask(rise[0], mask, 1.1); }) == ErrorKind::kInternal);
-  REQUIRE(kind_of([&] { mean_rise_reward(rise, mask.narrow(0, 0, 3)); }) == ErrorKind::kInternal);
-  REQUIRE(kind_of([&] { mean_rise_reward(rise, mask.to(torch::kInt64)); }) == ErrorKind::kInternal);
+  REQUIRE(kind_of([&] { trace_rewards(rise, mask.narrow(0, 0, 3)); }) == ErrorKind::kInternal);
+  REQUIRE(kind_of([&] { trace_rewards(rise, mask.to(torch::kInt64)); }) == ErrorKind::kInternal);
   REQUIRE(kind_of([&] { window_rewards(rise, mask, 1, 0, 1); }) == ErrorKind::kInternal);
   REQUIRE(kind_of([&] { window_rewards(rise, mask, -1, 2, 1); }) == ErrorKind::kInternal);
   REQUIRE(kind_of([&] { discounted_credit(rise[0], 0.5); }) == ErrorKind::kInternal);
-  REQUIRE(kind_of([&] { group_advantages(torch::zeros({0, 3})); }) == ErrorKind::kInternal);
-  REQUIRE(kind_of([&] { zero_std_share(torch::tensor(1.0F)); }) == ErrorKind::kInternal);
+  REQUIRE(kind_of([&] { step_advantages(torch::zeros({0, 3})); }) == ErrorKind::kInternal);
+  REQUIRE(kind_of([&] { group_advantages(torch::zeros({3}), AdvantageScale::kTrace); }) ==
+          ErrorKind::kInternal);
 }
 
 }  // namespace

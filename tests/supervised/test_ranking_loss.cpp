@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "tests/supervised/all_pairs.h"
 #include "tests/tensors.h"
 #include "trainer/base/error.h"
 #include "trainer/supervised/ranking_loss.h"
@@ -192,7 +193,7 @@ TEST_CASE("ranking loss: wrong input is refused", "[supervised][unit]") {
           ErrorKind::kInternal);
   const auto broken = torch::full({2, 4}, std::numeric_limits<float>::quiet_NaN());
   REQUIRE(kind_of([&] { pairwise_ranking_loss(broken, good, 0.01); }) == ErrorKind::kNumeric);
-  REQUIRE(kind_of([&] { pairwise_ranking_loss_all_pairs(good, broken, 0.01); }) == ErrorKind::kNumeric);
+  REQUIRE(kind_of([&] { pairwise_ranking_loss(good, broken, 0.01); }) == ErrorKind::kNumeric);
   REQUIRE(kind_of([&] { top_overlap(good, good, 0); }) == ErrorKind::kInternal);
   REQUIRE(kind_of([&] { top_overlap(good, good, 5); }) == ErrorKind::kInternal);
   REQUIRE(kind_of([&] { top_overlap(good, torch::randn({2, 5}), 1); }) == ErrorKind::kInternal);

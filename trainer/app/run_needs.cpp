@@ -13,10 +13,11 @@
 #include "trainer/base/files.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/model/device_memory.h"
 #include "trainer/model_files/shard_index.h"
 #include "trainer/scorer/scorer.h"
-#include "trainer/supervised/feature_store.h"
+#include "trainer/supervised/cached_states.h"
+#include "trainer/supervised/supervised_stage.h"
 #include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
 
@@ -28,8 +29,8 @@ bool is_there(const std::filesystem::path& file) {
   return std::filesystem::exists(file, none);
 }
 
-/// Of the weights as they are read, and in float32.
-double weight_bytes_of(const std::filesystem::path& model) {
+/// Of the weights as they lie on the disk.
+double file_bytes_of(const std::filesystem::path& model) {
   std::set<std::string> names = {"model.safetensors"};
   if (!is_there(model / "model.safetensors"))
     names = read_shard_names(model / "model.safetensors.index.json");
@@ -39,7 +40,7 @@ double weight_bytes_of(const std::filesystem::path& model) {
     const std::uintmax_t size = std::filesystem::file_size(model / name, none);
     if (!none) bytes += static_cast<double>(size);
   }
-  return 2 * bytes;
+  return bytes;
 }
 
 /// As bytes that can be compared: a config may ask for more than 2^64.
@@ -70,32 +71,6 @@ bool is_to_train(const Config& config, const std::string& stage, const Checkpoin
   return checkpoint.resume != "auto" || !stage_finished(config.output, stage, steps);
 }
 
-double heads_of(const ModelShape& shape) {
-  return static_cast<double>(shape.layers * shape.kv_heads);
-}
-
-double inputs_of(const ModelShape& shape) {
-  return static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
-}
-
-/// Keys and values in float32 of one row of a pass.
-double cache_bytes(const ModelShape& shape, double tokens) {
-  return heads_of(shape) * static_cast<double>(2 * shape.head_dimension) * tokens * 4;
-}
-
-/// Half of the matrix in blocks of `block` queries, two bytes each: an oracle file, and what its pass
-/// gathers.
-double attention_bytes(const ModelShape& shape, double tokens, double block) {
-  return heads_of(shape) * tokens * tokens / block;
-}
-
-/// Replayed features in float16 and what the oracle says of them in float32: a feature file, and its trace's
-/// part of a replayed batch.
-double feature_bytes(const Config& config, const ModelShape& shape, std::int64_t tokens) {
-  const CacheSize size{config.eviction.budget, config.eviction.window};
-  return heads_of(shape) * static_cast<double>(size.steps(tokens) * size.budget) * (2 * inputs_of(shape) + 4);
-}
-
 const SplitLengths* find_split(const std::vector<SplitLengths>& splits, const std::string& name) {
   const auto found = std::find_if(splits.begin(), splits.end(),
                                   [&](const SplitLengths& split) { return split.name == name; });
@@ -109,98 +84,71 @@ std::int64_t longest_of(const SplitLengths* split) {
   return longest;
 }
 
-/// What a stage asks for: bytes to write by all ranks, bytes to hold by each, and the keys that lower these.
+/// What a stage asks for: bytes to write by all ranks, and what each holds.
 struct StageNeeds {
-  double disk = 0, memory = 0;
-  std::string memory_keys;
+  double disk = 0;
+  std::vector<MemoryItem> memory;
 };
 
-/// Without the caches of the prompts themselves.
-StageNeeds generation_needs(const Config& config, const ModelShape& shape) {
+StageNeeds generation_needs(const StageSetting& setting) {
+  const TracesConfig& traces = setting.config->traces;
   std::int64_t rows = 0;
-  for (const std::string& file : config.traces.prompts)
-    rows += static_cast<std::int64_t>(read_prompt_rows(file).size()) * config.traces.samples_per_prompt;
-  return {.memory = static_cast<double>(std::min(config.traces.batch, rows)) *
-                    cache_bytes(shape, static_cast<double>(config.traces.max_new_tokens)),
-          .memory_keys = "traces.batch or traces.max_new_tokens"};
+  for (const std::string& file : traces.prompts)
+    rows += static_cast<std::int64_t>(read_prompt_rows(file).size()) * traces.samples_per_prompt;
+  return {.disk = 0, .memory = generation_memory(setting, std::min(traces.batch, rows))};
 }
 
-StageNeeds oracle_needs(const Config& config, const ModelShape& shape,
-                        const std::vector<SplitLengths>& splits) {
-  StageNeeds needs{.memory_keys = "data.trace_tokens"};
+/// An oracle file: half of the matrix in blocks of queries, two bytes each. While it is made its attention
+/// stands on the disk twice.
+StageNeeds oracle_needs(StageSetting setting, const std::vector<SplitLengths>& splits) {
+  const ModelShape& shape = *setting.shape;
+  const auto block = static_cast<double>(recorded_block_tokens(*setting.config));
+  StageNeeds needs;
+  double largest = 0;
   for (const SplitLengths& split : splits) {
     for (const TraceLength& trace : split.traces) {
       if (trace.recorded) continue;
       const auto length = static_cast<double>(trace.tokens);
-      const double attention =
-          attention_bytes(shape, length, static_cast<double>(recorded_block_tokens(config)));
-      needs.disk += attention;
-      needs.memory = std::max(needs.memory, attention + cache_bytes(shape, length));
+      const double bytes = static_cast<double>(shape.layers * shape.kv_heads) * length * length / block;
+      needs.disk += bytes;
+      largest = std::max(largest, bytes);
+      setting.longest_tokens = std::max(setting.longest_tokens, trace.tokens);
     }
   }
+  if (setting.longest_tokens == 0) return needs;
+  needs.disk += largest * static_cast<double>(setting.ranks);
+  needs.memory = oracle_memory(setting);
   return needs;
 }
 
-/// The replay: of kTracesPerReplay traces the features, of one the attention in float32 and whole.
-StageNeeds supervised_needs(const Config& config, const ModelShape& shape, const SplitLengths* train) {
-  StageNeeds needs{.memory_keys = "data.trace_tokens or eviction.budget"};
+StageNeeds supervised_needs(const StageSetting& setting, const SplitLengths* train) {
+  const Config& config = *setting.config;
+  StageNeeds needs;
   if (train == nullptr ||
       !is_to_train(config, "supervised", config.supervised.checkpoint, config.supervised.steps))
     return needs;
+  std::vector<std::int64_t> lengths;
+  for (const TraceLength& trace : train->traces) lengths.push_back(trace.tokens);
+  const auto cached = cached_evictions_of(config, *setting.shape, lengths);
   const std::filesystem::path features = RunFolder{config.output}.root / "supervised/features";
-  for (const TraceLength& trace : train->traces) {
-    if (!is_there(features / (trace.id + ".safetensors")))
-      needs.disk += feature_bytes(config, shape, trace.tokens);
+  for (std::size_t i = 0; cached && i < lengths.size(); ++i) {
+    if (is_there(features / (train->traces[i].id + ".safetensors")) || (*cached)[i].empty()) continue;
+    needs.disk += cached_bytes(*setting.shape, config.eviction,
+                               static_cast<std::int64_t>((*cached)[i].size()), (*cached)[i].back());
   }
-  const std::int64_t longest = longest_of(train);
-  const auto together = static_cast<double>(std::min(kTracesPerReplay, train->traces.size()));
-  needs.memory =
-      together * feature_bytes(config, shape, longest) +
-      4 * attention_bytes(shape, static_cast<double>(longest), static_cast<double>(config.eviction.window));
+  needs.memory = supervised_memory(setting, cached.has_value());
   return needs;
 }
 
-/// Rollouts of one pass, and what is kept of the rollouts of a step that this rank runs.
-StageNeeds grpo_needs(const Config& config, const ModelShape& shape, const SplitLengths* train,
-                      std::int64_t ranks) {
-  const GrpoConfig& grpo = config.grpo;
-  StageNeeds needs{.memory_keys = "grpo.group_size, grpo.traces_per_step or grpo.rollouts_per_pass"};
-  if (train == nullptr || !is_to_train(config, "grpo", grpo.checkpoint, grpo.steps)) return needs;
-  const CacheSize size{config.eviction.budget, config.eviction.window};
-  const std::int64_t rollouts = grpo.group_size * grpo.traces_per_step;
-  const std::int64_t per_unit = std::min(grpo.rollouts_per_pass, rollouts);
-  const std::int64_t units = (rollouts + per_unit - 1) / per_unit;
-  const std::int64_t own = std::min(rollouts, (units + ranks - 1) / ranks * per_unit);
-  const std::int64_t stored = grpo.likelihood == Likelihood::kPlackettLuce
-                                  ? std::min(size.budget, grpo.shortlist_windows * size.window)
-                                  : size.budget;
-  const double step = heads_of(shape) * static_cast<double>(stored) * inputs_of(shape) * 4;
-  needs.memory =
-      static_cast<double>(per_unit) * cache_bytes(shape, static_cast<double>(size.budget + size.window)) +
-      static_cast<double>(own) * static_cast<double>(size.steps(longest_of(train))) * step;
-  return needs;
+StageNeeds grpo_needs(const StageSetting& setting, const SplitLengths* train) {
+  const GrpoConfig& grpo = setting.config->grpo;
+  if (train == nullptr || !is_to_train(*setting.config, "grpo", grpo.checkpoint, grpo.steps)) return {};
+  return {.disk = 0, .memory = grpo_memory(setting)};
 }
 
-/// A pass of policies side by side; what is recorded of its traces, in float32, where policies are compared
-/// with it (and again while it is put together); full KV's own cache.
-StageNeeds evaluation_needs(const Config& config, const ModelShape& shape, const SplitLengths* traces) {
-  StageNeeds needs{.memory_keys =
-                       "evaluation.rows_per_pass or evaluation.budgets, or set evaluation.detail=false"};
-  const auto longest = static_cast<double>(longest_of(traces));
-  if (longest == 0) return needs;
-  std::int64_t budget = config.eviction.budget;
-  for (const std::int64_t other : config.evaluation.budgets) budget = std::max(budget, other);
-  const std::int64_t policies = std::max<std::int64_t>(1, policies_per_trace(config));
-  const std::int64_t together =
-      std::min(static_cast<std::int64_t>(traces->traces.size()),
-               std::max<std::int64_t>(1, config.evaluation.rows_per_pass / policies));
-  const double attention = 4 * attention_bytes(shape, longest, static_cast<double>(config.eviction.window));
-  needs.memory = static_cast<double>(together * policies) *
-                     cache_bytes(shape, static_cast<double>(budget + config.eviction.window)) +
-                 attention;
-  if (config.evaluation.detail)
-    needs.memory += static_cast<double>(2 * together) * attention + cache_bytes(shape, longest);
-  return needs;
+StageNeeds evaluation_needs(const StageSetting& setting) {
+  if (setting.longest_tokens == 0) return {};
+  return {.disk = 0, .memory = evaluation_memory(setting, policies_per_trace(*setting.config))};
 }
 
 /// Tokens of the passes of each stage, whichever of them is to run.
@@ -254,50 +202,85 @@ std::vector<SplitLengths> recorded_lengths(const Config& config) {
   return lengths;
 }
 
-RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
+RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const ModelOptions& options,
                         const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
                         const RankCounts& ranks) {
   RunNeeds result;
   count_tokens(config, splits, result);
   const SplitLengths *train = find_split(splits, "train"), *evaluation = find_split(splits, "evaluation");
-  double disk = 0, memory = 0;
+  const auto setting = [&](const SplitLengths* split) {
+    return StageSetting{.config = &config,
+                        .shape = &shape,
+                        .options = options,
+                        .traces = split == nullptr ? 0 : static_cast<std::int64_t>(split->traces.size()),
+                        .longest_tokens = longest_of(split),
+                        .ranks = ranks.all};
+  };
+  const std::vector<MemoryItem> model = model_memory(setting(nullptr));
+  const auto on_host = static_cast<double>(ranks.on_this_host);
+  double disk = 0, largest = -1;
+  // Weights are read from a mapped file, and stand beside it then.
+  double host = host_bytes(model, options) + file_bytes_of(config.model.path);
   for (const std::string& stage : stages) {
     StageNeeds needs;
-    if (stage == "traces") needs = generation_needs(config, shape);
-    if (stage == "oracle") needs = oracle_needs(config, shape, splits);
-    if (stage == "supervised") needs = supervised_needs(config, shape, train);
-    if (stage == "grpo") needs = grpo_needs(config, shape, train, ranks.all);
-    if (stage == "evaluate") needs = evaluation_needs(config, shape, evaluation);
+    if (stage == "traces") needs = generation_needs(setting(nullptr));
+    if (stage == "oracle") needs = oracle_needs(setting(nullptr), splits);
+    if (stage == "supervised") needs = supervised_needs(setting(train), train);
+    if (stage == "grpo") needs = grpo_needs(setting(train), train);
+    if (stage == "evaluate") needs = evaluation_needs(setting(evaluation));
     disk += needs.disk;
-    if (needs.memory > memory) result.memory_keys = needs.memory_keys;
-    memory = std::max(memory, needs.memory);
+    needs.memory.insert(needs.memory.begin(), model.begin(), model.end());
+    host = std::max(host, host_bytes(needs.memory, options));
+    const double device = device_bytes(needs.memory, options);
+    result.device_bytes = std::max(result.device_bytes, to_bytes(device));
+    const double both = host_bytes(needs.memory, options) + device;
+    if (both <= largest) continue;
+    largest = both;
+    result.largest_stage = stage;
+    result.items = std::move(needs.memory);
+  }
+  std::stable_sort(result.items.begin(), result.items.end(),
+                   [](const MemoryItem& a, const MemoryItem& b) { return a.bytes > b.bytes; });
+  for (const MemoryItem& item : result.items) {
+    if (item.keys.empty()) continue;
+    result.memory_keys = item.keys;
+    break;
   }
   result.disk_bytes = to_bytes(disk);
-  result.memory_bytes =
-      to_bytes((weight_bytes_of(config.model.path) + memory) * static_cast<double>(ranks.on_this_host));
+  result.memory_bytes = to_bytes(host * on_host);
   return result;
 }
 
-MachineRoom machine_room(const Config& config) {
+MachineRoom machine_room(const Config& config, const ModelOptions& options) {
   return {.disk_bytes = free_disk_bytes(config.output),
           .memory_bytes = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                          static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE))};
+                          static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE)),
+          .device_bytes = device_memory_bytes(options.device)};
 }
 
-void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room,
-                  const ModelOptions& options) {
+void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room) {
   if (needs.disk_bytes > room.disk_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("disk: the run needs about ", format_bytes(needs.disk_bytes), " more, ",
                        format_bytes(room.disk_bytes), " are free under ", config.output,
                        ": choose another `output`, or lower data.max_train_traces"));
   }
-  if (!options.device.is_cuda() && needs.memory_bytes > room.memory_bytes) {
+  const std::string advice = needs.memory_keys.empty() ? ": take a smaller model or another machine"
+                                                       : ": lower " + needs.memory_keys;
+  const std::string largest =
+      needs.items.empty()
+          ? ""
+          : concat(" (most of it in the stage ", needs.largest_stage, ": ", needs.items.front().what, ", ",
+                   format_bytes(to_bytes(needs.items.front().bytes)), ")");
+  if (needs.memory_bytes > room.memory_bytes) {
     throw Error(ErrorKind::kResource,
-                concat("memory: the run needs about ", format_bytes(needs.memory_bytes), ", the machine has ",
-                       format_bytes(room.memory_bytes),
-                       needs.memory_keys.empty() ? ": take a smaller model or another machine" : ": lower ",
-                       needs.memory_keys));
+                concat("memory: the run needs about ", format_bytes(needs.memory_bytes), largest,
+                       ", the machine has ", format_bytes(room.memory_bytes), advice));
+  }
+  if (room.device_bytes > 0 && needs.device_bytes > room.device_bytes) {
+    throw Error(ErrorKind::kResource,
+                concat("memory of the GPU: the run needs about ", format_bytes(needs.device_bytes), largest,
+                       ", it has ", format_bytes(room.device_bytes), advice));
   }
 }
 

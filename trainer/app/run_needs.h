@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "golden_eviction/trace_splits.h"
+#include "trainer/app/stage_memory.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/model_files/model_shape.h"
@@ -37,35 +38,38 @@ struct RankCounts {
   std::int64_t all = 1, on_this_host = 1;
 };
 
-/// Bytes that stages have yet to write, bytes that they hold at once on this machine, and the tokens that
-/// they pass through the model.
+/// Bytes that stages have yet to write, bytes that they hold at once on this machine and on each GPU, and the
+/// tokens that they pass through the model.
 struct RunNeeds {
-  std::uint64_t disk_bytes = 0, memory_bytes = 0;
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t memory_bytes = 0;  ///< of the host, for all ranks on it
+  std::uint64_t device_bytes = 0;  ///< of each GPU; 0 without one
+  std::string largest_stage;       ///< that holds most
+  std::vector<MemoryItem> items;   ///< what a rank holds in it, the largest first
   std::string memory_keys;  ///< what to lower where memory is short; empty where the weights alone count
   double oracle_tokens = 0, replay_tokens = 0, grpo_tokens = 0, evaluation_tokens = 0;
 };
 
 /// Estimates what `stages` ("traces", "oracle", "supervised", "grpo", "evaluate") still need. Disk: oracle
-/// files and replayed features that are not there. Memory, of the stage that needs most: weights (as read and
-/// in float32), and caches of a pass, the attention that the oracle gathers or that a policy is compared
-/// with, a replayed batch, or the features that a GRPO step keeps. Of training that is finished nothing;
-/// checkpoints, traces as text and logs are small beside these, and tasks and cost measurements are left out.
-/// Throws Error(kInput) for prompts that cannot be read ("traces").
-RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
+/// files (the largest twice, as it is made by way of a scratch file) and cached states that are not there.
+/// Memory: of the stage that needs most (stage_memory.h), or of reading the weights. Of training that is
+/// finished nothing; checkpoints, traces as text and logs are small beside these, and tasks and cost
+/// measurements are left out. Throws Error(kInput) for prompts that cannot be read ("traces"), Error(kConfig)
+/// for a cache of features that is too small.
+RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const ModelOptions& options,
                         const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
                         const RankCounts& ranks = {});
 
-/// What the machine has: free bytes under the run's folder, bytes of memory.
+/// What the machine has: free bytes under the run's folder, bytes of memory, and of this rank's GPU (0:
+/// none).
 struct MachineRoom {
-  std::uint64_t disk_bytes = 0, memory_bytes = 0;
+  std::uint64_t disk_bytes = 0, memory_bytes = 0, device_bytes = 0;
 };
 
 /// Throws Error(kResource) when the disk cannot be asked.
-MachineRoom machine_room(const Config& config);
+MachineRoom machine_room(const Config& config, const ModelOptions& options);
 
-/// Throws Error(kResource), naming need and room, when the disk or the memory is too small. Memory is left
-/// alone where the model runs on a GPU (`options`), which holds most of it.
-void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room,
-                  const ModelOptions& options = {});
+/// Throws Error(kResource), naming need, the largest item and room, when the disk or a memory is too small.
+void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room);
 
 }  // namespace foresight

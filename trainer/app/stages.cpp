@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "golden_eviction/oracle_stage.h"
-#include "rl/grpo_stage.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/run_needs.h"
+#include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
@@ -16,7 +16,6 @@
 #include "trainer/evaluation/evaluation_json.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/report/report.h"
-#include "trainer/supervised/supervised_stage.h"
 #include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
 
@@ -36,9 +35,9 @@ void require_room_for(const Config& config, const std::vector<std::string>& stag
   } else if (stages.front() != "traces") {
     lengths = recorded_lengths(config);
   }
-  const RunNeeds needs =
-      estimate_needs(config, model.shape(), lengths, stages, {world.size(), world.local_size()});
-  require_room(config, needs, machine_room(config), model.options());
+  const RunNeeds needs = estimate_needs(config, model.shape(), model.options(), lengths, stages,
+                                        {world.size(), world.local_size()});
+  require_room(config, needs, machine_room(config, model.options()));
 }
 
 /// Rank 0 gets what `evaluate` found; of the other stages there is nothing to print. The machine must have

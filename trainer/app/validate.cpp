@@ -6,7 +6,7 @@
 #include "trainer/app/workspace.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/full_run.h"
 #include "trainer/scorer/scorer.h"
 
 namespace foresight {
@@ -40,17 +40,28 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
   nlohmann::ordered_json traces;
   for (const TraceSplit& split : splits) traces[split.name] = split.traces.size();
   const RunNeeds& needs = forecast.needs;
+  nlohmann::ordered_json items = nlohmann::ordered_json::array();
+  for (const MemoryItem& item : needs.items)
+    items.push_back({{"what", item.what},
+                     {"bytes", static_cast<std::uint64_t>(item.bytes)},
+                     {"on_device", item.on_device}});
   return {{"output", config.output},
           {"model", {{"architecture", model.shape().architecture}, {"dtype", model.dtype_name()}}},
           {"traces", traces},
           {"needs",
            {{"disk_bytes", needs.disk_bytes},
             {"memory_bytes", needs.memory_bytes},
+            {"device_bytes", needs.device_bytes},
+            {"largest_stage", needs.largest_stage},
+            {"memory_items", items},
             {"oracle_tokens", needs.oracle_tokens},
             {"replay_tokens", needs.replay_tokens},
             {"grpo_tokens", needs.grpo_tokens},
             {"evaluation_tokens", needs.evaluation_tokens}}},
-          {"room", {{"disk_bytes", forecast.room.disk_bytes}, {"memory_bytes", forecast.room.memory_bytes}}},
+          {"room",
+           {{"disk_bytes", forecast.room.disk_bytes},
+            {"memory_bytes", forecast.room.memory_bytes},
+            {"device_bytes", forecast.room.device_bytes}}},
           {"tokens_per_s", forecast.tokens_per_s},
           {"steps", {{"supervised", config.supervised.steps}, {"grpo", config.grpo.steps}}}};
 }
@@ -68,6 +79,16 @@ void print_forecast(const Config& config, const Transformer& model, const std::v
             << format_bytes(forecast.room.disk_bytes) << " free\n";
   std::cout << "memory      about " << format_bytes(needs.memory_bytes) << " needed, "
             << format_bytes(forecast.room.memory_bytes) << " in the machine\n";
+  if (needs.device_bytes > 0) {
+    std::cout << "GPU memory  about " << format_bytes(needs.device_bytes) << " needed, "
+              << format_bytes(forecast.room.device_bytes) << " on the GPU\n";
+  }
+  constexpr std::size_t kShown = 4;
+  for (std::size_t i = 0; i < std::min(kShown, needs.items.size()); ++i) {
+    std::cout << (i == 0 ? "  of which  " : "            ")
+              << format_bytes(static_cast<std::uint64_t>(needs.items[i].bytes)) << " " << needs.items[i].what
+              << (i == 0 ? " (stage " + needs.largest_stage + ")" : "") << "\n";
+  }
   std::cout << "speed       " << static_cast<std::int64_t>(forecast.tokens_per_s)
             << " tokens/s in a full pass\n";
   std::cout << "would run   oracle " << about(needs.oracle_tokens) << ", replay "
@@ -89,14 +110,16 @@ void command_validate(const Config& config, OutputForm form) {
   }
   const std::vector<TraceSplit> splits =
       make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size);
-  const Forecast forecast{estimate_needs(config, shape, lengths_of(config, splits), stages_of(config)),
-                          machine_room(config), measured_speed(workspace.model)};
+  const ModelOptions& options = workspace.model.options();
+  const Forecast forecast{
+      estimate_needs(config, shape, options, lengths_of(config, splits), stages_of(config)),
+      machine_room(config, options), measured_speed(workspace.model)};
   if (form == OutputForm::kJson) {
     std::cout << forecast_json(config, workspace.model, splits, forecast).dump(2) << std::endl;
   } else {
     print_forecast(config, workspace.model, splits, forecast);
   }
-  require_room(config, forecast.needs, forecast.room, workspace.model.options());
+  require_room(config, forecast.needs, forecast.room);
 }
 
 }  // namespace foresight

@@ -20,7 +20,8 @@ int thread_count(const Config& config, const World& world) {
 
 Workspace open_workspace(const Config& config, const World& world) {
   torch::set_num_threads(thread_count(config, world));
-  ModelOptions options = resolve_model_options(config.runtime.device, config.runtime.dtype);
+  ModelOptions options =
+      resolve_model_options(config.runtime.device, config.runtime.dtype, config.runtime.cache_dtype);
   if (options.device.is_cuda()) {
     const auto devices = static_cast<int>(torch::cuda::device_count());
     options.device =

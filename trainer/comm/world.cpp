@@ -90,6 +90,19 @@ std::vector<std::string> share_units(World& world, const std::vector<int>& rank_
   return units;
 }
 
+std::vector<std::string> map_units(World& world, const std::vector<std::int64_t>& costs,
+                                   const std::function<std::string(std::size_t unit)>& work,
+                                   const char* what) {
+  const std::vector<int> rank_of = deal(costs, world.size());
+  std::vector<std::string> own;
+  for (std::size_t unit = 0; unit < costs.size(); ++unit) {
+    if (rank_of[unit] != world.rank()) continue;
+    own.push_back(work(unit));
+    world.tick();
+  }
+  return share_units(world, rank_of, own, what);
+}
+
 World& alone() {
   static WorldOfOne world;
   return world;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -66,6 +67,13 @@ class World {
 /// Error(kInternal) when `own` has not one entry for each of this rank's units.
 std::vector<std::string> share_units(World& world, const std::vector<int>& rank_of,
                                      const std::vector<std::string>& own, const char* what);
+
+/// Units of work of these costs, dealt to ranks: each rank makes its own in ascending order with `work`,
+/// which is given a unit and returns what came of it as bytes; all ranks get that of all units, by unit. How
+/// many ranks there are changes nothing but the time. Throws like World::all_gather, and what `work` throws.
+std::vector<std::string> map_units(World& world, const std::vector<std::int64_t>& costs,
+                                   const std::function<std::string(std::size_t unit)>& work,
+                                   const char* what);
 
 /// The world of a process alone.
 World& alone();

@@ -12,10 +12,15 @@ enum class PairWeight { kGap, kUniform };
 
 /// Whether an eviction is credited with the windows after it, or with the whole trace.
 enum class Credit { kStep, kTrace };
+/// Over what the deviation is taken that advantages are divided by: all steps of a trace, or each step.
+enum class AdvantageScale { kTrace, kStep };
 enum class RewardShape { kClampedRise, kSquaredLargeRise, kMeanRise, kExpectedRise };
 enum class RewardTokens { kLowEntropy, kAll };
 enum class Likelihood { kPlackettLuce, kIndependent };
 enum class Schedule { kCosine, kConstant, kLinear };
+
+/// Where the ranking loss takes features from: stored ones, or the replay itself as it passes.
+enum class FeatureSource { kAuto, kCache, kStream };
 
 /// Which tokens an evaluation scores.
 enum class ScoreTokens { kAll, kCompletion };

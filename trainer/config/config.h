@@ -71,9 +71,11 @@ struct SupervisedConfig {
   double margin = 0.01;                       ///< of the pairwise hinge
   PairWeight pair_weight = PairWeight::kGap;  ///< gap: by what the wrong order costs; uniform: the paper's
   std::int64_t traces_per_step = 4;
-  std::int64_t evictions_per_trace = 3;  ///< eviction steps drawn from each trace in a step; 0: all
-  bool keep_features = false;            ///< keep the replayed features on disk after the stage
-  CheckpointConfig checkpoint;           ///< its keys stand in this section
+  std::int64_t evictions_per_trace = 3;           ///< eviction steps drawn from each trace in a step; 0: all
+  FeatureSource features = FeatureSource::kAuto;  ///< auto | cache | stream
+  double features_gib = 16;                       ///< most that a cache of features takes on disk
+  bool keep_features = false;                     ///< keep the cached features on disk after the stage
+  CheckpointConfig checkpoint;                    ///< its keys stand in this section
 };
 
 /// grpo: the RL stage (paper section 3.3).
@@ -91,7 +93,8 @@ struct GrpoConfig {
   std::int64_t shortlist_windows = 2;  ///< the shortlist is this many windows of the highest scores
   Likelihood likelihood = Likelihood::kPlackettLuce;
   Credit credit = Credit::kStep;
-  double credit_discount = 0.5;  ///< per window, with credit: step
+  double credit_discount = 0.5;                       ///< per window, with credit: step
+  AdvantageScale advantage = AdvantageScale::kTrace;  ///< over what credits are divided by their deviation
   RewardShape reward = RewardShape::kClampedRise;
   RewardTokens reward_tokens = RewardTokens::kLowEntropy;
   double low_entropy_share = 0.8;      ///< share of scored tokens that count as low-entropy
@@ -140,7 +143,9 @@ struct GenerationConfig {
 struct RuntimeConfig {
   std::string device = "auto";  ///< auto | cpu | cuda
   std::string dtype = "auto";   ///< auto | float32 | bfloat16: of the base model's matrix products
-  std::int64_t threads = 0;     ///< 0: all cores
+  std::string cache_dtype =
+      "auto";                ///< auto | float32 | bfloat16: of keys and values in caches; auto: as dtype
+  std::int64_t threads = 0;  ///< 0: all cores
   std::int64_t seed = 1;
   bool deterministic = true;              ///< sums over ranks in a fixed order
   std::int64_t silence_limit_s = 600;     ///< how long a rank may be silent

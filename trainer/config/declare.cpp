@@ -187,8 +187,15 @@ Section declare_supervised(Reach reach) {
   to.key("traces_per_step", &C::traces_per_step, IntegerType{1, 1'000'000}, "traces in an optimiser step");
   to.key("evictions_per_trace", &C::evictions_per_trace, IntegerType{0, 1'000'000},
          "eviction steps drawn from each trace in an optimiser step; 0: all");
+  to.choice(
+      "features", &C::features,
+      "where the features of a step come from: cache: replayed once and stored under the run's folder "
+      "(every entry's key and value once, and as many evictions of each trace as features_gib holds); "
+      "stream: each step replays its traces, nothing is stored; auto: cache where enough evictions fit");
+  to.key("features_gib", &C::features_gib, NumberType{0, 1e6, true},
+         "most that the cache of features takes on disk, in GiB");
   to.key("keep_features", &C::keep_features, BooleanType{},
-         "keep the replayed features on disk after the stage");
+         "keep the cached features on disk after the stage");
   declare_checkpoint(
       section, [reach](auto& config) -> auto& { return reach(config).checkpoint; });
   return section;
@@ -211,6 +218,10 @@ void declare_grpo_reward(Declare& to) {
   to.choice("credit", &C::credit,
             "what an eviction is credited with: the windows after it, or the whole trace");
   to.key("credit_discount", &C::credit_discount, NumberType{0, 1}, "discount per window with credit: step");
+  to.choice(
+      "advantage", &C::advantage,
+      "over what the deviation is taken that a group's credits are divided by: all steps of the trace, so "
+      "that a window in which nothing happened says little, or each step by itself");
   to.choice(
       "reward", &C::reward,
       "how the loss rises of tokens make a reward; expected_rise: the rise that full KV's predictions expect "
@@ -332,6 +343,8 @@ Section declare_runtime(Reach reach) {
   to.key("device", &C::device, TextType{{"auto", "cpu", "cuda"}}, "auto: a GPU where there is one");
   to.key("dtype", &C::dtype, TextType{{"auto", "float32", "bfloat16"}},
          "numbers of the base model's matrix products");
+  to.key("cache_dtype", &C::cache_dtype, TextType{{"auto", "float32", "bfloat16"}},
+         "numbers of the keys and values in caches; auto: those of the matrix products");
   to.key("threads", &C::threads, IntegerType{0, 1024}, "CPU threads; 0: all cores");
   to.key("seed", &C::seed, IntegerType{0, std::numeric_limits<std::int64_t>::max()},
          "every random stream of the run follows from it");

@@ -59,6 +59,20 @@ const Names<Credit>& enum_names<Credit>() {
 }
 
 template <>
+const Names<AdvantageScale>& enum_names<AdvantageScale>() {
+  static const Names<AdvantageScale> names = {{AdvantageScale::kTrace, "trace"},
+                                              {AdvantageScale::kStep, "step"}};
+  return names;
+}
+
+template <>
+const Names<FeatureSource>& enum_names<FeatureSource>() {
+  static const Names<FeatureSource> names = {
+      {FeatureSource::kAuto, "auto"}, {FeatureSource::kCache, "cache"}, {FeatureSource::kStream, "stream"}};
+  return names;
+}
+
+template <>
 const Names<RewardShape>& enum_names<RewardShape>() {
   static const Names<RewardShape> names = {{RewardShape::kClampedRise, "clamped_rise"},
                                            {RewardShape::kSquaredLargeRise, "squared_large_rise"},
@@ -104,6 +118,12 @@ std::string to_string(PairWeight value) {
 std::string to_string(Credit value) {
   return word_of(value);
 }
+std::string to_string(AdvantageScale value) {
+  return word_of(value);
+}
+std::string to_string(FeatureSource value) {
+  return word_of(value);
+}
 std::string to_string(RewardShape value) {
   return word_of(value);
 }
@@ -132,6 +152,8 @@ Enum enum_from_string(std::string_view word) {
 template ScorerFeatures enum_from_string<ScorerFeatures>(std::string_view);
 template PairWeight enum_from_string<PairWeight>(std::string_view);
 template Credit enum_from_string<Credit>(std::string_view);
+template AdvantageScale enum_from_string<AdvantageScale>(std::string_view);
+template FeatureSource enum_from_string<FeatureSource>(std::string_view);
 template RewardShape enum_from_string<RewardShape>(std::string_view);
 template RewardTokens enum_from_string<RewardTokens>(std::string_view);
 template Likelihood enum_from_string<Likelihood>(std::string_view);

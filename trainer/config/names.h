@@ -22,6 +22,10 @@ const std::vector<std::pair<PairWeight, std::string>>& enum_names<PairWeight>();
 template <>
 const std::vector<std::pair<Credit, std::string>>& enum_names<Credit>();
 template <>
+const std::vector<std::pair<AdvantageScale, std::string>>& enum_names<AdvantageScale>();
+template <>
+const std::vector<std::pair<FeatureSource, std::string>>& enum_names<FeatureSource>();
+template <>
 const std::vector<std::pair<RewardShape, std::string>>& enum_names<RewardShape>();
 template <>
 const std::vector<std::pair<RewardTokens, std::string>>& enum_names<RewardTokens>();
@@ -38,6 +42,10 @@ std::string to_string(ScorerFeatures value);
 std::string to_string(PairWeight value);
 /// "step" | "trace".
 std::string to_string(Credit value);
+/// "trace" | "step".
+std::string to_string(AdvantageScale value);
+/// "auto" | "cache" | "stream".
+std::string to_string(FeatureSource value);
 /// "clamped_rise" | "squared_large_rise" | "mean_rise" | "expected_rise".
 std::string to_string(RewardShape value);
 /// "low_entropy" | "all".

@@ -49,7 +49,6 @@ class MeasuredGeneration {
   MeasuredGeneration(const Transformer& model, const MeasuredPolicy& policy, const CacheSize& size,
                      std::int64_t capacity, const std::function<void(std::int64_t)>& on_tokens)
       : model_(model), on_tokens_(on_tokens) {
-    const torch::Device device = model.options().device;
     if (!policy.select) {
       full_.emplace(model.shape(), 1, capacity, model.options());
       return;
@@ -60,7 +59,7 @@ class MeasuredGeneration {
       scoring_s_ += seconds_since(started);
       return evicted;
     };
-    evicting_.emplace(model.shape(), 1, size.budget, size.window, kEndless, timed, device);
+    evicting_.emplace(model.shape(), RowLayout{}, size, kEndless, timed, model.options());
   }
   MeasuredGeneration(const MeasuredGeneration&) = delete;
   MeasuredGeneration& operator=(const MeasuredGeneration&) = delete;
@@ -96,7 +95,7 @@ class MeasuredGeneration {
   void repeat_rows(std::int64_t rows) {
     const torch::Tensor first = torch::zeros({rows}, last_.options().dtype(torch::kInt64));
     if (evicting_) {
-      evicting_->release_evictions(rows);
+      evicting_->repeat_rows(rows);
     } else {
       full_->keep_rows(first);
     }

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/config/cache_size.h"
+#include "trainer/eviction/eviction_view.h"
+#include "trainer/model/transformer.h"
 
 namespace foresight {
 

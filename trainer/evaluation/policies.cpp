@@ -22,7 +22,7 @@ EvictionSelector random_selector(const std::vector<const RecordedTrace*>& traces
                           {view.layer, view.step});
       for (std::int64_t i = 0; i < per_row; ++i) *data++ = static_cast<float>(stream.uniform());
     }
-    return highest(random_scores(view, noise.to(view.keys.device())), view.window);
+    return highest_entries(random_scores(view, noise.to(view.keys.device())), view.window);
   };
 }
 
@@ -32,7 +32,9 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   using Scores = torch::Tensor (*)(const EvictionView&);
   const auto by_score = [&](Scores scores) {
     return Policy{name, [scores](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
-                    return [scores](const EvictionView& view) { return highest(scores(view), view.window); };
+                    return [scores](const EvictionView& view) {
+                      return highest_entries(scores(view), view.window);
+                    };
                   }};
   };
   if (name == "streaming_llm")
@@ -49,8 +51,8 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   }
   if (name == "golden") {
     return {name, [size](const std::vector<const RecordedTrace*>& traces) {
-              std::vector<std::vector<GoldenPlan>> plans;
-              for (const RecordedTrace* trace : traces) plans.push_back(golden_plans(*trace, size));
+              std::vector<RecordedEvictions> plans;
+              for (const RecordedTrace* trace : traces) plans.push_back(golden_evictions(*trace, size));
               return golden_selector(std::move(plans));
             }};
   }

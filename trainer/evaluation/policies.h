@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "trainer/scorer/scorer.h"
 #include "trainer/config/cache_size.h"
 #include "trainer/eviction/eviction_view.h"
+#include "trainer/scorer/scorer.h"
 #include "trainer/traces/recorded_trace.h"
 
 namespace foresight {

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <span>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/evicted_run.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
@@ -27,20 +28,6 @@ std::vector<Batch> equal_length_batches(const std::vector<RecordedTrace>& traces
   return batches;
 }
 
-torch::Tensor stacked_tokens(const Batch& batch) {
-  std::vector<torch::Tensor> tokens;
-  for (const RecordedTrace* trace : batch) tokens.push_back(trace->tokens);
-  return torch::stack(tokens);
-}
-
-/// [N, L, hidden] of the full cache, or undefined where nothing is compared with it.
-torch::Tensor reference_states(const Transformer& model, const Batch& batch, Detail detail) {
-  if (detail == Detail::kLosses) return {};
-  std::vector<torch::Tensor> states;
-  for (const RecordedTrace* trace : batch) states.push_back(full_states(model, trace->tokens));
-  return torch::stack(states);
-}
-
 /// Row `row` of a pass with the full cache's value where no eviction can reach.
 torch::Tensor own_where_evicted(const torch::Tensor& values, std::int64_t row, std::int64_t first_scored,
                                 const torch::Tensor& elsewhere) {
@@ -48,41 +35,86 @@ torch::Tensor own_where_evicted(const torch::Tensor& values, std::int64_t row, s
                       elsewhere);
 }
 
-/// Appends what the policies of a side did on a batch of traces.
-void run_batch(const Transformer& model, const Batch& batch, const Side& side, const torch::Tensor& states,
-               std::span<PolicyRun> runs, const std::function<void(std::int64_t)>& on_tokens) {
-  const auto count = static_cast<std::int64_t>(side.policies.size()),
-             traces = static_cast<std::int64_t>(batch.size());
-  if (count == 0) return;
+/// The policies of one side on a batch of traces, as far as they have run.
+struct SideRun {
+  const Side* side;
+  std::optional<EvictionWatcher> watcher;
+  std::optional<EvictedRun> run;
+  std::optional<EvictedPass> pass;
+};
+
+std::unique_ptr<SideRun> start_side(const Transformer& model, const Batch& batch, const Side& side,
+                                    Detail detail) {
+  auto started = std::make_unique<SideRun>();
+  started->side = &side;
+  const auto count = static_cast<std::int64_t>(side.policies.size());
   std::vector<EvictionSelector> selectors;
   for (const Policy& policy : side.policies) selectors.push_back(policy.make(batch));
   EvictionSelector select = side_by_side(std::move(selectors));
-  std::optional<EvictionWatcher> watcher;
-  if (states.defined()) {
-    watcher.emplace(batch, side.size, count, model.shape().layers, model.shape().kv_heads);
-    select = watcher->watching(std::move(select));
+  if (detail == Detail::kAll) {
+    started->watcher.emplace(batch, side.size, count, model.shape().layers, model.shape().kv_heads);
+    select = started->watcher->watching(std::move(select));
   }
-  const EvictedPass pass =
-      evicted_pass(model, stacked_tokens(batch), side.size, count, select, states, on_tokens);
-  const std::int64_t first = side.size.first_scored();
+  started->run.emplace(model, stacked_tokens(batch), side.size, count, std::move(select));
+  started->pass.emplace(started->run->rows().rows(), started->run->length(), detail == Detail::kAll);
+  return started;
+}
+
+/// Appends what the policies of a side did on a batch of traces.
+void store_side(const Batch& batch, const SideRun& done, std::span<PolicyRun> runs) {
+  const EvictedPass& pass = *done.pass;
+  const RowLayout& rows = done.run->rows();
+  const std::int64_t first = done.side->size.first_scored();
+  const auto& watcher = done.watcher;
   const std::vector<KeptAttention> kept = watcher ? watcher->results() : std::vector<KeptAttention>{};
   const torch::Tensor held = watcher ? watcher->held() : torch::Tensor();  // [P, N, L]
-  for (std::int64_t p = 0; p < count; ++p) {
+  for (std::int64_t p = 0; p < rows.copies; ++p) {
     PolicyRun& run = runs[static_cast<std::size_t>(p)];
-    for (std::int64_t n = 0; n < traces; ++n) {
+    for (std::int64_t n = 0; n < rows.traces; ++n) {
       const RecordedTrace& trace = *batch[static_cast<std::size_t>(n)];
-      const std::int64_t row = p * traces + n;
+      const std::int64_t row = rows.row(p, n);
       run.loss.push_back(own_where_evicted(pass.losses, row, first, trace.loss));
       if (!torch::isfinite(run.loss.back()).all().item<bool>()) {
         throw Error(ErrorKind::kNumeric,
                     concat("trace ", trace.id, ": loss under policy '", run.name, "' is not finite"));
       }
-      if (!states.defined()) continue;
+      if (!watcher) continue;
       run.divergence.push_back(own_where_evicted(pass.divergence, row, first, torch::zeros_like(trace.loss)));
       run.agreement.push_back(own_where_evicted(pass.agreement, row, first, torch::ones_like(trace.loss)));
       if (!run.held.defined()) run.held = held[p][n];
     }
     if (watcher) run.kept.add(kept[static_cast<std::size_t>(p)]);
+  }
+}
+
+/// Runs all sides on one batch of traces and appends what their policies did. The sides advance together, the
+/// one that is behind first, so that one pass of the full cache beside them serves all.
+void run_batch(const Transformer& model, const Batch& batch, const std::vector<Side>& sides, Detail detail,
+               std::span<PolicyRun> runs, const std::function<void(std::int64_t)>& on_tokens) {
+  std::vector<std::unique_ptr<SideRun>> started;
+  for (const Side& side : sides) {
+    if (!side.policies.empty()) started.push_back(start_side(model, batch, side, detail));
+  }
+  if (started.empty()) return;
+  std::optional<FullRun> full;
+  if (detail == Detail::kAll) full.emplace(model, stacked_tokens(batch), sides.front().size.window);
+  EvictedWindow window;
+  while (true) {
+    SideRun* behind = nullptr;
+    for (const auto& one : started) {
+      if (one->run->finished()) continue;
+      if (behind == nullptr || one->run->position() < behind->run->position()) behind = one.get();
+    }
+    if (behind == nullptr) break;
+    const std::int64_t tokens = behind->run->tokens_of_next();
+    behind->run->next(window, full ? &*full : nullptr);
+    behind->pass->add(window);
+    on_tokens(tokens);
+  }
+  for (const auto& one : started) {
+    const std::size_t count = one->side->policies.size();
+    store_side(batch, *one, runs.first(count));
+    runs = runs.subspan(count);
   }
 }
 
@@ -135,37 +167,36 @@ void append_runs(std::vector<PolicyRun>& runs, const std::string& packed) {
   }
 }
 
-/// The batches of traces that go through the model together, and the rank of each.
-struct DealtBatches {
-  std::vector<Batch> batches;
-  std::vector<int> rank_of;
+/// Traces that go through the model together.
+std::vector<Batch> batches_of(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
+                              std::int64_t rows_per_pass) {
+  std::size_t most = 1;
+  for (const Side& side : sides) most = std::max(most, side.policies.size());
+  return equal_length_batches(traces,
+                              std::max<std::int64_t>(1, rows_per_pass / static_cast<std::int64_t>(most)));
+}
 
-  DealtBatches(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
-               std::int64_t rows_per_pass, const World& world) {
-    std::size_t most = 1;
-    for (const Side& side : sides) most = std::max(most, side.policies.size());
-    batches = equal_length_batches(
-        traces, std::max<std::int64_t>(1, rows_per_pass / static_cast<std::int64_t>(most)));
-    std::vector<std::int64_t> costs;
-    for (const Batch& batch : batches)
-      costs.push_back(static_cast<std::int64_t>(batch.size()) * batch.front()->length());
-    rank_of = deal(costs, world.size());
-  }
-};
+std::vector<std::int64_t> costs_of(const std::vector<Batch>& batches) {
+  std::vector<std::int64_t> costs;
+  for (const Batch& batch : batches)
+    costs.push_back(static_cast<std::int64_t>(batch.size()) * batch.front()->length());
+  return costs;
+}
 
 }  // namespace
 
 std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
                         std::int64_t rows_per_pass, const World& world) {
-  const DealtBatches dealt(traces, sides, rows_per_pass, world);
+  const std::vector<Batch> batches = batches_of(traces, sides, rows_per_pass);
+  const std::vector<int> rank_of = deal(costs_of(batches), world.size());
   std::int64_t tokens = 0;
-  for (std::size_t b = 0; b < dealt.batches.size(); ++b) {
-    if (dealt.rank_of[b] != world.rank()) continue;
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    if (rank_of[b] != world.rank()) continue;
     for (const Side& side : sides) {
       if (side.policies.empty()) continue;
-      for (const RecordedTrace* trace : dealt.batches[b]) {
-        const std::int64_t prefix = std::min(trace->length(), side.size.budget + side.size.window);
-        tokens += prefix + (trace->length() - prefix) * static_cast<std::int64_t>(side.policies.size());
+      for (const RecordedTrace* trace : batches[b]) {
+        tokens +=
+            evicted_run_tokens(trace->length(), side.size, static_cast<std::int64_t>(side.policies.size()));
       }
     }
   }
@@ -178,26 +209,18 @@ std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
                                                  std::int64_t rows_per_pass,
                                                  const std::function<void(std::int64_t)>& on_tokens,
                                                  World& world) {
-  const DealtBatches dealt(traces, sides, rows_per_pass, world);
-  const auto tell = [&](std::int64_t tokens) {
+  const std::vector<Batch> batches = batches_of(traces, sides, rows_per_pass);
+  const auto report = [&](std::int64_t tokens) {
     world.tick();
     if (on_tokens) on_tokens(tokens);
   };
-  std::vector<std::string> own;
-  for (std::size_t b = 0; b < dealt.batches.size(); ++b) {
-    if (dealt.rank_of[b] != world.rank()) continue;
-    const Batch& batch = dealt.batches[b];
-    const torch::Tensor states = reference_states(model, batch, detail);
+  const auto work = [&](std::size_t b) {
     std::vector<PolicyRun> part = named_runs(sides);
-    std::size_t first = 0;
-    for (const Side& side : sides) {
-      run_batch(model, batch, side, states, std::span(part).subspan(first, side.policies.size()), tell);
-      first += side.policies.size();
-    }
-    own.push_back(pack_runs(part));
-  }
+    run_batch(model, batches[b], sides, detail, part, report);
+    return pack_runs(part);
+  };
   std::vector<PolicyRun> runs = named_runs(sides);
-  for (const std::string& part : share_units(world, dealt.rank_of, own, "runs of policies"))
+  for (const std::string& part : map_units(world, costs_of(batches), work, "runs of policies"))
     append_runs(runs, part);
   std::vector<std::vector<PolicyRun>> by_side;
   auto next = runs.begin();

@@ -14,22 +14,23 @@ constexpr double kDecayPerWindow = 0.9;  // method.md section 4
 
 }  // namespace
 
-EvictingCache::EvictingCache(const ModelShape& shape, std::int64_t rows, std::int64_t budget,
-                             std::int64_t window, std::int64_t total_tokens, EvictionSelector select,
-                             torch::Device device)
+EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, const CacheSize& size,
+                             std::int64_t total_tokens, EvictionSelector select, const ModelOptions& options)
     : layers_(static_cast<std::size_t>(shape.layers)),
       group_(shape.group()),
-      budget_(budget),
-      window_(window),
+      budget_(size.budget),
+      window_(size.window),
       total_tokens_(total_tokens),
+      copies_(rows.copies),
       select_(std::move(select)) {
-  const auto options = torch::TensorOptions().device(device);
-  const std::int64_t entries = budget + window;
+  const auto buffer = torch::TensorOptions().device(options.device);
   for (Layer& layer : layers_) {
-    layer.keys = torch::empty({rows, shape.kv_heads, entries, shape.head_dimension}, options);
+    layer.keys = torch::empty({rows.traces, shape.kv_heads, size.entries(), shape.head_dimension},
+                              buffer.dtype(options.cache_dtype));
     layer.values = torch::empty_like(layer.keys);
-    layer.positions = torch::empty({rows, shape.kv_heads, entries}, options.dtype(torch::kInt64));
-    layer.window_sum = torch::zeros({rows, shape.kv_heads, group_, entries}, options);
+    layer.positions =
+        torch::empty({rows.traces, shape.kv_heads, size.entries()}, buffer.dtype(torch::kInt64));
+    layer.window_sum = torch::zeros({rows.traces, shape.kv_heads, group_, size.entries()}, buffer);
     layer.cumulative = torch::zeros_like(layer.window_sum);
     layer.decayed = torch::zeros_like(layer.window_sum);
   }
@@ -69,6 +70,10 @@ torch::Tensor EvictingCache::attend(std::int64_t index, const torch::Tensor& que
 void EvictingCache::observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens) {
   layer.window_sum.narrow(3, 0, layer.live).add_(probabilities.sum(3));
   if (layer.seen <= budget_) return;  // of the first window only the sums are needed
+  if (layer.live == budget_ + window_ && layer.seen >= total_tokens_) {  // no eviction will ask for it
+    layer.window_attention = torch::Tensor();
+    return;
+  }
   if (tokens == window_) {
     layer.window_attention = probabilities;
     return;
@@ -92,12 +97,13 @@ void EvictingCache::close_window(std::int64_t index) {
     layer.window_sum.zero_();
     return;
   }
-  if (!held_ && layer.seen < total_tokens_) evict(index);
+  if (layer.seen < total_tokens_) evict(index);
 }
 
 void EvictingCache::evict(std::int64_t index) {
   const auto started = std::chrono::steady_clock::now();
   Layer& layer = layers_[static_cast<std::size_t>(index)];
+  if (layer.step == 0) repeat_rows(layer, copies_);
   const EvictionView view{.layer = index,
                           .step = layer.step,
                           .budget = budget_,
@@ -143,21 +149,19 @@ void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
   }
 }
 
-void EvictingCache::release_evictions(std::int64_t copies) {
-  held_ = false;
-  for (std::int64_t index = 0; index < static_cast<std::int64_t>(layers_.size()); ++index) {
-    Layer& layer = layers_[static_cast<std::size_t>(index)];
-    if (copies > 1) {
-      for (torch::Tensor* buffer : {&layer.keys, &layer.values, &layer.positions, &layer.window_sum,
-                                    &layer.cumulative, &layer.decayed, &layer.window_attention}) {
-        if (!buffer->defined()) continue;
-        std::vector<std::int64_t> repeats(static_cast<std::size_t>(buffer->dim()), 1);
-        repeats[0] = copies;
-        *buffer = buffer->repeat(repeats);
-      }
-    }
-    if (layer.live == budget_ + window_ && layer.seen < total_tokens_) evict(index);
+void EvictingCache::repeat_rows(Layer& layer, std::int64_t copies) {
+  if (copies == 1) return;
+  for (torch::Tensor* buffer : {&layer.keys, &layer.values, &layer.positions, &layer.window_sum,
+                                &layer.cumulative, &layer.decayed, &layer.window_attention}) {
+    if (!buffer->defined()) continue;
+    std::vector<std::int64_t> repeats(static_cast<std::size_t>(buffer->dim()), 1);
+    repeats[0] = copies;
+    *buffer = buffer->repeat(repeats);
   }
+}
+
+void EvictingCache::repeat_rows(std::int64_t copies) {
+  for (Layer& layer : layers_) repeat_rows(layer, copies);
 }
 
 std::int64_t EvictingCache::bytes() const {

@@ -4,7 +4,9 @@
 #include <limits>
 #include <vector>
 
+#include "trainer/config/cache_size.h"
 #include "trainer/eviction/eviction_view.h"
+#include "trainer/eviction/row_layout.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
@@ -17,16 +19,17 @@ struct EvictionTime {
   std::int64_t evictions = 0;
 };
 
-/// Buffers are allocated once at budget + window entries; each layer and KV head evicts its own set;
-/// per-entry accumulators move with their entry on compaction (method.md sections 1, 4 and 7). The cache
-/// swings between `budget` and `budget + window` entries: it evicts as soon as the window is complete, unless
-/// the trace ends there.
+/// Buffers are allocated once at budget + window entries, keys and values in options.cache_dtype, statistics
+/// in float32; each layer and KV head evicts its own set; per-entry accumulators move with their entry on
+/// compaction (docs/method.md, "One harness", "The scorer"). The cache swings between `budget` and `budget +
+/// window` entries: it evicts as soon as the window is complete, unless the trace ends there.
 class EvictingCache : public Attention {
  public:
-  /// total_tokens: length of the trace when it is known (step s happens only if p_s < total_tokens), else
-  /// kEndless.
-  EvictingCache(const ModelShape& shape, std::int64_t rows, std::int64_t budget, std::int64_t window,
-                std::int64_t total_tokens, EvictionSelector select, torch::Device device);
+  /// It begins with rows.traces rows; each layer repeats its rows to those of the whole layout just before
+  /// its first eviction, so that copies of a trace share the prefix. total_tokens: length of the trace when
+  /// it is known (step s happens only if p_s < total_tokens), else kEndless.
+  EvictingCache(const ModelShape& shape, const RowLayout& rows, const CacheSize& size,
+                std::int64_t total_tokens, EvictionSelector select, const ModelOptions& options);
 
   /// The T tokens must fit room(): a forward pass never crosses the end of a window.
   torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
@@ -37,11 +40,8 @@ class EvictingCache : public Attention {
   /// Tokens seen so far.
   std::int64_t seen() const { return layers_.back().seen; }
 
-  /// While held, a complete window waits instead of evicting (all layers keep its attention).
-  void hold_evictions() { held_ = true; }
-  /// Repeats every row `copies` times (row r of copy c becomes row c * R + r), then evicts what waited: rows
-  /// that share a prefix compute it once.
-  void release_evictions(std::int64_t copies);
+  /// Repeats every row `copies` times between two windows: row r of copy c becomes row c * R + r.
+  void repeat_rows(std::int64_t copies);
   /// Bytes of the key and value buffers.
   std::int64_t bytes() const;
   /// Measured on the host: on a CUDA device it is the time to launch the work.
@@ -52,11 +52,12 @@ class EvictingCache : public Attention {
     torch::Tensor keys, values;                     // [R, K, B + W, d]
     torch::Tensor positions;                        // [R, K, B + W] int64
     torch::Tensor window_sum, cumulative, decayed;  // [R, K, g, B + W]
-    torch::Tensor window_attention;  // [R, K, g, W, B + W] of an incomplete or waiting window, else undefined
+    torch::Tensor window_attention;  // [R, K, g, W, B + W] of an incomplete window, else undefined
     std::int64_t live = 0;
     std::int64_t seen = 0;
     std::int64_t step = 0;
   };
+  static void repeat_rows(Layer& layer, std::int64_t copies);
   void observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens);
   void close_window(std::int64_t index);
   void evict(std::int64_t index);
@@ -64,8 +65,8 @@ class EvictingCache : public Attention {
 
   std::vector<Layer> layers_;
   std::int64_t group_, budget_, window_, total_tokens_;
+  std::int64_t copies_;  // of each row, from the first eviction on
   EvictionSelector select_;
-  bool held_ = false;
   EvictionTime eviction_time_;
 };
 

@@ -16,7 +16,7 @@ struct EvictionView {
   std::int64_t step = 0;
   std::int64_t budget = 0;
   std::int64_t window = 0;
-  torch::Tensor keys;              ///< [R, K, N, d] after RoPE
+  torch::Tensor keys;              ///< [R, K, N, d] after RoPE, in the cache's type
   torch::Tensor values;            ///< [R, K, N, d]
   torch::Tensor positions;         ///< [R, K, N] int64, ascending
   torch::Tensor window_attention;  ///< [R, K, g, W, N] float32: softmax of the window's W queries over the

@@ -18,7 +18,7 @@ FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t ca
       group_(shape.group()),
       query_block_(default_query_block(options.device)),
       fused_dtype_(options.dtype) {
-  const auto buffer = torch::TensorOptions().device(options.device);
+  const auto buffer = torch::TensorOptions().device(options.device).dtype(options.cache_dtype);
   for (Layer& layer : layers_) {
     layer.keys = torch::empty({rows, shape.kv_heads, capacity, shape.head_dimension}, buffer);
     layer.values = torch::empty_like(layer.keys);

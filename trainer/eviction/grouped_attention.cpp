@@ -19,10 +19,10 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
   check_shape(keys, {rows, heads, -1, d}, "keys");
   const torch::Tensor queries = query.reshape({rows * heads, group * tokens, d});
   const torch::Tensor by_head = keys.reshape({rows * heads, entries, d});
-  const torch::Tensor scores =
-      (suits_few_rows_batch(group * tokens, by_head) ? few_rows_products(queries, by_head)
-                                                     : torch::bmm(queries, by_head.transpose(1, 2)))
-          .view({rows, heads, group, tokens, entries});
+  const torch::Tensor scores = (suits_few_rows_batch(group * tokens, by_head)
+                                    ? few_rows_products(queries, by_head)
+                                    : torch::bmm(queries, by_head.to(torch::kFloat32).transpose(1, 2)))
+                                   .view({rows, heads, group, tokens, entries});
   const double scale = 1.0 / std::sqrt(static_cast<double>(d));
   if (hidden_entries.defined()) {
     const torch::Tensor index = torch::arange(entries, hidden_entries.options());
@@ -40,8 +40,9 @@ torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::
   check_shape(values, {rows, heads, entries, d}, "values");
   const torch::Tensor weights = probabilities.reshape({rows * heads, group * tokens, entries});
   const torch::Tensor by_head = values.reshape({rows * heads, entries, d});
-  const torch::Tensor output = suits_few_rows_batch(group * tokens, by_head) ? few_rows_sums(weights, by_head)
-                                                                             : torch::bmm(weights, by_head);
+  const torch::Tensor output = suits_few_rows_batch(group * tokens, by_head)
+                                   ? few_rows_sums(weights, by_head)
+                                   : torch::bmm(weights, by_head.to(torch::kFloat32));
   return output.view({rows, heads, group, tokens, d});
 }
 

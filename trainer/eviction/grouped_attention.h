@@ -5,13 +5,13 @@
 
 namespace foresight {
 
-/// softmax(q k^T / sqrt(d)) in float32. query [R, K, g, T, d]; keys [R, K, n, d]: the last T of the n entries
-/// are the queries' own, seen causally. `hidden_entries` [R] int64 (optional): so many first entries of a row
-/// are padding. Returns [R, K, g, T, n].
+/// softmax(q k^T / sqrt(d)) in float32. query [R, K, g, T, d] float32; keys [R, K, n, d] float32 or bfloat16:
+/// the last T of the n entries are the queries' own, seen causally. `hidden_entries` [R] int64 (optional): so
+/// many first entries of a row are padding. Returns [R, K, g, T, n].
 torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::Tensor& keys,
                                       const torch::Tensor& hidden_entries = {});
 
-/// probabilities [R, K, g, T, n] times values [R, K, n, d] -> [R, K, g, T, d].
+/// probabilities [R, K, g, T, n] times values [R, K, n, d] (float32 or bfloat16) -> [R, K, g, T, d] float32.
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values);
 
 /// Whether causal_attention() is the fastest for these: on the CPU, and more queries than few_rows.h is for.

@@ -119,7 +119,7 @@ torch::Tensor random_scores(const EvictionView& view, const torch::Tensor& noise
   return noise.detach().to(torch::kFloat32);
 }
 
-torch::Tensor highest(const torch::Tensor& scores, std::int64_t count) {
+torch::Tensor highest_entries(const torch::Tensor& scores, std::int64_t count) {
   const std::int64_t entries = scores.dim() > 0 ? scores.size(-1) : 0;
   if (count < 1 || count > entries) {
     throw Error(ErrorKind::kInternal,

@@ -65,6 +65,6 @@ torch::Tensor random_scores(const EvictionView& view, const torch::Tensor& noise
 /// The `count` entries to evict: cache indices [R, K, count] int64 in order of eviction, the highest score
 /// first; ties: the lower index, the older entry, first. `scores` [..., B]. Throws Error(kInternal) unless 1
 /// <= count <= B.
-torch::Tensor highest(const torch::Tensor& scores, std::int64_t count);
+torch::Tensor highest_entries(const torch::Tensor& scores, std::int64_t count);
 
 }  // namespace foresight

@@ -42,7 +42,7 @@ std::vector<std::int32_t> generate(const Transformer& model, const std::vector<s
   std::optional<FullCache> full;
   std::optional<EvictingCache> evicting;
   if (select) {
-    evicting.emplace(model.shape(), 1, size.budget, size.window, kEndless, *select, model.options().device);
+    evicting.emplace(model.shape(), RowLayout{}, size, kEndless, *select, model.options());
   } else {
     full.emplace(model.shape(), 1, prompt_tokens + limits.max_new_tokens, model.options());
   }

@@ -5,7 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/config/cache_size.h"
+#include "trainer/eviction/eviction_view.h"
 #include "trainer/generation/sampling.h"
 #include "trainer/model/transformer.h"
 

@@ -48,8 +48,7 @@ std::vector<std::vector<std::int32_t>> generate_rows(
   std::optional<FullCache> full;
   std::optional<EvictingCache> evicting;
   if (select) {
-    evicting.emplace(model.shape(), rows, size.budget, size.window, kEndless, *select,
-                     model.options().device);
+    evicting.emplace(model.shape(), RowLayout{.traces = rows}, size, kEndless, *select, model.options());
   } else {
     full.emplace(model.shape(), rows, length + limits.max_new_tokens, model.options());
   }

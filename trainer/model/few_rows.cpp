@@ -9,22 +9,26 @@
 namespace foresight {
 namespace {
 
-/// Rows of `width` floats: of the input and the result, `rows` of them, and of the matrix, `length` of them.
+using c10::BFloat16;
+
+/// Rows of `width` numbers: of the input and the result, `rows` of them, and of the matrix (float or
+/// BFloat16), `length` of them.
+template <typename Element>
 struct Operands {
   const float* input;
-  const float* matrix;
+  const Element* matrix;
   float* result;
   std::int64_t rows, width, length;
-  std::int64_t matrix_stride;  // floats from row to row
+  std::int64_t matrix_stride;  // numbers from row to row
 };
 
 /// The dot products of kRows rows from `row` with one row of the matrix: result [rows, length]. Each has two
 /// registers of sums, as one addition waits for the last, whatever kRows is: so the order of additions is
 /// always the same.
-template <int kRows>
-FORESIGHT_INLINE void multiply_block(const Operands& of, std::int64_t row, std::int64_t output) {
+template <int kRows, typename Element>
+FORESIGHT_INLINE void multiply_block(const Operands<Element>& of, std::int64_t row, std::int64_t output) {
   constexpr std::int64_t kParts = 2;
-  const float* const weights = of.matrix + output * of.matrix_stride;
+  const Element* const weights = of.matrix + output * of.matrix_stride;
   const float* inputs[kRows];
   for (int r = 0; r < kRows; ++r) inputs[r] = of.input + (row + r) * of.width;
   Lanes sums[kRows][kParts] = {};
@@ -32,24 +36,24 @@ FORESIGHT_INLINE void multiply_block(const Operands& of, std::int64_t row, std::
   for (; i + kParts * kLanes <= of.width; i += kParts * kLanes) {
     for (int part = 0; part < kParts; ++part) {
       const std::int64_t at = i + part * kLanes;
-      const Lanes weight = *reinterpret_cast<const LanesAnywhere*>(weights + at);
-      for (int r = 0; r < kRows; ++r)
-        sums[r][part] += *reinterpret_cast<const LanesAnywhere*>(inputs[r] + at) * weight;
+      const Lanes weight = load(weights + at);
+      for (int r = 0; r < kRows; ++r) sums[r][part] += load(inputs[r] + at) * weight;
     }
   }
   for (int r = 0; r < kRows; ++r) {
     const Lanes both = sums[r][0] + sums[r][1];
     float total = 0;
     for (std::int64_t lane = 0; lane < kLanes; ++lane) total += both[lane];
-    for (std::int64_t rest = i; rest < of.width; ++rest) total += inputs[r][rest] * weights[rest];
+    for (std::int64_t rest = i; rest < of.width; ++rest)
+      total += inputs[r][rest] * static_cast<float>(weights[rest]);
     of.result[(row + r) * of.length + output] = total;
   }
 }
 
 /// Rows first .. last - 1 of the matrix, one after the other as they lie in memory; each stays in the nearest
 /// cache until all rows of the input have met it.
-FORESIGHT_FOR_EVERY_PROCESSOR
-void multiply_range(const Operands& of, std::int64_t first, std::int64_t last) {
+template <typename Element>
+FORESIGHT_INLINE void multiply_rows(const Operands<Element>& of, std::int64_t first, std::int64_t last) {
   constexpr int kTogether = 4;  // eight registers of sums: as many as hide an addition's latency
   for (std::int64_t output = first; output < last; ++output) {
     std::int64_t row = 0;
@@ -60,13 +64,13 @@ void multiply_range(const Operands& of, std::int64_t first, std::int64_t last) {
 
 /// Columns `first` .. of kRows sums of the matrix's rows, weighted by input [rows, length]: result [rows,
 /// width].
-template <int kRows, int kRegisters>
-FORESIGHT_INLINE void sum_block(const Operands& of, std::int64_t row, std::int64_t first) {
+template <int kRows, int kRegisters, typename Element>
+FORESIGHT_INLINE void sum_block(const Operands<Element>& of, std::int64_t row, std::int64_t first) {
   Lanes sums[kRows][kRegisters] = {};
   for (std::int64_t i = 0; i < of.length; ++i) {
-    const float* const values = of.matrix + i * of.matrix_stride + first;
+    const Element* const values = of.matrix + i * of.matrix_stride + first;
     for (int part = 0; part < kRegisters; ++part) {
-      const Lanes value = *reinterpret_cast<const LanesAnywhere*>(values + part * kLanes);
+      const Lanes value = load(values + part * kLanes);
       for (int r = 0; r < kRows; ++r) sums[r][part] += of.input[(row + r) * of.length + i] * value;
     }
   }
@@ -78,8 +82,8 @@ FORESIGHT_INLINE void sum_block(const Operands& of, std::int64_t row, std::int64
 }
 
 /// Columns first .. last - 1 of the sums.
-FORESIGHT_FOR_EVERY_PROCESSOR
-void sum_range(const Operands& of, std::int64_t first, std::int64_t last) {
+template <typename Element>
+FORESIGHT_INLINE void sum_columns(const Operands<Element>& of, std::int64_t first, std::int64_t last) {
   constexpr int kTogether = 3, kRegisters = 4;  // 12 registers of sums of AVX2's 16
   std::int64_t column = first;
   for (; column + kRegisters * kLanes <= last; column += kRegisters * kLanes) {
@@ -94,14 +98,37 @@ void sum_range(const Operands& of, std::int64_t first, std::int64_t last) {
     for (std::int64_t row = 0; row < of.rows; ++row) {
       float sum = 0;
       for (std::int64_t i = 0; i < of.length; ++i)
-        sum += of.input[row * of.length + i] * of.matrix[i * of.matrix_stride + column];
+        sum += of.input[row * of.length + i] * static_cast<float>(of.matrix[i * of.matrix_stride + column]);
       of.result[row * of.width + column] = sum;
     }
   }
 }
 
+// target_clones knows no templates.
+FORESIGHT_FOR_EVERY_PROCESSOR
+void multiply_range(const Operands<float>& of, std::int64_t first, std::int64_t last) {
+  multiply_rows(of, first, last);
+}
+FORESIGHT_FOR_EVERY_PROCESSOR
+void multiply_range(const Operands<BFloat16>& of, std::int64_t first, std::int64_t last) {
+  multiply_rows(of, first, last);
+}
+FORESIGHT_FOR_EVERY_PROCESSOR
+void sum_range(const Operands<float>& of, std::int64_t first, std::int64_t last) {
+  sum_columns(of, first, last);
+}
+FORESIGHT_FOR_EVERY_PROCESSOR
+void sum_range(const Operands<BFloat16>& of, std::int64_t first, std::int64_t last) {
+  sum_columns(of, first, last);
+}
+
 bool is_float_on_cpu(const torch::Tensor& tensor) {
   return tensor.is_cpu() && tensor.scalar_type() == torch::kFloat32;
+}
+
+template <typename Element>
+const Element* numbers_of(const torch::Tensor& tensor) {
+  return static_cast<const Element*>(tensor.const_data_ptr());
 }
 
 void require(bool suits, const torch::Tensor& input, const torch::Tensor& matrix) {
@@ -113,18 +140,18 @@ void require(bool suits, const torch::Tensor& input, const torch::Tensor& matrix
 
 /// Runs `work` on parts of all products of a batch: part p of a product is its columns of the result from p *
 /// step.
-template <typename Work>
+template <typename Element, typename Work>
 void for_parts(const torch::Tensor& input, const torch::Tensor& matrices, const torch::Tensor& result,
                std::int64_t step, std::int64_t parts_together, const Work& work) {
   const std::int64_t columns = result.size(2), parts = (columns + step - 1) / step;
   const auto operands = [&](std::int64_t b) {
-    return Operands{.input = input.const_data_ptr<float>() + b * input.stride(0),
-                    .matrix = matrices.const_data_ptr<float>() + b * matrices.stride(0),
-                    .result = result.mutable_data_ptr<float>() + b * result.stride(0),
-                    .rows = input.size(1),
-                    .width = matrices.size(2),
-                    .length = matrices.size(1),
-                    .matrix_stride = matrices.stride(1)};
+    return Operands<Element>{.input = input.const_data_ptr<float>() + b * input.stride(0),
+                             .matrix = numbers_of<Element>(matrices) + b * matrices.stride(0),
+                             .result = result.mutable_data_ptr<float>() + b * result.stride(0),
+                             .rows = input.size(1),
+                             .width = matrices.size(2),
+                             .length = matrices.size(1),
+                             .matrix_stride = matrices.stride(1)};
   };
   at::parallel_for(0, input.size(0) * parts, parts_together, [&](std::int64_t first, std::int64_t last) {
     while (first < last) {
@@ -145,7 +172,8 @@ bool suits_few_rows(const torch::Tensor& input, const torch::Tensor& weight) {
 }
 
 bool suits_few_rows_batch(std::int64_t rows, const torch::Tensor& matrices) {
-  return rows <= kFewRows && is_float_on_cpu(matrices) && matrices.dim() == 3 && matrices.stride(2) == 1;
+  const bool fits = matrices.scalar_type() == torch::kFloat32 || matrices.scalar_type() == torch::kBFloat16;
+  return rows <= kFewRows && matrices.is_cpu() && fits && matrices.dim() == 3 && matrices.stride(2) == 1;
 }
 
 torch::Tensor few_rows_linear(const torch::Tensor& input, const torch::Tensor& weight) {
@@ -163,7 +191,14 @@ torch::Tensor few_rows_products(const torch::Tensor& input, const torch::Tensor&
   const torch::Tensor rows = input.contiguous();
   torch::Tensor result = torch::empty({rows.size(0), rows.size(1), matrices.size(1)}, rows.options());
   constexpr std::int64_t kTogether = 64;
-  for_parts(rows, matrices, result, 1, kTogether, multiply_range);
+  const auto multiply = [](const auto& of, std::int64_t first, std::int64_t last) {
+    multiply_range(of, first, last);
+  };
+  if (matrices.scalar_type() == torch::kBFloat16) {
+    for_parts<BFloat16>(rows, matrices, result, 1, kTogether, multiply);
+  } else {
+    for_parts<float>(rows, matrices, result, 1, kTogether, multiply);
+  }
   return result;
 }
 
@@ -174,7 +209,12 @@ torch::Tensor few_rows_sums(const torch::Tensor& weights, const torch::Tensor& m
   const torch::Tensor rows = weights.contiguous();
   torch::Tensor result = torch::empty({rows.size(0), rows.size(1), matrices.size(2)}, rows.options());
   constexpr std::int64_t kColumns = 32;  // the registers of a block
-  for_parts(rows, matrices, result, kColumns, 1, sum_range);
+  const auto sum = [](const auto& of, std::int64_t first, std::int64_t last) { sum_range(of, first, last); };
+  if (matrices.scalar_type() == torch::kBFloat16) {
+    for_parts<BFloat16>(rows, matrices, result, kColumns, 1, sum);
+  } else {
+    for_parts<float>(rows, matrices, result, kColumns, 1, sum);
+  }
   return result;
 }
 

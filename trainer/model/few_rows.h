@@ -19,8 +19,8 @@ bool suits_few_rows(const torch::Tensor& input, const torch::Tensor& weight);
 /// unless suits_few_rows().
 torch::Tensor few_rows_linear(const torch::Tensor& input, const torch::Tensor& weight);
 
-/// Whether the batched functions take these: float32 on the CPU, matrices [b, n, width] of contiguous rows,
-/// at most kFewRows rows.
+/// Whether the batched functions take these: matrices [b, n, width] of contiguous rows on the CPU, float32 or
+/// bfloat16 (read as they are, multiplied and added in float32), and at most kFewRows rows of float32.
 bool suits_few_rows_batch(std::int64_t rows, const torch::Tensor& matrices);
 
 /// input [b, rows, width] times matrices [b, n, width] transposed -> [b, rows, n], as few_rows_linear().

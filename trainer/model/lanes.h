@@ -1,7 +1,12 @@
 // A register's worth of floats, for kernels whose machine code is chosen at run time. For .cpp files alone.
 #pragma once
 
+#include <c10/util/BFloat16.h>
+
 #include <cstdint>
+
+// How a register is handed over without AVX does not matter: the helpers become part of their callers.
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 /// One machine code for each, picked when the program starts; a sanitizer is not ready by then.
@@ -21,5 +26,21 @@ using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 using LanesAnywhere =
     float __attribute__((vector_size(kLanes * sizeof(float)), aligned(alignof(float)), may_alias));
 using IntegerLanes = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
+
+using WordLanes = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
+using HalfLanes = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
+using HalfLanesAnywhere = std::uint16_t
+    __attribute__((vector_size(kLanes * sizeof(std::uint16_t)), aligned(alignof(c10::BFloat16)), may_alias));
+
+/// A register of floats, or of bfloat16 widened to them.
+FORESIGHT_INLINE Lanes load(const float* at) {
+  return *reinterpret_cast<const LanesAnywhere*>(at);
+}
+
+FORESIGHT_INLINE Lanes load(const c10::BFloat16* at) {
+  const HalfLanes halves = *reinterpret_cast<const HalfLanesAnywhere*>(at);
+  constexpr int kHalfBits = 16;
+  return reinterpret_cast<Lanes>(__builtin_convertvector(halves, WordLanes) << kHalfBits);
+}
 
 }  // namespace foresight

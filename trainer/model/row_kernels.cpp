@@ -6,28 +6,10 @@
 
 #include "trainer/model/lanes.h"
 
-// How a register is handed over without AVX does not matter: the helpers become part of their callers.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 namespace foresight::row_kernels {
 namespace {
 
 using c10::BFloat16;
-using WordLanes = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
-using HalfLanes = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
-using HalfLanesAnywhere = std::uint16_t
-    __attribute__((vector_size(kLanes * sizeof(std::uint16_t)), aligned(alignof(BFloat16)), may_alias));
-
-FORESIGHT_INLINE Lanes load(const float* at) {
-  return *reinterpret_cast<const LanesAnywhere*>(at);
-}
-
-FORESIGHT_INLINE Lanes load(const BFloat16* at) {
-  const HalfLanes halves = *reinterpret_cast<const HalfLanesAnywhere*>(at);
-  constexpr int kHalfBits = 16;
-  return reinterpret_cast<Lanes>(__builtin_convertvector(halves, WordLanes) << kHalfBits);
-}
-
 FORESIGHT_INLINE void store(float* at, const Lanes& values) {
   *reinterpret_cast<LanesAnywhere*>(at) = values;
 }

@@ -39,7 +39,8 @@ std::string fingerprint_of(const std::filesystem::path& folder,
 
 }  // namespace
 
-ModelOptions resolve_model_options(const std::string& device, const std::string& dtype) {
+ModelOptions resolve_model_options(const std::string& device, const std::string& dtype,
+                                   const std::string& cache_dtype) {
   ModelOptions options;
   const bool has_cuda = torch::cuda::is_available();
   if (device == "cuda" && !has_cuda) {
@@ -51,6 +52,9 @@ ModelOptions resolve_model_options(const std::string& device, const std::string&
   if (device == "cuda" || (device == "auto" && has_cuda)) options.device = torch::Device(torch::kCUDA, 0);
   const bool fast_bfloat16 = options.device.is_cuda() || processor_has_bfloat16();
   if (dtype == "bfloat16" || (dtype == "auto" && fast_bfloat16)) options.dtype = torch::kBFloat16;
+  options.cache_dtype = cache_dtype == "auto"       ? options.dtype
+                        : cache_dtype == "bfloat16" ? torch::kBFloat16
+                                                    : torch::kFloat32;
   return options;
 }
 

@@ -23,16 +23,19 @@ class Attention {
                                const torch::Tensor& value) = 0;
 };
 
-/// How a model is held: weights of matrix products in `dtype`, everything else in float32.
+/// How a model is held: weights of matrix products in `dtype`, keys and values of caches in `cache_dtype`,
+/// everything else in float32.
 struct ModelOptions {
   torch::Device device = torch::kCPU;
-  torch::ScalarType dtype = torch::kFloat32;  ///< float32 | bfloat16
+  torch::ScalarType dtype = torch::kFloat32;        ///< float32 | bfloat16
+  torch::ScalarType cache_dtype = torch::kFloat32;  ///< float32 | bfloat16
 };
 
-/// The resolved runtime.device and runtime.dtype ("auto", "cpu", "cuda"; "auto", "float32", "bfloat16"): auto
-/// takes bfloat16 where the processor (avx512_bf16, amx) or GPU has it. Throws Error(kResource) for cuda
-/// without CUDA.
-ModelOptions resolve_model_options(const std::string& device, const std::string& dtype);
+/// The resolved runtime.device ("auto", "cpu", "cuda"), runtime.dtype and runtime.cache_dtype ("auto",
+/// "float32", "bfloat16"): dtype auto takes bfloat16 where the processor (avx512_bf16, amx) or GPU has it,
+/// cache_dtype auto the type of the products. Throws Error(kResource) for cuda without CUDA.
+ModelOptions resolve_model_options(const std::string& device, const std::string& dtype,
+                                   const std::string& cache_dtype);
 
 /// Tokens of a row that go through the matrix products together where a whole trace is at hand: a library
 /// copies the weights once for them.

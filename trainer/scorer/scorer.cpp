@@ -45,7 +45,8 @@ torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) 
                  2)
           .transpose(2, 3);  // [R, K, B, 8g]
   if (kind == ScorerFeatures::kNormalized) statistics = torch::log1p(statistics * 100.0);
-  return torch::cat({view.keys.narrow(2, 0, candidates), view.values.narrow(2, 0, candidates), statistics},
+  return torch::cat({view.keys.narrow(2, 0, candidates).to(torch::kFloat32),
+                     view.values.narrow(2, 0, candidates).to(torch::kFloat32), statistics},
                     3);
 }
 
@@ -84,6 +85,59 @@ torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) c
   const torch::Tensor scores =
       torch::baddbmm(layer.bias2.unsqueeze(1), hidden, layer.weight2);  // [K, R N, 1]
   return scores.view({heads, rows, entries}).transpose(0, 1);
+}
+
+std::vector<torch::Tensor> Scorer::row_gradients(std::int64_t index, const torch::Tensor& features,
+                                                 const std::vector<torch::Tensor>& deltas) const {
+  const torch::NoGradGuard no_grad;
+  const Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
+                     inputs = features.size(3), count = static_cast<std::int64_t>(deltas.size());
+  check_shape(layer.weight1, {heads, inputs, kScorerHidden}, "scorer fc1.weight for these features");
+  const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);  // [K, F, 16]
+  const torch::Tensor bias =
+      layer.bias1.unsqueeze(1) - torch::bmm(layer.mean.unsqueeze(1), weight);  // [K, 1, 16]
+  const torch::Tensor before = torch::matmul(features, weight) + bias;         // [R, K, M, 16]
+  const torch::Tensor hidden = torch::gelu(before);
+  const torch::Tensor second = layer.weight2.view({heads, 1, kScorerHidden});
+  std::vector<torch::Tensor> behind;  // of the sums, what reaches the first map: [R, K, M, 16] each
+  for (const torch::Tensor& delta : deltas) {
+    check_shape(delta, {rows, heads, entries}, "weights of the scores");
+    behind.push_back(at::gelu_backward(delta.unsqueeze(-1) * second, before));
+  }
+  const torch::Tensor all = count == 1 ? behind.front() : torch::cat(behind, 3);  // [R, K, M, n 16]
+  const torch::Tensor sums = all.sum(2);                                          // [R, K, n 16]
+  const torch::Tensor products = torch::matmul(features.transpose(2, 3), all);    // [R, K, F, n 16]
+  const torch::Tensor first =
+      (products - layer.mean.unsqueeze(-1) * sums.unsqueeze(2)) / layer.deviation.unsqueeze(-1);
+  std::vector<torch::Tensor> gradients;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const torch::Tensor& delta = deltas[static_cast<std::size_t>(i)];
+    const auto own = [&](const torch::Tensor& values) {
+      return values.narrow(-1, i * kScorerHidden, kScorerHidden).reshape({rows, -1});
+    };
+    gradients.push_back(torch::cat(
+        {own(first), own(sums), torch::matmul(delta.unsqueeze(2), hidden).reshape({rows, -1}), delta.sum(2)},
+        1));
+  }
+  return gradients;
+}
+
+std::int64_t Scorer::layer_numbers(std::int64_t index) const {
+  const Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  return layer.weight1.numel() + layer.bias1.numel() + layer.weight2.numel() + layer.bias2.numel();
+}
+
+void Scorer::add_layer_gradient(std::int64_t index, const torch::Tensor& gradient) {
+  check_shape(gradient, {layer_numbers(index)}, "gradient of a scorer's layer");
+  Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  std::int64_t at = 0;
+  for (torch::Tensor* parameter : {&layer.weight1, &layer.bias1, &layer.weight2, &layer.bias2}) {
+    const torch::Tensor part = gradient.narrow(0, at, parameter->numel()).view(parameter->sizes());
+    torch::Tensor& own = parameter->mutable_grad();
+    own = own.defined() ? own + part : part.clone();
+    at += parameter->numel();
+  }
 }
 
 void Scorer::set_normalisation(std::int64_t index, const torch::Tensor& mean,
@@ -226,7 +280,8 @@ EvictionSelector scorer_selector(const Scorer& scorer) {
   return [held](const EvictionView& view) {
     const torch::NoGradGuard no_grad;
     if (held->device() != view.keys.device()) *held = held->to(view.keys.device());
-    return highest(held->score(view.layer, candidate_features(view, held->facts().features)), view.window);
+    return highest_entries(held->score(view.layer, candidate_features(view, held->facts().features)),
+                           view.window);
   };
 }
 

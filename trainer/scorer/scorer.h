@@ -34,6 +34,16 @@ class Scorer {
   /// differentiable in the weights.
   torch::Tensor score(std::int64_t layer, const torch::Tensor& features) const;
 
+  /// For weighted sums of scores, sum over m of deltas[i][r, k, m] * score[r, k, m], the gradient of each row
+  /// r in this layer's weights: one tensor [R, P] for each of `deltas` [R, K, M], P as in layer_numbers().
+  /// features [R, K, M, F]; all on the scorer's device. What autograd gives, but row by row.
+  std::vector<torch::Tensor> row_gradients(std::int64_t layer, const torch::Tensor& features,
+                                           const std::vector<torch::Tensor>& deltas) const;
+  /// Numbers in a layer's weights.
+  std::int64_t layer_numbers(std::int64_t layer) const;
+  /// Adds `gradient` [P], in the order of parameters(), to the gradients of a layer's weights.
+  void add_layer_gradient(std::int64_t layer, const torch::Tensor& gradient);
+
   /// Per-feature mean and standard deviation of a sample, [K, F] each, folded into the first linear map.
   void set_normalisation(std::int64_t layer, const torch::Tensor& mean, const torch::Tensor& deviation);
 

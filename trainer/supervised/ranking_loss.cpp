@@ -257,17 +257,6 @@ torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Te
   return mean_over_pair_rows(pairwise_ranking_rows(scores, oracle, margin, weight));
 }
 
-torch::Tensor pairwise_ranking_loss_all_pairs(const torch::Tensor& scores, const torch::Tensor& oracle,
-                                              double margin, PairWeight weight) {
-  check_loss_input(scores, oracle, margin);
-  const auto gaps = (oracle.unsqueeze(2) - oracle.unsqueeze(1)).detach();  // [rows, N, N]
-  const auto ordered = weight == PairWeight::kUniform ? (gaps > 0).to(gaps.scalar_type()) : gaps.clamp_min(0);
-  const auto hinge = torch::relu(margin - (scores.unsqueeze(2) - scores.unsqueeze(1)));  // [rows, N, N]
-  const auto pairs = ordered.sum({1, 2});                                                // [rows]
-  const auto losses = (hinge * ordered).sum({1, 2}) / torch::where(pairs > 0, pairs, torch::ones_like(pairs));
-  return mean_over_pair_rows({losses, pairs > 0});
-}
-
 torch::Tensor top_overlap(const torch::Tensor& scores, const torch::Tensor& oracle, std::int64_t top_count) {
   check_matrix_pair(scores, oracle, "top overlap");
   if (top_count < 1 || top_count > scores.size(1)) {

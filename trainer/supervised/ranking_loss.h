@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "trainer/config/config.h"
+#include "trainer/config/choices.h"
 
 namespace foresight {
 
@@ -34,11 +34,6 @@ RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tens
 /// value is NaN or Inf.
 torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
                                     PairWeight weight = PairWeight::kUniform);
-
-/// The same loss with all [rows, N, N] pairs in memory and torch's own gradient: the reference for the fast
-/// one.
-torch::Tensor pairwise_ranking_loss_all_pairs(const torch::Tensor& scores, const torch::Tensor& oracle,
-                                              double margin, PairWeight weight = PairWeight::kUniform);
 
 /// Share of the golden choice that the scores agree with (method.md section 5), the metric of the supervised
 /// stage: per row |top-`top_count` by score, intersected with top-`top_count` by oracle| / top_count. Ties go

@@ -1,16 +1,19 @@
 #include "trainer/supervised/supervised_stage.h"
 
 #include <chrono>
-#include <numeric>
+#include <limits>
+#include <memory>
 #include <optional>
 
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
-#include "trainer/evaluation/validation.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/supervised/feature_store.h"
-#include "trainer/supervised/ranking_loss.h"
+#include "trainer/supervised/cached_states.h"
+#include "trainer/supervised/eviction_samples.h"
+#include "trainer/supervised/normalisation.h"
+#include "trainer/supervised/ranking_gradient.h"
+#include "trainer/supervised/streamed_states.h"
 #include "trainer/training/schedule.h"
 #include "trainer/training/training_session.h"
 #include "trainer/training/unit_gradients.h"
@@ -18,121 +21,73 @@
 namespace foresight {
 namespace {
 
-/// One eviction of one trace.
-struct Sample {
-  std::int64_t trace, step;
-};
+/// Of each trace a cache holds at least so many times the evictions that a step draws from it, or it is not
+/// worth its room: fewer would come again and again.
+constexpr std::int64_t kLeastDraws = 8;
 
-/// The evictions that training step `step` learns from, by trace: traces in shuffled order, evictions drawn
-/// without replacement.
-std::vector<std::vector<Sample>> samples_of_step(const SupervisedConfig& config, std::int64_t step,
-                                                 const FeatureStore& store, std::uint64_t seed) {
-  std::vector<std::vector<Sample>> samples;
-  const auto traces =
-      items_of_step(step, config.traces_per_step, store.traces(), seed, "supervised trace order");
-  for (std::size_t slot = 0; slot < traces.size(); ++slot) {
-    const std::int64_t steps = store.steps(traces[slot]);
-    const std::int64_t wanted =
-        config.evictions_per_trace == 0 ? steps : std::min(steps, config.evictions_per_trace);
-    std::vector<std::int64_t> order(static_cast<std::size_t>(steps));
-    std::iota(order.begin(), order.end(), 0);
-    samples.emplace_back();
-    RandomStream random(seed, "supervised evictions", {step, static_cast<std::int64_t>(slot)});
-    for (std::int64_t i = 0; i < wanted; ++i) {
-      std::swap(order[static_cast<std::size_t>(i)],
-                order[static_cast<std::size_t>(i + random.below(steps - i))]);
-      samples.back().push_back({traces[slot], order[static_cast<std::size_t>(i)]});
-    }
-  }
-  return samples;
-}
-
-std::size_t evictions_of(const std::vector<std::vector<Sample>>& samples) {
-  std::size_t evictions = 0;
-  for (const auto& unit : samples) evictions += unit.size();
-  return evictions;
-}
-
-/// A score this large is on its way to overflow, and no ranking needs it.
-constexpr double kLargestScore = 1e18;
-
-/// The first of the `samples` with a score that is not finite or too large; `scores` is [samples K, B].
-std::optional<std::size_t> first_wild_sample(const torch::Tensor& scores, std::size_t samples) {
-  const torch::Tensor tame = (scores.detach().abs() < kLargestScore).all(1);  // NaN compares false
-  if (tame.all().item<bool>()) return std::nullopt;
-  const std::int64_t row = tame.logical_not().nonzero()[0].item<std::int64_t>();
-  return static_cast<std::size_t>(row / (scores.size(0) / static_cast<std::int64_t>(samples)));
-}
-
-struct LossAndOverlap {
-  double loss = 0, overlap = 0;
-};
-
-/// Mean ranking loss over layers of these samples times `weight`, its gradients left in the scorer's weights;
-/// and the share of the golden choice that the scorer's top W hits, times `weight`. Layers are independent,
-/// so one is differentiated at a time. Throws Error(kNumeric) naming layer, step and trace for scores that
-/// overflow.
-LossAndOverlap accumulate_gradients(const Scorer& scorer, const FeatureStore& store,
-                                    const std::vector<RecordedTrace>& traces,
-                                    const std::vector<Sample>& samples, const SupervisedConfig& config,
-                                    std::int64_t window, std::int64_t step, double weight) {
-  LossAndOverlap result;
-  const double layer_weight = weight / static_cast<double>(scorer.layers());
-  for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
-    std::vector<torch::Tensor> features, oracle;
-    for (const Sample& sample : samples) {
-      features.push_back(store.features(sample.trace, layer, sample.step));
-      oracle.push_back(store.oracle(sample.trace, layer, sample.step));
-    }
-    const torch::Tensor scores =
-        scorer.score(layer, torch::stack(features).to(torch::kFloat32)).flatten(0, 1);  // [n K, B]
-    if (const auto sample = first_wild_sample(scores, samples.size())) {
-      throw Error(
-          ErrorKind::kNumeric,
-          concat("supervised: a score of layer ", layer, " is not finite, or beyond ", kLargestScore,
-                 ", at step ", step + 1, " (trace ",
-                 traces[static_cast<std::size_t>(samples[*sample].trace)].id, ", eviction ",
-                 samples[*sample].step, "); the last checkpoint is kept: lower supervised.learning_rate"));
-    }
-    const torch::Tensor target = to_device(torch::stack(oracle).flatten(0, 1), scorer.device());
-    const torch::Tensor loss =
-        pairwise_ranking_loss(scores, target, config.margin, config.pair_weight) * layer_weight;
-    loss.backward();
-    result.loss += loss.item<double>();
-    result.overlap += top_overlap(scores.detach(), target, window).mean().item<double>() * layer_weight;
-  }
-  return result;
-}
-
-/// The gradients of a step's samples in the scorer's weights, and their mean loss and overlap: a trace is a
-/// unit, and units are dealt to ranks.
-LossAndOverlap gradients_of_step(const Scorer& scorer, const FeatureStore& store,
-                                 const std::vector<RecordedTrace>& traces,
-                                 const std::vector<std::vector<Sample>>& samples, const Config& config,
-                                 std::int64_t step, World& world) {
+/// The mean loss and overlap of a step's samples, whose gradient is left in the scorer's weights: a trace is
+/// a unit, and units are dealt to ranks.
+RankingFigures gradient_of_step(const Scorer& scorer, const GoldenStates& states,
+                                const std::vector<RecordedTrace>& traces,
+                                const std::vector<TraceSample>& samples, const Config& config,
+                                std::int64_t step, World& world) {
+  const auto all = static_cast<double>(evictions_of(samples));
   std::vector<std::int64_t> costs;
-  for (const auto& unit : samples) costs.push_back(static_cast<std::int64_t>(unit.size()));
-  const std::vector<int> rank_of = deal(costs, world.size());
-  UnitGradients gradients(world, scorer.parameters(), rank_of, sum_order(config));
-  std::vector<std::string> own;
-  for (std::size_t u = 0; u < samples.size(); ++u) {
-    if (rank_of[u] != world.rank()) continue;
-    const double weight = static_cast<double>(costs[u]) / static_cast<double>(evictions_of(samples));
-    const LossAndOverlap found = accumulate_gradients(scorer, store, traces, samples[u], config.supervised,
-                                                      config.eviction.window, step, weight);
-    gradients.take(concat("supervised: step ", step + 1, ", trace ",
-                          traces[static_cast<std::size_t>(samples[u].front().trace)].id));
-    own.push_back(pack_tensors({torch::tensor({found.loss, found.overlap}, torch::kFloat64)}));
-    world.tick();
+  for (const TraceSample& sample : samples)
+    costs.push_back(static_cast<std::int64_t>(sample.evictions.size()));
+  UnitGradients gradients(world, scorer.parameters(), deal(costs, world.size()), sum_order(config));
+  const auto work = [&](std::size_t u) {
+    const TraceSample& sample = samples[u];
+    const std::string where =
+        concat("supervised: step ", step + 1, ", trace ", traces[static_cast<std::size_t>(sample.trace)].id);
+    RankingGradient gradient(scorer, config.supervised.margin, config.supervised.pair_weight,
+                             config.eviction.window);
+    states.visit(sample.trace, sample.evictions, [&](const RankedStates& some) {
+      gradient.add(some, where);
+      world.tick();
+    });
+    const RankingFigures found = gradient.finish(static_cast<double>(costs[u]) / all);
+    gradients.take(where);
+    return pack_tensors({torch::tensor({found.loss, found.overlap}, torch::kFloat64)});
+  };
+  RankingFigures figures;
+  for (const std::string& unit : map_units(world, costs, work, "losses of a step")) {
+    const torch::Tensor found = unpack_tensors(unit).front();
+    figures.loss += found[0].item<double>();
+    figures.overlap += found[1].item<double>();
   }
   gradients.put_sum();
-  LossAndOverlap result;
-  for (const std::string& unit : share_units(world, rank_of, own, "losses of a step")) {
-    const torch::Tensor found = unpack_tensors(unit).front();
-    result.loss += found[0].item<double>();
-    result.overlap += found[1].item<double>();
+  return figures;
+}
+
+/// The states of the training traces, replayed now and stored, or as each step replays them.
+std::unique_ptr<GoldenStates> open_states(const Config& config, const Transformer& model,
+                                          const std::vector<RecordedTrace>& traces,
+                                          const std::filesystem::path& folder, World& world) {
+  std::vector<std::int64_t> lengths;
+  for (const RecordedTrace& trace : traces) lengths.push_back(trace.length());
+  auto cached = cached_evictions_of(config, model.shape(), lengths);
+  if (cached) {
+    return std::make_unique<CachedStates>(folder, model, traces, config.eviction, config.scorer.features,
+                                          std::move(*cached), world);
   }
-  return result;
+  log_info("supervised: features are streamed: every step replays its traces");
+  return std::make_unique<StreamedStates>(model, traces, config.eviction, config.scorer.features,
+                                          [&world](std::int64_t /*tokens*/) { world.tick(); });
+}
+
+/// The scorer that training starts from.
+Scorer initial_scorer(const Config& config, const Transformer& model, const ScorerFacts& facts) {
+  if (config.scorer.initial.empty()) {
+    const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
+    return Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"));
+  }
+  Scorer scorer = Scorer::load(config.scorer.initial, model.shape());
+  if (scorer.facts().features != facts.features) {
+    throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
+                                           " was trained on other features than scorer.features asks for"));
+  }
+  return scorer;
 }
 
 void remove_features(const std::filesystem::path& folder) {
@@ -145,39 +100,48 @@ void remove_features(const std::filesystem::path& folder) {
 
 }  // namespace
 
-void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                    World& world) {
+std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
+    const Config& config, const ModelShape& shape, const std::vector<std::int64_t>& lengths) {
   const SupervisedConfig& stage = config.supervised;
-  const CacheSize size{config.eviction.budget, config.eviction.window};
+  if (stage.features == FeatureSource::kStream) return std::nullopt;
+  constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
+  const std::int64_t least = stage.evictions_per_trace == 0 ? std::numeric_limits<std::int64_t>::max()
+                                                            : kLeastDraws * stage.evictions_per_trace;
+  auto cached = cached_evictions(lengths, shape, config.eviction, stage.features_gib * kGib, least,
+                                 static_cast<std::uint64_t>(config.runtime.seed));
+  if (!cached && stage.features == FeatureSource::kCache) {
+    throw Error(ErrorKind::kConfig,
+                concat("supervised.features_gib: ", stage.features_gib, " GiB do not hold ", kLeastDraws,
+                       " times the evictions that a step draws from each of ", lengths.size(),
+                       " traces: raise it, lower data.max_train_traces, or set supervised.features=stream"));
+  }
+  return cached;
+}
+
+void train_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                      const Validation& validation, World& world) {
+  const SupervisedConfig& stage = config.supervised;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
   const std::filesystem::path output = config.output, oracle = output / "oracle",
                               feature_folder = output / "supervised/features";
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
   const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
                                            tokenizer.fingerprint());
-  const Validation validation(config, model, tokenizer, world);
+  Scorer initial = initial_scorer(config, model, facts);
   TrainingInputs inputs = {{"model", model.fingerprint()},
                            {"tokenizer", tokenizer.fingerprint()},
                            {"training traces", traces_fingerprint(traces)},
                            {"validation traces", validation.fingerprint()}};
-  if (!config.scorer.initial.empty())
-    inputs["initial scorer"] = Scorer::load(config.scorer.initial, model.shape()).fingerprint();
+  if (!config.scorer.initial.empty()) inputs["initial scorer"] = initial.fingerprint();
   if (finished_before(config, "supervised", stage.checkpoint, stage.steps, inputs, world)) {
     if (!stage.keep_features && world.leads()) remove_features(feature_folder);
     log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
-  const FeatureStore store(feature_folder, model, traces, size, facts.features, world);
-
-  Scorer initial = config.scorer.initial.empty()
-                       ? Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"))
-                       : Scorer::load(config.scorer.initial, model.shape());
+  const std::unique_ptr<GoldenStates> states = open_states(config, model, traces, feature_folder, world);
   if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized) {
     constexpr std::int64_t kTracesForNormalisation = 4;
-    fit_normalisation(initial, store, kTracesForNormalisation);
-  } else if (initial.facts().features != facts.features) {
-    throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
-                                           " was trained on other features than scorer.features asks for"));
+    fit_normalisation(initial, *states, kTracesForNormalisation, world);
   }
   initial.facts() = facts;
   TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate,
@@ -185,17 +149,20 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
-    const std::vector<std::vector<Sample>> samples = samples_of_step(stage, session.step(), store, seed);
-    const LossAndOverlap result =
-        gradients_of_step(session.scorer(), store, traces, samples, config, session.step(), world);
+    const std::vector<TraceSample> samples = samples_of_step(
+        session.step(), stage.traces_per_step, stage.evictions_per_trace, states->evictions(), seed);
+    const RankingFigures figures =
+        gradient_of_step(session.scorer(), *states, traces, samples, config, session.step(), world);
     const double learning_rate = stage.learning_rate * schedule_factor(Schedule::kCosine, session.step(),
                                                                        stage.steps, stage.warmup_steps);
     const double gradient_norm = session.update(learning_rate, stage.gradient_clip);
 
-    nlohmann::ordered_json metrics = {
-        {"step", session.step()},           {"loss", result.loss},
-        {"grad_norm", gradient_norm},       {"learning_rate", learning_rate},
-        {"oracle_overlap", result.overlap}, {"evictions", evictions_of(samples)}};
+    nlohmann::ordered_json metrics = {{"step", session.step()},
+                                      {"loss", figures.loss},
+                                      {"grad_norm", gradient_norm},
+                                      {"learning_rate", learning_rate},
+                                      {"oracle_overlap", figures.overlap},
+                                      {"evictions", evictions_of(samples)}};
     std::optional<double> rise;
     if (session.evaluation_due()) {
       if (const auto measured = validation.measure(session.scorer(), metrics)) rise = measured->loss_rise;

@@ -1,17 +1,29 @@
-// The supervised stage: a scorer learns to rank cache entries as the golden plan does (paper section 3.2).
+// The supervised stage: the scorer learns the oracle's ranking (paper section 3.2).
 #pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
+#include "trainer/training/validation.h"
 
 namespace foresight {
 
-/// Reads `<output>/oracle`, writes `<output>/supervised`: metrics.jsonl and checkpoints. Resumes exactly.
-/// The traces of a step are dealt out to ranks; how many these are changes nothing. Throws
-/// Error(kInterrupted) after a stop signal, with a checkpoint saved.
-void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                    World& world = alone());
+/// Reads `<output>/oracle`, writes `<output>/supervised`: checkpoints, metrics, and with cached features a
+/// folder of states. Resumes exactly. Replay and traces of a step are dealt out to ranks; how many these are
+/// changes nothing. Throws Error(kInterrupted) after a stop signal (what is done is kept), Error(kNumeric)
+/// for scores or gradients that are not finite.
+void train_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                      const Validation& validation, World& world);
+
+/// Whether this config's features are cached, and then which evictions of traces of these lengths
+/// (supervised.features, supervised.features_gib); nothing where they are streamed. Throws Error(kConfig)
+/// where a cache is asked for and its limit is too small.
+std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
+    const Config& config, const ModelShape& shape, const std::vector<std::int64_t>& lengths);
 
 }  // namespace foresight

@@ -36,6 +36,12 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
   return traces;
 }
 
+torch::Tensor stacked_tokens(const std::vector<const RecordedTrace*>& traces) {
+  std::vector<torch::Tensor> tokens;
+  for (const RecordedTrace* trace : traces) tokens.push_back(trace->tokens);
+  return torch::stack(tokens);
+}
+
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces) {
   std::string facts;
   for (const RecordedTrace& trace : traces) {

@@ -33,6 +33,9 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
 
+/// The tokens of traces of one length: [N, L] int64.
+torch::Tensor stacked_tokens(const std::vector<const RecordedTrace*>& traces);
+
 /// SHA-256 (hex) of ids, tokens and completion of the traces and the dtype of their passes: not of what was
 /// recorded, which follows from these and the model, up to the rounding of a machine.
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces);

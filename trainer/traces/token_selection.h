@@ -3,7 +3,7 @@
 
 #include <torch/types.h>
 
-#include "trainer/config/config.h"
+#include "trainer/config/choices.h"
 #include "trainer/traces/recorded_trace.h"
 
 namespace foresight {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "trainer/config/config.h"
+#include "trainer/config/choices.h"
 
 namespace foresight {
 

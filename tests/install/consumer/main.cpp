@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include "trainer/config/load.h"
-#include "trainer/eviction/evicted_pass.h"
+#include "trainer/eviction/full_run.h"
 
 int main(int /*count*/, char** values) {
   const foresight::Config config = foresight::load_config(values[1]);

@@ -1,0 +1,65 @@
+// One GRPO step: its rollouts, cut into units that are dealt to ranks, and the gradient of its objective.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "rl/credit.h"
+#include "rl/rollout.h"
+#include "rl/rollout_units.h"
+#include "trainer/comm/world.h"
+#include "trainer/config/config.h"
+#include "trainer/model/transformer.h"
+#include "trainer/scorer/scorer.h"
+
+namespace foresight {
+
+/// What a step is made of; everything outlives it.
+struct GrpoStep {
+  const Transformer* model;
+  const Config* config;
+  std::vector<const RecordedTrace*> traces;
+  std::int64_t step = 0;  ///< counts from 0
+  double kl_weight = 0;
+  const Scorer* reference;  ///< that RL started with
+};
+
+/// Figures of a step's rollouts, averaged over its traces.
+struct RolloutFigures {
+  double reward = 0, reward_std = 0, frac_reward_zero_std = 0, loss_rise = 0, low_entropy_loss_rise = 0,
+         large_rise_share = 0;
+  std::int64_t tokens = 0;
+};
+
+/// Figures of an update: mean over layers, evictions, rollouts and KV heads.
+struct UpdateFigures {
+  double loss = 0, kl = 0, clip_ratio = 0;
+};
+
+/// True where one pass gives the gradient (eligibility_traces.h): whole groups in a pass, credit by step, one
+/// deviation for the whole trace, one update from each batch. All else is replayed.
+bool one_pass_applies(const GrpoConfig& config);
+
+/// Runs the step's rollouts and leaves the gradient of the objective in the weights of `scorer`, which draws.
+/// A collective. Only where one_pass_applies(). Throws Error(kNumeric) for losses or gradients that are not
+/// finite.
+void one_pass_gradient(const GrpoStep& step, const Scorer& scorer, RolloutFigures& rollouts,
+                       UpdateFigures& update, World& world);
+
+/// A step's rollouts, to be replayed: draws and advantages of this rank's units.
+struct DrawnRollouts {
+  std::vector<RolloutUnit> units;
+  std::vector<RecordedDraws> draws;       ///< by unit; empty for those of other ranks
+  std::vector<torch::Tensor> advantages;  ///< by unit: [S, R]
+  RolloutFigures figures;
+};
+
+/// Rolls the step's traces out under `scorer`; all ranks judge whole groups. A collective.
+DrawnRollouts roll_out(const GrpoStep& step, const Scorer& scorer, World& world);
+
+/// Replays what `behaviour` drew and leaves the gradient of the objective in the weights of `scorer`,
+/// whatever the options are: the reference of one_pass_gradient(). A collective.
+UpdateFigures replayed_gradient(const GrpoStep& step, const DrawnRollouts& rollouts, const Scorer& behaviour,
+                                const Scorer& scorer, World& world);
+
+}  // namespace foresight

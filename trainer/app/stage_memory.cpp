@@ -1,0 +1,257 @@
+#include "trainer/app/stage_memory.h"
+
+#include <algorithm>
+
+#include "rl/grpo_step.h"
+#include "trainer/base/text.h"
+#include "trainer/supervised/cached_states.h"
+
+namespace foresight {
+namespace {
+
+constexpr double kMib = 1024.0 * 1024.0;
+/// The program with torch, HDF5 and MPI before it has read anything (measured on Linux, x86-64).
+constexpr double kProgramBytes = 330 * kMib;
+/// Attention probabilities that the oracle looks at together (trainer/eviction/full_cache.h), with the scores
+/// that they are made of.
+constexpr double kWatchedAttentionBytes = 2 * 128 * kMib;
+/// Rows whose logits are held together (trainer/model, trainer/eviction).
+constexpr double kLogitRows = 128;
+/// Recorded attention that an evaluation holds (trainer/evaluation/kept_attention.h).
+constexpr double kStripBytes = 64 * kMib;
+constexpr double kPrefixTokens = 256;
+
+double number_bytes(torch::ScalarType type) {
+  return type == torch::kBFloat16 ? 2 : 4;
+}
+
+double heads_of(const ModelShape& shape) {
+  return static_cast<double>(shape.layers * shape.kv_heads);
+}
+
+double inputs_of(const ModelShape& shape) {
+  return static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
+}
+
+double scorer_bytes(const ModelShape& shape) {
+  return heads_of(shape) * (inputs_of(shape) + 2) * kScorerHidden * 4;
+}
+
+double full_cache_bytes(const StageSetting& setting, double tokens) {
+  const ModelShape& shape = *setting.shape;
+  return heads_of(shape) * static_cast<double>(2 * shape.head_dimension) * tokens *
+         number_bytes(setting.options.cache_dtype);
+}
+
+/// Keys, values, positions and statistics of a row of an evicting cache.
+double evicting_cache_bytes(const StageSetting& setting, const CacheSize& size) {
+  const ModelShape& shape = *setting.shape;
+  const double entry =
+      2 * static_cast<double>(shape.head_dimension) * number_bytes(setting.options.cache_dtype) + 8 +
+      3 * static_cast<double>(shape.group()) * 4;
+  return heads_of(shape) * static_cast<double>(size.entries()) * entry;
+}
+
+/// What a layer of a forward pass of `tokens` tokens works with, its attention apart: the two halves of the
+/// gate and their product, in the products' type and in float32.
+double layer_bytes(const StageSetting& setting, double tokens) {
+  const ModelShape& shape = *setting.shape;
+  const double hidden = static_cast<double>(shape.hidden_size),
+               gate = static_cast<double>(shape.intermediate_size);
+  return tokens * (3 * gate + 4 * hidden) * (2 + number_bytes(setting.options.dtype));
+}
+
+double logit_bytes(const StageSetting& setting, bool compared) {
+  return kLogitRows * static_cast<double>(setting.shape->vocabulary_size) * 4 * (compared ? 5 : 2);
+}
+
+/// What one window of `rows` rows works with: one layer's attention and what is read of its entries, a
+/// layer's products, or the logits of its predictions, whichever is most.
+double window_bytes(const StageSetting& setting, const CacheSize& size, double rows, double logits) {
+  const ModelShape& shape = *setting.shape;
+  const double entries = static_cast<double>(size.entries()), window = static_cast<double>(size.window);
+  const double attention = rows * static_cast<double>(shape.query_heads) * window * entries * 4;
+  const double in_float =
+      setting.options.cache_dtype == torch::kFloat32
+          ? 0
+          : rows * static_cast<double>(shape.kv_heads * 2 * shape.head_dimension) * entries * 4;
+  const double features = 2 * rows * static_cast<double>(shape.kv_heads * size.budget) * inputs_of(shape) * 4;
+  return std::max({2 * attention + in_float, attention + features,
+                   layer_bytes(setting, std::max(rows * window, kPrefixTokens)), logits});
+}
+
+std::string rows_and_entries(std::int64_t rows, const CacheSize& size) {
+  return concat(rows, " rows of ", size.entries(), " entries");
+}
+
+/// A pass of `rows` rows under eviction.
+std::vector<MemoryItem> evicted_pass_memory(const StageSetting& setting, const CacheSize& size,
+                                            std::int64_t rows, double logits, const std::string& keys) {
+  const auto count = static_cast<double>(rows);
+  return {{"evicting caches, " + rows_and_entries(rows, size), count * evicting_cache_bytes(setting, size),
+           true, keys},
+          {"work on one window, " + rows_and_entries(rows, size), window_bytes(setting, size, count, logits),
+           true, keys + " or eviction.window"}};
+}
+
+void append(std::vector<MemoryItem>& items, std::vector<MemoryItem> more) {
+  items.insert(items.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+/// Recorded attention of one layer as it is read, packed in float16.
+double recorded_layer_bytes(const StageSetting& setting, double block) {
+  const auto tokens = static_cast<double>(setting.longest_tokens);
+  return static_cast<double>(setting.shape->kv_heads) * tokens * tokens / block;
+}
+
+/// What golden eviction evicts of a trace, in all layers, and the one head that is being planned.
+std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double traces) {
+  const CacheSize& size = setting.config->eviction;
+  const auto tokens = static_cast<double>(setting.longest_tokens);
+  const auto steps = static_cast<double>(size.steps(setting.longest_tokens));
+  const double block = static_cast<double>(
+      setting.config->oracle.block_tokens > 0 ? setting.config->oracle.block_tokens : size.window);
+  return {
+      {"golden evictions", traces * heads_of(*setting.shape) * steps * static_cast<double>(size.window) * 4,
+       false, "data.trace_tokens"},
+      {"recorded attention of a layer",
+       recorded_layer_bytes(setting, block) + 2 * tokens * tokens / static_cast<double>(size.window) * 4,
+       false, "data.trace_tokens"}};
+}
+
+}  // namespace
+
+std::vector<MemoryItem> model_memory(const StageSetting& setting) {
+  const ModelShape& shape = *setting.shape;
+  const double dtype = number_bytes(setting.options.dtype);
+  const auto embedding = static_cast<double>(shape.vocabulary_size * shape.hidden_size);
+  const double head =
+      shape.tied_embeddings && setting.options.dtype == torch::kFloat32 ? 0 : embedding * dtype;
+  const auto layer = static_cast<double>(
+      shape.hidden_size *
+      ((2 * shape.query_heads + 2 * shape.kv_heads) * shape.head_dimension + 3 * shape.intermediate_size));
+  return {{"program and libraries", kProgramBytes, false, ""},
+          {"weights", embedding * 4 + head + static_cast<double>(shape.layers) * layer * dtype, true, ""}};
+}
+
+std::vector<MemoryItem> generation_memory(const StageSetting& setting, std::int64_t rows) {
+  const auto tokens = static_cast<double>(setting.config->traces.max_new_tokens);
+  const std::string keys = "traces.batch or traces.max_new_tokens";
+  return {{concat("full caches, ", rows, " rows"),
+           static_cast<double>(rows) * full_cache_bytes(setting, tokens), true, keys},
+          {"work on one pass",
+           std::max(layer_bytes(setting, static_cast<double>(rows) * kPrefixTokens),
+                    static_cast<double>(rows * setting.shape->vocabulary_size) * 4),
+           true, keys}};
+}
+
+std::vector<MemoryItem> oracle_memory(const StageSetting& setting) {
+  const auto tokens = static_cast<double>(setting.longest_tokens);
+  const double block =
+      static_cast<double>(setting.config->oracle.block_tokens > 0 ? setting.config->oracle.block_tokens
+                                                                  : setting.config->eviction.window);
+  const double together = std::min(tokens, static_cast<double>(kForwardTokens));
+  const double watched =
+      std::min(kWatchedAttentionBytes,
+               2 * static_cast<double>(setting.shape->query_heads) * tokens * std::max(block, 128.0) * 4);
+  return {{concat("full cache of ", setting.longest_tokens, " tokens"), full_cache_bytes(setting, tokens),
+           true, "data.trace_tokens"},
+          {"work on one part of the pass",
+           std::max(layer_bytes(setting, together) + watched, logit_bytes(setting, false)), true, ""},
+          {"recorded attention of a layer", 2 * recorded_layer_bytes(setting, block), false,
+           "data.trace_tokens"}};
+}
+
+std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cached) {
+  const Config& config = *setting.config;
+  const ModelShape& shape = *setting.shape;
+  const std::int64_t rows =
+      cached ? std::min<std::int64_t>(static_cast<std::int64_t>(kTracesPerReplay), setting.traces) : 1;
+  std::vector<MemoryItem> items =
+      evicted_pass_memory(setting, config.eviction, rows, /*logits=*/0, "eviction.budget");
+  append(items, golden_plan_memory(setting, static_cast<double>(rows)));
+  if (!cached) {
+    const std::int64_t steps = config.eviction.steps(setting.longest_tokens);
+    const std::int64_t drawn = config.supervised.evictions_per_trace == 0
+                                   ? steps
+                                   : std::min(steps, config.supervised.evictions_per_trace);
+    items.push_back({"oracle scores of the drawn evictions",
+                     heads_of(shape) * static_cast<double>(drawn * config.eviction.budget) * 4, false,
+                     "supervised.evictions_per_trace"});
+  }
+  items.push_back({"scorer, optimiser, gradients", 5 * scorer_bytes(shape), true, ""});
+  return items;
+}
+
+std::vector<MemoryItem> grpo_memory(const StageSetting& setting) {
+  const Config& config = *setting.config;
+  const GrpoConfig& grpo = config.grpo;
+  const bool compared = grpo.reward == RewardShape::kExpectedRise;
+  const std::int64_t rollouts = grpo.group_size * grpo.traces_per_step;
+  const std::int64_t rows = std::min(grpo.rollouts_per_pass, rollouts);
+  const std::int64_t traces = std::max<std::int64_t>(1, rows / grpo.group_size);
+  std::vector<MemoryItem> items = evicted_pass_memory(
+      setting, config.eviction, rows, logit_bytes(setting, compared), "grpo.rollouts_per_pass");
+  if (compared) {
+    items.push_back(
+        {"full caches for the expected rise",
+         static_cast<double>(traces) * full_cache_bytes(setting, static_cast<double>(setting.longest_tokens)),
+         true, "data.trace_tokens, or take another grpo.reward"});
+  }
+  if (one_pass_applies(grpo)) {
+    items.push_back({"gradients of rollouts (eligibility traces)",
+                     static_cast<double>(2 * rows + traces) * scorer_bytes(*setting.shape), true,
+                     "grpo.rollouts_per_pass"});
+  } else {
+    const std::int64_t units = (rollouts + rows - 1) / rows;
+    const double own = static_cast<double>((units + setting.ranks - 1) / setting.ranks * rows);
+    items.push_back(
+        {"recorded draws",
+         own * heads_of(*setting.shape) *
+             static_cast<double>(config.eviction.steps(setting.longest_tokens) * config.eviction.window) * 2,
+         false, "grpo.traces_per_step"});
+  }
+  items.push_back({"scorers, optimiser, gradients", 7 * scorer_bytes(*setting.shape), true, ""});
+  return items;
+}
+
+std::vector<MemoryItem> evaluation_memory(const StageSetting& setting, std::int64_t policies) {
+  const EvaluationConfig& own = setting.config->evaluation;
+  const std::int64_t together = std::min(
+      setting.traces, std::max<std::int64_t>(1, own.rows_per_pass / std::max<std::int64_t>(1, policies)));
+  const std::int64_t rows = together * policies;
+  std::vector<MemoryItem> items = evicted_pass_memory(
+      setting, setting.config->eviction, rows, logit_bytes(setting, own.detail), "evaluation.rows_per_pass");
+  for (const std::int64_t budget : own.budgets) {
+    if (budget == setting.config->eviction.budget) continue;
+    const CacheSize size{budget, setting.config->eviction.window};
+    items.push_back({"evicting caches, " + rows_and_entries(rows, size),
+                     static_cast<double>(rows) * evicting_cache_bytes(setting, size), true,
+                     "evaluation.budgets or evaluation.rows_per_pass"});
+  }
+  if (!own.detail) return items;
+  const auto count = static_cast<double>(together);
+  items.push_back({concat("full caches of ", together, " traces"),
+                   count * full_cache_bytes(setting, static_cast<double>(setting.longest_tokens)), true,
+                   "evaluation.rows_per_pass, or set evaluation.detail=false"});
+  items.push_back({"full-KV states",
+                   count * static_cast<double>(2 * kForwardTokens * setting.shape->hidden_size) * 4, true,
+                   "evaluation.rows_per_pass"});
+  append(items, golden_plan_memory(setting, count));
+  items.push_back({"recorded attention of the next windows", kStripBytes, false, ""});
+  return items;
+}
+
+double host_bytes(const std::vector<MemoryItem>& items, const ModelOptions& options) {
+  double bytes = 0;
+  for (const MemoryItem& item : items) bytes += item.on_device && options.device.is_cuda() ? 0 : item.bytes;
+  return bytes;
+}
+
+double device_bytes(const std::vector<MemoryItem>& items, const ModelOptions& options) {
+  double bytes = 0;
+  for (const MemoryItem& item : items) bytes += item.on_device && options.device.is_cuda() ? item.bytes : 0;
+  return bytes;
+}
+
+}  // namespace foresight

@@ -1,0 +1,320 @@
+#include "trainer/supervised/cached_states.h"
+
+#include <algorithm>
+#include <span>
+
+#include "golden_eviction/recorded_plan.h"
+#include "trainer/base/error.h"
+#include "trainer/base/log.h"
+#include "trainer/base/progress.h"
+#include "trainer/base/stop_signal.h"
+#include "trainer/base/text.h"
+#include "trainer/eviction/evicted_run.h"
+#include "trainer/model/tensor_io.h"
+#include "trainer/scorer/scorer.h"
+#include "trainer/supervised/eviction_samples.h"
+
+namespace foresight {
+namespace {
+
+/// States that are shown to a consumer at once: bounds the features in memory.
+constexpr std::size_t kStatesTogether = 8;
+
+/// Positions that candidates of evictions up to step `last` can have.
+std::int64_t cached_positions(const CacheSize& size, std::int64_t last) {
+  return size.seen_at_step(last) - size.window;
+}
+
+std::span<const std::byte> bytes_of(const torch::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+/// A batch of traces by their numbers, and whether all their files are there.
+struct ReplayBatch {
+  std::vector<std::size_t> traces;
+  bool done = true;
+};
+
+std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
+                                            const CacheSize& size, ScorerFeatures features,
+                                            const std::vector<std::int64_t>& evictions) {
+  const char* const cache = model.options().cache_dtype == torch::kBFloat16 ? "bfloat16" : "float32";
+  return {{"format", "foresight.states.1"},
+          {"model_fingerprint", model.fingerprint()},
+          {"dtype", model.dtype_name()},
+          {"cache_dtype", cache},
+          {"tokens", tensor_sha256(trace.tokens)},
+          {"budget", std::to_string(size.budget)},
+          {"window", std::to_string(size.window)},
+          {"features", features == ScorerFeatures::kReleased ? "released" : "normalized"},
+          {"evictions", join(evictions, " ")}};
+}
+
+bool is_done(const std::filesystem::path& file, const std::map<std::string, std::string>& wanted) {
+  if (!std::filesystem::exists(file)) return false;
+  try {
+    if (SafetensorsFile(file).metadata() == wanted) return true;
+    log_info(concat(file.string(), ": made for another model, trace or cache; computing it again"));
+  } catch (const Error& error) {
+    log_warning(concat("computing again what cannot be read: ", error.what()));
+  }
+  return false;
+}
+
+/// The file of one trace while the replay fills it.
+class StatesFile {
+ public:
+  StatesFile(const std::filesystem::path& file, const ModelShape& shape, const CacheSize& size,
+             const std::vector<std::int64_t>& evictions, const std::map<std::string, std::string>& metadata)
+      : shape_(shape),
+        size_(size),
+        evictions_(evictions),
+        positions_(cached_positions(size, evictions.back())),
+        writer_(file, tensors(), metadata) {}
+
+  /// Key and value of the positions that come to an end of a window, and the state of an eviction that is
+  /// kept. `view` of this trace's row alone.
+  void add(const EvictionView& view, ScorerFeatures features) {
+    if (view.step > evictions_.back()) return;
+    add_entries(view);
+    const auto found = std::find(evictions_.begin(), evictions_.end(), view.step);
+    if (found == evictions_.end()) return;
+    const std::int64_t place = view.layer * count() + (found - evictions_.begin());
+    const torch::Tensor statistics =
+        candidate_features(view, features)[0].narrow(2, 2 * shape_.head_dimension, statistics_width());
+    fill("statistics", place, statistics.to(torch::kCPU, torch::kFloat16));
+    fill("positions", place, view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU, torch::kInt32));
+  }
+
+  /// o = -C of the kept evictions of a layer: contribution [K, S, B].
+  void add_oracle(std::int64_t layer, const torch::Tensor& contribution) {
+    const torch::Tensor kept = contribution.index_select(1, torch::tensor(evictions_)).neg().transpose(0, 1);
+    for (std::int64_t i = 0; i < count(); ++i) fill("oracle", layer * count() + i, kept[i]);
+  }
+
+  void publish() { writer_.publish(); }
+
+ private:
+  std::int64_t count() const { return static_cast<std::int64_t>(evictions_.size()); }
+  std::int64_t statistics_width() const { return kStatisticsPerHead * shape_.group(); }
+
+  std::vector<TensorToFill> tensors() const {
+    const std::int64_t layers = shape_.layers, heads = shape_.kv_heads;
+    return {{"entries", Dtype::kFloat16, {layers, heads, positions_, 2 * shape_.head_dimension}},
+            {"positions", Dtype::kInt32, {layers, count(), heads, size_.budget}},
+            {"statistics", Dtype::kFloat16, {layers, count(), heads, size_.budget, statistics_width()}},
+            {"oracle", Dtype::kFloat32, {layers, count(), heads, size_.budget}}};
+  }
+
+  /// `values` as element number `place` of a tensor of such elements.
+  void fill(const std::string& name, std::int64_t place, const torch::Tensor& values) {
+    const torch::Tensor whole = values.contiguous();
+    writer_.fill(name, place * whole.numel(), bytes_of(whole));
+  }
+
+  /// The newest entries, all of them at the first eviction.
+  void add_entries(const EvictionView& view) {
+    const std::int64_t width = 2 * shape_.head_dimension, seen = size_.seen_at_step(view.step);
+    const std::int64_t count = view.step == 0 ? size_.entries() : size_.window, first = seen - count;
+    const std::int64_t kept = std::min(count, positions_ - first);
+    if (kept <= 0) return;
+    const auto newest = [&](const torch::Tensor& values) {
+      return values[0].narrow(1, size_.entries() - count, kept);
+    };
+    const torch::Tensor entries = torch::cat({newest(view.keys), newest(view.values)}, 2)
+                                      .to(torch::kCPU, torch::kFloat16)
+                                      .contiguous();  // [K, kept, 2d]
+    for (std::int64_t head = 0; head < shape_.kv_heads; ++head) {
+      writer_.fill("entries", ((view.layer * shape_.kv_heads + head) * positions_ + first) * width,
+                   bytes_of(entries[head]));
+    }
+  }
+
+  ModelShape shape_;
+  CacheSize size_;
+  std::vector<std::int64_t> evictions_;
+  std::int64_t positions_;
+  SafetensorsWriter writer_;
+};
+
+/// What one replay is of.
+struct Replay {
+  std::vector<const RecordedTrace*> traces;
+  std::vector<std::filesystem::path> files;
+  std::vector<std::vector<std::int64_t>> evictions;  // by trace
+};
+
+/// Replays traces of one length together and writes their files.
+void replay(const Transformer& model, const Replay& of, const CacheSize& size, ScorerFeatures features,
+            const std::function<void(std::int64_t)>& on_tokens) {
+  std::vector<std::unique_ptr<StatesFile>> files;
+  std::vector<RecordedEvictions> plans(of.traces.size());
+  std::int64_t last = 0;
+  for (std::size_t n = 0; n < of.traces.size(); ++n) {
+    const RecordedTrace& trace = *of.traces[n];
+    files.push_back(std::make_unique<StatesFile>(of.files[n], model.shape(), size, of.evictions[n],
+                                                 identity(model, trace, size, features, of.evictions[n])));
+    for (std::int64_t layer = 0; layer < model.shape().layers; ++layer) {
+      const GoldenPlan plan = golden_plan_of(trace, layer, size);
+      plans[n].layers.push_back(plan.evicted);
+      files[n]->add_oracle(layer, plan.contribution);
+    }
+    last = std::max(last, of.evictions[n].back());
+  }
+  const EvictionSelector golden = golden_selector(std::move(plans));
+  const EvictionSelector show = [&](const EvictionView& view) {
+    for (std::size_t n = 0; n < files.size(); ++n)
+      files[n]->add(view.rows(static_cast<std::int64_t>(n), 1), features);
+    return golden(view);
+  };
+  replay_evictions(model, stacked_tokens(of.traces), size, /*copies=*/1, last + 1, show, on_tokens);
+  for (const auto& file : files) file->publish();
+}
+
+/// Which traces are replayed together, and whether that was done. Rank 0 looks, for all: its digests cost
+/// reading every file.
+std::vector<ReplayBatch> replay_batches(const std::vector<RecordedTrace>& traces,
+                                        const std::function<bool(std::size_t)>& trace_is_done, World& world) {
+  std::vector<ReplayBatch> batches;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    if (batches.empty() || batches.back().traces.size() == kTracesPerReplay ||
+        traces[batches.back().traces.front()].length() != traces[i].length()) {
+      batches.emplace_back();
+    }
+    ReplayBatch& batch = batches.back();
+    batch.traces.push_back(i);
+    if (world.leads()) batch.done = batch.done && trace_is_done(i);
+  }
+  std::vector<bool> verdicts;
+  for (const ReplayBatch& batch : batches) verdicts.push_back(batch.done);
+  verdicts = world.broadcast_flags(verdicts, "replayed traces");
+  for (std::size_t b = 0; b < batches.size(); ++b) batches[b].done = verdicts.at(b);
+  return batches;
+}
+
+/// Bytes of every position's key and value, and of one eviction.
+double entry_bytes(const ModelShape& shape) {
+  return static_cast<double>(shape.layers * shape.kv_heads * 2 * shape.head_dimension) * 2;
+}
+double eviction_bytes(const ModelShape& shape, const CacheSize& size) {
+  const std::int64_t candidate =
+      kStatisticsPerHead * shape.group() * 2 + 4 + 4;  // statistics, position, oracle
+  return static_cast<double>(shape.layers * shape.kv_heads * size.budget * candidate);
+}
+
+}  // namespace
+
+double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t evictions,
+                    std::int64_t last) {
+  return static_cast<double>(cached_positions(size, last)) * entry_bytes(shape) +
+         static_cast<double>(evictions) * eviction_bytes(shape, size);
+}
+
+std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions(
+    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const CacheSize& size,
+    double limit_bytes, std::int64_t least, std::uint64_t seed) {
+  double left = limit_bytes;  // for evictions, once every position has its place
+  std::int64_t most = 0;
+  for (const std::int64_t length : lengths) {
+    left -= cached_bytes(shape, size, 0, size.steps(length) - 1);
+    most = std::max(most, size.steps(length));
+  }
+  const auto bytes_of_count = [&](std::int64_t count) {
+    std::int64_t evictions = 0;
+    for (const std::int64_t length : lengths) evictions += std::min(count, size.steps(length));
+    return static_cast<double>(evictions) * eviction_bytes(shape, size);
+  };
+  std::int64_t count = most;
+  while (count > 0 && bytes_of_count(count) > left) --count;
+  if (count < std::min(least, most)) return std::nullopt;
+  std::vector<std::vector<std::int64_t>> evictions;
+  for (std::size_t i = 0; i < lengths.size(); ++i)
+    evictions.push_back(spread_evictions(size.steps(lengths[i]), count, static_cast<std::int64_t>(i), seed));
+  return evictions;
+}
+
+CachedStates::CachedStates(const std::filesystem::path& folder, const Transformer& model,
+                           const std::vector<RecordedTrace>& traces, const CacheSize& size,
+                           ScorerFeatures features, std::vector<std::vector<std::int64_t>> evictions,
+                           World& world)
+    : evictions_(std::move(evictions)) {
+  std::vector<std::filesystem::path> files;
+  for (const RecordedTrace& trace : traces) files.push_back(folder / (trace.id + ".safetensors"));
+  const std::vector<ReplayBatch> batches = replay_batches(
+      traces,
+      [&](std::size_t i) {
+        return is_done(files[i], identity(model, traces[i], size, features, evictions_[i]));
+      },
+      world);
+  std::vector<std::int64_t> costs;
+  std::int64_t tokens_here = 0, done = 0;
+  std::size_t traces_missing = 0;
+  for (const ReplayBatch& batch : batches) {
+    if (!batch.done) traces_missing += batch.traces.size();
+    costs.push_back(batch.done ? 0
+                               : static_cast<std::int64_t>(batch.traces.size()) *
+                                     traces[batch.traces.front()].length());
+  }
+  const std::vector<int> rank_of = deal(costs, world.size());
+  for (std::size_t b = 0; b < batches.size(); ++b) tokens_here += rank_of[b] == world.rank() ? costs[b] : 0;
+  log_info(concat("supervised: ", traces.size() - traces_missing, " traces are replayed, ", traces_missing,
+                  " to do"));
+  Progress progress("replay of the golden plan", "tokens", tokens_here);
+  bool stopped = false;
+  map_units(
+      world, costs,
+      [&](std::size_t b) {
+        stopped = stopped || stop_requested();
+        if (batches[b].done || stopped) return std::string();
+        Replay together;
+        for (const std::size_t i : batches[b].traces) {
+          together.traces.push_back(&traces[i]);
+          together.files.push_back(files[i]);
+          together.evictions.push_back(evictions_[i]);
+        }
+        replay(model, together, size, features, [&](std::int64_t tokens) {
+          progress.update(done += tokens);
+          world.tick();
+        });
+        return std::string();
+      },
+      "replay of the golden plan");
+  if (world.any(stopped, "replay of the golden plan"))
+    throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
+  progress.finish();
+  for (const auto& file : files) files_.emplace_back(file);
+}
+
+void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,
+                         const RankedStatesConsumer& consume) const {
+  const SafetensorsFile& file = files_.at(static_cast<std::size_t>(trace));
+  const std::vector<std::int64_t>& stored = evictions_[static_cast<std::size_t>(trace)];
+  const torch::Tensor entries = view_tensor(file.at("entries")),
+                      positions = view_tensor(file.at("positions")),
+                      statistics = view_tensor(file.at("statistics")),
+                      oracle = view_tensor(file.at("oracle"));
+  const std::int64_t heads = entries.size(1), most = entries.size(2);
+  for (std::int64_t layer = 0; layer < entries.size(0); ++layer) {
+    const torch::Tensor rows = entries[layer].flatten(0, 1);  // [K positions, 2d]
+    const torch::Tensor head_start = torch::arange(heads, torch::kInt64).view({heads, 1}) * most;
+    for (std::size_t first = 0; first < evictions.size(); first += kStatesTogether) {
+      RankedStates states{.layer = layer, .evictions = {}, .features = {}, .oracle = {}};
+      std::vector<torch::Tensor> features, labels;
+      for (std::size_t i = first; i < std::min(first + kStatesTogether, evictions.size()); ++i) {
+        const std::int64_t place =
+            std::lower_bound(stored.begin(), stored.end(), evictions[i]) - stored.begin();
+        const torch::Tensor of_entries =
+            rows.index_select(0, (positions[layer][place] + head_start).flatten())
+                .view({heads, -1, rows.size(1)});
+        features.push_back(torch::cat({of_entries, statistics[layer][place]}, 2));
+        labels.push_back(oracle[layer][place]);
+        states.evictions.push_back(evictions[i]);
+      }
+      states.features = torch::stack(features).to(torch::kFloat32);
+      states.oracle = torch::stack(labels);
+      consume(states);
+    }
+  }
+}
+
+}  // namespace foresight

@@ -1,0 +1,57 @@
+// States that were replayed once and are read by memory map in every epoch, within a limit on their size.
+#pragma once
+
+#include <torch/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "data/safetensors.h"
+#include "trainer/comm/world.h"
+#include "trainer/config/cache_size.h"
+#include "trainer/config/choices.h"
+#include "trainer/model/transformer.h"
+#include "trainer/supervised/golden_states.h"
+#include "trainer/traces/recorded_trace.h"
+
+namespace foresight {
+
+/// Traces of one length that are replayed together: enough rows for full matrix products. Which traces these
+/// are must not depend on what is done already: matrix products of other sizes may round differently.
+inline constexpr std::size_t kTracesPerReplay = 4;
+
+/// Which evictions of traces of these lengths a cache of `limit_bytes` holds: of each trace as many, spread
+/// over it by `seed`, all where they fit. Nothing where the limit leaves fewer than `least` evictions of some
+/// trace that has as many.
+std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions(
+    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const CacheSize& size,
+    double limit_bytes, std::int64_t least, std::uint64_t seed);
+
+/// Bytes of a trace's file that holds `evictions` evictions, the last of which is step `last`.
+double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t evictions,
+                    std::int64_t last);
+
+/// One safetensors file a trace: `entries` [layers, K, positions, 2d] float16, key and value of every
+/// position once; for each stored eviction the `positions` of its candidates [layers, n, K, B] int32, their
+/// `statistics` [layers, n, K, B, 8g] float16 and `oracle` [layers, n, K, B] float32. A file that is there
+/// already, for the same model, trace, cache and evictions, is kept.
+class CachedStates : public GoldenStates {
+ public:
+  /// Computes what is missing in `folder`, dealt out to ranks; files are written as the replay goes on, so
+  /// that memory does not grow with the traces. Throws Error(kInterrupted) on all ranks after a stop signal
+  /// (finished files are kept), Error(kResource) for a full disk.
+  CachedStates(const std::filesystem::path& folder, const Transformer& model,
+               const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures features,
+               std::vector<std::vector<std::int64_t>> evictions, World& world);
+
+  const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }
+  void visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,
+             const RankedStatesConsumer& consume) const override;
+
+ private:
+  std::vector<std::vector<std::int64_t>> evictions_;
+  std::vector<SafetensorsFile> files_;
+};
+
+}  // namespace foresight

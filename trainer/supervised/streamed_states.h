@@ -1,0 +1,35 @@
+// States as a replay passes them: nothing is stored, whatever the traces' length.
+#pragma once
+
+#include <vector>
+
+#include "trainer/config/cache_size.h"
+#include "trainer/config/choices.h"
+#include "trainer/model/transformer.h"
+#include "trainer/supervised/golden_states.h"
+#include "trainer/traces/recorded_trace.h"
+
+namespace foresight {
+
+/// Every visit replays the trace under its golden plan, as far as the last eviction that is asked for. What
+/// is held is a cache, what is evicted, and what the oracle says at the evictions that were asked for.
+class StreamedStates : public GoldenStates {
+ public:
+  /// Model and traces must outlive it. `on_tokens` (optional) is told the tokens done.
+  StreamedStates(const Transformer& model, const std::vector<RecordedTrace>& traces, const CacheSize& size,
+                 ScorerFeatures features, std::function<void(std::int64_t)> on_tokens = {});
+
+  const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }
+  void visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,
+             const RankedStatesConsumer& consume) const override;
+
+ private:
+  const Transformer* model_;
+  const std::vector<RecordedTrace>* traces_;
+  CacheSize size_;
+  ScorerFeatures features_;
+  std::function<void(std::int64_t)> on_tokens_;
+  std::vector<std::vector<std::int64_t>> evictions_;
+};
+
+}  // namespace foresight
