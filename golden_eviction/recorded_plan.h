@@ -1,4 +1,5 @@
-// Recorded attention and golden plans of recorded traces.
+// Golden plans of recorded traces, from their stored (float16) attention: one KV head's attention and one
+// layer's plan are in memory at a time.
 #pragma once
 
 #include <torch/types.h>
@@ -11,15 +12,18 @@
 
 namespace foresight {
 
-/// The recorded (float16) attention of every layer in windows of `window` tokens: [K, ceil(L / window), L]
-/// float32 each. Throws Error(kInput) for a damaged file, Error(kConfig) when the window is no multiple of
-/// the recorded block.
-std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window);
+/// The golden plan of one layer of a trace. Throws Error(kInput) for a damaged file, Error(kConfig) when the
+/// window is no multiple of the recorded block or the budget none of the window.
+GoldenPlan golden_plan_of(const RecordedTrace& trace, std::int64_t layer, const CacheSize& size);
 
-/// Golden plans of every layer of a trace, from its stored (float16) attention.
-std::vector<GoldenPlan> golden_plans(const RecordedTrace& trace, const CacheSize& size);
+/// What a trace's golden plans evict, by layer: [K, S, W] original positions in order of eviction rank, int16
+/// where they fit, int32 else.
+using RecordedEvictions = std::vector<torch::Tensor>;
 
-/// A selector that follows golden plans: plans[n][layer] for row c * N + n of any copy c.
-EvictionSelector golden_selector(std::vector<std::vector<GoldenPlan>> plans);
+/// The golden evictions of every layer of a trace; throws as golden_plan_of().
+RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size);
+
+/// A selector that evicts what was recorded: evictions[n] for row c * N + n of any copy c.
+EvictionSelector golden_selector(std::vector<RecordedEvictions> evictions);
 
 }  // namespace foresight

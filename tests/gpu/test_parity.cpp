@@ -3,9 +3,9 @@
 #include <torch/utils.h>
 
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_plan.h"
 #include "rl/rollout.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/golden_eviction/whole_attention.h"
 #include "tests/reference/paths.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/eviction/evicted_pass.h"
@@ -88,8 +88,8 @@ TEST_CASE("gpu: the oracle records the same attention up to half precision", "[g
     record_trace(model, row, "train-000000", 8, 0, provenance, folder.path() / name / "train-000000.h5");
     return load_recorded_traces(folder.path() / name, "train", 1, model.fingerprint(), "tokenizer").front();
   };
-  const auto cpu = recorded_attention(record(models.cpu, "cpu"), 8),
-             gpu = recorded_attention(record(models.gpu, "gpu"), 8);
+  const auto cpu = whole_attention(record(models.cpu, "cpu"), 8),
+             gpu = whole_attention(record(models.gpu, "gpu"), 8);
   for (std::size_t layer = 0; layer < cpu.size(); ++layer)
     CHECK(torch::allclose(cpu[layer], gpu[layer], 2e-3, 1e-5));
 }

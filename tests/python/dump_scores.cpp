@@ -141,12 +141,12 @@ void dump_golden(const std::filesystem::path& oracle, const CacheSize& size,
   trace.file = oracle;
   trace.dimensions = OracleReader(oracle).dimensions();
   TensorFile file;
-  std::int64_t layer = 0;
-  for (const GoldenPlan& plan : golden_plans(trace, size)) {
-    const std::string name = concat("layer", layer++, ".");
-    file.add(name + "candidates", plan.candidates);
+  for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer) {
+    const GoldenPlan plan = golden_plan_of(trace, layer, size);
+    const std::string name = concat("layer", layer, ".");
+    file.add(name + "candidates", plan.candidates.to(torch::kInt64));
     file.add(name + "contribution", plan.contribution);
-    file.add(name + "evicted", plan.evicted);
+    file.add(name + "evicted", plan.evicted.to(torch::kInt64));
   }
   file.write(out);
 }

@@ -49,9 +49,9 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   }
   if (name == "golden") {
     return {name, [size](const std::vector<const RecordedTrace*>& traces) {
-              std::vector<std::vector<GoldenPlan>> plans;
-              for (const RecordedTrace* trace : traces) plans.push_back(golden_plans(*trace, size));
-              return golden_selector(std::move(plans));
+              std::vector<RecordedEvictions> evictions;
+              for (const RecordedTrace* trace : traces) evictions.push_back(golden_evictions(*trace, size));
+              return golden_selector(std::move(evictions));
             }};
   }
   throw Error(ErrorKind::kConfig,

@@ -50,21 +50,19 @@ void replay(const Transformer& model, const std::vector<const RecordedTrace*>& t
   const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
   const auto count = static_cast<std::int64_t>(traces.size());
   std::vector<torch::Tensor> tokens;
-  std::vector<std::vector<GoldenPlan>> plans;
-  for (const RecordedTrace* trace : traces) {
-    tokens.push_back(trace->tokens);
-    plans.push_back(golden_plans(*trace, size));
-  }
+  std::vector<RecordedEvictions> evictions(traces.size());
+  for (const RecordedTrace* trace : traces) tokens.push_back(trace->tokens);
   torch::Tensor features =
       torch::empty({count, shape.layers, steps, shape.kv_heads, size.budget, inputs}, torch::kFloat16);
   torch::Tensor oracle = torch::empty({count, shape.layers, steps, shape.kv_heads, size.budget});
   for (std::int64_t n = 0; n < count; ++n) {
     for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-      const GoldenPlan& plan = plans[static_cast<std::size_t>(n)][static_cast<std::size_t>(layer)];
+      const GoldenPlan plan = golden_plan_of(*traces[static_cast<std::size_t>(n)], layer, size);
+      evictions[static_cast<std::size_t>(n)].push_back(plan.evicted);
       oracle[n][layer].copy_(plan.contribution.neg().transpose(0, 1));  // [S, K, B]
     }
   }
-  const EvictionSelector golden = golden_selector(std::move(plans));
+  const EvictionSelector golden = golden_selector(std::move(evictions));
   evicted_losses(
       model, torch::stack(tokens), size, /*copies=*/1,
       [&](const EvictionView& view) {
