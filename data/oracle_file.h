@@ -58,6 +58,11 @@ class OracleReader {
   const std::filesystem::path& path() const;
   /// float16 bits, [kv_heads, packed_elements()]; checks the layer's digest.
   std::vector<std::uint16_t> read_layer(std::int64_t layer) const;
+  /// The rows of blocks first_block .. first_block + blocks - 1 of all KV heads: float16 bits, [kv_heads,
+  /// elements_of_blocks(first_block, blocks)]. Their chunks' checksums are checked, not the layer's digest.
+  /// Throws Error(kInternal) for a layer or blocks that are not there.
+  std::vector<std::uint16_t> read_rows(std::int64_t layer, std::int64_t first_block,
+                                       std::int64_t blocks) const;
 
  private:
   struct State;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <string_view>
 #include <system_error>
@@ -185,6 +186,10 @@ ExpectedDataset expected_layer(const OracleDimensions& dimensions, std::int64_t 
           {static_cast<hsize_t>(dimensions.kv_heads), static_cast<hsize_t>(dimensions.packed_elements())}};
 }
 
+std::string unreadable(const std::string& dataset) {
+  return concat("cannot read dataset ", dataset, "; the file is damaged, record the trace again");
+}
+
 }  // namespace
 
 struct OracleReader::State {
@@ -199,6 +204,7 @@ struct OracleReader::State {
   void read_attributes();
   void read_token_datasets();
   void read_layer_digests();
+  void require_layer(std::int64_t layer) const;
 };
 
 void OracleReader::State::read_attributes() {
@@ -243,9 +249,8 @@ void OracleReader::State::read_token_datasets() {
   trace.completion.resize(tokens);
   const auto datasets = token_datasets(trace);
   for (std::size_t i = 0; i < datasets.size(); ++i) {
-    context.check(
-        H5Dread(handles[i].id(), datasets[i].type, H5S_ALL, H5S_ALL, H5P_DEFAULT, datasets[i].data),
-        concat("cannot read dataset ", datasets[i].name, "; the file is damaged, record the trace again"));
+    context.check(H5Dread(handles[i].id(), datasets[i].type, H5S_ALL, H5S_ALL, H5P_DEFAULT, datasets[i].data),
+                  unreadable(datasets[i].name));
   }
 }
 
@@ -256,6 +261,12 @@ void OracleReader::State::read_layer_digests() {
     layer_digests.push_back(
         hdf5::read_string_attribute(context, dataset.id(), kLayerDigestAttribute, kDigestBytes));
   }
+}
+
+void OracleReader::State::require_layer(std::int64_t layer) const {
+  if (layer >= 0 && layer < dimensions.layers) return;
+  throw Error(ErrorKind::kInternal, concat(context.path.string(), ": layer ", layer,
+                                           " was asked for, it holds ", dimensions.layers));
 }
 
 OracleReader::OracleReader(const fs::path& path) : state_(std::make_unique<State>()) {
@@ -310,16 +321,12 @@ std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
   const hdf5::QuietErrors quiet;
   const State& state = *state_;
   const Context& context = state.context;
-  if (layer < 0 || layer >= state.dimensions.layers) {
-    throw Error(ErrorKind::kInternal, concat(path().string(), ": layer ", layer, " was asked for, it holds ",
-                                             state.dimensions.layers));
-  }
+  state.require_layer(layer);
   const ExpectedDataset expected = expected_layer(state.dimensions, layer, state.float16.id());
   const Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
   std::vector<std::uint16_t> bits(static_cast<std::size_t>(expected.bytes() / sizeof(std::uint16_t)));
-  context.check(
-      H5Dread(dataset.id(), expected.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits.data()),
-      concat("cannot read dataset ", expected.name, "; the file is damaged, record the trace again"));
+  context.check(H5Dread(dataset.id(), expected.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits.data()),
+                unreadable(expected.name));
   const std::string found =
       sha256_hex({reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(bits[0])});
   const std::string& recorded = state.layer_digests[static_cast<std::size_t>(layer)];
@@ -327,6 +334,34 @@ std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
     context.fail(concat("damaged: dataset ", expected.name, " has digest ", found, ", expected ",
                         one_line(recorded), "; record the trace again"));
   }
+  return bits;
+}
+
+std::vector<std::uint16_t> OracleReader::read_rows(std::int64_t layer, std::int64_t first_block,
+                                                   std::int64_t blocks) const {
+  const hdf5::QuietErrors quiet;
+  const State& state = *state_;
+  const Context& context = state.context;
+  const OracleDimensions& dimensions = state.dimensions;
+  state.require_layer(layer);
+  if (first_block < 0 || blocks < 1 || blocks > dimensions.blocks() - first_block) {
+    throw Error(ErrorKind::kInternal, concat(path().string(), ": ", blocks, " blocks from ", first_block,
+                                             " on were asked for, it holds ", dimensions.blocks()));
+  }
+  const ExpectedDataset expected = expected_layer(dimensions, layer, state.float16.id());
+  const Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
+  const std::string what = unreadable(expected.name);
+  const std::array<hsize_t, 2> start = {0, static_cast<hsize_t>(dimensions.first_element(first_block))};
+  const std::array<hsize_t, 2> count = {
+      static_cast<hsize_t>(dimensions.kv_heads),
+      static_cast<hsize_t>(dimensions.elements_of_blocks(first_block, blocks))};
+  const Handle in_file = context.own(H5Dget_space(dataset.id()), H5Sclose, what);
+  context.check(
+      H5Sselect_hyperslab(in_file.id(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), what);
+  const Handle in_memory = context.own(H5Screate_simple(2, count.data(), nullptr), H5Sclose, what);
+  std::vector<std::uint16_t> bits(static_cast<std::size_t>(count[0] * count[1]));
+  context.check(H5Dread(dataset.id(), expected.type, in_memory.id(), in_file.id(), H5P_DEFAULT, bits.data()),
+                what);
   return bits;
 }
 

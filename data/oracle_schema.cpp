@@ -16,11 +16,18 @@ std::int64_t OracleDimensions::keys_of_block(std::int64_t block) const {
   return std::min((block + 1) * block_tokens, tokens);
 }
 
+std::int64_t OracleDimensions::first_element(std::int64_t block) const {
+  return block_tokens * (block * (block + 1) / 2);  // the blocks before see 1, 2, ... blocks of keys
+}
+
+std::int64_t OracleDimensions::elements_of_blocks(std::int64_t first, std::int64_t count) const {
+  if (count == 0) return 0;
+  const std::int64_t last = first + count - 1;
+  return first_element(last) + keys_of_block(last) - first_element(first);
+}
+
 std::int64_t OracleDimensions::packed_elements() const {
-  // Whole blocks see 1, 2, ... blocks of keys; a shorter last block sees all tokens.
-  const std::int64_t whole = tokens / block_tokens;
-  const std::int64_t partial = tokens % block_tokens == 0 ? 0 : tokens;
-  return block_tokens * (whole * (whole + 1) / 2) + partial;
+  return elements_of_blocks(0, blocks());
 }
 
 }  // namespace foresight

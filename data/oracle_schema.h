@@ -24,6 +24,10 @@ struct OracleDimensions {
   std::int64_t blocks() const { return (tokens + block_tokens - 1) / block_tokens; }
   /// Keys that block b can see: min((b + 1) * block_tokens, tokens).
   std::int64_t keys_of_block(std::int64_t block) const;
+  /// Where block b's row starts in one KV head's causal half.
+  std::int64_t first_element(std::int64_t block) const;
+  /// Elements of the rows of blocks first .. first + count - 1 of one KV head.
+  std::int64_t elements_of_blocks(std::int64_t first, std::int64_t count) const;
   /// Elements of one KV head's causal half: the blocks' rows one after the other, row b with keys_of_block(b)
   /// entries.
   std::int64_t packed_elements() const;

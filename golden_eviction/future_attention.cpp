@@ -1,5 +1,7 @@
 #include "golden_eviction/future_attention.h"
 
+#include <algorithm>
+
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
@@ -11,6 +13,10 @@ namespace {
 /// Of captured tensors so many queries are looked at together: their attention stays in a cache near the
 /// core.
 constexpr std::int64_t kQueriesTogether = 32;
+
+std::int64_t divide_up(std::int64_t number, std::int64_t divisor) {
+  return (number + divisor - 1) / divisor;
+}
 
 }  // namespace
 
@@ -43,7 +49,7 @@ torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& 
                      d = key.size(2);
   const torch::Tensor grouped = query.to(torch::kFloat32).reshape({1, heads, group, length, d});
   const torch::Tensor keys = key.to(torch::kFloat32).unsqueeze(0);
-  const std::int64_t blocks = (length + block_tokens - 1) / block_tokens;
+  const std::int64_t blocks = divide_up(length, block_tokens);
   torch::Tensor attention = torch::zeros({heads, blocks, length});
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t first = block * block_tokens, count = std::min(block_tokens, length - first);
@@ -58,48 +64,47 @@ torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& 
   return attention;
 }
 
-torch::Tensor pack_attention(const torch::Tensor& attention, const OracleDimensions& dimensions) {
-  check_shape(attention, {dimensions.kv_heads, dimensions.blocks(), dimensions.tokens}, "future attention");
-  std::vector<torch::Tensor> rows;
-  for (std::int64_t block = 0; block < dimensions.blocks(); ++block) {
-    rows.push_back(attention.select(1, block).narrow(1, 0, dimensions.keys_of_block(block)));
-  }
-  return torch::cat(rows, 1).to(torch::kFloat16).contiguous();
-}
-
-torch::Tensor unpack_attention(const torch::Tensor& packed, const OracleDimensions& dimensions) {
-  check_shape(packed, {dimensions.kv_heads, dimensions.packed_elements()}, "packed attention");
-  torch::Tensor attention = torch::zeros({dimensions.kv_heads, dimensions.blocks(), dimensions.tokens});
-  std::int64_t offset = 0;
-  for (std::int64_t block = 0; block < dimensions.blocks(); ++block) {
-    const std::int64_t keys = dimensions.keys_of_block(block);
-    attention.select(1, block).narrow(1, 0, keys).copy_(packed.narrow(1, offset, keys));
-    offset += keys;
-  }
-  return attention;
-}
-
-torch::Tensor merge_blocks(const torch::Tensor& attention, std::int64_t block_tokens, std::int64_t window) {
-  check_shape(attention, {-1, -1, -1}, "future attention");
-  if (window % block_tokens != 0) {
+BlockRange blocks_of_windows(const OracleDimensions& dimensions, std::int64_t window, std::int64_t first,
+                             std::int64_t count) {
+  const std::int64_t block = dimensions.block_tokens;
+  if (window < 1 || window % block != 0) {
     throw Error(ErrorKind::kConfig,
-                concat("eviction.window ", window, " is not a multiple of the recorded block of ",
-                       block_tokens, " tokens; choose another window or record the oracle again"));
+                concat("eviction.window ", window, " is not a multiple of the recorded block of ", block,
+                       " tokens; choose another window or record the oracle again"));
   }
-  if (window == block_tokens) return attention;
-  const std::int64_t blocks = attention.size(1), length = attention.size(2);
-  std::vector<torch::Tensor> windows;
-  for (std::int64_t first = 0; first * block_tokens < length; first += window / block_tokens) {
-    torch::Tensor sum = torch::zeros({attention.size(0), length});
+  const std::int64_t blocks = dimensions.blocks(), each = window / block, windows = divide_up(blocks, each);
+  if (first < 0 || count < 1 || count > windows - first) {
+    throw Error(ErrorKind::kInternal, concat("recorded attention: windows ", first, " .. ", first + count - 1,
+                                             " were asked for, there are ", windows));
+  }
+  return {first * each, std::min(blocks, (first + count) * each) - first * each};
+}
+
+torch::Tensor unpack_windows(const torch::Tensor& packed, const OracleDimensions& dimensions,
+                             std::int64_t window, std::int64_t first, std::int64_t count) {
+  const BlockRange range = blocks_of_windows(dimensions, window, first, count);
+  check_shape(packed, {-1, dimensions.elements_of_blocks(range.first, range.count)}, "recorded attention");
+  torch::Tensor attention = torch::zeros({packed.size(0), count, dimensions.tokens});
+  const std::int64_t each = window / dimensions.block_tokens, start = dimensions.first_element(range.first);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t begin = range.first + i * each,
+                       end = std::min(begin + each, range.first + range.count);
+    torch::Tensor mean = attention.select(1, i);  // [K, L]
     std::int64_t queries = 0;
-    for (std::int64_t block = first; block < std::min(blocks, first + window / block_tokens); ++block) {
-      const std::int64_t real = std::min(block_tokens, length - block * block_tokens);
-      sum.add_(attention.select(1, block), static_cast<double>(real));
+    for (std::int64_t block = begin; block < end; ++block) {
+      const std::int64_t keys = dimensions.keys_of_block(block);
+      const torch::Tensor row = packed.narrow(1, dimensions.first_element(block) - start, keys);
+      if (each == 1) {
+        mean.narrow(1, 0, keys).copy_(row);
+        continue;
+      }
+      const std::int64_t real = keys - block * dimensions.block_tokens;
+      mean.narrow(1, 0, keys).add_(row.to(torch::kFloat32), static_cast<double>(real));
       queries += real;
     }
-    windows.push_back(sum.div_(static_cast<double>(queries)));
+    if (each > 1) mean.div_(static_cast<double>(queries));
   }
-  return torch::stack(windows, 1);
+  return attention;
 }
 
 }  // namespace foresight

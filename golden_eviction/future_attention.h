@@ -19,12 +19,21 @@ torch::Tensor block_mean_attention(const torch::Tensor& probabilities, std::int6
 torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& key,
                                std::int64_t block_tokens);
 
-/// Between [K, blocks, L] float32 and the packed causal half [K, packed_elements()] float16 that files hold.
-torch::Tensor pack_attention(const torch::Tensor& attention, const OracleDimensions& dimensions);
-torch::Tensor unpack_attention(const torch::Tensor& packed, const OracleDimensions& dimensions);
+/// Windows first .. first + count - 1 of `window` tokens from the recorded rows of their blocks, and no
+/// others: packed [K, elements_of_blocks()] float16, of as many KV heads as there are -> [K, count, L]
+/// float32, zero beyond what a window sees. A window of several blocks (`window` is a multiple of
+/// block_tokens) is their mean, weighted by the queries each block really has (method.md section 10). Throws
+/// Error(kConfig) where the window is no multiple, Error(kInternal) for windows that the trace has not or
+/// other rows.
+torch::Tensor unpack_windows(const torch::Tensor& packed, const OracleDimensions& dimensions,
+                             std::int64_t window, std::int64_t first, std::int64_t count);
 
-/// Joins recorded blocks to windows of `window` tokens (a multiple of block_tokens), weighted by the queries
-/// each block really has: [K, blocks, L] -> [K, ceil(L / window), L] (method.md section 10).
-torch::Tensor merge_blocks(const torch::Tensor& attention, std::int64_t block_tokens, std::int64_t window);
+/// Blocks that lie in windows first .. first + count - 1: the first of them and how many. Throws as
+/// unpack_windows().
+struct BlockRange {
+  std::int64_t first, count;
+};
+BlockRange blocks_of_windows(const OracleDimensions& dimensions, std::int64_t window, std::int64_t first,
+                             std::int64_t count);
 
 }  // namespace foresight

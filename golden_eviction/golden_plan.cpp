@@ -5,20 +5,25 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/model/tensor_io.h"
 
 namespace foresight {
 namespace {
 
-/// Suffix maxima: row b holds the greatest attention of windows b, b + 1, ...
-torch::Tensor suffix_maximum(const torch::Tensor& attention) {
-  return std::get<0>(attention.flip({1}).cummax(1)).flip({1}).contiguous();
+/// Makes row b of [windows, L] the greatest of rows b, b + 1, ...
+void take_suffix_maximum(const torch::Tensor& attention) {
+  for (std::int64_t window = attention.size(0) - 2; window >= 0; --window) {
+    torch::Tensor row = attention[window];
+    torch::maximum_out(row, row, attention[window + 1]);
+  }
 }
 
 /// One KV head: fills the rows of the plan from future [windows, L].
 void plan_head(const float* future, std::int64_t length, const CacheSize& size, std::int64_t steps,
-               std::int64_t* evicted, std::int64_t* candidates, float* contribution) {
+               std::int32_t* evicted, std::int32_t* candidates, float* contribution) {
   const std::int64_t budget = size.budget, window = size.window;
-  std::vector<std::int64_t> live(static_cast<std::size_t>(budget)), order(static_cast<std::size_t>(budget));
+  std::vector<std::int32_t> live(static_cast<std::size_t>(budget));
+  std::vector<std::int64_t> order(static_cast<std::size_t>(budget));
   std::iota(live.begin(), live.end(), 0);
   for (std::int64_t step = 0; step < steps; ++step) {
     const std::int64_t seen = size.seen_at_step(step);
@@ -35,41 +40,57 @@ void plan_head(const float* future, std::int64_t length, const CacheSize& size, 
       evicted[step * window + rank] = live[static_cast<std::size_t>(order[static_cast<std::size_t>(rank)])];
     }
     std::sort(first_kept, order.end());
-    std::vector<std::int64_t> next;
+    std::vector<std::int32_t> next;
     next.reserve(static_cast<std::size_t>(budget));
     for (auto kept = first_kept; kept != order.end(); ++kept)
       next.push_back(live[static_cast<std::size_t>(*kept)]);
-    for (std::int64_t position = seen - window; position < seen; ++position) next.push_back(position);
+    for (std::int64_t position = seen - window; position < seen; ++position)
+      next.push_back(static_cast<std::int32_t>(position));
     live = std::move(next);
   }
 }
 
+void require_whole_windows(const CacheSize& size) {
+  if (size.window >= 1 && size.budget >= size.window && size.budget % size.window == 0) return;
+  throw Error(ErrorKind::kConfig, concat("budget ", size.budget, " must be a multiple of window ",
+                                         size.window, ": eviction steps must fall on the recorded windows"));
+}
+
+std::int64_t windows_of(std::int64_t length, const CacheSize& size) {
+  return (length + size.window - 1) / size.window;
+}
+
 }  // namespace
 
-GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size) {
-  if (size.window < 1 || size.budget < size.window || size.budget % size.window != 0) {
-    throw Error(ErrorKind::kConfig,
-                concat("budget ", size.budget, " must be a multiple of window ", size.window,
-                       ": eviction steps must fall on the recorded windows"));
+GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
+                       const HeadAttention& attention_of) {
+  require_whole_windows(size);
+  const std::int64_t windows = windows_of(length, size), steps = size.steps(length);
+  GoldenPlan plan{.evicted = torch::empty({heads, steps, size.window}, torch::kInt32),
+                  .candidates = torch::empty({heads, steps, size.budget}, torch::kInt32),
+                  .contribution = torch::empty({heads, steps, size.budget})};
+  for (std::int64_t head = 0; head < heads; ++head) {
+    const torch::Tensor future = attention_of(head).contiguous();
+    check_shape(future, {windows, length}, "future attention of a head");
+    take_suffix_maximum(future);
+    plan_head(future.const_data_ptr<float>(), length, size, steps,
+              plan.evicted.data_ptr<std::int32_t>() + head * steps * size.window,
+              plan.candidates.data_ptr<std::int32_t>() + head * steps * size.budget,
+              plan.contribution.data_ptr<float>() + head * steps * size.budget);
   }
-  const std::int64_t windows =
-      attention.dim() == 3 ? (attention.size(2) + size.window - 1) / size.window : -1;
+  return plan;
+}
+
+GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size) {
+  require_whole_windows(size);
+  const std::int64_t windows = attention.dim() == 3 ? windows_of(attention.size(2), size) : -1;
   if (attention.dim() != 3 || attention.size(1) != windows) {
     throw Error(ErrorKind::kInput,
                 concat("future attention: expected [K, ", windows, " windows, L], got ", attention.sizes()));
   }
-  const std::int64_t heads = attention.size(0), length = attention.size(2), steps = size.steps(length);
-  GoldenPlan plan{.evicted = torch::empty({heads, steps, size.window}, torch::kInt64),
-                  .candidates = torch::empty({heads, steps, size.budget}, torch::kInt64),
-                  .contribution = torch::empty({heads, steps, size.budget})};
-  const torch::Tensor future = suffix_maximum(attention.to(torch::kCPU, torch::kFloat32));
-  for (std::int64_t head = 0; head < heads; ++head) {
-    plan_head(future.const_data_ptr<float>() + head * windows * length, length, size, steps,
-              plan.evicted.data_ptr<std::int64_t>() + head * steps * size.window,
-              plan.candidates.data_ptr<std::int64_t>() + head * steps * size.budget,
-              plan.contribution.data_ptr<float>() + head * steps * size.budget);
-  }
-  return plan;
+  return golden_plan(attention.size(0), attention.size(2), size, [&](std::int64_t head) {
+    return attention[head].to(torch::kCPU, torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+  });
 }
 
 }  // namespace foresight

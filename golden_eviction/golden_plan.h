@@ -4,6 +4,8 @@
 
 #include <torch/types.h>
 
+#include <functional>
+
 #include "trainer/config/cache_size.h"
 
 namespace foresight {
@@ -11,15 +13,25 @@ namespace foresight {
 /// One layer's plan. S steps, B candidates a step.
 struct GoldenPlan {
   torch::Tensor
-      evicted;  ///< [K, S, W] int64, original positions in order of eviction rank (least needed first)
-  torch::Tensor candidates;    ///< [K, S, B] int64, original positions, ascending
+      evicted;  ///< [K, S, W] int32, original positions in order of eviction rank (least needed first)
+  torch::Tensor candidates;    ///< [K, S, B] int32, original positions, ascending
   torch::Tensor contribution;  ///< [K, S, B] float32, C of each candidate: the most attention a later window
                                ///< still gives it
 };
 
-/// `attention` [K, windows, L] float32, one row per window of `size.window` queries. Step s: candidates are
-/// the live entries but the newest W; the W of smallest C go, ties: the older position first. Throws
-/// Error(kInput) when the shape does not fit, Error(kConfig) when the budget is not a multiple of the window.
+/// Future attention of one KV head, [windows, L] float32 on the CPU, one row per window of `size.window`
+/// queries. The plan writes into it.
+using HeadAttention = std::function<torch::Tensor(std::int64_t head)>;
+
+/// The plan of `heads` KV heads of a trace of `length` tokens, whose attention is asked for head by head, so
+/// that no more than one need be in memory. Step s: candidates are the live entries but the newest W; the W
+/// of smallest C go, ties: the older position first. Throws Error(kConfig) when the budget is not a multiple
+/// of the window, Error(kInternal) when the shape of a head's attention does not fit.
+GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
+                       const HeadAttention& attention_of);
+
+/// The same for `attention` [K, windows, L] float32, which is left as it is. Throws Error(kInput) when the
+/// shape does not fit, Error(kConfig) when the budget is not a multiple of the window.
 GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size);
 
 }  // namespace foresight

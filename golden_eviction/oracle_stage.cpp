@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "data/oracle_file.h"
-#include "golden_eviction/future_attention.h"
+#include "golden_eviction/attention_recorder.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
@@ -22,40 +22,6 @@ namespace {
 std::int64_t query_block(std::int64_t block_tokens, const torch::Device& device) {
   return std::max(block_tokens, default_query_block(device) / block_tokens * block_tokens);
 }
-
-/// Gathers the rows of the packed causal half while a full pass runs. All of it is allocated before: small
-/// tensors kept between the large ones of the pass would leave holes in the heap that nothing fits, gigabytes
-/// for a long trace.
-class AttentionRecorder {
- public:
-  explicit AttentionRecorder(const OracleDimensions& dimensions)
-      : dimensions_(dimensions),
-        packed_(torch::empty({dimensions.layers, dimensions.kv_heads, dimensions.packed_elements()},
-                             torch::kFloat16)),
-        recorded_(static_cast<std::size_t>(dimensions.layers)) {}
-
-  void observe(std::int64_t layer, const torch::Tensor& probabilities) {
-    Recorded& recorded = recorded_[static_cast<std::size_t>(layer)];
-    const torch::Tensor means =
-        block_mean_attention(probabilities[0], dimensions_.block_tokens);  // [K, blocks, n]
-    for (std::int64_t i = 0; i < means.size(1); ++i) {
-      const std::int64_t keys = dimensions_.keys_of_block(recorded.blocks++);
-      packed_[layer].narrow(1, recorded.elements, keys).copy_(means.select(1, i).narrow(1, 0, keys));
-      recorded.elements += keys;
-    }
-  }
-
-  /// [K, packed_elements] float16
-  torch::Tensor packed(std::int64_t layer) const { return packed_[layer]; }
-
- private:
-  struct Recorded {
-    std::int64_t blocks = 0, elements = 0;
-  };
-  OracleDimensions dimensions_;
-  torch::Tensor packed_;            // [layers, K, packed_elements] float16
-  std::vector<Recorded> recorded_;  // of each layer
-};
 
 void require_finite(const torch::Tensor& values, const std::string& what, const std::string& trace_id) {
   const torch::Tensor finite = torch::isfinite(values);
@@ -184,7 +150,7 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
                                     .kv_heads = model.shape().kv_heads,
                                     .tokens = static_cast<std::int64_t>(trace.tokens.size()),
                                     .block_tokens = block_tokens};
-  AttentionRecorder recorder(dimensions);
+  AttentionRecorder recorder(dimensions, file);
   const torch::Tensor tokens = torch::tensor(trace.tokens, torch::kInt32).to(torch::kInt64);
   const FullPass pass = full_pass(model, tokens, query_block(block_tokens, model.options().device),
                                   [&](std::int64_t layer, const torch::Tensor& probabilities) {

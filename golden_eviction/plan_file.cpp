@@ -30,10 +30,12 @@ void plan_file(const std::filesystem::path& attention_file, const CacheSize& siz
   }
   if (precision == PlanPrecision::kStored) attention = attention.to(torch::kFloat16).to(torch::kFloat32);
   const GoldenPlan plan = golden_plan(attention, size);
+  const torch::Tensor evicted = plan.evicted.to(torch::kInt64),
+                      candidates = plan.candidates.to(torch::kInt64);
   write_safetensors(
       output_file,
-      {tensor_to_write("future_attention", attention), tensor_to_write("evicted", plan.evicted),
-       tensor_to_write("candidates", plan.candidates), tensor_to_write("contribution", plan.contribution)},
+      {tensor_to_write("future_attention", attention), tensor_to_write("evicted", evicted),
+       tensor_to_write("candidates", candidates), tensor_to_write("contribution", plan.contribution)},
       {{"format", "foresight.plan.1"},
        {"budget", std::to_string(size.budget)},
        {"window", std::to_string(size.window)}});

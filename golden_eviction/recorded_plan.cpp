@@ -1,48 +1,53 @@
 #include "golden_eviction/recorded_plan.h"
 
+#include <limits>
 #include <memory>
 
 #include "data/oracle_file.h"
 #include "golden_eviction/future_attention.h"
 
 namespace foresight {
+namespace {
 
-std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window) {
-  const OracleReader reader(trace.file);
-  const OracleDimensions& dimensions = trace.dimensions;
-  std::vector<torch::Tensor> layers;
-  for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
-    std::vector<std::uint16_t> bits = reader.read_layer(layer);
-    const torch::Tensor packed =
-        torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
-    layers.push_back(merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, window));
-  }
-  return layers;
+GoldenPlan plan_of_layer(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
+  const OracleDimensions& dimensions = reader.dimensions();
+  std::vector<std::uint16_t> bits = reader.read_layer(layer);
+  const torch::Tensor packed =
+      torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
+  return golden_plan(dimensions.kv_heads, dimensions.tokens, size, [&](std::int64_t head) {
+    const std::int64_t windows = (dimensions.tokens + size.window - 1) / size.window;
+    return unpack_windows(packed.narrow(0, head, 1), dimensions, size.window, 0, windows)[0];
+  });
 }
 
+}  // namespace
+
 GoldenPlan golden_plan_of(const RecordedTrace& trace, std::int64_t layer, const CacheSize& size) {
-  return golden_plan(recorded_attention(trace, size.window).at(static_cast<std::size_t>(layer)), size);
+  return plan_of_layer(OracleReader(trace.file), layer, size);
 }
 
 RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size) {
+  const OracleReader reader(trace.file);
+  const bool fits = reader.dimensions().tokens - 1 <= std::numeric_limits<std::int16_t>::max();
   RecordedEvictions evictions;
-  for (const torch::Tensor& attention : recorded_attention(trace, size.window))
-    evictions.layers.push_back(golden_plan(attention, size).evicted);
+  for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
+    evictions.push_back(plan_of_layer(reader, layer, size).evicted.to(fits ? torch::kInt16 : torch::kInt32));
+  }
   return evictions;
 }
 
-EvictionSelector golden_selector(std::vector<RecordedEvictions> plans) {
-  const auto shared = std::make_shared<const std::vector<RecordedEvictions>>(std::move(plans));
+EvictionSelector golden_selector(std::vector<RecordedEvictions> evictions) {
+  const auto shared = std::make_shared<const std::vector<RecordedEvictions>>(std::move(evictions));
   return [shared](const EvictionView& view) {
     const auto traces = static_cast<std::int64_t>(shared->size());
-    std::vector<torch::Tensor> wanted;  // per row [K, W] original positions
-    for (std::int64_t row = 0; row < view.keys.size(0); ++row) {
-      const RecordedEvictions& plan = (*shared)[static_cast<std::size_t>(row % traces)];
-      wanted.push_back(plan.layers[static_cast<std::size_t>(view.layer)].select(1, view.step));
-    }
     // Positions ascend within a head, so the index of a position is a binary search.
     const torch::Tensor positions = view.positions.narrow(2, 0, view.budget).contiguous();
-    return torch::searchsorted(positions, torch::stack(wanted).to(positions.device()).contiguous());
+    std::vector<torch::Tensor> wanted;  // per row [K, W] original positions
+    for (std::int64_t row = 0; row < view.keys.size(0); ++row) {
+      const RecordedEvictions& trace = (*shared)[static_cast<std::size_t>(row % traces)];
+      wanted.push_back(trace[static_cast<std::size_t>(view.layer)].select(1, view.step));
+    }
+    return torch::searchsorted(positions, torch::stack(wanted).to(positions.options()).contiguous());
   };
 }
 

@@ -1,4 +1,5 @@
-// Recorded attention and golden plans of recorded traces.
+// Golden plans of recorded traces, from their stored (float16) attention: one KV head's attention and one
+// layer's plan are in memory at a time.
 #pragma once
 
 #include <torch/types.h>
@@ -11,22 +12,18 @@
 
 namespace foresight {
 
-/// The recorded (float16) attention of every layer in windows of `window` tokens: [K, ceil(L / window), L]
-/// float32 each. Throws Error(kInput) for a damaged file, Error(kConfig) when the window is no multiple of
-/// the recorded block.
-std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::int64_t window);
-
-/// The golden plan of one layer of a trace, from its stored (float16) attention.
+/// The golden plan of one layer of a trace. Throws Error(kInput) for a damaged file, Error(kConfig) when the
+/// window is no multiple of the recorded block or the budget none of the window.
 GoldenPlan golden_plan_of(const RecordedTrace& trace, std::int64_t layer, const CacheSize& size);
 
-/// What a plan evicts of one trace, by layer: original positions [K, S, W].
-struct RecordedEvictions {
-  std::vector<torch::Tensor> layers;
-};
-/// What golden eviction evicts of a trace.
+/// What a trace's golden plans evict, by layer: [K, S, W] original positions in order of eviction rank, int16
+/// where they fit, int32 else.
+using RecordedEvictions = std::vector<torch::Tensor>;
+
+/// The golden evictions of every layer of a trace; throws as golden_plan_of().
 RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size);
 
-/// A selector that follows plans: plans[n] for row c * N + n of any copy c.
-EvictionSelector golden_selector(std::vector<RecordedEvictions> plans);
+/// A selector that evicts what was recorded: evictions[n] for row c * N + n of any copy c.
+EvictionSelector golden_selector(std::vector<RecordedEvictions> evictions);
 
 }  // namespace foresight

@@ -24,6 +24,11 @@ SHAPES = {
         "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
         "intermediate_size": 1536, "head_dim": 64, "vocab_size": 49152,
     },
+    "qwen3-4b": {
+        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+        "hidden_size": 2560, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 9728, "head_dim": 128, "vocab_size": 151936,
+    },
 }
 COMMON = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5,
@@ -53,6 +58,9 @@ def weights(shape: dict) -> dict:
             tensors[f"{prefix}{name}.weight"] = random(*size)
         for name in ("input_layernorm", "post_attention_layernorm"):
             tensors[f"{prefix}{name}.weight"] = torch.ones(hidden, dtype=torch.bfloat16)
+        if shape.get("model_type") == "qwen3":
+            for name in ("self_attn.q_norm", "self_attn.k_norm"):
+                tensors[f"{prefix}{name}.weight"] = torch.ones(d, dtype=torch.bfloat16)
     return tensors
 
 
@@ -66,7 +74,7 @@ def main() -> int:
     from safetensors.torch import save_file
 
     shape = dict(SHAPES[options.shape])
-    if options.layers:
+    if options.layers is not None:
         shape["num_hidden_layers"] = options.layers
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "config.json").write_text(json.dumps(COMMON | shape, indent=2) + "\n")

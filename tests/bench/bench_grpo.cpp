@@ -4,7 +4,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "rl/rollout.h"
+#include "rl/grpo_step.h"
 #include "tests/bench/bench_model.h"
 #include "trainer/evaluation/side_by_side.h"
 
@@ -20,34 +20,33 @@ torch::Tensor oldest(const EvictionView& view) {
       .expand({view.keys.size(0), view.keys.size(1), view.window});
 }
 
-/// One trace, a group of 8 rollouts, the gradient of their likelihoods; `over_forwards`: that over the same
-/// rows' passes with the cheapest policy.
+/// A GRPO step of one trace and a group of 8 rollouts with its gradient, in one pass; `over_forwards`: that
+/// over the same rows' passes with the cheapest policy.
 void grpo_step(benchmark::State& state) {
   const Transformer& model = bench_model();
   const RecordedTrace& trace = bench_trace(kTokens);
-  GrpoConfig config;
-  config.group_size = kGroup;
-  double forwards_s = 0, rollouts_s = 0, gradient_s = 0;
+  Config config;
+  config.eviction = kSize;
+  config.grpo.group_size = kGroup;
+  const Scorer& scorer = bench_scorer();
+  const Scorer reference = scorer.clone();
+  double forwards_s = 0, step_s = 0;
   for (auto _ : state) {
     forwards_s +=
         seconds_of([&] { evicted_losses(model, trace.tokens.unsqueeze(0), kSize, kGroup, oldest); });
-    Rollouts rollouts;
-    const double rollout =
-        seconds_of([&] { rollouts = run_rollouts(model, {&trace}, bench_scorer(), config, kSize, 1, 0); });
-    const double gradient = seconds_of([&] {
-      for (std::int64_t layer = 0; layer < model.shape().layers; ++layer)
-        draw_log_likelihood(bench_scorer(), layer, rollouts.layers[static_cast<std::size_t>(layer)], config)
-            .mean()
-            .backward();
+    const double step = seconds_of([&] {
+      RolloutFigures figures;
+      UpdateFigures update;
+      one_pass_gradient({&model, &config, {&trace}, 0, config.grpo.kl_weight, &reference}, scorer, figures,
+                        update, alone());
     });
-    rollouts_s += rollout;
-    gradient_s += gradient;
-    state.SetIterationTime(rollout + gradient);
+    for (torch::Tensor parameter : scorer.parameters()) parameter.mutable_grad().reset();
+    step_s += step;
+    state.SetIterationTime(step);
   }
   const auto iterations = static_cast<double>(state.iterations());
-  state.counters["tokens_per_second"] = static_cast<double>(kTokens * kGroup) * iterations / rollouts_s;
-  state.counters["over_forwards"] = (rollouts_s + gradient_s) / forwards_s;
-  state.counters["gradient_share"] = gradient_s / (rollouts_s + gradient_s);
+  state.counters["tokens_per_second"] = static_cast<double>(kTokens * kGroup) * iterations / step_s;
+  state.counters["over_forwards"] = step_s / forwards_s;
   state.counters["rollouts"] = kGroup;
   state.counters["forwards_ms"] = 1e3 * forwards_s / iterations;
 }

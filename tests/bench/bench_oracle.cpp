@@ -84,7 +84,7 @@ void oracle_plan(benchmark::State& state) {
 /// Plans of all layers for another budget from a recorded file: no model.
 void oracle_replan(benchmark::State& state) {
   const RecordedTrace& trace = bench_trace(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(golden_plans(trace, {128, 64}).size());
+  for (auto _ : state) benchmark::DoNotOptimize(golden_evictions(trace, {128, 64}).size());
 }
 
 BENCHMARK(oracle_record)

@@ -44,6 +44,8 @@ supervised:
   pair_weight: uniform
   traces_per_step: 5
   evictions_per_trace: 0
+  features: stream
+  features_gib: 0.5
   keep_features: true
   save_every: 101
   evaluate_every: 102
@@ -65,6 +67,7 @@ grpo:
   likelihood: independent
   credit: trace
   credit_discount: 0.25
+  advantage: step
   reward: squared_large_rise
   reward_tokens: all
   low_entropy_share: 0.75
@@ -102,7 +105,7 @@ generation:
   temperature: 0
   top_p: 1
   top_k: 21
-runtime: {device: cpu, dtype: float32, threads: 2, seed: 9223372036854775807, deterministic: false,
+runtime: {device: cpu, dtype: float32, cache_dtype: bfloat16, threads: 2, seed: 9223372036854775807, deterministic: false,
   silence_limit_s: 30, compare_ranks_every: 7, tensorboard: true}
 )";
 
@@ -153,6 +156,8 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(supervised.pair_weight == PairWeight::kUniform);
   CHECK(supervised.traces_per_step == 5);
   CHECK(supervised.evictions_per_trace == 0);
+  CHECK(supervised.features == FeatureSource::kStream);
+  CHECK(supervised.features_gib == 0.5);
   CHECK(supervised.keep_features == true);
   CHECK(supervised.checkpoint.save_every == 101);
   CHECK(supervised.checkpoint.evaluate_every == 102);
@@ -181,6 +186,7 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(config.generation.top_k == 21);
   CHECK(config.runtime.device == "cpu");
   CHECK(config.runtime.dtype == "float32");
+  CHECK(config.runtime.cache_dtype == "bfloat16");
   CHECK(config.runtime.threads == 2);
   CHECK(config.runtime.seed == INT64_MAX);
   CHECK_FALSE(config.runtime.deterministic);
@@ -205,6 +211,7 @@ TEST_CASE("load: every key reaches its own member (grpo)") {
   CHECK(grpo.likelihood == Likelihood::kIndependent);
   CHECK(grpo.credit == Credit::kTrace);
   CHECK(grpo.credit_discount == 0.25);
+  CHECK(grpo.advantage == AdvantageScale::kStep);
   CHECK(grpo.reward == RewardShape::kSquaredLargeRise);
   CHECK(grpo.reward_tokens == RewardTokens::kAll);
   CHECK(grpo.low_entropy_share == 0.75);

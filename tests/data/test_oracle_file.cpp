@@ -3,7 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "data/inspect.h"
@@ -29,8 +31,12 @@ TEST_CASE("oracle schema: the packed size is the sum of what each block can see"
       for (std::int64_t first = 0; first < tokens; first += block_tokens, ++blocks) {
         const std::int64_t last_query = std::min(first + block_tokens, tokens) - 1;
         REQUIRE(dimensions.keys_of_block(blocks) == last_query + 1);  // the causal keys of its last query
+        REQUIRE(dimensions.first_element(blocks) == pairs);
+        REQUIRE(dimensions.elements_of_blocks(blocks, 1) == last_query + 1);
         pairs += last_query + 1;
+        REQUIRE(dimensions.elements_of_blocks(0, blocks + 1) == pairs);
       }
+      REQUIRE(dimensions.elements_of_blocks(blocks / 2, 0) == 0);
       REQUIRE(dimensions.blocks() == blocks);
       REQUIRE(dimensions.packed_elements() == pairs);
     }
@@ -255,6 +261,62 @@ TEST_CASE("oracle file: a reader moves, and a layer that is not there is the cal
   CHECK(third.read_layer(0) == example.layers[0]);
   CHECK_THAT(error_of(ErrorKind::kInternal, [&] { third.read_layer(2); }), Contains("layer 2 was asked for"));
   CHECK_THAT(error_of(ErrorKind::kInternal, [&] { third.read_layer(-1); }), Contains("layer -1"));
+}
+
+/// Rows of blocks first .. first + count - 1 of all KV heads, cut out of a whole layer by the words of the
+/// format.
+std::vector<std::uint16_t> cut_rows(const std::vector<std::uint16_t>& layer,
+                                    const OracleDimensions& dimensions, std::int64_t first,
+                                    std::int64_t count) {
+  std::vector<std::uint16_t> rows;
+  auto next = layer.begin();
+  for (std::int64_t head = 0; head < dimensions.kv_heads; ++head) {
+    for (std::int64_t block = 0; block * dimensions.block_tokens < dimensions.tokens; ++block) {
+      const auto end = next + std::min((block + 1) * dimensions.block_tokens, dimensions.tokens);
+      if (block >= first && block < first + count) rows.insert(rows.end(), next, end);
+      next = end;
+    }
+  }
+  return rows;
+}
+
+TEST_CASE("oracle file: the rows of some blocks are those of the whole layer, plain and compressed") {
+  const TemporaryFolder folder;
+  // The second lies in several chunks a row, the third in chunks of several rows.
+  for (const OracleDimensions dimensions :
+       {kSmall, OracleDimensions{1, 3, 1500, 2}, OracleDimensions{1, 70, 300, 32}}) {
+    const OracleExample example = make_example(dimensions);
+    for (const int compression : {0, 1}) {
+      write_example(folder / "a.h5", example, compression);
+      const OracleReader reader(folder / "a.h5");
+      const std::int64_t blocks = dimensions.blocks(), layer = dimensions.layers - 1;
+      for (const std::int64_t first : {std::int64_t{0}, blocks / 3, blocks - 2, blocks - 1}) {
+        for (const std::int64_t count : {std::int64_t{1}, std::int64_t{2}, blocks - first}) {
+          if (first + count > blocks) continue;
+          INFO(dimensions.tokens << " tokens, blocks from " << first << ", " << count);
+          CHECK(reader.read_rows(layer, first, count) ==
+                cut_rows(example.layers[static_cast<std::size_t>(layer)], dimensions, first, count));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("oracle file: rows of a layer or of blocks that are not there are the caller's fault") {
+  const TemporaryFolder folder;
+  write_example(folder / "a.h5", make_example(kSmall), 0);
+  const OracleReader reader(folder / "a.h5");
+  const auto fault = [&](std::int64_t layer, std::int64_t first, std::int64_t count) {
+    return error_of(ErrorKind::kInternal, [&] { reader.read_rows(layer, first, count); });
+  };
+  CHECK_THAT(fault(2, 0, 1), Contains("a.h5: layer 2 was asked for, it holds 2"));
+  CHECK_THAT(fault(-1, 0, 1), Contains("layer -1"));
+  CHECK_THAT(fault(0, 5, 1), Contains("1 blocks from 5 on were asked for, it holds 5"));
+  CHECK_THAT(fault(0, 4, 2), Contains("2 blocks from 4 on"));
+  CHECK_THAT(fault(0, -1, 1), Contains("from -1 on"));
+  CHECK_THAT(fault(0, 0, 0), Contains("0 blocks"));
+  constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
+  CHECK_THAT(fault(0, kLargest, kLargest), Contains("were asked for"));
 }
 
 TEST_CASE("oracle file: another model or tokenizer is refused, naming both") {

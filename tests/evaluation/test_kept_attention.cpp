@@ -5,10 +5,12 @@
 #include <set>
 
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_plan.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/golden_eviction/whole_attention.h"
 #include "tests/reference/paths.h"
+#include "trainer/evaluation/kept_attention.h"
 #include "trainer/evaluation/side_by_side.h"
+#include "trainer/eviction/evicted_run.h"
 #include "trainer/eviction/evicting_cache.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
@@ -19,13 +21,13 @@ namespace {
 
 constexpr CacheSize kSize{16, 8};
 
-/// Two recorded traces of the tiny model in a folder of their own.
+/// Two recorded traces of the tiny model in a folder of their own, in blocks of `block` tokens.
 struct Recorded {
   TemporaryFolder folder;
   Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   std::vector<RecordedTrace> traces;
 
-  Recorded() {
+  explicit Recorded(std::int64_t block = kSize.window) {
     const OracleProvenance provenance{.model_fingerprint = model.fingerprint(),
                                       .tokenizer_fingerprint = "none",
                                       .config_yaml = "",
@@ -38,7 +40,7 @@ struct Recorded {
       row.source = "test";
       row.tokens.assign(tokens.const_data_ptr<std::int32_t>(), tokens.const_data_ptr<std::int32_t>() + 61);
       row.completion.assign(61, 1);
-      record_trace(model, row, "evaluation-" + std::to_string(i), kSize.window, 0, provenance,
+      record_trace(model, row, "evaluation-" + std::to_string(i), block, 0, provenance,
                    oracle_file_path(folder.path(), "evaluation", i));
     }
     traces = load_recorded_traces(folder.path(), "evaluation", 2, model.fingerprint(), "none");
@@ -72,7 +74,8 @@ std::vector<std::vector<std::vector<Positions>>> captured(const Transformer& mod
 }  // namespace
 
 TEST_CASE("kept attention: mass and overlap equal loops over the evictions", "[evaluation]") {
-  const Recorded recorded;
+  // Recorded in windows, and in blocks that windows are made of.
+  const Recorded recorded(GENERATE(8, 4));
   const std::vector<Policy> policies = {rule_policy("golden", kSize, 1),
                                         rule_policy("streaming_llm", kSize, 1),
                                         rule_policy("random", kSize, 1)};
@@ -86,7 +89,7 @@ TEST_CASE("kept attention: mass and overlap equal loops over the evictions", "[e
     for (const RecordedTrace& trace : recorded.traces) {
       const auto own = captured(recorded.model, trace, policies[p]);
       const auto golden = captured(recorded.model, trace, policies[0]);
-      const auto attention = recorded_attention(trace, kSize.window);
+      const auto attention = whole_attention(trace, kSize.window);
       evictions += static_cast<double>(own[0].size());
       for (std::int64_t layer = 0; layer < layers; ++layer) {
         const auto l = static_cast<std::size_t>(layer);
@@ -120,6 +123,42 @@ TEST_CASE("kept attention: mass and overlap equal loops over the evictions", "[e
   CHECK(runs[1].kept.golden_overlap < runs[0].kept.golden_overlap);
 }
 
+TEST_CASE("kept attention: strips of one window give the bits of whole traces", "[evaluation]") {
+  const Recorded recorded(GENERATE(8, 4));
+  const std::int64_t layers = recorded.model.shape().layers, heads = recorded.model.shape().kv_heads;
+  const std::vector<const RecordedTrace*> traces = {&recorded.traces[0], &recorded.traces[1]};
+  const torch::Tensor tokens = torch::stack({traces[0]->tokens, traces[1]->tokens});
+  for (const CacheSize& size : {kSize, CacheSize{8, 8}}) {
+    const auto watched = [&](std::int64_t strip_bytes) {
+      EvictionWatcher watcher(traces, size, 2, layers, heads, strip_bytes);
+      evicted_losses(recorded.model, tokens, size, 2,
+                     watcher.watching(side_by_side({rule_policy("golden", size, 1).make(traces),
+                                                    rule_policy("h2o", size, 1).make(traces)})));
+      return std::pair(watcher.results(), watcher.held());
+    };
+    const auto [whole, whole_held] = watched(kStripBytes);
+    const auto [streamed, streamed_held] = watched(0);
+    CHECK(torch::equal(whole_held, streamed_held));
+    for (std::size_t p = 0; p < 2; ++p) {
+      CHECK(torch::equal(whole[p].mass, streamed[p].mass));
+      CHECK(whole[p].golden_overlap == streamed[p].golden_overlap);
+    }
+    CHECK(whole[0].golden_overlap == Approx(static_cast<double>(whole[0].evictions)));
+  }
+}
+
+TEST_CASE("kept attention: a step out of turn is the caller's fault", "[evaluation]") {
+  const Recorded recorded;
+  EvictionWatcher watcher({&recorded.traces[0]}, kSize, 1, recorded.model.shape().layers,
+                          recorded.model.shape().kv_heads);
+  const EvictionSelector select = watcher.watching([](const EvictionView&) {
+    return torch::zeros({1, 1, 8}, torch::kInt64);
+  });
+  EvictionView view;
+  view.step = 1;
+  REQUIRE_THROWS_WITH(select(view), Catch::Contains("step 1 of layer 0 came where step 0 was due"));
+}
+
 TEST_CASE("evaluation: divergence and agreement equal those of whole logits", "[evaluation]") {
   const Recorded recorded;
   const Policy policy = rule_policy("streaming_llm", kSize, 1);
@@ -127,9 +166,11 @@ TEST_CASE("evaluation: divergence and agreement equal those of whole logits", "[
                                  {Side{kSize, {rule_policy("h2o", kSize, 1), policy}}}, Detail::kAll, 4)[0];
   for (std::size_t n = 0; n < recorded.traces.size(); ++n) {
     const RecordedTrace& trace = recorded.traces[n];
-    EvictingCache cache(recorded.model.shape(), 1, kSize.budget, kSize.window, 61, policy.make({&trace}),
-                        torch::kCPU);
-    const torch::Tensor full = full_states(recorded.model, trace.tokens);
+    EvictingCache cache(recorded.model.shape(), RowLayout{}, kSize, 61, policy.make({&trace}),
+                        ModelOptions{});
+    FullCache everything(recorded.model.shape(), 1, 61, ModelOptions{});
+    const torch::Tensor full =
+        recorded.model.forward(trace.tokens.unsqueeze(0), torch::arange(61), everything)[0];
     for (std::int64_t first = 0; first < 61;) {
       const std::int64_t count = std::min(cache.room(), 61 - first);
       const torch::Tensor hidden = recorded.model.forward(trace.tokens.narrow(0, first, count).unsqueeze(0),

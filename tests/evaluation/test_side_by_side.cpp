@@ -4,6 +4,7 @@
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
 #include "trainer/evaluation/side_by_side.h"
+#include "trainer/eviction/full_run.h"
 #include "trainer/traces/token_selection.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"

@@ -249,7 +249,7 @@ TEST_CASE("evicted run: the full cache beside it gives the divergence of a run t
     CHECK(pass.divergence[n].max().item<double>() > 1e-4);
     CHECK(torch::equal(pass.divergence[n], pass.divergence[n + 2]));
   }
-  REQUIRE_THROWS_WITH(full.states(0, 8), Catch::Contains("full-KV states"));
+  REQUIRE_THROWS_WITH(full.states(56, 8), Catch::Contains("full-KV states"));
 }
 
 TEST_CASE("evicted pass: a budget that holds the whole trace gives full KV's losses where tokens are scored",

@@ -1,6 +1,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <vector>
+
 #include "trainer/base/error.h"
 #include "trainer/eviction/full_cache.h"
 #include "trainer/eviction/grouped_attention.h"
@@ -96,4 +98,38 @@ TEST_CASE("A cache that an observer watches gives what one gives that nobody wat
                           2e-6));
   }
   CHECK(queries_seen == 100);
+}
+
+TEST_CASE("A cache whose attention bytes are few attends in parts and gives what whole blocks give") {
+  torch::manual_seed(5);
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = 6;
+  shape.kv_heads = 2;
+  shape.head_dimension = 16;
+  constexpr std::int64_t kRows = 2, kTokens = 50, kQueryBytes = kRows * 6 * 4;  // for each entry
+  for (const std::int64_t bytes : {kAttentionBytes, 7 * kTokens * kQueryBytes, std::int64_t{1}}) {
+    FullCache few(shape, kRows, kTokens, {}), whole(shape, kRows, kTokens, {});
+    std::vector<std::int64_t> parts;
+    for (FullCache* cache : {&few, &whole}) {
+      cache->set_padding(torch::tensor({0, 4}));
+      cache->set_query_block(20);
+    }
+    few.set_attention_bytes(bytes);
+    few.set_observer([&](std::int64_t, const torch::Tensor& probabilities) {
+      parts.push_back(probabilities.size(3));
+      CHECK((probabilities.size(3) == 1 || probabilities.numel() * 4 <= bytes));
+    });
+    const torch::Tensor query = torch::randn({kRows, 6, kTokens, 16}),
+                        key = torch::randn({kRows, 2, kTokens, 16}),
+                        value = torch::randn({kRows, 2, kTokens, 16});
+    const torch::Tensor found = few.attend(0, query, key, value),
+                        expected = whole.attend(0, query, key, value);
+    CHECK((bytes == kAttentionBytes ? torch::equal(found, expected)
+                                    : torch::allclose(found, expected, 1e-5, 2e-6)));
+    if (bytes == kAttentionBytes) CHECK(parts == std::vector<std::int64_t>{20, 20, 10});
+    if (bytes == 1) CHECK(parts == std::vector<std::int64_t>(50, 1));
+    // Blocks of 20, 20 and 10 queries over 20, 40 and 50 entries: 17, 8 and 7 of them fit, in even parts.
+    if (bytes == 7 * kTokens * kQueryBytes) CHECK(parts == std::vector<std::int64_t>{10, 10, 7, 7, 6, 5, 5});
+  }
 }

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 FAULTS = ("kill", "kill_half", "enospc", "eio", "short")
 OF_WRITES = ("kill_half", "short")  # need bytes that can be halved
 LOCK = ".lock"  # a note of who holds the run; nothing depends on it
+REMOVED = " (deleted)"  # what Linux puts behind the path of an open file that was removed
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Call:
     path: PurePosixPath
     second: PurePosixPath | None  # where a rename leads to
     disturbed: bool = False
+    nameless: bool = False  # on a file that was removed while it stayed open: `path` is the name that it had
 
     def stage(self) -> str:
         """The part of the run that makes the call."""
@@ -45,9 +47,10 @@ def read_report(file: Path, above: Path) -> list[Call]:
     calls = []
     for line in file.read_text().splitlines():
         number, kind, result, size, path, second = line.split("\t")
-        place = relative(path)
+        place = relative(path.removesuffix(REMOVED))
         assert place is not None
-        calls.append(Call(int(number.removeprefix("!")), kind, int(result), int(size), place, relative(second), number.startswith("!")))
+        disturbed, nameless = number.startswith("!"), path.endswith(REMOVED)
+        calls.append(Call(int(number.removeprefix("!")), kind, int(result), int(size), place, relative(second), disturbed, nameless))
     return calls
 
 
@@ -56,6 +59,8 @@ def unseen_bytes(calls: list[Call], sizes: dict[PurePosixPath, int]) -> list[str
     written: dict[PurePosixPath, int] = {}
     resized = set()
     for call in calls:
+        if call.nameless:
+            continue
         if call.kind == "write":
             written[call.path] = written.get(call.path, 0) + call.result
         elif call.kind == "truncate":
@@ -112,7 +117,7 @@ class Durability:
         self.renamed.setdefault(target.parent, set()).add(target)
 
     def follow(self, call: Call) -> None:
-        if call.result < 0 or call.path.name == LOCK:
+        if call.result < 0 or call.path.name == LOCK or call.nameless:
             return
         if call.kind in ("write", "truncate"):
             self.files.add(call.path)

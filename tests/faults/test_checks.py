@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from calls import Call, publish_faults, unseen_bytes
+from calls import Call, publish_faults, read_report, unseen_bytes
 from fault_matrix import judge_end, twice_trials
 from run_state import Survey, complete_checkpoint, differences, digest, outcome
 from starts import Ended
@@ -57,6 +57,22 @@ class PublishRule(unittest.TestCase):
 
     def test_a_failed_call_changes_nothing(self) -> None:
         self.assertEqual(publish_faults(PUBLISHED + [call("write", "run/a", result=-28, size=5)]), [])
+
+    def test_a_file_without_a_name_needs_no_sync(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "calls"
+            lines = [
+                f"1\tcreate\t0\t0\t{folder}/run/s.partial\t",
+                f"2\tunlink\t0\t0\t{folder}/run/s.partial\t",
+                f"3\twrite\t5\t5\t{folder}/run/s.partial (deleted)\t",
+            ]
+            report.write_text("\n".join(lines) + "\n")
+            calls = read_report(report, Path(folder))
+        self.assertEqual([call.nameless for call in calls], [False, False, True])
+        self.assertEqual(calls[2].path, PurePosixPath("run/s.partial"))
+        self.assertEqual(publish_faults(calls), [])
+        self.assertEqual(publish_faults(calls[:1]), ["run/s.partial: its entry in run was never synced"])
+        self.assertEqual(len(unseen_bytes(calls, {PurePosixPath("run/s.partial"): 5})), 1)
 
     def test_bytes_past_the_shim(self) -> None:
         self.assertEqual(unseen_bytes(PUBLISHED, {PurePosixPath("run/a"): 5}), [])

@@ -8,7 +8,10 @@ void fuzz_one(std::string_view input) {
   const auto path = put_file("in.h5", input);
   expect_kept({.name = "in.h5"}, input.size(), [&] {
     const OracleReader reader(path);
-    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.read_layer(layer);
+    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
+      reader.read_rows(layer, reader.dimensions().blocks() - 1, 1);
+      reader.read_layer(layer);
+    }
   });
 }
 

@@ -1,12 +1,15 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "golden_eviction/future_attention.h"
 #include "golden_eviction/golden_plan.h"
 #include "golden_eviction/plan_file.h"
+#include "tests/golden_eviction/naive_attention.h"
+#include "tests/golden_eviction/whole_attention.h"
 #include "trainer/base/error.h"
 #include "trainer/model/tensor_io.h"
 // after torch: c10 defines CHECK too
@@ -15,36 +18,6 @@
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
 
 namespace {
-
-/// A[k][b][j] straight from the definition, one query at a time, in double.
-std::vector<double> naive_attention(const torch::Tensor& query, const torch::Tensor& key,
-                                    std::int64_t block) {
-  const std::int64_t heads = key.size(0), group = query.size(0) / heads, length = key.size(1),
-                     d = key.size(2);
-  const std::int64_t blocks = (length + block - 1) / block;
-  const auto q = query.accessor<float, 3>();
-  const auto k = key.accessor<float, 3>();
-  std::vector<double> result(static_cast<std::size_t>(heads * blocks * length), 0.0);
-  for (std::int64_t h = 0; h < heads * group; ++h) {
-    for (std::int64_t t = 0; t < length; ++t) {
-      std::vector<double> p;
-      double total = 0;
-      for (std::int64_t j = 0; j <= t; ++j) {
-        double dot = 0;
-        for (std::int64_t c = 0; c < d; ++c)
-          dot += static_cast<double>(q[h][t][c]) * static_cast<double>(k[h / group][j][c]);
-        p.push_back(std::exp(dot / std::sqrt(static_cast<double>(d))));
-        total += p.back();
-      }
-      const std::int64_t b = t / block, real = std::min(block, length - b * block);
-      for (std::int64_t j = 0; j <= t; ++j) {
-        result[static_cast<std::size_t>(((h / group) * blocks + b) * length + j)] +=
-            p[static_cast<std::size_t>(j)] / total / static_cast<double>(real * group);
-      }
-    }
-  }
-  return result;
-}
 
 /// The plan of one head by the words of the method: at each step, sort the candidates by their greatest later
 /// attention.
@@ -89,21 +62,59 @@ TEST_CASE("future attention: equals the definition, with a partial last block av
   }
 }
 
-TEST_CASE("future attention: packing keeps the causal half and float16", "[golden]") {
+TEST_CASE("future attention: packed rows unpack to the causal half in float16", "[golden]") {
   torch::manual_seed(4);
   const OracleDimensions dimensions{.layers = 1, .kv_heads = 2, .tokens = 19, .block_tokens = 4};
   const torch::Tensor attention = future_attention(torch::randn({4, 19, 8}), torch::randn({2, 19, 8}), 4);
-  const torch::Tensor back = unpack_attention(pack_attention(attention, dimensions), dimensions);
+  const torch::Tensor back = unpack_windows(pack_attention(attention, dimensions), dimensions, 4, 0, 5);
   CHECK(torch::equal(back, attention.to(torch::kFloat16).to(torch::kFloat32)));
 }
 
 TEST_CASE("future attention: a window of several blocks is their mean, weighted by real queries",
           "[golden]") {
   torch::manual_seed(5);
-  const torch::Tensor query = torch::randn({4, 22, 8}), key = torch::randn({2, 22, 8});
-  const torch::Tensor merged = merge_blocks(future_attention(query, key, 4), 4, 8);
-  CHECK(torch::allclose(merged, future_attention(query, key, 8), 1e-5, 1e-7));
-  REQUIRE_THROWS_WITH(merge_blocks(future_attention(query, key, 4), 4, 6), Catch::Contains("multiple"));
+  for (const std::int64_t length : {22, 24, 25, 33}) {
+    const torch::Tensor query = torch::randn({4, length, 8}), key = torch::randn({2, length, 8});
+    const OracleDimensions dimensions{.layers = 1, .kv_heads = 2, .tokens = length, .block_tokens = 4};
+    const torch::Tensor packed = pack_attention(future_attention(query, key, 4), dimensions);
+    const torch::Tensor windows = unpack_windows(packed, dimensions, 8, 0, (length + 7) / 8);
+    CHECK(torch::allclose(windows, future_attention(query, key, 8), 1e-3, 1e-7));
+    CHECK(torch::equal(windows, merge_blocks(unpack_attention(packed, dimensions), 4, 8)));
+  }
+}
+
+TEST_CASE("future attention: some windows of some heads are those of the whole", "[golden]") {
+  torch::manual_seed(9);
+  for (const std::int64_t length : {22, 32}) {
+    const OracleDimensions dimensions{.layers = 1, .kv_heads = 3, .tokens = length, .block_tokens = 2};
+    const torch::Tensor packed = torch::rand({3, dimensions.packed_elements()}).to(torch::kFloat16);
+    for (const std::int64_t window : {2, 6}) {
+      const std::int64_t windows = (length + window - 1) / window;
+      const torch::Tensor whole = unpack_windows(packed, dimensions, window, 0, windows);
+      for (std::int64_t first = 0; first < windows; ++first) {
+        for (std::int64_t count = 1; first + count <= windows; ++count) {
+          const BlockRange blocks = blocks_of_windows(dimensions, window, first, count);
+          const torch::Tensor part =
+              packed.narrow(0, 1, 2).narrow(1, dimensions.first_element(blocks.first),
+                                            dimensions.elements_of_blocks(blocks.first, blocks.count));
+          CHECK(torch::equal(unpack_windows(part, dimensions, window, first, count),
+                             whole.narrow(0, 1, 2).narrow(1, first, count)));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("future attention: windows that do not fit the recorded blocks or the trace are refused",
+          "[golden]") {
+  const OracleDimensions dimensions{.layers = 1, .kv_heads = 2, .tokens = 22, .block_tokens = 4};
+  const torch::Tensor packed = torch::zeros({2, dimensions.packed_elements()}, torch::kFloat16);
+  REQUIRE_THROWS_WITH(unpack_windows(packed, dimensions, 6, 0, 1),
+                      Catch::Contains("eviction.window 6 is not a multiple of the recorded block of 4"));
+  REQUIRE_THROWS_WITH(unpack_windows(packed, dimensions, 0, 0, 1), Catch::Contains("not a multiple"));
+  REQUIRE_THROWS_WITH(unpack_windows(packed, dimensions, 8, 0, 4), Catch::Contains("there are 3"));
+  REQUIRE_THROWS_WITH(unpack_windows(packed, dimensions, 8, 0, 2),
+                      Catch::Contains("recorded attention: expected shape"));
 }
 
 TEST_CASE("golden plan: equals the step-by-step definition on random attention, ties older first",
@@ -114,13 +125,15 @@ TEST_CASE("golden plan: equals the step-by-step definition on random attention, 
     const std::int64_t windows = (length + size.window - 1) / size.window;
     // Few distinct values, so that ties are common.
     const torch::Tensor attention = torch::randint(0, 4, {3, windows, length}).to(torch::kFloat32) / 8;
+    const torch::Tensor before = attention.clone();
     const GoldenPlan plan = golden_plan(attention, size);
+    CHECK(torch::equal(attention, before));
     for (std::int64_t head = 0; head < 3; ++head) {
       const auto expected = naive_plan(attention[head], size);
       REQUIRE(plan.evicted.size(1) == static_cast<std::int64_t>(expected.size()));
       for (std::size_t step = 0; step < expected.size(); ++step) {
         const torch::Tensor row = plan.evicted[head][static_cast<std::int64_t>(step)];
-        CHECK(torch::equal(row, torch::tensor(expected[step], torch::kInt64)));
+        CHECK(torch::equal(row.to(torch::kInt64), torch::tensor(expected[step], torch::kInt64)));
       }
     }
   }
@@ -147,14 +160,16 @@ TEST_CASE(
     "[golden]") {
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 6, 24}), {10, 4}), Catch::Contains("multiple"));
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 5, 24}), {8, 4}), Catch::Contains("6 windows"));
+  REQUIRE_THROWS_WITH(golden_plan(1, 24, {8, 4},
+                                  [](std::int64_t) {
+                                    return torch::rand({5, 24});
+                                  }),
+                      Catch::Contains("future attention of a head: expected shape"));
 }
 
-TEST_CASE("future attention: probabilities and packed rows of another shape are refused", "[golden]") {
+TEST_CASE("future attention: probabilities of another shape are refused", "[golden]") {
   REQUIRE_THROWS_WITH(block_mean_attention(torch::rand({2, 3, 4}), 2),
                       Catch::Contains("attention probabilities: expected shape"));
-  const OracleDimensions dimensions{.layers = 1, .kv_heads = 2, .tokens = 8, .block_tokens = 4};
-  REQUIRE_THROWS_WITH(unpack_attention(torch::zeros({2, dimensions.packed_elements() + 1}), dimensions),
-                      Catch::Contains("packed attention: expected shape"));
 }
 
 TEST_CASE("plan: a file of captured tensors gives attention, evictions and contributions", "[golden]") {
@@ -169,7 +184,9 @@ TEST_CASE("plan: a file of captured tensors gives attention, evictions and contr
   const SafetensorsFile out(folder / "out.safetensors");
   const torch::Tensor attention = future_attention(query, key, 8);
   CHECK(torch::equal(view_tensor(out.at("future_attention")), attention));
-  CHECK(torch::equal(view_tensor(out.at("evicted")), golden_plan(attention, {16, 8}).evicted));
+  const GoldenPlan plan = golden_plan(attention, {16, 8});
+  CHECK(torch::equal(view_tensor(out.at("evicted")), plan.evicted.to(torch::kInt64)));
+  CHECK(torch::equal(view_tensor(out.at("candidates")), plan.candidates.to(torch::kInt64)));
   CHECK(view_tensor(out.at("contribution")).sizes() == torch::IntArrayRef({2, 2, 16}));
   SECTION("shapes that do not fit") {
     write_safetensors(folder / "bad.safetensors",

@@ -3,9 +3,9 @@
 #include <torch/utils.h>
 
 #include "golden_eviction/oracle_stage.h"
-#include "golden_eviction/recorded_plan.h"
-#include "rl/rollout.h"
+#include "rl/grpo_step.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/golden_eviction/whole_attention.h"
 #include "tests/reference/paths.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/eviction/evicted_run.h"
@@ -88,8 +88,8 @@ TEST_CASE("gpu: the oracle records the same attention up to half precision", "[g
     record_trace(model, row, "train-000000", 8, 0, provenance, folder.path() / name / "train-000000.h5");
     return load_recorded_traces(folder.path() / name, "train", 1, model.fingerprint(), "tokenizer").front();
   };
-  const auto cpu = recorded_attention(record(models.cpu, "cpu"), 8),
-             gpu = recorded_attention(record(models.gpu, "gpu"), 8);
+  const auto cpu = whole_attention(record(models.cpu, "cpu"), 8),
+             gpu = whole_attention(record(models.gpu, "gpu"), 8);
   for (std::size_t layer = 0; layer < cpu.size(); ++layer)
     CHECK(torch::allclose(cpu[layer], gpu[layer], 2e-3, 1e-5));
 }
@@ -111,23 +111,31 @@ TEST_CASE("gpu: the scorer's scores, its ranking loss and gradients agree", "[gp
   for (std::size_t i = 0; i < 4; ++i) CHECK(close(cpu.parameters()[i].grad(), gpu.parameters()[i].grad()));
 }
 
-TEST_CASE("gpu: rollouts draw the same entries and have the same losses and likelihoods", "[gpu]") {
+TEST_CASE("gpu: rollouts draw the same entries, and have the same losses and policy gradient", "[gpu]") {
   const Both models("llama/tiny");
-  GrpoConfig config;
-  config.group_size = 3;
-  config.temperature = 0.5;
+  Config config;
+  config.eviction = kSize;
+  config.grpo.group_size = 3;
+  config.grpo.temperature = 0.5;
   RecordedTrace trace;
   trace.id = "a";
   trace.tokens = some_tokens(1);
+  const FullPass pass = full_pass(models.cpu, trace.tokens, 16);
+  trace.loss = pass.loss;
+  trace.entropy = pass.entropy;
   const Scorer cpu = Scorer::random(models.cpu.shape(), {}, RandomStream(3, "test")), gpu = cpu.to(kGpu);
-  const Rollouts on_cpu = run_rollouts(models.cpu, {&trace}, cpu, config, kSize, 5, 2),
-                 on_gpu = run_rollouts(models.gpu, {&trace}, gpu, config, kSize, 5, 2);
-  CHECK(close(on_cpu.losses, on_gpu.losses));
-  for (std::int64_t layer = 0; layer < 2; ++layer) {
-    const auto l = static_cast<std::size_t>(layer);
-    CHECK(torch::equal(on_cpu.layers[l].draws, on_gpu.layers[l].draws));
-    CHECK(on_gpu.layers[l].features.is_cpu());
-    CHECK(close(draw_log_likelihood(cpu, layer, on_cpu.layers[l], config),
-                draw_log_likelihood(gpu, layer, on_gpu.layers[l], config)));
-  }
+  const Scorer reference_cpu = Scorer::random(models.cpu.shape(), {}, RandomStream(4, "test")),
+               reference_gpu = reference_cpu.to(kGpu);
+  const GrpoStep on_cpu{&models.cpu, &config, {&trace}, 2, 0.3, &reference_cpu},
+      on_gpu{&models.gpu, &config, {&trace}, 2, 0.3, &reference_gpu};
+  const DrawnRollouts drawn_cpu = roll_out(on_cpu, cpu, alone()), drawn_gpu = roll_out(on_gpu, gpu, alone());
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    CHECK(torch::equal(drawn_cpu.draws[0].layers[layer], drawn_gpu.draws[0].layers[layer]));
+  CHECK(close(drawn_cpu.advantages[0], drawn_gpu.advantages[0]));
+  RolloutFigures rollouts_cpu, rollouts_gpu;
+  UpdateFigures update_cpu, update_gpu;
+  one_pass_gradient(on_cpu, cpu, rollouts_cpu, update_cpu, alone());
+  one_pass_gradient(on_gpu, gpu, rollouts_gpu, update_gpu, alone());
+  CHECK(rollouts_gpu.loss_rise == Approx(rollouts_cpu.loss_rise).margin(1e-4));
+  for (std::size_t i = 0; i < 8; ++i) CHECK(close(cpu.parameters()[i].grad(), gpu.parameters()[i].grad()));
 }

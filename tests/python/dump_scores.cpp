@@ -79,7 +79,7 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
   TensorFile file;
   const std::int64_t rows = 2, layer = 1, length = 250;
   EvictingCache cache(
-      shape, rows, facts.budget, facts.window, kEndless,
+      shape, RowLayout{.traces = rows}, {facts.budget, facts.window}, kEndless,
       [&](const EvictionView& view) {
         const torch::Tensor inputs = candidate_features(view, features), scores = scorer.score(layer, inputs);
         const torch::Tensor evicted = scorer_selector(scorer)(view);
@@ -97,7 +97,7 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
         file.add(step + "evicted", evicted);
         return evicted;
       },
-      torch::kCPU);
+      ModelOptions{});
   const torch::Tensor queries = normal({rows, shape.query_heads, length, shape.head_dimension}, random, 2.0);
   const torch::Tensor keys = normal({rows, shape.kv_heads, length, shape.head_dimension}, random);
   const torch::Tensor values = normal({rows, shape.kv_heads, length, shape.head_dimension}, random);
@@ -118,7 +118,8 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
 }
 
 void dump_generation(const std::vector<std::string>& arguments) {
-  const Transformer model = Transformer::load(arguments.at(0), resolve_model_options("cpu", "float32", "float32"));
+  const Transformer model =
+      Transformer::load(arguments.at(0), resolve_model_options("cpu", "float32", "float32"));
   const Scorer scorer = Scorer::load(arguments.at(1), model.shape());
   const CacheSize size{std::stoll(arguments.at(2)), std::stoll(arguments.at(3))};
   SamplingOptions sampling;
@@ -141,12 +142,12 @@ void dump_golden(const std::filesystem::path& oracle, const CacheSize& size,
   trace.file = oracle;
   trace.dimensions = OracleReader(oracle).dimensions();
   TensorFile file;
-  std::int64_t layer = 0;
-  for (const GoldenPlan& plan : golden_plans(trace, size)) {
-    const std::string name = concat("layer", layer++, ".");
-    file.add(name + "candidates", plan.candidates);
+  for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer) {
+    const GoldenPlan plan = golden_plan_of(trace, layer, size);
+    const std::string name = concat("layer", layer, ".");
+    file.add(name + "candidates", plan.candidates.to(torch::kInt64));
     file.add(name + "contribution", plan.contribution);
-    file.add(name + "evicted", plan.evicted);
+    file.add(name + "evicted", plan.evicted.to(torch::kInt64));
   }
   file.write(out);
 }

@@ -6,6 +6,7 @@
 
 #include "rl/eligibility_traces.h"
 #include "rl/policy_terms.h"
+#include "tests/comm/world_of_threads.h"
 #include "tests/rl/rollout_fixture.h"
 #include "trainer/base/error.h"
 // after torch: c10 defines CHECK too
@@ -202,4 +203,27 @@ TEST_CASE("advantages: one deviation a trace keeps what a step's own would blow 
   const double deviation = std::sqrt((0.01 + 0.000001) / 2);
   CHECK(credit_deviation(credits) == Approx(deviation));
   CHECK(torch::allclose(group_advantages(credits, AdvantageScale::kTrace), credits / deviation, 1e-5));
+}
+
+TEST_CASE("policy gradient: one, two and four ranks leave the same bytes, in one pass and by replay",
+          "[rl]") {
+  RolloutFixture fixture;
+  GrpoConfig& config = fixture.config.grpo;
+  config.rollouts_per_pass = GENERATE(2, 3);  // a group in two passes is replayed; three units else
+  const GrpoStep step = fixture.step({&fixture.a, &fixture.b, &fixture.short_one});
+  const auto gradient = [&](World& world) {
+    const Scorer learner = fixture.scorer.clone();
+    if (one_pass_applies(config)) {
+      RolloutFigures figures;
+      UpdateFigures update;
+      one_pass_gradient(step, learner, figures, update, world);
+      REQUIRE(figures.tokens == 3 * (61 + 61 + 41));
+    } else {
+      replayed_gradient(step, roll_out(step, fixture.scorer, world), fixture.scorer, learner, world);
+    }
+    return take_gradient(learner);
+  };
+  const torch::Tensor expected = gradient(alone());
+  for (const int size : {2, 4})
+    run_ranks(size, [&](World& world) { return torch::equal(gradient(world), expected); });
 }

@@ -164,7 +164,7 @@ TEST_CASE("scorer: features, scores and accumulators equal the released code's, 
   REQUIRE(scorer.facts().features == ScorerFeatures::kReleased);
   std::int64_t seen_steps = 0;
   EvictingCache cache(
-      shape, 1, budget, window, kEndless,
+      shape, RowLayout{}, {budget, window}, kEndless,
       [&](const EvictionView& view) {
         const std::int64_t s = view.step;
         const torch::Tensor features = candidate_features(view, ScorerFeatures::kReleased);
@@ -179,7 +179,7 @@ TEST_CASE("scorer: features, scores and accumulators equal the released code's, 
         ++seen_steps;
         return drop[s].unsqueeze(0);
       },
-      torch::kCPU);
+      ModelOptions{});
   const std::int64_t length = budget + steps * window;
   for (std::int64_t first = 0; first < length;) {
     const std::int64_t count = std::min(cache.room(), length - first);

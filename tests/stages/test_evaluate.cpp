@@ -5,10 +5,10 @@
 
 #include "golden_eviction/oracle_stage.h"
 #include "tests/stages/tiny.h"
+#include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/files.h"
 #include "trainer/evaluation/evaluate_stage.h"
-#include "trainer/supervised/supervised_stage.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 

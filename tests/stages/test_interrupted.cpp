@@ -5,15 +5,16 @@
 #include <nlohmann/json.hpp>
 
 #include "golden_eviction/oracle_stage.h"
-#include "rl/grpo_stage.h"
 #include "tests/stages/tiny.h"
+#include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/files.h"
 #include "trainer/base/manifest.h"
 #include "trainer/base/version.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/supervised/feature_store.h"
-#include "trainer/supervised/supervised_stage.h"
+#include "trainer/scorer/scorer.h"
+#include "trainer/supervised/cached_states.h"
+#include "trainer/supervised/streamed_states.h"
 #include "trainer/traces/recorded_trace.h"
 #include "trainer/training/checkpoint_folder.h"
 // after torch: c10 defines CHECK too
@@ -46,10 +47,12 @@ TEST_CASE("replay: a batch of which some files are there is replayed as a whole"
   const auto traces = load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
                                            workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
   REQUIRE(traces.size() == 4);
-  const CacheSize size{config.eviction.budget, config.eviction.window};
+  const CacheSize& size = config.eviction;
   const std::filesystem::path features = tiny.run() / "features";
   const auto digests = [&] {
-    FeatureStore(features, workspace.model, traces, size, ScorerFeatures::kNormalized);
+    CachedStates(features, workspace.model, traces, size, ScorerFeatures::kNormalized,
+                 StreamedStates(workspace.model, traces, size, ScorerFeatures::kNormalized).evictions(),
+                 alone());
     std::vector<std::string> found;
     for (const RecordedTrace& trace : traces)
       found.push_back(sha256_file_hex(features / (trace.id + ".safetensors")));

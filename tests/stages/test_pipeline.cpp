@@ -5,9 +5,9 @@
 
 #include "data/oracle_file.h"
 #include "golden_eviction/oracle_stage.h"
-#include "rl/grpo_stage.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
+#include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -16,8 +16,8 @@
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/supervised/feature_store.h"
-#include "trainer/supervised/supervised_stage.h"
+#include "trainer/supervised/cached_states.h"
+#include "trainer/supervised/streamed_states.h"
 #include "trainer/traces/recorded_trace.h"
 #include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
@@ -124,11 +124,12 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
 
   run_oracle(config, workspace.model, workspace.tokenizer);
   // The replay is not a training step: it is finished first, then training is stopped after every step.
-  const CacheSize size{config.eviction.budget, config.eviction.window};
-  FeatureStore(tiny.run() / "supervised/features", workspace.model,
-               load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
-                                    workspace.model.fingerprint(), workspace.tokenizer.fingerprint()),
-               size, ScorerFeatures::kNormalized);
+  const CacheSize& size = config.eviction;
+  const auto traces = load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
+                                           workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
+  CachedStates(tiny.run() / "supervised/features", workspace.model, traces, size, ScorerFeatures::kNormalized,
+               StreamedStates(workspace.model, traces, size, ScorerFeatures::kNormalized).evictions(),
+               alone());
   CHECK(run_with_stops([&] { run_supervised(config, workspace.model, workspace.tokenizer); }) == 5);
   CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer); }) == 2);
   for (const char* stage : {"supervised", "grpo"}) {

@@ -14,7 +14,10 @@ using namespace foresight;  // NOLINT(google-build-using-namespace): a test of t
 TEST_CASE("run needs: a disk or a memory that is too small is refused with need and room", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const RunNeeds needs{.disk_bytes = 3 << 20, .memory_bytes = 5 << 20, .memory_keys = "a.key"};
+  RunNeeds needs;
+  needs.disk_bytes = 3 << 20;
+  needs.memory_bytes = 5 << 20;
+  needs.memory_keys = "a.key";
   CHECK_NOTHROW(require_room(config, needs, {.disk_bytes = 3 << 20, .memory_bytes = 5 << 20}));
   for (const auto& [room, words] :
        {std::pair{MachineRoom{(3 << 20) - 1, 5 << 20}, "disk: the run needs about"},
@@ -37,14 +40,16 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   const std::vector<std::string> stages = {"oracle", "supervised"};
   const auto planned = lengths_of(
       config, make_trace_splits(config, workspace.tokenizer, workspace.model.shape().vocabulary_size));
-  const RunNeeds needs = estimate_needs(config, shape, planned, stages);
+  const RunNeeds needs = estimate_needs(config, shape, workspace.model.options(), planned, stages);
   command_stage(config, "oracle");
   // 2 layers of 2 KV heads; 8 traces, of which 4 are trained on; half of L^2 weights in blocks of 16, two
   // bytes each.
-  const std::uint64_t oracle = 8 * 4 * 160 * 160 / 16;
-  CHECK(estimate_needs(config, shape, planned, {"oracle"}).disk_bytes == oracle);
+  // The largest stands there twice while it is made.
+  const std::uint64_t oracle = 9 * 4 * 160 * 160 / 16;
+  CHECK(estimate_needs(config, shape, workspace.model.options(), planned, {"oracle"}).disk_bytes == oracle);
   CHECK(needs.disk_bytes - oracle ==
-        estimate_needs(config, shape, recorded_lengths(config), {"supervised"}).disk_bytes);
+        estimate_needs(config, shape, workspace.model.options(), recorded_lengths(config), {"supervised"})
+            .disk_bytes);
   command_stage(config, "supervised");
   std::uint64_t written = 0;
   for (const char* folder : {"oracle", "supervised/features"}) {
@@ -58,12 +63,14 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   for (const Config& later : {config, anew}) {  // what is written needs no room again
     const auto there = lengths_of(
         later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape().vocabulary_size));
-    CHECK(estimate_needs(later, shape, there, stages).disk_bytes == 0);
+    CHECK(estimate_needs(later, shape, workspace.model.options(), there, stages).disk_bytes == 0);
   }
   std::filesystem::remove_all(tiny.run() / "supervised/features");
   const auto recorded = recorded_lengths(config);
-  CHECK(estimate_needs(config, shape, recorded, {"supervised"}).disk_bytes == 0);  // finished
-  CHECK(estimate_needs(anew, shape, recorded, {"supervised"}).disk_bytes == needs.disk_bytes - oracle);
+  CHECK(estimate_needs(config, shape, workspace.model.options(), recorded, {"supervised"}).disk_bytes ==
+        0);  // finished
+  CHECK(estimate_needs(anew, shape, workspace.model.options(), recorded, {"supervised"}).disk_bytes ==
+        needs.disk_bytes - oracle);
 }
 
 TEST_CASE("run needs: recorded traces count as far as the config uses them and they can be read",
@@ -90,38 +97,79 @@ TEST_CASE("run needs: recorded traces count as far as the config uses them and t
   CHECK(tokens_of(recorded_lengths(config), "train").size() == 3);
 }
 
-TEST_CASE("run needs: memory is that of the stage that needs most, on the ranks of this machine",
-          "[stages]") {
+TEST_CASE(
+    "run needs: memory is that of the stage that needs most, item by item, on the ranks of this machine",
+    "[stages]") {
   const Tiny tiny;
   const Config config =
-      tiny.config({"grpo.group_size=64", "grpo.traces_per_step=4", "grpo.rollouts_per_pass=8",
-                   "grpo.likelihood=plackett_luce", "grpo.shortlist_windows=2", "evaluation.random_seeds=1"});
+      tiny.config({"grpo.group_size=8", "grpo.traces_per_step=4", "grpo.rollouts_per_pass=16",
+                   "grpo.likelihood=plackett_luce", "evaluation.random_seeds=1", "runtime.dtype=float32"});
   const Workspace workspace = open_workspace(config);
   const ModelShape& shape = workspace.model.shape();
-  const std::vector<SplitLengths> lengths = {
-      {"train", {{"train-000000", 160, true}, {"train-000001", 100, true}}},
-      {"evaluation", {{"evaluation-000000", 160, true}}}};
-  const std::uint64_t weights = 2 * std::filesystem::file_size(tiny.folder / "model/model.safetensors");
-  // Evictions of the longest trace at tokens 48, 64 ... 144; 32 entries of 2 * 16 + 8 * 2 inputs, in 4 heads
-  // of all layers; a pass of 8 rows of 48 entries, key and value of 16.
-  const std::uint64_t rollout = 4 * 7 * 32 * 48 * 4, pass = 8 * 4 * 48 * 32 * 4;
-  const auto memory = [&](const std::vector<std::string>& stages, const RankCounts& ranks) {
-    return estimate_needs(config, shape, lengths, stages, ranks).memory_bytes;
+  const auto lengths = [](std::int64_t tokens) {
+    return std::vector<SplitLengths>{{"train", {{"train-000000", tokens, true}, {"train-000001", 100, true}}},
+                                     {"evaluation", {{"evaluation-000000", tokens, true}}}};
   };
-  CHECK(memory({"nothing"}, {}) == weights);
-  CHECK(memory({"grpo"}, {}) == weights + pass + 256 * rollout);
-  CHECK(memory({"grpo"}, {1, 1}) == memory({"evaluate", "supervised", "grpo"}, {1, 1}));
-  // One trace under 10 policies (random once), at 48 entries; its attention in float32, with its copies; full
-  // KV.
-  const std::uint64_t attention = 4 * (4 * 160 * 160 / 16), entry = 4 * 32 * 4;
-  CHECK(memory({"evaluate"}, {}) == weights + 10 * 48 * entry + 3 * attention + 160 * entry);
-  CHECK(memory({"grpo"}, {16, 4}) == 4 * (weights + pass + 16 * rollout));
-  CHECK(memory({"grpo"}, {64, 1}) == weights + pass + 8 * rollout);  // no more than units
-  // The replay: features in float16 and scores in float32 of both traces (7 and 4 evictions, taken as 7),
-  // attention of one in float32.
-  CHECK(memory({"supervised"}, {}) == weights + 2 * (4 * 7 * 32 * (2 * 48 + 4)) + 4 * (4 * 160 * 160 / 16));
-  CHECK(estimate_needs(config, shape, lengths, {"grpo", "supervised"}).memory_keys ==
-        "grpo.group_size, grpo.traces_per_step or grpo.rollouts_per_pass");
+  const auto needs_of = [&](const Config& of, std::int64_t tokens, const std::vector<std::string>& stages,
+                            const RankCounts& ranks = {}) {
+    return estimate_needs(of, shape, workspace.model.options(), lengths(tokens), stages, ranks);
+  };
+  const auto item = [](const RunNeeds& needs, const std::string& what) {
+    for (const MemoryItem& one : needs.items) {
+      if (one.what.rfind(what, 0) == 0) return one.bytes;
+    }
+    return -1.0;
+  };
+  // 2 layers of 2 KV heads (4 query heads) of 16 numbers; 32 + 16 entries; a key and a value in float32, a
+  // position, three statistics of both query heads of a group.
+  const RunNeeds grpo = needs_of(config, 160, {"grpo"});
+  CHECK(grpo.largest_stage == "grpo");
+  CHECK(item(grpo, "evicting caches, 16 rows of 48 entries") == 16 * 4 * 48 * (2 * 16 * 4 + 8 + 3 * 2 * 4));
+  // Per rollout two gradients of a scorer (48 inputs and two biases, 16 wide), and one a trace.
+  CHECK(item(grpo, "gradients of rollouts") == (2 * 16 + 2) * 4 * (48 + 2) * 16 * 4);
+  CHECK(grpo.device_bytes == 0);
+  // Nothing of a step's memory grows with the trace.
+  CHECK(needs_of(config, 100000, {"grpo"}).memory_bytes == grpo.memory_bytes);
+  CHECK(needs_of(config, 160, {"grpo"}, {16, 4}).memory_bytes == 4 * grpo.memory_bytes);
+  // A replay keeps draws, two bytes each: 7 evictions of 16 entries in 4 heads, of 32 rollouts or a rank's
+  // share.
+  const Config replayed = tiny.config({"grpo.group_size=8", "grpo.traces_per_step=4",
+                                       "grpo.rollouts_per_pass=16", "grpo.updates_per_batch=2"});
+  CHECK(item(needs_of(replayed, 160, {"grpo"}), "recorded draws") == 32 * 4 * 7 * 16 * 2);
+  CHECK(item(needs_of(replayed, 160, {"grpo"}, {2, 2}), "recorded draws") == 16 * 4 * 7 * 16 * 2);
+  // The full cache of an evaluation does grow, and is named.
+  const RunNeeds evaluation = needs_of(config, 160, {"grpo", "evaluate"});
+  CHECK(item(evaluation, "full caches of 1 traces") == 4 * 2 * 16 * 160 * 4);
+  // What grows faster is a layer's recorded attention: half the square by the window, as it is read.
+  const RunNeeds long_one = needs_of(config, 1 << 20, {"evaluate"});
+  CHECK(long_one.items.front().what == "recorded attention of a layer");
+  CHECK(long_one.memory_keys == "data.trace_tokens");
+  // On a GPU what is with the model is the device's, and the host's is still counted.
+  ModelOptions on_gpu = workspace.model.options();
+  on_gpu.device = torch::Device(torch::kCUDA, 0);
+  const RunNeeds gpu = estimate_needs(replayed, shape, on_gpu, lengths(160), {"grpo"});
+  CHECK(gpu.device_bytes > 0);
+  CHECK(gpu.memory_bytes > 0);
+  CHECK(gpu.memory_bytes < needs_of(replayed, 160, {"grpo"}).memory_bytes);
+}
+
+TEST_CASE(
+    "run needs: features that no cache holds are streamed and need no disk, or are refused by their key",
+    "[stages]") {
+  const Tiny tiny;
+  const Workspace workspace = open_workspace(tiny.config());
+  const ModelShape& shape = workspace.model.shape();
+  const std::vector<SplitLengths> lengths = {
+      {"train", {{"train-000000", 160, true}, {"train-000001", 160, true}}}};
+  const auto needs_of = [&](const Config& config) {
+    return estimate_needs(config, shape, workspace.model.options(), lengths, {"supervised"});
+  };
+  CHECK(needs_of(tiny.config()).disk_bytes > 0);
+  CHECK(needs_of(tiny.config({"supervised.features=stream"})).disk_bytes == 0);
+  CHECK(needs_of(tiny.config({"supervised.features_gib=0.00001"})).disk_bytes == 0);
+  REQUIRE_THROWS_WITH(
+      needs_of(tiny.config({"supervised.features=cache", "supervised.features_gib=0.00001"})),
+      Catch::Contains("supervised.features_gib") && Catch::Contains("supervised.features=stream"));
 }
 
 TEST_CASE("run needs: a batch of traces that no memory holds is refused by its keys", "[stages]") {
@@ -137,13 +185,15 @@ TEST_CASE("run needs: a batch of traces that no memory holds is refused by its k
 TEST_CASE("run: a memory that could never be enough is refused before the first file is written",
           "[stages]") {
   const Tiny tiny;
-  const Config config = tiny.config({"grpo.group_size=1024", "grpo.traces_per_step=100000"});
+  const Config config =
+      tiny.config({"grpo.group_size=1024", "grpo.traces_per_step=1000000", "grpo.updates_per_batch=2"});
   try {
     command_run(config);
     FAIL("nothing was thrown");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kResource);
-    CHECK_THAT(error.what(), Catch::Contains("grpo.group_size"));
+    CHECK_THAT(error.what(),
+               Catch::Contains("recorded draws") && Catch::Contains("lower grpo.traces_per_step"));
   }
   CHECK(std::filesystem::is_empty(tiny.run() / "oracle"));
   REQUIRE_THROWS_WITH(command_stage(tiny.config(), "nothing"), Catch::Contains("no stage named nothing"));

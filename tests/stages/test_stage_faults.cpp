@@ -5,13 +5,13 @@
 #include "golden_eviction/trace_splits.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
+#include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/supervised/supervised_stage.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 

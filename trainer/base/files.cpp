@@ -11,9 +11,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <system_error>
-#include <utility>
 #include <vector>
 
+#include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 
@@ -24,38 +24,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kStagingEnding = ".partial";
 constexpr std::size_t kGatheredBytes = std::size_t{1} << 20;
-
-// A file descriptor that is closed on every way out.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int number() const { return number_; }
-  /// Closes now and says whether that succeeded: network file systems report a full disk only here.
-  bool close() { return ::close(std::exchange(number_, -1)) == 0; }
-
- private:
-  int number_;
-};
-
-std::string cause_text(int error_number) {
-  switch (error_number) {
-    case ENOSPC:
-      return "no space left on the device; free some disk space and run again";
-    case EDQUOT:
-      return "no space left within the disk quota; free some disk space and run again";
-    default:
-      return std::generic_category().message(error_number) + "; check the folder and its disk, and run again";
-  }
-}
-
-[[noreturn]] void throw_resource(const char* action, const fs::path& path, int error_number) {
-  throw Error(ErrorKind::kResource, concat(action, " ", path.string(), ": ", cause_text(error_number)));
-}
 
 fs::path parent_folder(const fs::path& path) {
   const fs::path parent = path.parent_path();

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string_view>
 
 namespace foresight {
+
+class Descriptor;
 
 /// Stands under staging_path() until publish(); removed when it is destroyed before that.
 class StagedFile {
@@ -24,9 +27,11 @@ class StagedFile {
   void publish();
 
  private:
+  void discard();
+
   std::filesystem::path path_, staging_;
   std::uint64_t bytes_;
-  int descriptor_ = -1;
+  std::unique_ptr<Descriptor> file_;  // null once it is published
 };
 
 }  // namespace foresight

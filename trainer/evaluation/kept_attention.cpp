@@ -1,19 +1,11 @@
 #include "trainer/evaluation/kept_attention.h"
 
-#include "golden_eviction/recorded_plan.h"
+#include <utility>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
 
 namespace foresight {
-namespace {
-
-/// [S, K, L] bool: the candidates that a plan keeps at each step.
-torch::Tensor kept_by_plan(const GoldenPlan& plan, std::int64_t length) {
-  const std::int64_t heads = plan.candidates.size(0), steps = plan.candidates.size(1);
-  torch::Tensor kept = torch::zeros({heads, steps, length}, torch::kBool);
-  kept.scatter_(2, plan.candidates, true).scatter_(2, plan.evicted, false);
-  return kept.transpose(0, 1).contiguous();
-}
-
-}  // namespace
 
 void KeptAttention::add(const KeptAttention& other) {
   mass = mass.defined() ? mass + other.mass : other.mass;
@@ -22,27 +14,25 @@ void KeptAttention::add(const KeptAttention& other) {
 }
 
 EvictionWatcher::EvictionWatcher(const std::vector<const RecordedTrace*>& traces, const CacheSize& size,
-                                 std::int64_t policies, std::int64_t layers, std::int64_t kv_heads)
+                                 std::int64_t policies, std::int64_t layers, std::int64_t kv_heads,
+                                 std::int64_t strip_bytes)
     : size_(size),
       policies_(policies),
       traces_(static_cast<std::int64_t>(traces.size())),
       layers_(layers),
       kv_heads_(kv_heads),
       length_(traces.front()->length()),
+      attention_(traces, size.window, strip_bytes),
       mass_(torch::zeros({policies, layers, kv_heads}, torch::kFloat64)),
       overlap_(torch::zeros({policies}, torch::kFloat64)),
       held_(torch::zeros({policies, traces_, length_})) {
-  std::vector<std::vector<torch::Tensor>> attention(static_cast<std::size_t>(layers)), kept = attention;
-  for (const RecordedTrace* trace : traces) {
-    const std::vector<torch::Tensor> recorded = recorded_attention(*trace, size.window);
-    for (std::size_t layer = 0; layer < recorded.size(); ++layer) {
-      attention[layer].push_back(recorded[layer]);
-      kept[layer].push_back(kept_by_plan(golden_plan(recorded[layer], size), length_));
-    }
-  }
-  for (std::size_t i = 0; i < attention.size(); ++i) {
-    attention_.push_back(torch::stack(attention[i]));
-    golden_kept_.push_back(torch::stack(kept[i]));
+  std::vector<RecordedEvictions> golden;
+  for (const RecordedTrace* trace : traces) golden.push_back(golden_evictions(*trace, size));
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers); ++layer) {
+    std::vector<torch::Tensor> evicted;
+    for (RecordedEvictions& trace : golden) evicted.push_back(std::exchange(trace.at(layer), {}));
+    golden_.push_back({.evicted = torch::stack(evicted),
+                       .live = torch::arange(size.budget).repeat({traces_, kv_heads, 1})});
   }
 }
 
@@ -54,10 +44,27 @@ EvictionSelector EvictionWatcher::watching(EvictionSelector inner) {
   };
 }
 
+torch::Tensor EvictionWatcher::golden_step(std::int64_t layer) {
+  GoldenLayer& golden = golden_[static_cast<std::size_t>(layer)];
+  const std::int64_t budget = size_.budget, window = size_.window;
+  const torch::Tensor evicted = golden.evicted.select(2, golden.step).to(torch::kInt64);  // [N, K, W]
+  torch::Tensor keep = torch::ones(golden.live.sizes(), torch::kBool);
+  keep.scatter_(2, torch::searchsorted(golden.live, evicted.contiguous()), false);
+  const torch::Tensor kept = golden.live.masked_select(keep).view({traces_, kv_heads_, budget - window});
+  const std::int64_t seen = size_.seen_at_step(golden.step++);
+  const torch::Tensor newest = torch::arange(seen - window, seen).expand({traces_, kv_heads_, window});
+  golden.live = torch::cat({kept, newest}, 2);
+  return kept;
+}
+
 void EvictionWatcher::observe(const EvictionView& view, const torch::Tensor& evicted) {
   const std::int64_t rows = policies_ * traces_, budget = size_.budget, window = size_.window;
   const std::int64_t seen = size_.seen_at_step(view.step);
-  const auto layer = static_cast<std::size_t>(view.layer);
+  const std::int64_t expected = golden_.at(static_cast<std::size_t>(view.layer)).step;
+  if (view.step != expected) {
+    throw Error(ErrorKind::kInternal, concat("kept attention: step ", view.step, " of layer ", view.layer,
+                                             " came where step ", expected, " was due"));
+  }
   torch::Tensor keep = torch::ones({rows, kv_heads_, budget}, torch::kBool);
   keep.scatter_(2, evicted.to(torch::kCPU), false);
   const torch::Tensor positions = view.positions.narrow(2, 0, budget).to(torch::kCPU);
@@ -66,14 +73,16 @@ void EvictionWatcher::observe(const EvictionView& view, const torch::Tensor& evi
   const auto for_every_policy = [&](const torch::Tensor& values) {  // [N, K, L] -> [P, N, K, L]
     return values.unsqueeze(0).expand({policies_, traces_, kv_heads_, length_});
   };
-  const torch::Tensor next_window = attention_[layer].select(2, seen / window);  // [N, K, L]
+  const torch::Tensor next_window = attention_.window(view.layer, seen / window);  // [N, K, L]
   const torch::Tensor newest =  // entries that no policy can evict, and the window's own
       next_window.narrow(2, seen - window, length_ - seen + window).sum(2, false, torch::kFloat64);
   const torch::Tensor on_kept =
       for_every_policy(next_window).gather(3, kept).sum(3, false, torch::kFloat64);  // [P, N, K]
   mass_.select(1, view.layer).add_((on_kept + newest).sum(1));
+  const torch::Tensor golden_kept = golden_step(view.layer);
   if (budget > window) {
-    const torch::Tensor golden = golden_kept_[layer].select(1, view.step);  // [N, K, L]
+    const torch::Tensor golden =  // [N, K, L]
+        torch::zeros({traces_, kv_heads_, length_}, torch::kBool).scatter_(2, golden_kept, true);
     const torch::Tensor shared = for_every_policy(golden).gather(3, kept).to(torch::kFloat64);
     overlap_.add_(shared.mean({2, 3}).sum(1));
   } else {

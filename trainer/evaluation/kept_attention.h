@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include "golden_eviction/attention_strips.h"
+#include "golden_eviction/recorded_plan.h"
 #include "trainer/config/cache_size.h"
 #include "trainer/eviction/eviction_view.h"
 #include "trainer/traces/recorded_trace.h"
@@ -24,14 +26,18 @@ struct KeptAttention {
   void add(const KeptAttention& other);
 };
 
-/// Watches a pass of `policies` x N rows (row p * N + n: policy p on trace n).
+/// Watches a pass of `policies` x N rows (row p * N + n: policy p on trace n). Of each trace it holds what
+/// the golden plan evicts, what that plan holds now, and strips of the recorded attention.
 class EvictionWatcher {
  public:
-  /// The traces have one length and recorded attention. Throws Error(kInput) when it cannot be read.
+  /// The traces have one length and recorded attention. `strip_bytes`: see AttentionStrips. Throws
+  /// Error(kInput) when it cannot be read.
   EvictionWatcher(const std::vector<const RecordedTrace*>& traces, const CacheSize& size,
-                  std::int64_t policies, std::int64_t layers, std::int64_t kv_heads);
+                  std::int64_t policies, std::int64_t layers, std::int64_t kv_heads,
+                  std::int64_t strip_bytes = kStripBytes);
 
-  /// `inner`, watched. The watcher must outlive the pass.
+  /// `inner`, watched: each layer's steps in order, from the first on. It throws Error(kInternal) for another
+  /// step, and what AttentionStrips throws. The watcher must outlive the pass.
   EvictionSelector watching(EvictionSelector inner);
 
   /// One entry a policy, summed over the N traces.
@@ -41,14 +47,22 @@ class EvictionWatcher {
 
  private:
   void observe(const EvictionView& view, const torch::Tensor& evicted);
+  /// [N, K, B - W] int64: what the golden plan keeps of its candidates at the next step of a layer.
+  torch::Tensor golden_step(std::int64_t layer);
 
   CacheSize size_;
   std::int64_t policies_, traces_, layers_, kv_heads_, length_;
-  std::vector<torch::Tensor> attention_;    // by layer: [N, K, windows, L]
-  std::vector<torch::Tensor> golden_kept_;  // by layer: [N, S, K, L] bool, candidates that the plan keeps
-  torch::Tensor mass_;                      // [P, layers, K] float64
-  torch::Tensor overlap_;                   // [P] float64, summed over traces, steps, layers
-  torch::Tensor held_;                      // [P, N, L] float32 counts after the last step
+  AttentionStrips attention_;
+  /// One layer of the golden plans of all traces.
+  struct GoldenLayer {
+    torch::Tensor evicted;  // [N, K, S, W] int16 or int32
+    torch::Tensor live;     // [N, K, B] int64, the candidates of the next step, ascending
+    std::int64_t step = 0;  // the next one
+  };
+  std::vector<GoldenLayer> golden_;
+  torch::Tensor mass_;     // [P, layers, K] float64
+  torch::Tensor overlap_;  // [P] float64, summed over traces, steps, layers
+  torch::Tensor held_;     // [P, N, L] float32 counts after the last step
 };
 
 }  // namespace foresight

@@ -32,9 +32,7 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   using Scores = torch::Tensor (*)(const EvictionView&);
   const auto by_score = [&](Scores scores) {
     return Policy{name, [scores](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
-                    return [scores](const EvictionView& view) {
-                      return highest_entries(scores(view), view.window);
-                    };
+                    return [scores](const EvictionView& view) { return highest_entries(scores(view), view.window); };
                   }};
   };
   if (name == "streaming_llm")
@@ -51,9 +49,9 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   }
   if (name == "golden") {
     return {name, [size](const std::vector<const RecordedTrace*>& traces) {
-              std::vector<RecordedEvictions> plans;
-              for (const RecordedTrace* trace : traces) plans.push_back(golden_evictions(*trace, size));
-              return golden_selector(std::move(plans));
+              std::vector<RecordedEvictions> evictions;
+              for (const RecordedTrace* trace : traces) evictions.push_back(golden_evictions(*trace, size));
+              return golden_selector(std::move(evictions));
             }};
   }
   throw Error(ErrorKind::kConfig,

@@ -43,9 +43,13 @@ torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, 
   const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
   const std::int64_t before = layer.live - tokens;
   std::vector<torch::Tensor> outputs;
-  for (std::int64_t first = 0; first < tokens; first += query_block_) {
-    const std::int64_t count = std::min(query_block_, tokens - first);
-    outputs.push_back(attend_block(index, grouped.narrow(3, first, count), before + first + count));
+  for (std::int64_t block = 0; block < tokens; block += query_block_) {
+    const std::int64_t end = std::min(tokens, block + query_block_);
+    const std::int64_t together = queries_together(rows * heads * group_, end - block, before + end);
+    for (std::int64_t first = block; first < end; first += together) {
+      const std::int64_t count = std::min(together, end - first);
+      outputs.push_back(attend_block(index, grouped.narrow(3, first, count), before + first + count));
+    }
   }
   return (outputs.size() == 1 ? outputs.front() : torch::cat(outputs, 3))
       .view({rows, heads * group_, tokens, d});
@@ -58,6 +62,14 @@ torch::Tensor FullCache::attend_block(std::int64_t index, const torch::Tensor& q
       attention_probabilities(query, layer.keys.narrow(2, 0, entries), padding_);
   if (observer_) observer_(index, probabilities);
   return attention_output(probabilities, layer.values.narrow(2, 0, entries));
+}
+
+std::int64_t FullCache::queries_together(std::int64_t rows_and_heads, std::int64_t block,
+                                         std::int64_t entries) const {
+  const std::int64_t query_bytes = rows_and_heads * entries * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t most = std::max<std::int64_t>(1, attention_bytes_ / query_bytes);
+  const std::int64_t parts = (block + most - 1) / most;
+  return (block + parts - 1) / parts;
 }
 
 void FullCache::keep_rows(const torch::Tensor& rows) {

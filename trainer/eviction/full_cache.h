@@ -8,13 +8,19 @@
 
 namespace foresight {
 
-/// Called for each block of queries of each layer of a forward pass, in order: probabilities [R, K, g, T, n]
-/// of its T tokens over the n entries up to the last of them.
+/// Called for all queries of each layer of a forward pass, some of them at a time, in order: probabilities
+/// [R, K, g, T, n] of the next T tokens over the n entries up to the last of them.
 using AttentionObserver = std::function<void(std::int64_t layer, const torch::Tensor& probabilities)>;
 
 /// Queries that attend at once where nothing else is asked for: on a CPU few, whose attention stays in a
 /// cache near the core and little of which is masked; on a GPU many, as each block costs launches.
 std::int64_t default_query_block(const torch::Device& device);
+
+/// Most bytes of the probabilities [R, H, T, n] that a full cache has in hand at once, beside as many of the
+/// products that they are made of: queries attend in parts once a trace is so long that a block of them would
+/// take more. Large enough for whole blocks in small runs (SmolLM2: 128 queries up to 29,000 tokens), and for
+/// products of some size in large ones (Qwen3-4B: 32 queries at 32,768 tokens).
+inline constexpr std::int64_t kAttentionBytes = std::int64_t{1} << 27;
 
 /// Buffers are allocated once at `capacity` tokens.
 class FullCache : public Attention {
@@ -26,8 +32,11 @@ class FullCache : public Attention {
 
   /// Rows of different length are padded on the left: [R] int64, the number of padding tokens of each row.
   void set_padding(const torch::Tensor& padding) { padding_ = padding; }
-  /// So many queries attend at once: memory is O(H * tokens * L).
+  /// So many queries attend at once, or parts of them as even as can be where they would take more than the
+  /// attention bytes.
   void set_query_block(std::int64_t tokens) { query_block_ = tokens; }
+  /// kAttentionBytes, unless set.
+  void set_attention_bytes(std::int64_t bytes) { attention_bytes_ = bytes; }
   void set_observer(AttentionObserver observer) { observer_ = std::move(observer); }
   /// Keeps only these rows (int64 indices), for generation that drops finished rows.
   void keep_rows(const torch::Tensor& rows);
@@ -44,8 +53,11 @@ class FullCache : public Attention {
   /// Attention of queries [R, K, g, T, d] over the first `entries` of a layer: [R, K, g, T, d].
   torch::Tensor attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries) const;
 
+  /// Queries that attend at once: parts of `block`, whose last sees `entries`.
+  std::int64_t queries_together(std::int64_t rows_and_heads, std::int64_t block, std::int64_t entries) const;
+
   std::vector<Layer> layers_;
-  std::int64_t group_, query_block_;
+  std::int64_t group_, query_block_, attention_bytes_ = kAttentionBytes;
   torch::ScalarType fused_dtype_;  // of the products of attention that nobody watches
   torch::Tensor padding_;          // [R] or undefined
   AttentionObserver observer_;

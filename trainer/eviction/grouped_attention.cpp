@@ -21,7 +21,7 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
   const torch::Tensor by_head = keys.reshape({rows * heads, entries, d});
   const torch::Tensor scores = (suits_few_rows_batch(group * tokens, by_head)
                                     ? few_rows_products(queries, by_head)
-                                    : torch::bmm(queries, by_head.to(torch::kFloat32).transpose(1, 2)))
+                                    : torch::bmm(queries, by_head.to(queries.scalar_type()).transpose(1, 2)))
                                    .view({rows, heads, group, tokens, entries});
   const double scale = 1.0 / std::sqrt(static_cast<double>(d));
   if (hidden_entries.defined()) {
@@ -42,7 +42,7 @@ torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::
   const torch::Tensor by_head = values.reshape({rows * heads, entries, d});
   const torch::Tensor output = suits_few_rows_batch(group * tokens, by_head)
                                    ? few_rows_sums(weights, by_head)
-                                   : torch::bmm(weights, by_head.to(torch::kFloat32));
+                                   : torch::bmm(weights, by_head.to(weights.scalar_type()));
   return output.view({rows, heads, group, tokens, d});
 }
 

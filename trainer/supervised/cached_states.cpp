@@ -156,7 +156,7 @@ void replay(const Transformer& model, const Replay& of, const CacheSize& size, S
                                                  identity(model, trace, size, features, of.evictions[n])));
     for (std::int64_t layer = 0; layer < model.shape().layers; ++layer) {
       const GoldenPlan plan = golden_plan_of(trace, layer, size);
-      plans[n].layers.push_back(plan.evicted);
+      plans[n].push_back(plan.evicted);
       files[n]->add_oracle(layer, plan.contribution);
     }
     last = std::max(last, of.evictions[n].back());
@@ -264,8 +264,9 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
   map_units(
       world, costs,
       [&](std::size_t b) {
+        if (batches[b].done) return std::string();
         stopped = stopped || stop_requested();
-        if (batches[b].done || stopped) return std::string();
+        if (stopped) return std::string();
         Replay together;
         for (const std::size_t i : batches[b].traces) {
           together.traces.push_back(&traces[i]);

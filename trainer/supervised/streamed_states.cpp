@@ -30,7 +30,7 @@ void StreamedStates::visit(std::int64_t index, const std::vector<std::int64_t>& 
   std::vector<torch::Tensor> oracle;  // by layer: [n, K, B]
   for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer) {
     const GoldenPlan golden = golden_plan_of(trace, layer, size_);
-    plan.layers.push_back(golden.evicted);
+    plan.push_back(golden.evicted);
     oracle.push_back(golden.contribution.index_select(1, steps).neg().transpose(0, 1).contiguous());
   }
   const EvictionSelector follow = golden_selector({std::move(plan)});

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Prints what each stage holds in memory beyond the model and the full cache, for traces of several lengths: a random
+# model of Qwen3-4B's widths with two layers, budget 1024, window 256; one oracle pass, one supervised step with
+# streamed features, one GRPO step of 8 rollouts, one evaluation of two policies. Beside it what `foresight validate`
+# estimates, and the growth by layers extrapolated to the model's 36.
+#
+# usage: scripts/memory_by_length.sh [--lengths "2048 8192 32768"] [--layers N] [--no-build]
+#
+# 32768 tokens take some 20 minutes on two cores.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+lengths="2048 8192 32768" layers=2 build=true
+while (($#)); do
+  case $1 in
+    -h | --help) print_help; exit 0 ;;
+    --lengths) lengths=${2:?--lengths needs numbers}; shift 2 ;;
+    --layers) layers=${2:?--layers needs a number}; shift 2 ;;
+    --no-build) build=false; shift ;;
+    *) fail "unknown option '$1'; see scripts/memory_by_length.sh --help" ;;
+  esac
+done
+folder=${FORESIGHT_BUILD:-build}
+if $build; then scripts/build.sh --target foresight_bench >&2; fi
+if $build; then scripts/build.sh --target foresight >&2; fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$folder/foresight" --quiet make-tiny-model "$work/tiny"
+"$python" scripts/make_random_model.py "$work/model" --tokenizer "$work/tiny" --shape qwen3-4b --layers "$layers"
+for length in $lengths; do # a process each: what one length leaves behind is not the next one's
+  "$folder/bench/foresight_bench" --model="$work/model" --dtype=bfloat16 --benchmark_format=json \
+    --benchmark_filter="memory_of_stages/$length/" >"$work/$length.json"
+done
+"$python" scripts/memory_table.py "$work" --layers "$layers"

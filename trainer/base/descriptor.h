@@ -1,0 +1,31 @@
+// What files.cpp and scratch_file.cpp share. Private to trainer/base.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <utility>
+
+namespace foresight {
+
+/// A file descriptor that is closed on every way out.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  int number() const { return number_; }
+  /// Closes now and says whether that succeeded: network file systems report a full disk only here.
+  bool close() { return ::close(std::exchange(number_, -1)) == 0; }
+
+ private:
+  int number_;
+};
+
+/// Throws Error(kResource) "<action> <path>: <cause>", with what to do, for an errno.
+[[noreturn]] void throw_resource(const char* action, const std::filesystem::path& path, int error_number);
+
+}  // namespace foresight
