@@ -159,9 +159,9 @@ void add_figures(UpdateFigures& sum, const torch::Tensor& part) {
 }
 
 /// Losses and divergences of whole groups, by trace of the step, from what units gave of theirs.
-class Groups {
+class GroupLosses {
  public:
-  explicit Groups(std::size_t traces) : losses_(traces), divergence_(traces) {}
+  explicit GroupLosses(std::size_t traces) : losses_(traces), divergence_(traces) {}
 
   void add(const RolloutUnit& unit, const RolloutBatch& batch, const torch::Tensor& losses,
            const torch::Tensor& divergence) {
@@ -239,7 +239,7 @@ void one_pass_gradient(const GrpoStep& step, const Scorer& scorer, RolloutFigure
   };
   const auto found = map_units(world, costs, work, "rollouts");
   gradients.put_sum();
-  Groups groups(step.traces.size());
+  GroupLosses groups(step.traces.size());
   for (std::size_t u = 0; u < units.size(); ++u) {
     const auto parts = unpack_tensors(found[u]);
     add_figures(update, parts[0]);
@@ -263,7 +263,7 @@ DrawnRollouts roll_out(const GrpoStep& step, const Scorer& scorer, World& world)
     return pack_tensors({pass.losses, pass.divergence});
   };
   const auto found = map_units(world, costs_of(step, rollouts.units), work, "rollouts");
-  Groups groups(step.traces.size());
+  GroupLosses groups(step.traces.size());
   for (std::size_t u = 0; u < found.size(); ++u) {
     const auto parts = unpack_tensors(found[u]);
     groups.add(rollouts.units[u], batch_of(step, rollouts.units[u]), parts[0], parts[1]);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time, memory and bytes of a run on many ranks, by arithmetic (docs/scaling.md): tables for Qwen3-4B and 8B.
 
-usage: scripts/scaling_model.py [--tokens 32768] [--traces 512] [--budget 1024] [--window 64] [--peak-tflops 989] [--share 0.02]
+usage: scripts/scaling_model.py [--tokens 32768] [--traces 512] [--budget 1024] [--window 256] [--peak-tflops 989] [--share 0.02]
 
 What is counted: products with weights and attention (two operations for a multiplication and an addition), bytes that
 are held or moved. `--share`: the part of the device's peak that is reached, by default what scripts/gpu_check.sh measured (docs/scaling.md).
@@ -96,29 +96,36 @@ def rollout_units(job: Job) -> int:
 
 
 def device_bytes(shape: Shape, job: Job) -> dict[str, float]:
-    """What a rank holds on its device: weights in bfloat16 and the embedding in float32, caches in float32."""
+    """What a rank holds on its device: weights in bfloat16 and the embedding in float32, caches in bfloat16, and two
+    gradients of the scorer for each rollout of a pass (rl/eligibility_traces.h). Work on a window comes on top
+    (`foresight validate` counts it)."""
     weights = 2 * shape.weights() + 4 * shape.hidden * shape.vocabulary
-    entry = 2 * shape.head_dimension * 4 * shape.layers * shape.kv_heads
+    entry = 2 * shape.head_dimension * 2 * shape.layers * shape.kv_heads
+    rows = min(job.rollouts_per_pass, job.group_size * job.traces_per_step)
     return {
         "weights": weights,
         "full cache": entry * job.tokens,
-        "caches of rollouts": entry * (job.budget + job.window) * min(job.rollouts_per_pass, job.group_size * job.traces_per_step),
+        "caches of rollouts": entry * (job.budget + job.window) * rows,
+        "gradients of rollouts": 2 * rows * 4 * shape.scorer_weights(),
     }
 
 
 def oracle_file_bytes(shape: Shape, job: Job) -> float:
-    """The recorded attention of a trace: half of a matrix of windows by tokens, float16. Held by the host meanwhile."""
+    """The recorded attention of a trace: half of a matrix of windows by tokens, float16."""
     return 2 * shape.layers * shape.kv_heads * job.tokens**2 / job.window / 2
 
 
-def feature_file_bytes(shape: Shape, job: Job) -> float:
-    """The replayed features of a trace (float16) with the oracle's values (float32)."""
-    return job.steps() * shape.layers * shape.kv_heads * job.budget * (2 * shape.features() + 4)
+def cached_file_bytes(shape: Shape, job: Job) -> float:
+    """The cached states of a trace with all of its evictions: every key and value once, statistics in float16, positions
+    and the oracle's values in four bytes."""
+    entries = 2 * job.tokens * 2 * shape.head_dimension
+    statistics = 2 * 8 * shape.query_heads // shape.kv_heads
+    return shape.layers * shape.kv_heads * (entries + job.steps() * job.budget * (statistics + 8))
 
 
-def rollout_bytes(shape: Shape, job: Job) -> float:
-    """What a rank's host holds of one rollout until the step's gradient is known: the shortlist's features, float32."""
-    return 4 * job.steps() * shape.layers * shape.kv_heads * 2 * job.window * shape.features()
+def draws_bytes(shape: Shape, job: Job) -> float:
+    """What a rank's host holds of one rollout where it is replayed: its draws, two bytes each."""
+    return 2 * job.steps() * shape.layers * shape.kv_heads * job.window
 
 
 def gradient_bytes(shape: Shape, units: int, ranks: int, fixed_order: bool) -> float:
@@ -134,7 +141,7 @@ def gradient_bytes(shape: Shape, units: int, ranks: int, fixed_order: bool) -> f
 def table(shape: Shape, job: Job, peak: float) -> list[str]:
     """One row a number of ranks."""
     rows = [
-        "| GPUs | oracle | replay | GRPO step | rollouts of a rank, host | gradients, fixed order | any order |",
+        "| GPUs | oracle | all traces replayed once | GRPO step | its draws if replayed, host of a rank | gradients, fixed order | any order |",
         "|---|---|---|---|---|---|---|",
     ]
     units = rollout_units(job)
@@ -144,7 +151,7 @@ def table(shape: Shape, job: Job, peak: float) -> list[str]:
         own_rows = min(job.group_size * job.traces_per_step, shares(units, ranks) * job.rollouts_per_pass)
         step = own_rows * evicted_operations(shape, job) / peak
         rows.append(
-            f"| {ranks} | {oracle / 60:.1f} min | {replay / 60:.1f} min | {step:.0f} s | {own_rows * rollout_bytes(shape, job) / 2**30:.0f} GiB | "
+            f"| {ranks} | {oracle / 60:.1f} min | {replay / 60:.1f} min | {step:.0f} s | {own_rows * draws_bytes(shape, job) / 2**20:.0f} MiB | "
             f"{gradient_bytes(shape, units, ranks, True) / 2**20:.0f} MiB | {gradient_bytes(shape, units, ranks, False) / 2**20:.0f} MiB |")
     return rows
 
@@ -154,8 +161,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32768)
     parser.add_argument("--traces", type=int, default=512)
     parser.add_argument("--budget", type=int, default=1024)
-    parser.add_argument("--window", type=int, default=64)
-    parser.add_argument("--traces-per-step", type=int, default=64)
+    parser.add_argument("--window", type=int, default=256)
+    parser.add_argument("--traces-per-step", type=int, default=32)
     parser.add_argument("--peak-tflops", type=float, default=989)
     parser.add_argument("--share", type=float, default=0.02)
     options = parser.parse_args()
@@ -165,7 +172,7 @@ def main() -> None:
         held = device_bytes(shape, job)
         print(f"\n{name}: {shape.weights() / 1e9:.2f} G weights, scorer {4 * shape.scorer_weights() / 2**20:.1f} MiB; on each device "
               + ", ".join(f"{what} {size / 2**30:.1f} GiB" for what, size in held.items())
-              + f"; a trace's oracle file {oracle_file_bytes(shape, job) / 2**30:.1f} GiB, its features {feature_file_bytes(shape, job) / 2**30:.1f} GiB\n")
+              + f"; a trace's oracle file {oracle_file_bytes(shape, job) / 2**30:.1f} GiB, its cached states {cached_file_bytes(shape, job) / 2**30:.1f} GiB (none when streamed)\n")
         print("\n".join(table(shape, job, options.share * options.peak_tflops * 1e12)))
 
 

@@ -38,9 +38,9 @@ TEST_CASE("evaluation: figures are pooled over tokens and equal those of each po
                                         rule_policy("h2o", size, 1)};
   const EvaluationOptions options{.size = size, .rows_per_pass = 6};
   std::int64_t told = 0;
-  run_policies(model, traces, {Side{size, policies}}, Detail::kLosses, 6,
+  run_policies(model, traces, {PolicySet{size, policies}}, Detail::kLosses, 6,
                [&](std::int64_t tokens) { told += tokens; });
-  CHECK(told == run_tokens(traces, {Side{size, policies}}, 6));
+  CHECK(told == run_tokens(traces, {PolicySet{size, policies}}, 6));
   const auto together = evaluate_policies(model, traces, policies, options);
   REQUIRE(together.size() == 4);
   CHECK(together[0].name == "full");

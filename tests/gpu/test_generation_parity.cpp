@@ -61,7 +61,7 @@ TEST_CASE("gpu: policies side by side agree in loss, divergence and kept attenti
   const TemporaryFolder folder;
   const auto run = [&](const Transformer& model, const char* name) {
     const RecordedTrace trace = recorded(model, folder / name);
-    Side side{.size = kCache, .policies = {}};
+    PolicySet side{.size = kCache, .policies = {}};
     for (const char* policy : {"golden", "rkv", "streaming_llm"})
       side.policies.push_back(rule_policy(policy, kCache, 1));
     return run_policies(model, {trace}, {side}, Detail::kAll, 4).front();

@@ -82,7 +82,7 @@ TEST_CASE("transformer: bfloat16 stays near float32", "[model]") {
   const SafetensorsFile fixture(reference_folder() / "llama/tiny.safetensors");
   const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
   const Transformer model =
-      Transformer::load(reference_folder() / "llama/tiny", {torch::kCPU, torch::kBFloat16});
+      Transformer::load(reference_folder() / "llama/tiny", {torch::kCPU, torch::kBFloat16, torch::kBFloat16});
   REQUIRE(model.dtype_name() == "bfloat16");
   const torch::Tensor expected = view_tensor(fixture.at("logits_tied"));
   // bfloat16 keeps 8 bits: products of this depth agree to a few per cent of the logits' spread.
@@ -169,4 +169,9 @@ TEST_CASE("model options: cuda without CUDA is an error that says what to do", "
   REQUIRE_THROWS_WITH(resolve_model_options("cuda", "auto", "auto"), Catch::Contains("runtime.device"));
   CHECK(resolve_model_options("auto", "bfloat16", "auto").dtype == torch::kBFloat16);
   CHECK(resolve_model_options("cpu", "float32", "auto").dtype == torch::kFloat32);
+  CHECK(resolve_model_options("cpu", "bfloat16", "auto").cache_dtype == torch::kBFloat16);
+  CHECK(resolve_model_options("cpu", "bfloat16", "float32").cache_dtype == torch::kFloat32);
+  const Transformer mixed = Transformer::load(reference_folder() / "llama/tiny",
+                                              resolve_model_options("cpu", "bfloat16", "float32"));
+  CHECK(mixed.dtype_name() == "bfloat16 (cache float32)");
 }

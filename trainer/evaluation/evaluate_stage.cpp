@@ -132,37 +132,37 @@ Policy make_policy(const Config& config, const std::string& name, const Transfor
 }
 
 /// eviction.budget first, then the other budgets of the sweep.
-std::vector<Side> sides_of(const Config& config, const Transformer& model) {
+std::vector<PolicySet> policy_sets(const Config& config, const Transformer& model) {
   std::vector<CacheSize> sizes = {{config.eviction.budget, config.eviction.window}};
   for (const std::int64_t budget : config.evaluation.budgets) {
     if (budget != config.eviction.budget) sizes.push_back({budget, config.eviction.window});
   }
-  std::vector<Side> sides;
+  std::vector<PolicySet> sets;
   for (const CacheSize& size : sizes) {
-    Side side{.size = size, .policies = {}};
+    PolicySet set{.size = size, .policies = {}};
     for (const std::string& name : config.evaluation.policies) {
       if (name == "full") continue;
       const std::int64_t copies = name == "random" ? config.evaluation.random_seeds : 1;
       for (std::int64_t copy = 0; copy < copies; ++copy)
-        side.policies.push_back(make_policy(config, name, model, size, config.runtime.seed + copy));
+        set.policies.push_back(make_policy(config, name, model, size, config.runtime.seed + copy));
     }
-    sides.push_back(std::move(side));
+    sets.push_back(std::move(set));
   }
-  return sides;
+  return sets;
 }
 
-/// Indices of the sides by ascending budget.
-std::vector<std::size_t> by_budget(const std::vector<Side>& sides) {
-  std::vector<std::size_t> order(sides.size());
+/// Indices of the sets by ascending budget.
+std::vector<std::size_t> by_budget(const std::vector<PolicySet>& sets) {
+  std::vector<std::size_t> order(sets.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return sides[a].size.budget < sides[b].size.budget; });
+            [&](std::size_t a, std::size_t b) { return sets[a].size.budget < sets[b].size.budget; });
   return order;
 }
 
 /// Results in the order of evaluation.policies, runs of one name averaged.
-std::vector<PolicyResult> score_side(const Config& config, const std::vector<PolicyRun>& runs,
-                                     const std::vector<RecordedTrace>& traces, std::int64_t first_scored) {
+std::vector<PolicyResult> score_set(const Config& config, const std::vector<PolicyRun>& runs,
+                                    const std::vector<RecordedTrace>& traces, std::int64_t first_scored) {
   const ScoringOptions options{.first_scored = first_scored,
                                .score = config.evaluation.score,
                                .low_entropy_share = config.grpo.low_entropy_share};
@@ -177,10 +177,10 @@ std::vector<PolicyResult> score_side(const Config& config, const std::vector<Pol
   return results;
 }
 
-/// The policies of a side that can generate text, each name once: golden needs the future.
-std::vector<Policy> generating_policies(const Side& side) {
+/// The policies of a set that can generate text, each name once: golden needs the future.
+std::vector<Policy> generating_policies(const PolicySet& set) {
   std::vector<Policy> policies;
-  for (const Policy& policy : side.policies) {
+  for (const Policy& policy : set.policies) {
     const bool again = std::any_of(policies.begin(), policies.end(),
                                    [&](const Policy& known) { return known.name == policy.name; });
     if (policy.name != "golden" && !again) policies.push_back(policy);
@@ -189,12 +189,12 @@ std::vector<Policy> generating_policies(const Side& side) {
 }
 
 /// Memory and speed of the full cache and of every policy that can generate (golden needs the future).
-Json measured_cost(const Config& config, const Transformer& model, const Side& side,
+Json measured_cost(const Config& config, const Transformer& model, const PolicySet& set,
                    const RecordedTrace& trace) {
-  const CostOptions options{side.size, config.evaluation.cost_contexts, config.evaluation.cost_batch};
+  const CostOptions options{set.size, config.evaluation.cost_contexts, config.evaluation.cost_batch};
   const std::vector<const RecordedTrace*> rows(static_cast<std::size_t>(options.batch), &trace);
   std::vector<MeasuredPolicy> policies = {{"full", std::nullopt, std::nullopt}};
-  for (const Policy& policy : generating_policies(side))
+  for (const Policy& policy : generating_policies(set))
     policies.push_back({policy.name, policy.make({&trace}), policy.make(rows)});
   Progress progress("cost", "tokens", cost_tokens(policies, options));
   std::int64_t done = 0;
@@ -243,10 +243,10 @@ Json measured_problems(const Config& config, const TaskSetting& setting,
 
 /// Text generated under every policy that can: problems and passkeys, as far as the config asks.
 Json measured_tasks(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                    const Side& side) {
+                    const PolicySet& set) {
   const EvaluationConfig& own = config.evaluation;
-  const TaskSetting setting{&model, &tokenizer, side.size, config.runtime.seed};
-  const std::vector<Policy> policies = generating_policies(side);
+  const TaskSetting setting{&model, &tokenizer, set.size, config.runtime.seed};
+  const std::vector<Policy> policies = generating_policies(set);
   Json json = Json::object();
   if (!own.tasks.empty()) json = measured_problems(config, setting, policies);
   if (own.passkey_tokens == 0) return json;
@@ -281,20 +281,21 @@ Json token_view(const RecordedTrace& trace, const std::vector<PolicyRun>& runs, 
 
 /// "policies" at eviction.budget, and "sweep" where other budgets ran too.
 Json scored_policies(const Config& config, const std::vector<RecordedTrace>& traces,
-                     const std::vector<Side>& sides, const std::vector<std::vector<PolicyRun>>& runs) {
+                     const std::vector<PolicySet>& sets, const std::vector<std::vector<PolicyRun>>& runs) {
   std::int64_t common_first = 0;
-  for (const Side& side : sides) common_first = std::max(common_first, first_scored_token(traces, side.size));
+  for (const PolicySet& set : sets)
+    common_first = std::max(common_first, first_scored_token(traces, set.size));
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
-  const auto scored = [&](std::size_t side, std::int64_t first) {
-    return policies_json(score_side(config, runs[side], traces, first), seed);
+  const auto scored = [&](std::size_t set, std::int64_t first) {
+    return policies_json(score_set(config, runs[set], traces, first), seed);
   };
-  Json json = {{"policies", scored(0, first_scored_token(traces, sides[0].size))}};
-  if (sides.size() == 1) return json;
-  for (const std::size_t side : by_budget(sides)) {
-    json["sweep"].push_back({{"budget", sides[side].size.budget},
-                             {"window", sides[side].size.window},
+  Json json = {{"policies", scored(0, first_scored_token(traces, sets[0].size))}};
+  if (sets.size() == 1) return json;
+  for (const std::size_t set : by_budget(sets)) {
+    json["sweep"].push_back({{"budget", sets[set].size.budget},
+                             {"window", sets[set].size.window},
                              {"first_scored", common_first},
-                             {"policies", scored(side, common_first)}});
+                             {"policies", scored(set, common_first)}});
   }
   return json;
 }
@@ -327,12 +328,12 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
     log_info("evaluate: results stand in " + file.string() + " already");
     return evaluation;
   }
-  const std::vector<Side> sides = sides_of(config, model);
-  Progress progress("evaluate", "tokens", run_tokens(traces, sides, config.evaluation.rows_per_pass, world));
+  const std::vector<PolicySet> sets = policy_sets(config, model);
+  Progress progress("evaluate", "tokens", run_tokens(traces, sets, config.evaluation.rows_per_pass, world));
   std::int64_t done = 0;
   const Detail detail = config.evaluation.detail ? Detail::kAll : Detail::kLosses;
   const auto runs = run_policies(
-      model, traces, sides, detail, config.evaluation.rows_per_pass,
+      model, traces, sets, detail, config.evaluation.rows_per_pass,
       [&](std::int64_t tokens) { progress.update(done += tokens); }, world);
   progress.finish();
   return json_of_lead(world, [&] {
@@ -341,12 +342,12 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
                   {"budget", config.eviction.budget},
                   {"window", config.eviction.window},
                   {"inputs", inputs}};
-    evaluation.update(scored_policies(config, traces, sides, runs));
+    evaluation.update(scored_policies(config, traces, sets, runs));
     if (!config.evaluation.cost_contexts.empty())
-      evaluation["cost"] = measured_cost(config, model, sides[0], traces.front());
+      evaluation["cost"] = measured_cost(config, model, sets[0], traces.front());
     Json training = training_cost(output);
     if (!training.empty()) evaluation["training"] = std::move(training);
-    Json generation = measured_tasks(config, model, tokenizer, sides[0]);
+    Json generation = measured_tasks(config, model, tokenizer, sets[0]);
     if (!generation.empty()) evaluation["generation"] = std::move(generation);
     if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);
     write_file_atomically(file, evaluation.dump(2) + "\n");

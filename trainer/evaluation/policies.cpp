@@ -32,7 +32,9 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   using Scores = torch::Tensor (*)(const EvictionView&);
   const auto by_score = [&](Scores scores) {
     return Policy{name, [scores](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
-                    return [scores](const EvictionView& view) { return highest_entries(scores(view), view.window); };
+                    return [scores](const EvictionView& view) {
+                      return highest_entries(scores(view), view.window);
+                    };
                   }};
   };
   if (name == "streaming_llm")

@@ -35,36 +35,36 @@ torch::Tensor own_where_evicted(const torch::Tensor& values, std::int64_t row, s
                       elsewhere);
 }
 
-/// The policies of one side on a batch of traces, as far as they have run.
-struct SideRun {
-  const Side* side;
+/// The policies of one set on a batch of traces, as far as they have run.
+struct PolicySetRun {
+  const PolicySet* set;
   std::optional<EvictionWatcher> watcher;
   std::optional<EvictedRun> run;
   std::optional<EvictedPass> pass;
 };
 
-std::unique_ptr<SideRun> start_side(const Transformer& model, const Batch& batch, const Side& side,
-                                    Detail detail) {
-  auto started = std::make_unique<SideRun>();
-  started->side = &side;
-  const auto count = static_cast<std::int64_t>(side.policies.size());
+std::unique_ptr<PolicySetRun> start_set(const Transformer& model, const Batch& batch, const PolicySet& set,
+                                        Detail detail) {
+  auto started = std::make_unique<PolicySetRun>();
+  started->set = &set;
+  const auto count = static_cast<std::int64_t>(set.policies.size());
   std::vector<EvictionSelector> selectors;
-  for (const Policy& policy : side.policies) selectors.push_back(policy.make(batch));
+  for (const Policy& policy : set.policies) selectors.push_back(policy.make(batch));
   EvictionSelector select = side_by_side(std::move(selectors));
   if (detail == Detail::kAll) {
-    started->watcher.emplace(batch, side.size, count, model.shape().layers, model.shape().kv_heads);
+    started->watcher.emplace(batch, set.size, count, model.shape().layers, model.shape().kv_heads);
     select = started->watcher->watching(std::move(select));
   }
-  started->run.emplace(model, stacked_tokens(batch), side.size, count, std::move(select));
+  started->run.emplace(model, stacked_tokens(batch), set.size, count, std::move(select));
   started->pass.emplace(started->run->rows().rows(), started->run->length(), detail == Detail::kAll);
   return started;
 }
 
-/// Appends what the policies of a side did on a batch of traces.
-void store_side(const Batch& batch, const SideRun& done, std::span<PolicyRun> runs) {
+/// Appends what the policies of a set did on a batch of traces.
+void store_set(const Batch& batch, const PolicySetRun& done, std::span<PolicyRun> runs) {
   const EvictedPass& pass = *done.pass;
   const RowLayout& rows = done.run->rows();
-  const std::int64_t first = done.side->size.first_scored();
+  const std::int64_t first = done.set->size.first_scored();
   const auto& watcher = done.watcher;
   const std::vector<KeptAttention> kept = watcher ? watcher->results() : std::vector<KeptAttention>{};
   const torch::Tensor held = watcher ? watcher->held() : torch::Tensor();  // [P, N, L]
@@ -87,20 +87,20 @@ void store_side(const Batch& batch, const SideRun& done, std::span<PolicyRun> ru
   }
 }
 
-/// Runs all sides on one batch of traces and appends what their policies did. The sides advance together, the
+/// Runs all sets on one batch of traces and appends what their policies did. The sets advance together, the
 /// one that is behind first, so that one pass of the full cache beside them serves all.
-void run_batch(const Transformer& model, const Batch& batch, const std::vector<Side>& sides, Detail detail,
-               std::span<PolicyRun> runs, const std::function<void(std::int64_t)>& on_tokens) {
-  std::vector<std::unique_ptr<SideRun>> started;
-  for (const Side& side : sides) {
-    if (!side.policies.empty()) started.push_back(start_side(model, batch, side, detail));
+void run_batch(const Transformer& model, const Batch& batch, const std::vector<PolicySet>& sets,
+               Detail detail, std::span<PolicyRun> runs, const std::function<void(std::int64_t)>& on_tokens) {
+  std::vector<std::unique_ptr<PolicySetRun>> started;
+  for (const PolicySet& set : sets) {
+    if (!set.policies.empty()) started.push_back(start_set(model, batch, set, detail));
   }
   if (started.empty()) return;
   std::optional<FullRun> full;
-  if (detail == Detail::kAll) full.emplace(model, stacked_tokens(batch), sides.front().size.window);
+  if (detail == Detail::kAll) full.emplace(model, stacked_tokens(batch), sets.front().size.window);
   EvictedWindow window;
   while (true) {
-    SideRun* behind = nullptr;
+    PolicySetRun* behind = nullptr;
     for (const auto& one : started) {
       if (one->run->finished()) continue;
       if (behind == nullptr || one->run->position() < behind->run->position()) behind = one.get();
@@ -112,17 +112,17 @@ void run_batch(const Transformer& model, const Batch& batch, const std::vector<S
     on_tokens(tokens);
   }
   for (const auto& one : started) {
-    const std::size_t count = one->side->policies.size();
-    store_side(batch, *one, runs.first(count));
+    const std::size_t count = one->set->policies.size();
+    store_set(batch, *one, runs.first(count));
     runs = runs.subspan(count);
   }
 }
 
-/// The policies of all sides one after the other, with nothing run yet.
-std::vector<PolicyRun> named_runs(const std::vector<Side>& sides) {
+/// The policies of all sets one after the other, with nothing run yet.
+std::vector<PolicyRun> named_runs(const std::vector<PolicySet>& sets) {
   std::vector<PolicyRun> runs;
-  for (const Side& side : sides) {
-    for (const Policy& policy : side.policies) runs.emplace_back().name = policy.name;
+  for (const PolicySet& set : sets) {
+    for (const Policy& policy : set.policies) runs.emplace_back().name = policy.name;
   }
   return runs;
 }
@@ -168,10 +168,10 @@ void append_runs(std::vector<PolicyRun>& runs, const std::string& packed) {
 }
 
 /// Traces that go through the model together.
-std::vector<Batch> batches_of(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
+std::vector<Batch> batches_of(const std::vector<RecordedTrace>& traces, const std::vector<PolicySet>& sets,
                               std::int64_t rows_per_pass) {
   std::size_t most = 1;
-  for (const Side& side : sides) most = std::max(most, side.policies.size());
+  for (const PolicySet& set : sets) most = std::max(most, set.policies.size());
   return equal_length_batches(traces,
                               std::max<std::int64_t>(1, rows_per_pass / static_cast<std::int64_t>(most)));
 }
@@ -185,18 +185,18 @@ std::vector<std::int64_t> costs_of(const std::vector<Batch>& batches) {
 
 }  // namespace
 
-std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<Side>& sides,
+std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<PolicySet>& sets,
                         std::int64_t rows_per_pass, const World& world) {
-  const std::vector<Batch> batches = batches_of(traces, sides, rows_per_pass);
+  const std::vector<Batch> batches = batches_of(traces, sets, rows_per_pass);
   const std::vector<int> rank_of = deal(costs_of(batches), world.size());
   std::int64_t tokens = 0;
   for (std::size_t b = 0; b < batches.size(); ++b) {
     if (rank_of[b] != world.rank()) continue;
-    for (const Side& side : sides) {
-      if (side.policies.empty()) continue;
+    for (const PolicySet& set : sets) {
+      if (set.policies.empty()) continue;
       for (const RecordedTrace* trace : batches[b]) {
         tokens +=
-            evicted_run_tokens(trace->length(), side.size, static_cast<std::int64_t>(side.policies.size()));
+            evicted_run_tokens(trace->length(), set.size, static_cast<std::int64_t>(set.policies.size()));
       }
     }
   }
@@ -205,31 +205,31 @@ std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vec
 
 std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
                                                  const std::vector<RecordedTrace>& traces,
-                                                 const std::vector<Side>& sides, Detail detail,
+                                                 const std::vector<PolicySet>& sets, Detail detail,
                                                  std::int64_t rows_per_pass,
                                                  const std::function<void(std::int64_t)>& on_tokens,
                                                  World& world) {
-  const std::vector<Batch> batches = batches_of(traces, sides, rows_per_pass);
+  const std::vector<Batch> batches = batches_of(traces, sets, rows_per_pass);
   const auto report = [&](std::int64_t tokens) {
     world.tick();
     if (on_tokens) on_tokens(tokens);
   };
   const auto work = [&](std::size_t b) {
-    std::vector<PolicyRun> part = named_runs(sides);
-    run_batch(model, batches[b], sides, detail, part, report);
+    std::vector<PolicyRun> part = named_runs(sets);
+    run_batch(model, batches[b], sets, detail, part, report);
     return pack_runs(part);
   };
-  std::vector<PolicyRun> runs = named_runs(sides);
+  std::vector<PolicyRun> runs = named_runs(sets);
   for (const std::string& part : map_units(world, costs_of(batches), work, "runs of policies"))
     append_runs(runs, part);
-  std::vector<std::vector<PolicyRun>> by_side;
+  std::vector<std::vector<PolicyRun>> by_set;
   auto next = runs.begin();
-  for (const Side& side : sides) {
-    const auto end = next + static_cast<std::ptrdiff_t>(side.policies.size());
-    by_side.emplace_back(std::make_move_iterator(next), std::make_move_iterator(end));
+  for (const PolicySet& set : sets) {
+    const auto end = next + static_cast<std::ptrdiff_t>(set.policies.size());
+    by_set.emplace_back(std::make_move_iterator(next), std::make_move_iterator(end));
     next = end;
   }
-  return by_side;
+  return by_set;
 }
 
 std::vector<PolicyResult> evaluate_policies(const Transformer& model,
@@ -239,7 +239,7 @@ std::vector<PolicyResult> evaluate_policies(const Transformer& model,
   const ScoringOptions scoring{.first_scored = first_scored_token(traces, options.size),
                                .score = options.score,
                                .low_entropy_share = options.low_entropy_share};
-  const auto runs = run_policies(model, traces, {Side{options.size, policies}}, Detail::kLosses,
+  const auto runs = run_policies(model, traces, {PolicySet{options.size, policies}}, Detail::kLosses,
                                  options.rows_per_pass, {}, world);
   std::vector<PolicyResult> results = {score_run(full_run(traces), traces, scoring)};
   for (const PolicyRun& run : runs[0]) results.push_back(score_run(run, traces, scoring));

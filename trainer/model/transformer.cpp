@@ -205,7 +205,11 @@ torch::Tensor Transformer::logits(const torch::Tensor& hidden) const {
 }
 
 std::string Transformer::dtype_name() const {
-  return options_.dtype == torch::kFloat32 ? "float32" : "bfloat16";
+  const auto name = [](torch::ScalarType type) -> std::string {
+    return type == torch::kFloat32 ? "float32" : "bfloat16";
+  };
+  if (options_.cache_dtype == options_.dtype) return name(options_.dtype);
+  return concat(name(options_.dtype), " (cache ", name(options_.cache_dtype), ")");
 }
 
 LossAndEntropy Transformer::loss_and_entropy(const torch::Tensor& hidden,

@@ -64,7 +64,7 @@ class Transformer {
 
   const ModelShape& shape() const { return shape_; }
   const ModelOptions& options() const { return options_; }
-  /// "float32" or "bfloat16".
+  /// "float32" or "bfloat16"; with another type of cache "bfloat16 (cache float32)".
   std::string dtype_name() const;
   /// SHA-256 over config.json and the weight files.
   const std::string& fingerprint() const { return fingerprint_; }

@@ -38,11 +38,9 @@ struct ReplayBatch {
 std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
                                             const CacheSize& size, ScorerFeatures features,
                                             const std::vector<std::int64_t>& evictions) {
-  const char* const cache = model.options().cache_dtype == torch::kBFloat16 ? "bfloat16" : "float32";
   return {{"format", "foresight.states.1"},
           {"model_fingerprint", model.fingerprint()},
           {"dtype", model.dtype_name()},
-          {"cache_dtype", cache},
           {"tokens", tensor_sha256(trace.tokens)},
           {"budget", std::to_string(size.budget)},
           {"window", std::to_string(size.window)},

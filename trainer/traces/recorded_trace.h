@@ -15,7 +15,7 @@ namespace foresight {
 struct RecordedTrace {
   std::string id;
   std::filesystem::path file;
-  std::string dtype;  ///< of the model's products in the pass that was recorded: float32 | bfloat16
+  std::string dtype;  ///< Transformer::dtype_name() of the pass that was recorded
   OracleDimensions dimensions;
   torch::Tensor tokens;      ///< [L] int64
   torch::Tensor loss;        ///< [L] float32, full KV
