@@ -179,6 +179,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
     throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
                                            " was trained on other features than scorer.features asks for"));
   }
+  warn_if_made_for_other("supervised: scorer.initial", initial.facts(), size.window, model.fingerprint());
   initial.facts() = facts;
   TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate,
                           initial.to(model.options().device), inputs, world);
