@@ -48,10 +48,10 @@ TEST_CASE("expand_path: an unset variable and a malformed name are config errors
 TEST_CASE("expand_path: a leading ~ before a slash is the home folder, and no other is") {
   const ChildResult result = run_child(
       [] {
-        const bool good =
-            expand_path("~") == "~" && expand_path("~/runs/a") == "/home/${x}/runs/a" &&
-            expand_home("~/${y}") == "/home/${x}/${y}" && expand_path("./~") == "./~" &&
-            expand_path("a~") == "a~" && expand_path("a/~/b") == "a/~/b" && expand_home("").empty();
+        const bool good = expand_path("~") == "~" && expand_path("~/runs/a") == "/home/${x}/runs/a" &&
+                          expand_home("~/${y}") == "/home/${x}/${y}" && expand_path("./~") == "./~" &&
+                          expand_path("a~") == "a~" && expand_path("a/~/b") == "a/~/b" &&
+                          expand_home("").empty();
         if (!good) ::_exit(3);
       },
       {{"HOME", "/home/${x}"}});
