@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/json.h"
 #include "trainer/base/text.h"
 
@@ -60,6 +61,7 @@ class HeaderReader {
 
   /// The header's text. `file` is the whole file.
   std::string_view text(std::span<const std::byte> file) const {
+    refuse_lfs_pointer({reinterpret_cast<const char*>(file.data()), file.size()}, path_);
     if (file.size() < kSafetensorsLengthBytes) {
       fail(concat("not a safetensors file: it holds ", file.size(), " bytes, expected at least 8"));
     }

@@ -1,5 +1,6 @@
 #include "data/trace_rows.h"
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <limits>
@@ -177,12 +178,30 @@ std::vector<ChatMessage> read_messages(const RowReader& row) {
   return messages;
 }
 
+/// The messages that a model answers. Turns of the assistant at the end are an answer, not a part of the
+/// prompt.
+std::vector<ChatMessage> read_prompt_messages(const RowReader& row) {
+  std::vector<ChatMessage> messages = read_messages(row);
+  while (!messages.empty() && messages.back().role == "assistant") messages.pop_back();
+  if (messages.empty())
+    row.fail("\"messages\" hold turns of the assistant alone; a prompt begins with another's");
+  for (const char* key : {"problem", "question"}) {
+    if (!row.has(key)) continue;
+    const std::string text = row.text(key);
+    const bool asked = std::any_of(messages.begin(), messages.end(), [&](const ChatMessage& message) {
+      return message.content.find(text) != std::string::npos;
+    });
+    if (!asked) row.fail(concat("\"messages\" do not hold the text of \"", key, "\"; keep one of the two"));
+  }
+  return messages;
+}
+
 PromptRow parse_prompt_row(const RowReader& row) {
   PromptRow prompt;
   if (row.has("messages") && row.has("prompt"))
     row.fail("has both \"messages\" and \"prompt\"; keep one of them");
   if (row.has("messages")) {
-    prompt.messages = read_messages(row);
+    prompt.messages = read_prompt_messages(row);
   } else if (row.has("prompt")) {
     prompt.prompt = row.text("prompt");
     if (prompt.prompt.empty()) row.fail("\"prompt\" is empty");

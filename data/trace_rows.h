@@ -35,6 +35,9 @@ struct PromptRow {
 /// the same way). Throws Error(kInput) naming file and line: not JSON, not UTF-8, no known keys, wrong types,
 /// negative tokens.
 std::vector<TraceRow> read_trace_rows(const std::filesystem::path& file);
+/// Reads prompt rows: `prompt` | `messages` | `question` | `problem`, and `answer`. Of messages those count
+/// that come before the assistant's last turns, which would give the answer away; beside `problem` or
+/// `question` one of them must hold its text. Throws Error(kInput) naming file and line, as above.
 std::vector<PromptRow> read_prompt_rows(const std::filesystem::path& file);
 
 /// A tokenized row.

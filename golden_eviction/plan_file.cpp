@@ -1,5 +1,7 @@
 #include "golden_eviction/plan_file.h"
 
+#include <system_error>
+
 #include "golden_eviction/future_attention.h"
 #include "golden_eviction/golden_plan.h"
 #include "trainer/base/error.h"
@@ -13,6 +15,11 @@ void plan_file(const std::filesystem::path& attention_file, const CacheSize& siz
   if (size.window < 1 || size.budget < size.window || size.budget % size.window != 0) {
     throw Error(ErrorKind::kConfig,
                 concat("--budget ", size.budget, " must be a positive multiple of --window ", size.window));
+  }
+  std::error_code error;
+  if (std::filesystem::equivalent(attention_file, output_file, error)) {
+    throw Error(ErrorKind::kConfig, concat("--out ", output_file.string(),
+                                           " is the file that --attention reads; name another one"));
   }
   const SafetensorsFile file(attention_file);
   const torch::Tensor query = view_tensor(file.at("query")), key = view_tensor(file.at("key"));

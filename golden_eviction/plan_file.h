@@ -13,7 +13,7 @@ enum class PlanPrecision { kFloat32, kStored };
 /// writes `future_attention` [K, blocks, L] float32, `evicted` [K, steps, W] int64 and `contribution` [K,
 /// steps, B] float32 (and `candidates` [K, steps, B] int64, the positions that contribution belongs to).
 /// kStored rounds the attention to float16 first, as the pipeline's files do. Throws Error(kInput) for
-/// tensors that do not fit, Error(kConfig) for budget or window.
+/// tensors that do not fit, Error(kConfig) for budget or window, and where both files are one.
 void plan_file(const std::filesystem::path& attention_file, const CacheSize& size, PlanPrecision precision,
                const std::filesystem::path& output_file);
 

@@ -20,6 +20,8 @@ Scorer starting_scorer(const Config& config, const Transformer& model) {
                                                                : std::filesystem::path(config.grpo.start);
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
+  warn_if_made_for_other("grpo: the starting scorer", scorer.facts(), config.eviction.window,
+                         model.fingerprint());
   const ScorerFeatures kind = scorer.facts().features;
   scorer.facts() = scorer_facts(config, model.fingerprint(), model.dtype_name());
   scorer.facts().features = kind;

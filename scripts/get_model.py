@@ -151,7 +151,7 @@ def main():
         fail(f"{target} exists without {', '.join(absent)}: remove it or name another folder")
     gguf_file = find_gguf()
     metadata = read_metadata(gguf_file)
-    staging = target.with_name(target.name + ".partial")
+    staging = target.with_name(target.name + ".foresight.partial")
     shutil.rmtree(staging, ignore_errors=True)
     try:
         staging.mkdir(parents=True)

@@ -81,7 +81,7 @@ TEST_CASE("write_file_atomically: a relative path without a folder is written in
 
 TEST_CASE("write_file_atomically: a staging file left by a killed run is overwritten") {
   const TemporaryFolder folder;
-  folder.write("file.partial", "a much longer left-over");
+  folder.write("file.foresight.partial", "a much longer left-over");
   write_file_atomically(folder / "file", "new");
   CHECK(content_of(folder / "file") == "new");
   CHECK(entries(folder.path()) == 1);
@@ -123,7 +123,7 @@ TEST_CASE("write_file_atomically: a full device keeps the old file and removes t
   const TemporaryFolder folder;
   folder.write("file", "old");
   // What is written through the link meets a device that is always full.
-  fs::create_symlink("/dev/full", folder / "file.partial");
+  fs::create_symlink("/dev/full", folder / "file.foresight.partial");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { write_file_atomically(folder / "file", "new"); }),
              Contains("no space left on the device") && Contains((folder / "file").string()));
   CHECK(content_of(folder / "file") == "old");
@@ -176,18 +176,18 @@ TEST_CASE("sync_path: files and folders can be synced, a missing one is a resour
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { sync_path(folder / "absent"); }), Contains("cannot sync"));
 }
 
-TEST_CASE("staging_path: the same folder with the suffix .partial") {
-  CHECK(staging_path("a/b.h5") == fs::path("a/b.h5.partial"));
-  CHECK(staging_path("a/step_10/") == fs::path("a/step_10.partial"));
+TEST_CASE("staging_path: the same folder with a suffix that is the program's alone") {
+  CHECK(staging_path("a/b.h5") == fs::path("a/b.h5.foresight.partial"));
+  CHECK(staging_path("a/step_10/") == fs::path("a/step_10.foresight.partial"));
   CHECK(is_staging_path(staging_path("a/b.h5")));
   CHECK_FALSE(is_staging_path("a/b.h5"));
-  CHECK_FALSE(is_staging_path("a.partial/b"));
+  CHECK_FALSE(is_staging_path("a.foresight.partial/b"));
 }
 
 TEST_CASE("publish: a file replaces the file before it") {
   const TemporaryFolder folder;
   folder.write("final", "old");
-  const fs::path staging = folder.write("final.partial", "new");
+  const fs::path staging = folder.write("final.foresight.partial", "new");
   publish(staging, folder / "final");
   CHECK(content_of(folder / "final") == "new");
   CHECK_FALSE(fs::exists(staging));
@@ -195,10 +195,10 @@ TEST_CASE("publish: a file replaces the file before it") {
 
 TEST_CASE("publish: a folder moves with all it holds") {
   const TemporaryFolder folder;
-  const fs::path staging = folder / "step_1.partial";
+  const fs::path staging = folder / "step_1.foresight.partial";
   fs::create_directories(staging / "sub/empty");
-  folder.write("step_1.partial/one", "1");
-  folder.write("step_1.partial/sub/two", "2");
+  folder.write("step_1.foresight.partial/one", "1");
+  folder.write("step_1.foresight.partial/sub/two", "2");
   fs::create_symlink("nowhere", staging / "dangling");
   publish(staging, folder / "runs/step_1");
   CHECK(content_of(folder / "runs/step_1/one") == "1");
@@ -211,15 +211,16 @@ TEST_CASE("publish: a folder moves with all it holds") {
 TEST_CASE("publish: an existing folder is never replaced, not even an empty one") {
   const TemporaryFolder folder;
   fs::create_directory(folder / "final");
-  fs::create_directory(folder / "final.partial");
-  const auto publish_it = [&] { publish(folder / "final.partial", folder / "final"); };
+  fs::create_directory(folder / "final.foresight.partial");
+  const auto publish_it = [&] { publish(folder / "final.foresight.partial", folder / "final"); };
   CHECK_THAT(error_of(ErrorKind::kResource, publish_it), Contains("already exists"));
-  CHECK(fs::exists(folder / "final.partial"));
+  CHECK(fs::exists(folder / "final.foresight.partial"));
   folder.write("file", "x");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { publish(folder / "file", folder / "final"); }),
              Contains("already exists"));
-  CHECK_THAT(error_of(ErrorKind::kResource, [&] { publish(folder / "final.partial", folder / "file"); }),
-             Contains("already exists"));
+  CHECK_THAT(
+      error_of(ErrorKind::kResource, [&] { publish(folder / "final.foresight.partial", folder / "file"); }),
+      Contains("already exists"));
   CHECK(content_of(folder / "file") == "x");
 }
 
@@ -253,27 +254,6 @@ TEST_CASE("free_disk_bytes: a path that does not exist yet is asked about at its
   CHECK(free > 0);
   CHECK(free <= fs::space(folder.path()).capacity);
   CHECK(free_disk_bytes("relative_and_absent") > 0);
-}
-
-TEST_CASE("expand_environment: variables are replaced wherever they stand") {
-  ::setenv("FORESIGHT_TEST_A", "/data", 1);
-  ::setenv("FORESIGHT_TEST_EMPTY", "", 1);
-  ::setenv("FORESIGHT_TEST_NESTED", "${FORESIGHT_TEST_A}", 1);
-  CHECK(expand_environment("") == "");
-  CHECK(expand_environment("plain $HOME $ {x} }") == "plain $HOME $ {x} }");
-  CHECK(expand_environment("${FORESIGHT_TEST_A}/x${FORESIGHT_TEST_A}") == "/data/x/data");
-  CHECK(expand_environment("a${FORESIGHT_TEST_EMPTY}b") == "ab");
-  CHECK(expand_environment("${FORESIGHT_TEST_NESTED}") == "${FORESIGHT_TEST_A}");
-}
-
-TEST_CASE("expand_environment: an unset variable and a malformed name are config errors") {
-  ::unsetenv("FORESIGHT_TEST_UNSET");
-  CHECK_THAT(error_of(ErrorKind::kConfig, [] { expand_environment("a/${FORESIGHT_TEST_UNSET}/b"); }),
-             Contains("FORESIGHT_TEST_UNSET is not set"));
-  for (const char* text : {"${", "${}", "${A", "${A-B}", "${A${B}}"}) {
-    CHECK_THAT(error_of(ErrorKind::kConfig, [text] { expand_environment(text); }),
-               Contains("expected ${NAME}"));
-  }
 }
 
 TEST_CASE("MappedFile: the bytes are the file's, also after a move") {

@@ -222,7 +222,7 @@ TEST_CASE("oracle file: a folder that cannot be made or more data than the disk 
   const fs::path file = folder.write("file", "x");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { write_example(file / "trace.h5", example, 0); }),
              Contains("cannot create folder"));
-  fs::create_directory(folder / "trace.h5.partial");
+  fs::create_directory(folder / "trace.h5.foresight.partial");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { write_example(folder / "trace.h5", example, 0); }),
              Contains("trace.h5: cannot write: Is a directory"));
 
@@ -237,13 +237,13 @@ TEST_CASE("oracle file: a folder that cannot be made or more data than the disk 
 
 TEST_CASE("oracle file: a file that the disk gives back otherwise than it was written is a resource error") {
   const TemporaryFolder folder;
-  const fs::path staging = folder / "trace.h5.partial";
+  const fs::path staging = folder / "trace.h5.foresight.partial";
   write_example(staging, make_example(kSmall), 0);
   CHECK_NOTHROW(require_readable_oracle(folder / "trace.h5", staging, kSmall.layers));
   std::string bytes = content_of(staging);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
   bytes[bytes.size() / 4] = static_cast<char>(bytes[bytes.size() / 4] ^ 1);
-  folder.write("trace.h5.partial", bytes);
+  folder.write("trace.h5.foresight.partial", bytes);
   CHECK_THAT(error_of(ErrorKind::kResource,
                       [&] { require_readable_oracle(folder / "trace.h5", staging, kSmall.layers); }),
              Contains("cannot write") && Contains("trace.h5: it does not read back as written"));
@@ -335,8 +335,8 @@ TEST_CASE("oracle file: the files of a split are listed by index, and nothing el
   CHECK(oracle_file_path(folder.path(), "train", 3) == folder / "train-000003.h5");
   CHECK(oracle_file_path(folder.path(), "train", 1234567) == folder / "train-1234567.h5");
   for (const char* name :
-       {"train-000010.h5", "train-000002.h5", "train-1000000.h5", "train-000003.h5.partial", "train-12.h5",
-        "train-00000x.h5", "validation-000001.h5", "train-.h5", "train.h5", "notes"}) {
+       {"train-000010.h5", "train-000002.h5", "train-1000000.h5", "train-000003.h5.foresight.partial",
+        "train-12.h5", "train-00000x.h5", "validation-000001.h5", "train-.h5", "train.h5", "notes"}) {
     folder.write(name, "");
   }
   CHECK(oracle_files(folder.path(), "train") == std::vector<fs::path>{folder / "train-000002.h5",

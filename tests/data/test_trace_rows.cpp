@@ -178,6 +178,37 @@ TEST_CASE("prompt rows: plain prompts, messages and questions are read", "[data]
   CHECK(rows[3].answer == "3");
 }
 
+TEST_CASE("prompt rows: the assistant's turns at the end of messages are no part of the prompt", "[data]") {
+  const std::string user = R"({"role": "user", "content": "What is 2+2?"})",
+                    answer = R"({"role": "assistant", "content": "It is 4."})",
+                    again = R"({"role": "user", "content": "And 3+3?"})",
+                    tool = R"({"role": "tool", "content": "6"})";
+  const auto messages_of = [](const std::vector<std::string>& turns, const std::string& more = "") {
+    std::string list;
+    for (const std::string& turn : turns) list += (list.empty() ? "" : ", ") + turn;
+    const JsonlFile file("{\"messages\": [" + list + "]" + more + "}\n");
+    std::vector<std::string> roles;
+    const std::vector<PromptRow> rows = read_prompt_rows(file.path());
+    for (const ChatMessage& message : rows.at(0).messages) roles.push_back(message.role);
+    return roles;
+  };
+  using Roles = std::vector<std::string>;
+  CHECK(messages_of({user, answer}) == Roles{"user"});
+  CHECK(messages_of({user, answer}, R"(, "problem": "What is 2+2?", "solution": "4", "answer": "4")") ==
+        Roles{"user"});
+  CHECK(messages_of({user, answer, answer}, R"(, "question": "2+2")") == Roles{"user"});
+  CHECK(messages_of({user, answer, again}) == Roles{"user", "assistant", "user"});
+  CHECK(messages_of({user, answer, again, answer}) == Roles{"user", "assistant", "user"});
+  CHECK(messages_of({user, answer, tool}) == Roles{"user", "assistant", "tool"});
+  CHECK(contains(prompt_error("{\"messages\": [" + answer + "]}\n"), "turns of the assistant alone"));
+  // The problem in the answer alone is none that is asked.
+  for (const char* key : {"problem", "question"}) {
+    CHECK(contains(
+        prompt_error("{\"messages\": [" + again + ", " + answer + "], \"" + key + "\": \"It is 4.\"}\n"),
+        std::string("rows.jsonl:1: \"messages\" do not hold the text of \"") + key + "\""));
+  }
+}
+
 TEST_CASE("prompt rows: what is wrong in a file is named with file and line", "[data]") {
   CHECK(contains(prompt_error("{\"text\": \"a\"}\n"), "rows.jsonl:1: no known keys"));
   CHECK(contains(prompt_error("{\"prompt\": \"\"}\n"), "\"prompt\" is empty"));

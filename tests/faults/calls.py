@@ -26,7 +26,7 @@ class Call:
 
     def stage(self) -> str:
         """The part of the run that makes the call."""
-        parts = [part.removesuffix(".partial") for part in self.path.parts[1:2]]
+        parts = [part.removesuffix(".foresight.partial") for part in self.path.parts[1:2]]
         name = parts[0] if parts else ""
         names = {"evaluation.json": "evaluate", "exports": "export", "report.csv": "report", "report.html": "report"}
         if name.startswith("traces"):

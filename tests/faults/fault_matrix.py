@@ -158,7 +158,7 @@ def judge_end(call: Call, fault: str, ended: Ended, blamed: list[Call]) -> list[
 
 def names_of(call: Call) -> set[str]:
     """What an error may name of a call."""
-    names = {str(call.path), str(call.path).removesuffix(".partial"), str(call.second or call.path)}
+    names = {str(call.path), str(call.path).removesuffix(".foresight.partial"), str(call.second or call.path)}
     if call.kind == "unlink":  # of a folder that is removed as a whole, the folder may be named
         names |= {str(parent) for parent in call.path.parents if len(parent.parts) > 2}
     return names

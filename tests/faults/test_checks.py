@@ -155,7 +155,7 @@ class Endings(unittest.TestCase):
     LINE = "2026-01-01 00:00:00 error cannot write run/oracle/a.h5: no space\n"
 
     def judge(self, status: int | None, log: str, fault: str = "eio") -> list[str]:
-        write = call("write", "run/oracle/a.h5.partial", size=9)
+        write = call("write", "run/oracle/a.h5.foresight.partial", size=9)
         return judge_end(write, fault, Ended(status, log), [write])
 
     def test_an_error(self) -> None:

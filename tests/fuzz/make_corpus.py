@@ -83,6 +83,8 @@ def scorer_seeds():
     put("scorer", "ours_digest", file(sizes, facts | {"format": "foresight.scorer.2", "content_sha256": "0" * 64}))
     put("scorer", "ours_plain", file(sizes, facts | {"features": "released"}))
     put("scorer", "released", file(sizes, {}))
+    put("scorer", "no_metadata", file(sizes | normalisation, {"format": "pt"}))
+    put("scorer", "later_format", file(sizes, facts | {"format": "foresight.scorer.3"}))
     put("scorer", "bad_count", file(sizes, facts | {"budget": "12x"}))
     put("scorer", "bad_shape", file(sizes | {judge + "fc1.bias": [16]}, facts))
 
@@ -99,6 +101,7 @@ def model_seeds():
     put("model_config", "huge", compact(least | {"num_hidden_layers": 2**31, "vocab_size": 2**62}))
     shutil.copy(REFERENCE / "llama/tiny_untied/model.safetensors.index.json", CORPUS / "shard_index/tiny_untied")
     put("shard_index", "least", compact({"weight_map": {"a": "x.safetensors", "b": "x.safetensors"}}))
+    put("shard_index", "below", compact({"weight_map": {"a": "x/y/z.safetensors"}}))
     put("shard_index", "elsewhere", compact({"weight_map": {"a": "../x.safetensors"}}))
 
 

@@ -132,9 +132,9 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
     for (const auto& [index, words] :
          {std::pair{"[]", "expected a JSON object"},
           {"{}", "weight_map"},
-          {R"({"weight_map": {"a": 3}})", "weight_map of 'a': expected the name of a file"},
+          {R"({"weight_map": {"a": 3}})", "weight_map of 'a': expected the path of a file"},
           {R"({"weight_map": {"a": "../b.safetensors"}})",
-           "weight_map of 'a': expected the name of a file"}}) {
+           "weight_map of 'a': expected the path of a file"}}) {
       std::ofstream(copy.folder / "model.safetensors.index.json") << index;
       REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
                           Catch::Contains("model.safetensors.index.json") && Catch::Contains(words));
@@ -156,12 +156,81 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
     refused("\"mlp_bias\": false", "\"mlp_bias\": 0", "expected true or false");
     refused("\"head_dim\": 8", "\"head_dim\": 7", "must be even");
     refused("\"rms_norm_eps\":", "\"rms_norm_eps\": \"x\", \"other\":", "expected a number");
-    refused("\"eos_token_id\":", "\"eos_token_id\": [\"x\"], \"other\":", "expected a token id");
   }
   SECTION("config.json that is no JSON") {
     std::ofstream(copy.folder / "config.json") << "{";
     REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("config.json"));
   }
+}
+
+TEST_CASE("transformer: weights of other formats alone are named, with what to do", "[model]") {
+  const TinyCopy copy;
+  std::filesystem::remove(copy.folder / "model.safetensors");
+  REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
+                      Catch::Contains("model.safetensors: not there; expected it, or its shards"));
+  for (const char* name : {"pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"})
+    std::ofstream(copy.folder / name) << "x";
+  REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
+                      Catch::Contains("only pytorch_model-00001-of-00002.bin and 1 more such files") &&
+                          Catch::Contains("save_pretrained"));
+}
+
+TEST_CASE("transformer: a pointer of Git LFS in the place of the weights is told", "[model]") {
+  const TinyCopy copy;
+  std::ofstream(copy.folder / "model.safetensors")
+      << "version https://git-lfs.github.com/spec/v1\noid "
+         "sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daa"
+         "a5e2ca24d17e2393\nsize 12345\n";
+  REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
+                      Catch::Contains("model.safetensors: the pointer that Git LFS leaves"));
+}
+
+TEST_CASE("transformer: shards may lie in a folder below the index", "[model]") {
+  const SafetensorsFile fixture(reference_folder() / "llama/tiny.safetensors");
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
+  const TinyCopy copy;
+  std::filesystem::create_directory(copy.folder / "shards");
+  std::filesystem::rename(copy.folder / "model.safetensors", copy.folder / "shards/one.safetensors");
+  std::ofstream(copy.folder / "model.safetensors.index.json")
+      << R"({"weight_map": {"model.norm.weight": "shards/one.safetensors"}})";
+  CHECK(largest_difference(all_logits(Transformer::load(copy.folder, {}), tokens, 40),
+                           view_tensor(fixture.at("logits_tied"))) < 1e-4);
+}
+
+TEST_CASE("transformer: a stored head that embeddings are tied to must be equal to them", "[model]") {
+  const SafetensorsFile fixture(reference_folder() / "llama/tiny.safetensors");
+  const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
+  const TinyCopy copy;
+  const auto with_head = [&](const torch::Tensor& head) {
+    {
+      const SafetensorsFile stored(reference_folder() / "llama/tiny/model.safetensors");
+      std::vector<TensorToWrite> list;
+      for (const auto& [name, view] : stored.tensors())
+        list.push_back({name, view.dtype, view.shape, view.bytes});
+      list.push_back(tensor_to_write("lm_head.weight", head));
+      write_safetensors(copy.folder / "model.safetensors", list, {});
+    }
+    return Transformer::load(copy.folder, {});
+  };
+  const SafetensorsFile tiny(reference_folder() / "llama/tiny/model.safetensors");
+  const torch::Tensor embedding = view_tensor(tiny.at("model.embed_tokens.weight")).to(torch::kFloat32);
+  CHECK(largest_difference(all_logits(with_head(embedding.clone()), tokens, 40),
+                           view_tensor(fixture.at("logits_tied"))) < 1e-4);
+  torch::Tensor other = embedding.clone();
+  other[5][3] += 0.5;
+  REQUIRE_THROWS_WITH(with_head(other),
+                      Catch::Contains("'lm_head.weight' differs from model.embed_tokens.weight") &&
+                          Catch::Contains("set that to false"));
+  REQUIRE_THROWS_WITH(with_head(torch::zeros({3, 48})),
+                      Catch::Contains("'lm_head.weight' has shape [3, 48]"));
+  // As the message says: then the head counts.
+  with_head(embedding.clone());
+  copy.replace_in_config("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+  const torch::Tensor difference =
+      (all_logits(with_head(other), tokens, 40) - view_tensor(fixture.at("logits_tied"))).abs();
+  CHECK(difference.select(2, 5).max().item<double>() > 0.1);
+  CHECK(difference.narrow(2, 0, 5).max().item<double>() < 1e-4);
+  CHECK(difference.narrow(2, 6, 97 - 6).max().item<double>() < 1e-4);
 }
 
 TEST_CASE("model options: cuda without CUDA is an error that says what to do", "[model]") {

@@ -46,23 +46,18 @@ TEST_CASE("model shape: a config of transformers is read as it stands") {
   CHECK_FALSE(shape.query_key_value_bias);
   CHECK_FALSE(shape.output_bias);
   CHECK_FALSE(shape.query_key_norm);
-  CHECK(shape.beginning_of_sequence == 1);
-  CHECK(shape.end_of_sequence == std::vector<std::int64_t>{2});
 }
 
 TEST_CASE("model shape: what is left out has the defaults of transformers") {
-  const ModelShape shape = shape_of(least_config("\"bos_token_id\": null, "));
+  const ModelShape shape = shape_of(least_config(""));
   CHECK(shape.kv_heads == 4);
   CHECK(shape.head_dimension == 8);
   CHECK(shape.max_positions == 2048);
   CHECK(shape.norm_epsilon == 1e-6);
   CHECK_FALSE(shape.tied_embeddings);
-  CHECK(shape.beginning_of_sequence == -1);
-  CHECK(shape.end_of_sequence.empty());
-  const ModelShape more = shape_of(least_config(
-      R"("rope_scaling": {"type": "default", "rope_theta": 5e5}, "eos_token_id": [7, 9], "head_dim": 6, )"));
+  const ModelShape more =
+      shape_of(least_config(R"("rope_scaling": {"type": "default", "rope_theta": 5e5}, "head_dim": 6, )"));
   CHECK(more.rope.theta == 5e5);
-  CHECK(more.end_of_sequence == std::vector<std::int64_t>{7, 9});
   CHECK(more.head_dimension == 6);
 }
 
@@ -197,10 +192,6 @@ TEST_CASE("model shape: sizes that are missing, ill-typed, absurd or do not fit 
     CHECK_THAT(fault_of(least_config(concat("\"rope_theta\": ", value, ", "))), Contains("rope_theta"));
   }
   CHECK_THAT(fault_of(least_config("\"tie_word_embeddings\": 1, ")), Contains("tie_word_embeddings"));
-  CHECK_THAT(fault_of(least_config("\"eos_token_id\": [1, -1], ")),
-             Contains("eos_token_id: expected a token id"));
-  CHECK_THAT(fault_of(least_config("\"eos_token_id\": {}, ")), Contains("eos_token_id: expected a token id"));
-  CHECK_THAT(fault_of(least_config("\"bos_token_id\": -2, ")), Contains("bos_token_id: expected a token id"));
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ std::filesystem::path write_scorer(const TemporaryFolder& folder, Metadata metad
     list.push_back({name, dtype, shape, std::span(zeros).first(bytes)});
     views[name] = {dtype, shape, list.back().bytes};
   }
-  if (metadata["format"] == kScorerFormat && !metadata.contains(kScorerDigestKey)) {
+  const auto format = metadata.find("format");
+  if (format != metadata.end() && format->second == kScorerFormat && !metadata.contains(kScorerDigestKey)) {
     metadata[kScorerDigestKey] = scorer_digest(views, metadata);
   }
   write_safetensors(folder / "scorer.safetensors", list, metadata);
@@ -83,13 +84,55 @@ TEST_CASE("scorer file: our own tells what it was made for") {
   CHECK(scorer.facts.config == "output: a\n");
 }
 
-TEST_CASE("scorer file: one without our facts has the released layout") {
+/// The tensors that the authors' code saves.
+std::map<std::string, std::vector<std::int64_t>> released_sizes() {
+  auto tensors = sizes();
+  tensors.erase("feature_mean");
+  tensors.erase("feature_deviation");
+  tensors["model.layers.0.self_attn.judge_model.feature_norm.weight"] = {20};
+  return tensors;
+}
+
+TEST_CASE("scorer file: the released layout, with metadata pt or none, has released features") {
   const TemporaryFolder folder;
-  const ScorerFile scorer = ScorerFile::open(write_scorer(folder, {}, sizes(), Dtype::kBfloat16), kShape);
+  const Metadata metadata =
+      GENERATE(Metadata{}, Metadata{{"format", "pt"}}, Metadata{{"features", "released"}});
+  const ScorerFile scorer =
+      ScorerFile::open(write_scorer(folder, metadata, released_sizes(), Dtype::kBfloat16), kShape);
   CHECK(scorer.released);
   CHECK_FALSE(scorer.has_normalisation);
   CHECK(scorer.facts.features == ScorerFeatures::kReleased);
   CHECK(scorer.facts.budget == 0);
+}
+
+TEST_CASE("scorer file: one of ours that lost its metadata is not taken for a released one") {
+  // As safetensors' save_file() writes it: no metadata, or format pt.
+  for (const Metadata& metadata : {Metadata{}, Metadata{{"format", "pt"}}}) {
+    for (const char* lost : {"", "feature_mean", "feature_deviation"}) {
+      auto tensors = sizes();
+      tensors.erase(lost);
+      CHECK_THAT(fault_of(metadata, tensors), Contains("saved again without its metadata") &&
+                                                  Contains("metadata (format foresight.scorer.2"));
+    }
+  }
+  Metadata facts = kFacts;
+  facts.erase("format");
+  CHECK_THAT(fault_of(facts, released_sizes()), Contains("metadata 'features' is 'normalized'"));
+}
+
+TEST_CASE("scorer file: a format that is not known, and tensors of something else, are refused") {
+  for (const char* format : {"foresight.scorer.3", "foresight.plan.1", "np", ""}) {
+    CHECK_THAT(fault_of({{"format", format}}, released_sizes()),
+               Contains(concat("metadata 'format' is '", format, "', expected foresight.scorer.2")));
+  }
+  auto more = released_sizes();
+  more["model.layers.0.self_attn.q_proj.weight"] = {4, 4};
+  CHECK_THAT(fault_of({}, more),
+             Contains("'model.layers.0.self_attn.q_proj.weight' is no part of a scorer") &&
+                 Contains("foresight_kv.import_released"));
+  auto ours = sizes();
+  ours["feature_norm"] = {20};
+  CHECK_THAT(fault_of(kFacts, ours), Contains("'feature_norm' is no part of a scorer"));
 }
 
 TEST_CASE("scorer file: content that its digest does not fit is refused") {
@@ -112,7 +155,7 @@ TEST_CASE("scorer file: tensors that do not fit the model are refused by name") 
   for (const auto& [name, size] : sizes()) {
     auto tensors = sizes();
     tensors.erase(name);
-    if (name != "feature_mean") CHECK_THAT(fault_of(kFacts, tensors), Contains(name));
+    CHECK_THAT(fault_of(kFacts, tensors), Contains(name));
     tensors[name] = {16, 1};
     CHECK_THAT(fault_of(kFacts, tensors),
                Contains(name) && Contains("has shape [16, 1], this model needs ["));

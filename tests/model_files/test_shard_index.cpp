@@ -26,6 +26,11 @@ TEST_CASE("shard index: each file is named once") {
   CHECK(names_in(R"({"weight_map": {"a": "x", "b": "y", "c": "x"}})") == std::set<std::string>{"x", "y"});
 }
 
+TEST_CASE("shard index: files may lie in folders below") {
+  CHECK(names_in(R"({"weight_map": {"a": "x/y.safetensors", "b": "x/z/..w"}})") ==
+        std::set<std::string>{"x/y.safetensors", "x/z/..w"});
+}
+
 TEST_CASE("shard index: what is no index is refused") {
   CHECK_THAT(fault_of("{"), Contains("expected JSON"));
   CHECK_THAT(fault_of("[]"), Contains("expected a JSON object"));
@@ -35,10 +40,10 @@ TEST_CASE("shard index: what is no index is refused") {
 }
 
 TEST_CASE("shard index: a name that leads elsewhere or cannot be shown is refused") {
-  for (const char* name :
-       {"../x", "/etc/passwd", "a/b", "a/", ".", "..", "", "a\\nb", "a\\u0000b", "a\\u001bb"}) {
+  for (const char* name : {"../x", "/etc/passwd", "a/../b", "a/..", "a//b", "a/./b", "a/", ".", "..", "",
+                           "a\\nb", "a\\u0000b", "a/\\u001bb"}) {
     CHECK_THAT(fault_of(concat(R"({"weight_map": {"q\n": ")", name, "\"}}")),
-               Contains("weight_map of 'q\\n': expected the name of a file beside it"));
+               Contains("weight_map of 'q\\n': expected the path of a file beside it or below its folder"));
   }
   CHECK_THAT(fault_of(R"({"weight_map": {"a": 3}})"), Contains("weight_map of 'a'"));
 }

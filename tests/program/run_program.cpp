@@ -32,6 +32,7 @@ std::filesystem::path folder_from(const char* variable) {
   redirect("/dev/null", O_RDONLY, STDIN_FILENO);
   redirect(out, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
   redirect(err, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
+  for (const int descriptor : limits.closed) ::close(descriptor);
   for (const auto& [name, value] : limits.environment) {
     if (::setenv(name.c_str(), value.c_str(), 1) != 0) ::_exit(126);
   }

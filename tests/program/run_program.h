@@ -23,7 +23,8 @@ struct ProgramResult {
 struct ProgramLimits {
   std::map<std::string, std::string> environment = {};  ///< variables to set
   std::optional<std::uint64_t> file_bytes =
-      {};  ///< a file that grows beyond it fails to write, as on a full disk
+      {};                        ///< a file that grows beyond it fails to write, as on a full disk
+  std::vector<int> closed = {};  ///< of the descriptors 0, 1 and 2
 };
 
 /// Runs build/foresight with `arguments` from the repository's root; stdin is empty.

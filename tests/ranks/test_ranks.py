@@ -138,7 +138,7 @@ class Ranks(unittest.TestCase):
 
     def test_a_rank_killed_during_a_save(self) -> None:
         # Calls are counted below the save alone: which rank makes a folder that all write to is a race.
-        saves = {"supervised/checkpoints": 0, "grpo/checkpoints": 0, "evaluation.json.partial": 0, "oracle": 2}
+        saves = {"supervised/checkpoints": 0, "grpo/checkpoints": 0, "evaluation.json.foresight.partial": 0, "oracle": 2}
         for save, rank in saves.items():
             below, name = f"run/{save}", save.replace("/", "-")
             place = self.place(f"calls-{name}")

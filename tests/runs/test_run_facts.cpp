@@ -97,7 +97,7 @@ TEST_CASE("run facts: traces are done with their file, and partly there with som
   CHECK(state_of(read_run(run), "traces") == "absent");
   folders.write("run/traces/0123/batch-0.jsonl", "{}\n");
   folders.write("run/traces/0123/batch-1.jsonl", "{}\n");
-  folders.write("run/traces/0123/batch-2.jsonl.partial", "{}\n");
+  folders.write("run/traces/0123/batch-2.jsonl.foresight.partial", "{}\n");
   CHECK(state_of(read_run(run), "traces") == "partial 2/?");
 }
 
@@ -105,7 +105,7 @@ TEST_CASE("run facts: the oracle is done when every trace is recorded, or when t
   const RunFolders folders;
   const fs::path run = folders.open("run", small_config());  // 4 + 2 + at most 3 traces
   for (int i = 0; i < 8; ++i) folders.write("run/oracle/train-" + std::to_string(i) + ".h5", "");
-  folders.write("run/oracle/train-8.h5.partial", "");
+  folders.write("run/oracle/train-8.h5.foresight.partial", "");
   folders.write("run/oracle/metrics.jsonl", "");
   CHECK(state_of(read_run(run), "oracle") == "partial 8/9");
   folders.save("run", "supervised", "000000");
@@ -127,7 +127,7 @@ TEST_CASE("run facts: a training stage is done with the checkpoint of its last s
     }
   }
   folders.save("run", "supervised", "000030");
-  folders.write("run/supervised/checkpoints/step-000040.partial/manifest.json", "{}");
+  folders.write("run/supervised/checkpoints/step-000040.foresight.partial/manifest.json", "{}");
   folders.write("run/supervised/checkpoints/step-000040/scorer.safetensors", "");
   folders.write("run/supervised/checkpoints/step-0000x0/manifest.json", "{}");
   CHECK(state_of(read_run(run), "supervised") == "partial 30/40");

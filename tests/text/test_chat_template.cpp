@@ -61,8 +61,9 @@ TEST_CASE("chat template: it is found in tokenizer_config.json too, alone or as 
                 {{"name", "default"}, {"template", one["template"]}}}) ==
         one["rendered"][0].get<std::string>());
   CHECK(input_error([&] {
-          render({{{"name", "tool_use"}, {"template", "x"}}});
-        }).find("no chat template") != std::string::npos);
+          render({{{"name", "tool_use"}, {"template", "x"}}, {{"name", "rag"}, {"template", "y"}}});
+        }).find("none of its 2 templates is named default (tool_use, rag)") != std::string::npos);
+  CHECK(input_error([&] { render(Json::array()); }).find("no chat template") != std::string::npos);
   CHECK(input_error([&] { render(5); }).find("\"chat_template\": expected a string, got number") !=
         std::string::npos);
 }

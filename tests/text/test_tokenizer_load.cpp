@@ -22,11 +22,13 @@ Json small_tokenizer() {
   })");
 }
 
-Tokenizer load(const Json& json, const char* config = nullptr, const char* generation = nullptr) {
+Tokenizer load(const Json& json, const char* config = nullptr, const char* generation = nullptr,
+               const char* model = nullptr) {
   const TemporaryFolder folder;
   folder.write("tokenizer.json", json.dump());
   if (config != nullptr) folder.write("tokenizer_config.json", config);
   if (generation != nullptr) folder.write("generation_config.json", generation);
+  if (model != nullptr) folder.write("config.json", model);
   return Tokenizer::load(folder.path());
 }
 
@@ -186,6 +188,47 @@ TEST_CASE("tokenizer file: end tokens come from both configs, each once", "[text
   CHECK(config_refused(nullptr, R"({"eos_token_id": 88})",
                        "generation_config.json: eos_token_id 88 is not in tokenizer.json"));
   CHECK(config_refused(nullptr, R"({"eos_token_id": [1, "x"]})", "eos_token_id: expected a token id"));
+}
+
+TEST_CASE("tokenizer file: end tokens of config.json count where generation_config.json names none",
+          "[text]") {
+  const Json json = small_tokenizer();
+  const auto ends = [&](const char* generation, const char* model) {
+    return load(json, nullptr, generation, model).end_of_sequence();
+  };
+  CHECK(ends(nullptr, R"({"eos_token_id": 5})") == Tokens{5});
+  CHECK(ends(nullptr, R"({"eos_token_id": [5, 2]})") == Tokens{5, 2});
+  CHECK(ends("{}", R"({"eos_token_id": 5})") == Tokens{5});
+  CHECK(ends(R"({"eos_token_id": null})", R"({"eos_token_id": 5})") == Tokens{5});
+  CHECK(ends(R"({"eos_token_id": 1})", R"({"eos_token_id": 5})") == Tokens{1});
+  CHECK(ends(R"({"eos_token_id": 1})", R"({"eos_token_id": "x"})") == Tokens{1});
+  CHECK(load(json, R"({"eos_token": "c"})", nullptr, R"({"eos_token_id": 5})").end_of_sequence() ==
+        Tokens{2, 5});
+  const auto fault = [&](const char* model) {
+    return input_error([&] { load(json, nullptr, nullptr, model); });
+  };
+  CHECK(fault(R"({"eos_token_id": ["x"]})").find("config.json: eos_token_id: expected a token id") !=
+        std::string::npos);
+  CHECK(fault(R"({"eos_token_id": {}})").find("eos_token_id: expected a token id") != std::string::npos);
+  CHECK(fault(R"({"eos_token_id": 88})").find("/config.json: eos_token_id 88 is not in tokenizer.json") !=
+        std::string::npos);
+}
+
+TEST_CASE("tokenizer file: an end token of -1 is none", "[text]") {
+  const Json json = small_tokenizer();
+  CHECK(load(json, nullptr, R"({"eos_token_id": -1})", R"({"eos_token_id": 5})").end_of_sequence().empty());
+  CHECK(load(json, nullptr, R"({"eos_token_id": [-1, 2]})").end_of_sequence() == Tokens{2});
+  CHECK(load(json, nullptr, nullptr, R"({"eos_token_id": -1})").end_of_sequence().empty());
+  CHECK(config_refused(nullptr, R"({"eos_token_id": -2})", "eos_token_id: expected a token id"));
+}
+
+TEST_CASE("tokenizer file: a pointer of Git LFS in its place is told", "[text]") {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.json",
+               "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17209920\n");
+  CHECK(input_error([&] {
+          Tokenizer::load(folder.path());
+        }).find("tokenizer.json: the pointer that Git LFS") != std::string::npos);
 }
 
 TEST_CASE("tokenizer file: an id far beyond the tokens is refused, so that holes cannot fill memory",

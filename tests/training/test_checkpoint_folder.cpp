@@ -229,6 +229,21 @@ TEST_CASE("checkpoints: wrong use is the caller's fault and publishes nothing") 
   CHECK_FALSE(store.newest());
 }
 
+TEST_CASE("checkpoints: only names that the store gives are cleared away") {
+  const TemporaryFolder folder;
+  const std::vector<std::string> ours = {".trash-step-000001", ".replaced-step-000002",
+                                         "step-000003.foresight.partial"},
+                                 others = {".trash-mine",    ".replaced-mine",        "step-by-step.partial",
+                                           "step-3.partial", "step-000003.partial.d", "my-step-000003"};
+  for (const auto& names : {ours, others}) {
+    for (const std::string& name : names) fs::create_directories(folder / concat("root/", name, "/deep"));
+  }
+  fs::create_directories(folder / "root/step-000002");  // else the replaced one comes back
+  const CheckpointStore store(folder / "root", 1, 0);
+  for (const std::string& name : ours) CHECK_FALSE(fs::exists(folder / concat("root/", name)));
+  for (const std::string& name : others) CHECK(fs::exists(folder / concat("root/", name, "/deep")));
+}
+
 TEST_CASE("checkpoints: a folder that cannot be made or written is a resource error") {
   const TemporaryFolder folder;
   const fs::path file = folder.write("file", "x");
@@ -238,10 +253,10 @@ TEST_CASE("checkpoints: a folder that cannot be made or written is a resource er
   CheckpointStore store(folder / "root", 1, 0);
   publish(store, 1);
   write(store.begin(1) / "scorer", "new");
-  fs::remove_all(folder / "root/step-000001.partial");
-  folder.write("root/step-000001.partial", "a file in the way");
+  fs::remove_all(folder / "root/step-000001.foresight.partial");
+  folder.write("root/step-000001.foresight.partial", "a file in the way");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { store.publish(1, nlohmann::json::object()); }),
-             Contains("step-000001.partial"));
+             Contains("step-000001.foresight.partial"));
   CHECK(store.newest() == folder / "root/step-000001");
   {
     const FileSizeLimit limit(10);

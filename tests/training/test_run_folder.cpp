@@ -58,18 +58,89 @@ TEST_CASE("run folder: opening removes what was staged and not published, but no
   const TemporaryFolder folder;
   const Config config = config_in(folder / "run");
   const fs::path root = open_run_folder(config).folder.root;
-  fs::create_directories(root / "grpo/checkpoints/step-000004.partial/deep");
-  for (const char* name : {"run/oracle/train-000001.h5.partial", "run/evaluation.json.partial",
-                           "run/grpo/checkpoints/step-000004.partial/deep/scorer.safetensors",
-                           "run/oracle/train-000000.h5", "run/exports/grpo.safetensors.partial"}) {
+  fs::create_directories(root / "grpo/checkpoints/step-000004.foresight.partial/deep");
+  for (const char* name :
+       {"run/oracle/train-000001.h5.foresight.partial", "run/evaluation.json.foresight.partial",
+        "run/grpo/checkpoints/step-000004.foresight.partial/deep/scorer.safetensors",
+        "run/oracle/train-000000.h5", "run/exports/grpo.safetensors.foresight.partial"}) {
     folder.write(name, "x");
   }
   open_run_folder(config);
   CHECK(fs::is_empty(root / "grpo/checkpoints"));
-  CHECK_FALSE(fs::exists(root / "oracle/train-000001.h5.partial"));
-  CHECK_FALSE(fs::exists(root / "evaluation.json.partial"));
+  CHECK_FALSE(fs::exists(root / "oracle/train-000001.h5.foresight.partial"));
+  CHECK_FALSE(fs::exists(root / "evaluation.json.foresight.partial"));
   CHECK(fs::exists(root / "oracle/train-000000.h5"));
-  CHECK(fs::exists(root / "exports/grpo.safetensors.partial"));
+  CHECK(fs::exists(root / "exports/grpo.safetensors.foresight.partial"));
+}
+
+TEST_CASE("run folder: files and folders of others stay, whatever they are called") {
+  const TemporaryFolder folder;
+  const Config config = config_in(folder / "run");
+  const fs::path root = open_run_folder(config).folder.root;
+  fs::create_directories(root / "mine/deep.partial");
+  fs::create_directories(root / "grpo/checkpoints/step-by-step.foresight.partial.d");
+  fs::create_directories(root / "traces/0123456789abcdef");
+  const std::vector<std::string> kept = {"run/notes.partial",
+                                         "run/oracle/movie.mp4.partial",
+                                         "run/mine/deep.partial/x",
+                                         "run/mine/y.foresight.partial",
+                                         "run/evaluation.json.partial",
+                                         "run/.foresight.partial",
+                                         "run/grpo/checkpoints/step-by-step.foresight.partial.d/z"};
+  for (const std::string& name : kept) folder.write(name, "x");
+  folder.write("run/traces/0123456789abcdef/batch-0.jsonl.foresight.partial", "ours");
+  open_run_folder(config);
+  for (const std::string& name : kept) CHECK(fs::exists(folder / name));
+  CHECK(fs::is_empty(root / "traces/0123456789abcdef"));
+}
+
+TEST_CASE("run folder: what is staged of a traces file elsewhere is removed, and nothing else there") {
+  const TemporaryFolder folder;
+  Config config = config_in(folder / "run");
+  config.traces.file = (folder / "traces.jsonl").string();
+  folder.write("traces.jsonl.foresight.partial", "ours");
+  folder.write("other.jsonl.foresight.partial", "of another run");
+  open_run_folder(config);
+  CHECK_FALSE(fs::exists(folder / "traces.jsonl.foresight.partial"));
+  CHECK(fs::exists(folder / "other.jsonl.foresight.partial"));
+}
+
+TEST_CASE("run folder: a folder that holds such files before any run is not taken for one") {
+  for (const char* name : {"config.yaml", "evaluation.json", "report.html", "report.csv"}) {
+    const TemporaryFolder folder;
+    fs::create_directory(folder / "run");
+    // A config of ours that somebody wrote, with comments that would be lost, is no exception.
+    const std::string own = "# mine\n" + to_yaml(config_in(folder / "run"));
+    folder.write(concat("run/", name), own);
+    const std::string fault =
+        error_of(ErrorKind::kConfig, [&] { open_run_folder(config_in(folder / "run")); });
+    CHECK_THAT(fault, Contains(concat("run/", name, " was there before any run")));
+    CHECK(content_of(folder / concat("run/", name)) == own);
+    CHECK(std::distance(fs::directory_iterator(folder / "run"), fs::directory_iterator()) == 1);
+  }
+}
+
+TEST_CASE("run folder: the lock of another program is not written over") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "run");
+  for (const auto& content : std::vector<std::string>{"host-7", "12 34\n", std::string(100, '7')}) {
+    folder.write("run/.lock", content);
+    CHECK_THAT(error_of(ErrorKind::kConfig, [&] { open_run_folder(config_in(folder / "run")); }),
+               Contains("run/.lock is the lock of another program"));
+    CHECK(content_of(folder / "run/.lock") == content);
+  }
+  folder.write("run/.lock", "4711\n");
+  CHECK_NOTHROW(open_run_folder(config_in(folder / "run")));
+}
+
+TEST_CASE("run folder: a run that was copied without its lock is one") {
+  const TemporaryFolder folder;
+  const Config config = config_in(folder / "run");
+  open_run_folder(config);
+  folder.write("run/evaluation.json", "{}");
+  fs::remove(folder / "run/.lock");
+  CHECK_NOTHROW(open_run_folder(config));
+  CHECK(content_of(folder / "run/evaluation.json") == "{}");
 }
 
 TEST_CASE("run folder: the second opener is told who holds it, and gets it once the first is gone") {

@@ -4,6 +4,7 @@
 #include "tests/base/temporary_folder.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
+#include "trainer/base/manifest.h"
 #include "trainer/training/training_session.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
@@ -35,13 +36,16 @@ struct Run {
   }
 
   /// One step, and a checkpoint of it.
-  void train() const {
+  void train(double metric = 0.5) const {
     TrainingSession session = open();
     for (const torch::Tensor& weight : session.scorer().parameters())
       weight.mutable_grad() = torch::ones_like(weight);
     session.update(0.1, 1.0);
-    session.end_step({{"step", 1}}, {}, 0.5);
+    session.end_step({{"step", session.step()}}, {}, metric);
   }
+
+  std::filesystem::path checkpoints() const { return folder / "supervised/checkpoints"; }
+  std::string metrics() const { return content_of(folder / "supervised/metrics.jsonl"); }
 
   std::string fault(ErrorKind kind, const TrainingInputs& inputs = kInputs) const {
     try {
@@ -92,6 +96,72 @@ TEST_CASE("training session: keys that differ are named with both values, unless
   run.config.grpo.steps = 99;
   CHECK(run.fault(ErrorKind::kConfig).empty());
   CHECK(run.open().step() == 1);
+}
+
+TEST_CASE("training session: a checkpoint of another run is taken over whole, with its metric and its rows",
+          "[training]") {
+  const Run other;
+  Run run;
+  other.train(0.2);
+  other.train(0.3);
+  run.train(0.1);  // of another course: better, but no longer this run's
+  run.train(0.9);
+  const auto from = other.checkpoints() / GENERATE("step-000001", "step-000002", "step-000001/");
+  const std::int64_t step = read_manifest(from).at("step");
+  run.config.supervised.checkpoint.resume = from.string();
+  {
+    TrainingSession session = run.open();
+    CHECK(session.step() == step);
+    CHECK(std::filesystem::equivalent(session.best().parent_path(), run.checkpoints()));
+    const auto found = list_checkpoints(run.checkpoints());
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].step == step);
+    CHECK(found[0].metric == (step == 1 ? 0.2 : 0.3));
+    CHECK(run.metrics() == (step == 1 ? "{\"step\":1}\n" : "{\"step\":1}\n{\"step\":2}\n"));
+    for (const torch::Tensor& weight : session.scorer().parameters())
+      weight.mutable_grad() = torch::ones_like(weight);
+    session.update(0.1, 1.0);
+    session.end_step({{"step", step + 1}}, {}, 0.4);
+    CHECK(session.best() == found[0].folder);  // the other run's best is not forgotten
+  }
+  run.config.supervised.checkpoint.resume = "auto";
+  CHECK(run.open().step() == step + 1);
+  CHECK(list_checkpoints(other.checkpoints()).size() == 2);
+  CHECK(other.metrics() == "{\"step\":1}\n{\"step\":2}\n");
+}
+
+TEST_CASE("training session: a finished checkpoint of another run is the best one of a run without any",
+          "[training]") {
+  const Run other;
+  Run run;
+  for (const double metric : {0.4, 0.3, 0.2, 0.1}) other.train(metric);
+  run.config.supervised.checkpoint.resume = (other.checkpoints() / "step-000004").string();
+  for (int start = 0; start < 2; ++start) {
+    const TrainingSession session = run.open();
+    CHECK(session.finished());
+    CHECK(session.best() == run.checkpoints() / "step-000004");
+  }
+}
+
+TEST_CASE("training session: another run's checkpoint without its metrics begins them anew", "[training]") {
+  const Run other;
+  Run run;
+  other.train();
+  std::filesystem::remove(other.folder / "supervised/metrics.jsonl");
+  run.config.supervised.checkpoint.resume = (other.checkpoints() / "step-000001").string();
+  CHECK(run.open().step() == 1);
+  CHECK(run.metrics().empty());
+  run.config.supervised.checkpoint.resume = "auto";
+  CHECK(run.open().step() == 1);
+}
+
+TEST_CASE("training session: a step of its own is gone back to, and later ones are removed", "[training]") {
+  Run run;
+  for (const double metric : {0.3, 0.1, 0.2}) run.train(metric);
+  run.config.supervised.checkpoint.resume = (run.checkpoints() / "step-000002").string();
+  CHECK(run.open().best() == run.checkpoints() / "step-000002");
+  CHECK(list_checkpoints(run.checkpoints()).back().step == 2);
+  CHECK(run.metrics() == "{\"step\":1}\n{\"step\":2}\n");
 }
 
 TEST_CASE("training session: gradients whose norm overflows stop it", "[training]") {

@@ -17,6 +17,17 @@
 #include "trainer/text/tokenize_row.h"
 
 namespace foresight {
+namespace {
+
+/// The policy of a scorer's file, with a warning where it was made for something else.
+Policy policy_of_file(const std::string& name, const std::filesystem::path& file, const CacheSize& size,
+                      const Transformer& model) {
+  const Scorer scorer = Scorer::load(file, model.shape());
+  warn_if_made_for_other("policy " + name, scorer.facts(), size.window, model.fingerprint());
+  return scorer_policy(name, scorer);
+}
+
+}  // namespace
 
 std::filesystem::path command_export(const Config& config, const std::string& policy,
                                      const std::filesystem::path& output, ExportLayout layout) {
@@ -31,6 +42,11 @@ std::filesystem::path command_export(const Config& config, const std::string& po
     const std::string name = policy.ends_with(".safetensors") ? "imported" : policy;
     target = std::filesystem::path(config.output) / "exports" /
              (layout == ExportLayout::kReleased ? name + ".released.safetensors" : name + ".safetensors");
+  }
+  std::error_code error;
+  if (std::filesystem::equivalent(file, target, error)) {
+    throw Error(ErrorKind::kConfig, concat("export: ", target.string(),
+                                           " is the file that is read; name another one with --out"));
   }
   if (layout == ExportLayout::kReleased) {
     scorer.save_released(target);
@@ -52,7 +68,7 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
     RecordedTrace unnamed;
     unnamed.id = "generation";
     const Policy policy = file.empty() ? rule_policy(name, size, config.runtime.seed)
-                                       : scorer_policy(name, Scorer::load(file, workspace.model.shape()));
+                                       : policy_of_file(name, file, size, workspace.model);
     select = policy.make({&unnamed});
   }
   require_utf8(prompt, "the prompt");

@@ -2,9 +2,11 @@
 
 #include <torch/types.h>
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/random.h"
 #include "trainer/base/text.h"
@@ -26,7 +28,11 @@ torch::Tensor normal(torch::IntArrayRef size, double deviation, RandomStream& ra
   return tensor;
 }
 
-void write_config(const std::filesystem::path& folder) {
+constexpr std::array<const char*, 7> kFiles = {
+    "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+    "train.jsonl", "evaluation.jsonl",  "prompts.jsonl"};
+
+std::string config_text() {
   const Json config = {{"architectures", {"LlamaForCausalLM"}},
                        {"model_type", "llama"},
                        {"hidden_act", "silu"},
@@ -42,7 +48,21 @@ void write_config(const std::filesystem::path& folder) {
                        {"rope_theta", 10000.0},
                        {"tie_word_embeddings", true},
                        {"eos_token_id", kVocabulary - 1}};
-  write_file_atomically(folder / "config.json", config.dump(2) + "\n");
+  return config.dump(2) + "\n";
+}
+
+/// A folder with this very config.json holds a tiny model, whole or begun. Elsewhere nothing is written over.
+void require_own(const std::filesystem::path& folder) {
+  std::error_code error;
+  const std::filesystem::path config = folder / "config.json";
+  if (std::filesystem::is_regular_file(config, error) && read_file(config) == config_text()) return;
+  for (const char* name : kFiles) {
+    const std::filesystem::path file = folder / name;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(file, error))) continue;
+    throw Error(ErrorKind::kConfig,
+                concat("make-tiny-model: ", file.string(),
+                       " is there already and belongs to no tiny model; name another folder"));
+  }
 }
 
 void write_weights(const std::filesystem::path& folder, std::uint64_t seed) {
@@ -127,8 +147,9 @@ void write_rows(const std::filesystem::path& file, std::uint64_t seed, const std
 }  // namespace
 
 void make_tiny_model(const std::filesystem::path& folder, std::uint64_t seed) {
+  require_own(folder);
   create_folders(folder);
-  write_config(folder);
+  write_file_atomically(folder / "config.json", config_text());  // first: it tells whose folder this is
   write_weights(folder, seed);
   write_tokenizer(folder);
   write_rows(folder / "train.jsonl", seed, "tiny training rows", 24);

@@ -6,10 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <system_error>
 #include <vector>
 
@@ -22,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStagingEnding = ".partial";
+constexpr std::string_view kStagingEnding = ".foresight.partial";
 constexpr std::size_t kGatheredBytes = std::size_t{1} << 20;
 
 fs::path parent_folder(const fs::path& path) {
@@ -39,9 +37,7 @@ void write_all(const Descriptor& file, const fs::path& path, std::string_view co
   }
 }
 
-void write_and_sync(const fs::path& path, std::span<const std::string_view> parts) {
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.number() < 0) throw_resource("cannot write", path, errno);
+void write_parts(const Descriptor& file, const fs::path& path, std::span<const std::string_view> parts) {
   std::string gathered;  // small parts, such as the many tensors of a scorer, go out in few calls
   for (const std::string_view part : parts) {
     if (gathered.size() + part.size() > kGatheredBytes) {
@@ -55,7 +51,56 @@ void write_and_sync(const fs::path& path, std::span<const std::string_view> part
     }
   }
   write_all(file, path, gathered);
+}
+
+void write_and_sync(const fs::path& path, std::span<const std::string_view> parts) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.number() < 0) throw_resource("cannot write", path, errno);
+  write_parts(file, path, parts);
   if (::fsync(file.number()) != 0 || !file.close()) throw_resource("cannot write", path, errno);
+}
+
+/// Into a device or a pipe: there is nothing to rename, and nothing that could be seen half-written.
+void write_into(const fs::path& path, std::span<const std::string_view> parts) {
+  // A pipe that nobody reads is told (ENXIO) instead of waited for.
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.number() < 0 && errno == ENXIO) {
+    throw Error(ErrorKind::kResource, concat("cannot write ", path.string(),
+                                             ": a pipe or device that nobody reads from; start the "
+                                             "reader first, or name a file"));
+  }
+  if (file.number() < 0) throw_resource("cannot write", path, errno);
+  if (::fcntl(file.number(), F_SETFL, O_WRONLY) != 0) throw_resource("cannot write", path, errno);
+  write_parts(file, path, parts);
+  if (!file.close()) throw_resource("cannot write", path, errno);
+}
+
+/// The path that the symbolic links at `path`, if any, lead to; it need not exist.
+fs::path behind_links(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as the system follows
+  fs::path target = path;
+  std::error_code error;
+  for (int links = 0; fs::is_symlink(fs::symlink_status(target, error)); ++links) {
+    if (links == kMostLinks) throw_resource("cannot write", path, ELOOP);
+    if (target.string().starts_with("/proc/")) {
+      throw Error(ErrorKind::kResource,
+                  concat("cannot write ", path.string(),
+                         ": an open file of a process, which cannot be replaced; name the file itself"));
+    }
+    const fs::path next = fs::read_symlink(target, error);
+    if (error) throw_resource("cannot write", path, error.value());
+    target = next.is_absolute() ? next : parent_folder(target) / next;
+  }
+  return target;
+}
+
+/// What is neither file nor folder and would be gone for good if a rename put a file in its place.
+void refuse_special(const fs::path& path, const fs::file_status& present) {
+  if (!fs::exists(present) || fs::is_regular_file(present) || fs::is_directory(present)) return;
+  if (fs::is_symlink(present)) return;
+  throw Error(ErrorKind::kResource, concat("cannot write ", path.string(),
+                                           ": it is a device, pipe or socket; name a file, or a path where "
+                                           "nothing is"));
 }
 
 void rename_durably(const fs::path& from, const fs::path& to) {
@@ -64,10 +109,6 @@ void rename_durably(const fs::path& from, const fs::path& to) {
   }
   sync_path(parent_folder(to));
   if (parent_folder(from) != parent_folder(to)) sync_path(parent_folder(from));
-}
-
-bool is_name_letter(char letter) {
-  return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_';
 }
 
 }  // namespace
@@ -110,11 +151,16 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 }
 
 void write_file_atomically(const fs::path& path, std::span<const std::string_view> parts) {
-  create_folders(parent_folder(path));
-  const fs::path staging = staging_path(path);
+  std::error_code error;
+  const fs::file_status present = fs::status(path, error);  // behind links: those of /proc lead to no path
+  if (fs::is_character_file(present) || fs::is_fifo(present)) return write_into(path, parts);
+  refuse_special(path, present);
+  const fs::path target = behind_links(path);
+  create_folders(parent_folder(target));
+  const fs::path staging = staging_path(target);
   try {
     write_and_sync(staging, parts);
-    rename_durably(staging, path);
+    rename_durably(staging, target);
   } catch (...) {
     std::error_code ignored;  // the first fault is the one to report
     fs::remove(staging, ignored);
@@ -142,6 +188,7 @@ void publish(const fs::path& staging, const fs::path& final_path) {
     throw Error(ErrorKind::kResource, concat("cannot publish ", final_path.string(),
                                              ": it already exists; move it away and run again"));
   }
+  refuse_special(final_path, present);
   if (fs::is_directory(staged)) {
     fs::recursive_directory_iterator entry(staging, error);
     for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
@@ -163,7 +210,16 @@ fs::path staging_path(const fs::path& final_path) {
 }
 
 bool is_staging_path(const fs::path& path) {
-  return path.extension() == kStagingEnding;
+  const std::string name = path.filename().string();
+  return name.size() > kStagingEnding.size() && name.ends_with(kStagingEnding);
+}
+
+void refuse_lfs_pointer(std::string_view content, const fs::path& file) {
+  if (!content.starts_with("version https://git-lfs")) return;
+  throw Error(ErrorKind::kInput,
+              concat(file.string(),
+                     ": the pointer that Git LFS leaves in place of a file, not the file: run "
+                     "`git lfs pull` in its repository, or download the file itself"));
 }
 
 std::uint64_t free_disk_bytes(const fs::path& path) {
@@ -174,30 +230,6 @@ std::uint64_t free_disk_bytes(const fs::path& path) {
   if (::statvfs(existing.c_str(), &facts) != 0)
     throw_resource("cannot ask for the free space of", path, errno);
   return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
-}
-
-std::string expand_environment(const std::string& text) {
-  std::string expanded;
-  std::size_t position = 0;
-  while (true) {
-    const std::size_t start = text.find("${", position);
-    expanded += text.substr(position, start - position);
-    if (start == std::string::npos) return expanded;
-    std::size_t end = start + 2;
-    while (end < text.size() && is_name_letter(text[end])) ++end;
-    const std::string name = text.substr(start + 2, end - start - 2);
-    if (end >= text.size() || text[end] != '}' || name.empty()) {
-      throw Error(ErrorKind::kConfig,
-                  concat("\"", one_line(text), "\": expected ${NAME} with a name of letters, digits and _"));
-    }
-    const char* value = std::getenv(name.c_str());
-    if (value == nullptr) {
-      throw Error(ErrorKind::kConfig, concat("\"", one_line(text), "\": the environment variable ",
-                                             one_line(name), " is not set; set it and run again"));
-    }
-    expanded += value;
-    position = end + 1;
-  }
 }
 
 }  // namespace foresight

@@ -13,8 +13,10 @@ namespace foresight {
 std::string read_file(const std::filesystem::path& path);
 
 /// Writes `content` to `path` by staging file, fsync, rename, fsync of the parent: readers see the old or the
-/// new file, never a part. Creates missing parent folders. Throws Error(kResource) naming path and cause (no
-/// space left...).
+/// new file, never a part. Creates missing parent folders. Where `path` is a symbolic link, the file that it
+/// leads to is written and the link stays. What is no file is never replaced by one: a character device or a
+/// pipe that somebody reads is written into as it is. Throws Error(kResource) naming path and cause (no space
+/// left, a folder, a block device, a pipe that nobody reads, links in a circle...).
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 /// The same for content that lies in several places: `parts` in their order.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::string_view> parts);
@@ -27,10 +29,12 @@ void create_folders(const std::filesystem::path& folder);
 void sync_path(const std::filesystem::path& path);
 
 /// Publishes `staging` (a closed file or a complete folder) as `final_path`: fsync of every file in it,
-/// rename, fsync of the parent. An existing `final_path` file is replaced; an existing folder is an error.
+/// rename, fsync of the parent. An existing `final_path` file is replaced; an existing folder, device or pipe
+/// is an error.
 void publish(const std::filesystem::path& staging, const std::filesystem::path& final_path);
 
-/// The path a writer stages `final_path` under: same folder, suffix ".partial".
+/// The path a writer stages `final_path` under: same folder, suffix ".foresight.partial", which is the
+/// program's alone: what carries it may be written over and removed.
 std::filesystem::path staging_path(const std::filesystem::path& final_path);
 /// True for a path that staging_path() made.
 bool is_staging_path(const std::filesystem::path& path);
@@ -42,8 +46,16 @@ std::string sha256_file_hex(const std::filesystem::path& path);
 /// Bytes free to this user on the file system that will hold `path` (which need not exist yet).
 std::uint64_t free_disk_bytes(const std::filesystem::path& path);
 
-/// `text` with ${NAME} replaced by the environment variable. Throws Error(kConfig) naming an unset variable.
-std::string expand_environment(const std::string& text);
+/// `path` with a leading `~/` replaced by $HOME and a slash. Throws Error(kConfig) where HOME is
+/// not set, and for ~NAME, another user's home, which is not looked up.
+std::string expand_home(const std::string& path);
+/// The same, and ${NAME} replaced by the environment variable. Throws Error(kConfig) naming an unset
+/// variable.
+std::string expand_path(const std::string& path);
+
+/// Throws Error(kInput) where `content`, the start of `file` or all of it, is what Git LFS leaves in place of
+/// a file that was not fetched.
+void refuse_lfs_pointer(std::string_view content, const std::filesystem::path& file);
 
 /// Read-only memory map of a whole file. Move-only. Throws Error(kInput) when the file cannot be mapped.
 class MappedFile {

@@ -164,7 +164,7 @@ void declare_checkpoint(Section& section, Reach reach) {
          "best checkpoints that are kept besides them");
   to.key("resume", &C::resume, TextType{},
          "auto: go on from the newest checkpoint of the run; never: start anew; or the path of a checkpoint "
-         "folder",
+         "folder (another run's is copied into this one, in place of its own)",
          kPath);
 }
 

@@ -57,7 +57,7 @@ struct Key {
   std::string help;
   ValueType type;
   bool required = false;
-  bool expands_environment = false;  ///< ${NAME} is replaced when it is read
+  bool expands_environment = false;  ///< ${NAME} and a leading ~/ are replaced when it is read
   std::function<Value(const Config&)> get;
   std::function<void(Config&, const Value&)> set;  ///< the value has passed `type`
 

@@ -156,7 +156,7 @@ class Reader {
     }
     if (open_files_.size() > kMostBases) return fail(concat("more than ", kMostBases, " files in a chain"));
     try {
-      const auto base = open_files_.back().parent_path() / expand_environment(value.text);
+      const auto base = open_files_.back().parent_path() / expand_path(value.text);
       std::error_code error;
       if (!std::filesystem::is_regular_file(base, error)) {
         return fail(concat("cannot read ", one_line(base.string()), ": no such file"));

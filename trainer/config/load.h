@@ -11,10 +11,11 @@ namespace foresight {
 
 /// Reads `file` after the file that its `base` names (relative to it; bases may have bases), then `set_files`
 /// (parts of a config in the same form), then `overrides` ("supervised.steps=50", values in YAML syntax),
-/// each on top of what came before; fills defaults, expands ${NAME} in paths, checks types, ranges and
-/// cross-field rules. Paths stay as written (relative to the working folder). Throws one Error(kConfig) that
-/// lists EVERY fault: unknown key (with file, line and nearest known key), missing required key, wrong type,
-/// out of range, broken rule, malformed override, a base that cannot be read or leads back to itself.
+/// each on top of what came before; fills defaults, expands ${NAME} and a leading ~/ in paths, checks types,
+/// ranges and cross-field rules. Paths stay as written (relative to the working folder). Throws one
+/// Error(kConfig) that lists EVERY fault: unknown key (with file, line and nearest known key), missing
+/// required key, wrong type, out of range, broken rule, malformed override, a base that cannot be read or
+/// leads back to itself.
 Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {},
                    const std::vector<std::filesystem::path>& set_files = {});
 

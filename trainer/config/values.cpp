@@ -99,7 +99,7 @@ ParsedValue parse_text(const Key& key, const TextType& type, const YamlNode& nod
   std::string text = node.text;
   if (key.expands_environment) {
     try {
-      text = expand_environment(text);
+      text = expand_path(text);
     } catch (const Error& error) {
       return fault(error.what());
     }

@@ -121,13 +121,7 @@ Policy make_policy(const Config& config, const std::string& name, const Transfor
   const std::filesystem::path file = scorer_file_of_policy(config, name);
   if (file.empty()) return rule_policy(name, size, seed);
   const Scorer scorer = Scorer::load(file, model.shape());
-  if (scorer.facts().window != 0 && scorer.facts().window != size.window) {
-    log_warning(concat("policy ", name, ": trained with window ", scorer.facts().window, ", evaluated with ",
-                       size.window));
-  }
-  if (!scorer.facts().model_fingerprint.empty() && scorer.facts().model_fingerprint != model.fingerprint()) {
-    log_warning(concat("policy ", name, ": trained for another model than ", config.model.path));
-  }
+  warn_if_made_for_other("policy " + name, scorer.facts(), size.window, model.fingerprint());
   return scorer_policy(name, scorer);
 }
 

@@ -48,6 +48,18 @@ std::filesystem::path batch_folder(const Config& config, const Transformer& mode
   return std::filesystem::path(config.output) / "traces" / sha256_hex(facts).substr(0, 16);
 }
 
+/// The file that is written must not be one of those that are read.
+void require_other_than_prompts(const Config& config) {
+  for (const std::string& file : config.traces.prompts) {
+    std::error_code error;
+    if (!std::filesystem::equivalent(file, traces_file(config), error)) continue;
+    throw Error(ErrorKind::kConfig,
+                concat("traces.file: ", traces_file(config).string(),
+                       " is named by traces.prompts too, and its prompts would be written "
+                       "over; name another file"));
+  }
+}
+
 Plan make_plan(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                const ChatTemplate& chat) {
   Plan plan;
@@ -114,6 +126,7 @@ std::filesystem::path traces_file(const Config& config) {
 
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                 const ChatTemplate& chat, World& world) {
+  require_other_than_prompts(config);
   const Plan plan = make_plan(config, model, tokenizer, chat);
   const std::vector<Job>& jobs = plan.jobs;
   // Rank 0 looks: a file may appear meanwhile.

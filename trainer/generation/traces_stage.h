@@ -15,7 +15,8 @@ std::filesystem::path traces_file(const Config& config);
 /// Generates traces.samples_per_prompt completions of every prompt of traces.prompts, traces.batch at a time;
 /// batches are dealt out to ranks, each finished one is kept, so that a stopped stage goes on where it was.
 /// Rows: prompt, completion, answer (where the prompt has one), finished (false: cut at max_new_tokens),
-/// source. Throws Error(kInterrupted) after a stop signal.
+/// source. Throws Error(kInterrupted) after a stop signal, Error(kConfig) where traces.file is one of the
+/// prompt files.
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                 const ChatTemplate& chat, World& world = alone());
 /// True when every batch of this model and these settings is generated: a traces file that is there without

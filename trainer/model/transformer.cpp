@@ -37,6 +37,19 @@ std::string fingerprint_of(const std::filesystem::path& folder,
   return sha256_hex(digests);
 }
 
+/// A head that is stored beside the embeddings which it is tied to must be equal to them: of another one,
+/// programs that load the model use now this, now that.
+void require_tied_head(WeightReader& weights, const torch::Tensor& embedding) {
+  constexpr const char* kHead = "lm_head.weight";
+  if (!weights.contains(kHead)) return;
+  const torch::Tensor head = weights.take(kHead, embedding.sizes());
+  if (head.numel() == 0 || torch::equal(head, embedding.cpu())) return;  // an ill-shaped one is noted
+  weights.note(
+      concat("'", kHead,
+             "' differs from model.embed_tokens.weight though tie_word_embeddings is true: set that to "
+             "false in config.json to use the head, or remove the tensor to use the embeddings"));
+}
+
 }  // namespace
 
 ModelOptions resolve_model_options(const std::string& device, const std::string& dtype,
@@ -71,8 +84,8 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   model.embedding_ =
       hold(weights.take("model.embed_tokens.weight", {shape.vocabulary_size, hidden}), torch::kFloat32);
   if (shape.tied_embeddings) {
-    weights.ignore("lm_head.weight");
     model.head_ = model.embedding_.to(options.dtype);
+    require_tied_head(weights, model.embedding_);
   } else {
     model.head_ = hold(weights.take("lm_head.weight", {shape.vocabulary_size, hidden}), options.dtype);
   }

@@ -47,7 +47,7 @@ class WeightReader;
 class Transformer {
  public:
   /// Reads config.json and model.safetensors (or its sharded index) of `folder`. Throws Error(kInput):
-  /// missing, left-over or ill-shaped tensors, all named.
+  /// missing, left-over or ill-shaped tensors, and a tied head that differs from the embeddings, all named.
   static Transformer load(const std::filesystem::path& folder, const ModelOptions& options);
 
   /// tokens [R, T] int64, positions [R, T] or [T] int64 -> hidden states after the final norm [R, T, hidden]

@@ -8,6 +8,33 @@
 #include "trainer/model_files/shard_index.h"
 
 namespace foresight {
+namespace {
+
+/// No model.safetensors and no index of shards: says what there is instead.
+[[noreturn]] void fail_without_weights(const std::filesystem::path& folder) {
+  std::set<std::string> others;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string ending = entry->path().extension().string();
+    const bool is_weights = ending == ".safetensors" || ending == ".bin" || ending == ".pt" ||
+                            ending == ".pth" || ending == ".gguf";
+    if (is_weights) others.insert(entry->path().filename().string());
+  }
+  const std::string file = (folder / "model.safetensors").string();
+  if (others.empty()) {
+    throw Error(ErrorKind::kInput, concat(file,
+                                          ": not there; expected it, or its shards with "
+                                          "model.safetensors.index.json"));
+  }
+  throw Error(ErrorKind::kInput,
+              concat(file, ": not there, nor model.safetensors.index.json, only ", one_line(*others.begin()),
+                     others.size() > 1 ? concat(" and ", others.size() - 1, " more such files") : "",
+                     ": weights are read from safetensors; load the model in transformers and write it with "
+                     "save_pretrained(FOLDER)"));
+}
+
+}  // namespace
 
 WeightReader::WeightReader(const std::filesystem::path& folder) : folder_(folder) {
   const auto single = folder / "model.safetensors";
@@ -16,8 +43,10 @@ WeightReader::WeightReader(const std::filesystem::path& folder) : folder_(folder
     for (const std::string& name : read_shard_names(index)) {
       files_.push_back(std::make_unique<SafetensorsFile>(folder / name));
     }
-  } else {
+  } else if (std::filesystem::exists(single)) {
     files_.push_back(std::make_unique<SafetensorsFile>(single));
+  } else {
+    fail_without_weights(folder);
   }
   for (const auto& file : files_) {
     for (const auto& [name, view] : file->tensors()) {

@@ -17,12 +17,16 @@ namespace foresight {
 /// Reads tensors by name with their shape checked; finish() proves that nothing was left over or missing.
 class WeightReader {
  public:
-  /// Opens model.safetensors, or the shards that model.safetensors.index.json names. Throws Error(kInput).
+  /// Opens model.safetensors, or the shards that model.safetensors.index.json names. Throws Error(kInput);
+  /// where there are weights of another format alone, it names them and says what to do.
   explicit WeightReader(const std::filesystem::path& folder);
   /// A float32 copy. An absent or ill-shaped tensor is noted and given as one without elements; finish() then
   /// throws.
   torch::Tensor take(const std::string& name, torch::IntArrayRef shape);
-  /// Tensors that may be there and are not needed (for example a tied head).
+  bool contains(const std::string& name) const { return tensors_.contains(name); }
+  /// Adds a fault that the caller found to those of finish().
+  void note(const std::string& fault) { faults_.push_back(fault); }
+  /// Tensors that may be there and are not needed (for example the frequencies of rotary embeddings).
   void ignore(const std::string& name) { used_.insert(name); }
   /// Throws one Error(kInput) that lists every missing, ill-shaped and left-over tensor.
   void finish() const;

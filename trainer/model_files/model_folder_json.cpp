@@ -26,6 +26,7 @@ std::string read_model_file(const std::filesystem::path& file) {
                 concat(file.string(), ": ", bytes, " bytes, at most ", kMaxFileBytes, " are read"));
   }
   std::string content = read_file(file);
+  refuse_lfs_pointer(content, file);
   require_utf8(content, file.string());
   return content;
 }

@@ -90,21 +90,6 @@ void read_sizes(const ConfigJson& config, const Architecture& architecture, Mode
   }
 }
 
-void read_special_tokens(const ConfigJson& config, ModelShape& shape) {
-  const Json& beginning = config.get("bos_token_id");
-  if (beginning.is_number_integer()) {
-    shape.beginning_of_sequence = token_id_of(beginning, "bos_token_id", config.file());
-  }
-  const Json& ends = config.get("eos_token_id");
-  if (ends.is_array()) {
-    for (const Json& id : ends) {
-      shape.end_of_sequence.push_back(token_id_of(id, "eos_token_id", config.file()));
-    }
-  } else if (!ends.is_null()) {
-    shape.end_of_sequence.push_back(token_id_of(ends, "eos_token_id", config.file()));
-  }
-}
-
 }  // namespace
 
 const std::vector<std::string>& supported_architectures() {
@@ -136,7 +121,6 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   shape.query_key_norm = architecture.query_key_norm;
   shape.rope = read_rope_parameters(config, shape.max_positions);
   shape.max_positions = longest_text(shape.rope, shape.max_positions);
-  read_special_tokens(config, shape);
   return shape;
 }
 

@@ -27,8 +27,6 @@ struct ModelShape {
   bool query_key_value_bias = false;  ///< on the query, key and value projections
   bool output_bias = false;           ///< on the output projection of attention
   bool query_key_norm = false;        ///< root-mean-square norms of each head's query and key before rotation
-  std::int64_t beginning_of_sequence = -1;
-  std::vector<std::int64_t> end_of_sequence;
 
   /// Query heads per KV head, g.
   std::int64_t group() const { return query_heads / kv_heads; }

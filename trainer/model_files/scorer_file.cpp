@@ -1,6 +1,7 @@
 #include "trainer/model_files/scorer_file.h"
 
 #include <charconv>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -11,6 +12,11 @@
 
 namespace foresight {
 namespace {
+
+constexpr const char* kFeatureMean = "feature_mean";
+constexpr const char* kFeatureDeviation = "feature_deviation";
+/// What libraries give files of PyTorch tensors as metadata 'format'.
+constexpr const char* kPlainFormat = "pt";
 
 /// Typed access to one file's metadata and tensors; every fault names file and key or tensor.
 class ScorerReader {
@@ -76,6 +82,48 @@ void require_digest(const SafetensorsFile& file, const std::string& format) {
   }
 }
 
+/// A file of the authors' code says nothing of its features, so it must be recognisable by all else: whatever
+/// could be a scorer of another kind would be given features that it was not trained on.
+void require_released(const SafetensorsFile& file, const std::string& format) {
+  const ScorerReader reader(file);
+  const std::string to_do = concat("take the original file, or save the tensors with its metadata (format ",
+                                   kScorerFormat, ", features and the rest)");
+  if (file.metadata().contains("format") && format != kPlainFormat) {
+    reader.fail(concat("metadata 'format' is '", one_line(format), "', expected ", kScorerFormat, ", ",
+                       kScorerFormatWithoutDigest, ", or ", kPlainFormat,
+                       " or none for a released file: no scorer, or one that a later version wrote"));
+  }
+  for (const char* name : {kFeatureMean, kFeatureDeviation}) {
+    if (!file.contains(name)) continue;
+    reader.fail(concat("holds '", name,
+                       "' but no metadata 'format': a scorer of this program that was saved "
+                       "again without its metadata, which say what its features are; ",
+                       to_do));
+  }
+  const std::string features = reader.text("features");
+  if (features.empty() || features == "released") return;
+  reader.fail(concat("metadata 'features' is '", one_line(features),
+                     "', but without 'format' only released files are read; ", to_do));
+}
+
+/// Every tensor is one that a scorer of these layers has; a released file may hold norms, which are not used.
+void require_nothing_else(const SafetensorsFile& file, const ModelShape& shape, bool released) {
+  std::set<std::string> known;
+  if (!released) known = {kFeatureMean, kFeatureDeviation};
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    for (const char* tensor : {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"})
+      known.insert(judge_tensor_name(layer, tensor));
+  }
+  for (const auto& [name, tensor] : file.tensors()) {
+    if (known.contains(name) || (released && name.find(".judge_model.feature_norm.") != std::string::npos))
+      continue;
+    ScorerReader(file).fail(
+        concat("tensor '", one_line(name),
+               "' is no part of a scorer; scorers inside a model's checkpoint are taken out "
+               "by python -m foresight_kv.import_released"));
+  }
+}
+
 void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
   const ScorerReader reader(file);
   const std::int64_t heads = shape.kv_heads;
@@ -125,6 +173,7 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape&
   const std::string format = reader.text("format");
   require_digest(scorer.file, format);
   scorer.released = format != kScorerFormat && format != kScorerFormatWithoutDigest;
+  if (scorer.released) require_released(scorer.file, format);
   scorer.facts.features = scorer.released ? ScorerFeatures::kReleased : reader.features();
   scorer.facts.budget = reader.count("budget");
   scorer.facts.window = reader.count("window");
@@ -132,10 +181,11 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape&
   scorer.facts.dtype = reader.text("dtype");
   scorer.facts.config = reader.text("config");
   require_layers(scorer.file, shape);
-  scorer.has_normalisation = !scorer.released && scorer.file.contains("feature_mean");
+  require_nothing_else(scorer.file, shape, scorer.released);
+  scorer.has_normalisation = scorer.file.contains(kFeatureMean) || scorer.file.contains(kFeatureDeviation);
   if (scorer.has_normalisation) {
     const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
-    for (const char* name : {"feature_mean", "feature_deviation"}) {
+    for (const char* name : {kFeatureMean, kFeatureDeviation}) {
       reader.require_tensor(name, {shape.layers, shape.kv_heads, inputs});
     }
   }

@@ -42,12 +42,13 @@ std::string scorer_digest(const std::map<std::string, TensorView>& tensors,
 struct ScorerFile {
   SafetensorsFile file;
   ScorerFacts facts;
-  bool released = false;           ///< the authors' judge_model file, without facts of ours
+  bool released = false;           ///< the authors' judge_model file: `format` "pt" or none, no normalisation
   bool has_normalisation = false;  ///< feature_mean and feature_deviation are there
 
   /// Checks all but what the values are. Throws Error(kInput) naming file and key or tensor: content that its
-  /// digest does not fit, a fact that is no number or no known word, a tensor that is missing, of another
-  /// shape than `shape` asks for or not of floating point, more layers than the model has.
+  /// digest does not fit, a file of another format that is not the released layout beyond doubt, a fact that
+  /// is no number or no known word, a tensor that is missing, of another shape than `shape` asks for, not of
+  /// floating point or no part of a scorer, more layers than the model has.
   static ScorerFile open(const std::filesystem::path& path, const ModelShape& shape);
 };
 

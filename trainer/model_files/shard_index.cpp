@@ -1,5 +1,7 @@
 #include "trainer/model_files/shard_index.h"
 
+#include <algorithm>
+
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
@@ -9,10 +11,17 @@
 namespace foresight {
 namespace {
 
-/// A name that stays in its folder and can be shown.
-bool is_plain_name(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
-         one_line(name, name.size()) == name;
+/// A path that leads to a file in the folder or below it, step by step, and can be shown.
+bool stays_below(const std::string& path) {
+  if (one_line(path, path.size()) != path) return false;
+  std::size_t start = 0;
+  while (true) {
+    const std::size_t end = std::min(path.find('/', start), path.size());
+    const std::string name = path.substr(start, end - start);
+    if (name.empty() || name == "." || name == "..") return false;
+    if (end == path.size()) return true;
+    start = end + 1;
+  }
 }
 
 }  // namespace
@@ -22,9 +31,9 @@ std::set<std::string> read_shard_names(const std::filesystem::path& index_file) 
   const nlohmann::json index = parse_model_json(read_model_file(index_file), where);
   std::set<std::string> names;
   for (const auto& [tensor, file] : object_field(index, "weight_map", where).items()) {
-    if (!file.is_string() || !is_plain_name(file.get_ref<const std::string&>())) {
+    if (!file.is_string() || !stays_below(file.get_ref<const std::string&>())) {
       throw Error(ErrorKind::kInput, concat(where, ": weight_map of '", one_line(tensor),
-                                            "': expected the name of a file beside it"));
+                                            "': expected the path of a file beside it or below its folder"));
     }
     names.insert(file.get<std::string>());
   }

@@ -8,7 +8,7 @@
 namespace foresight {
 
 /// The files that the index's "weight_map" names, each once. Throws Error(kInput) naming file and tensor: not
-/// JSON, no map, an entry that is no plain name of a file in the same folder.
+/// JSON, no map, an entry that does not lead to a file in the same folder or below it.
 std::set<std::string> read_shard_names(const std::filesystem::path& index_file);
 
 }  // namespace foresight

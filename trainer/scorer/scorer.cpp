@@ -275,6 +275,16 @@ Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) 
   return scorer;
 }
 
+void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, std::int64_t window,
+                            const std::string& model_fingerprint) {
+  if (facts.window != 0 && facts.window != window) {
+    log_warning(concat(who, ": trained with window ", facts.window, ", used with ", window));
+  }
+  if (!facts.model_fingerprint.empty() && facts.model_fingerprint != model_fingerprint) {
+    log_warning(concat(who, ": trained for another model than model.path"));
+  }
+}
+
 EvictionSelector scorer_selector(const Scorer& scorer) {
   const auto held = std::make_shared<Scorer>(scorer.clone());
   return [held](const EvictionView& view) {

@@ -80,6 +80,11 @@ class Scorer {
   std::vector<Layer> layers_;
 };
 
+/// Warns where `facts` say that the scorer was trained with another window than `window` or for another model
+/// than the one of `model_fingerprint`. `who` names the scorer and its use: "policy grpo".
+void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, std::int64_t window,
+                            const std::string& model_fingerprint);
+
 /// A selector that evicts the entries of highest score.
 EvictionSelector scorer_selector(const Scorer& scorer);
 

@@ -1,6 +1,7 @@
 #include "trainer/text/chat_template.h"
 
 #include "trainer/base/error.h"
+#include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/base/utf8.h"
 #include "trainer/model_files/json_fields.h"
@@ -21,10 +22,15 @@ std::optional<std::string> template_in_config(const Json& config, const std::str
   const Json& value = field(config, "chat_template", file);
   if (value.is_null()) return std::nullopt;
   if (!value.is_array()) return string_field(config, "chat_template", file);
+  std::vector<std::string> names;
   for (const Json& entry : value) {
-    if (string_field(entry, "name", file) == "default") return string_field(entry, "template", file);
+    names.push_back(one_line(string_field(entry, "name", file)));
+    if (names.back() == "default") return string_field(entry, "template", file);
   }
-  return std::nullopt;
+  if (names.empty()) return std::nullopt;
+  throw Error(ErrorKind::kInput, concat(file, ": chat_template: none of its ", names.size(),
+                                        " templates is named default (", one_line(join(names, ", ")),
+                                        "); write the one to use to chat_template.jinja beside it"));
 }
 
 jinja::Value value_of(const Json& json, const jinja::Work& work) {
@@ -97,6 +103,7 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& model_folder) {
     result.program_ = std::make_shared<const Program>(Program{jinja::parse_template(*text, work)});
   } catch (const Error& error) {
     result.refusal_ = concat(error.what(), "; give prompts as text, rendered beforehand");
+    log_warning(concat(result.refusal_, ": plain prompts go to the model as they are"));
   }
   return result;
 }

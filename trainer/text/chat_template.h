@@ -31,8 +31,9 @@ struct ChatOptions {
 class ChatTemplate {
  public:
   /// Reads chat_template.jinja, or chat_template in tokenizer_config.json. A folder without one, or with one
-  /// that has a statement or form which is not supported, gives a template that render() refuses. Throws
-  /// Error(kInput) on damaged files.
+  /// that has a statement or form which is not supported (which is warned about), gives a template that
+  /// render() refuses. Throws Error(kInput) on damaged files, and for named templates of which none is the
+  /// default.
   static ChatTemplate load(const std::filesystem::path& model_folder);
   /// The prompt, ending where the assistant's answer begins. It holds the beginning-of-sequence token where
   /// the template writes it. Throws Error(kInput), naming file and line of the template: no template, no

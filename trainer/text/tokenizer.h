@@ -22,9 +22,9 @@ struct Encoding {
 /// Encodes and decodes as the `tokenizers` library does for the same tokenizer.json. Immutable, thread-safe.
 class Tokenizer {
  public:
-  /// `folder`: a model folder with tokenizer.json (and tokenizer_config.json, generation_config.json when
-  /// there). Throws Error(kInput): missing file, bad JSON, an unsupported model, normaliser, pre-tokenizer or
-  /// decoder by name.
+  /// `folder`: a model folder with tokenizer.json (and tokenizer_config.json, generation_config.json,
+  /// config.json when there). Throws Error(kInput): missing file, bad JSON, an unsupported model, normaliser,
+  /// pre-tokenizer or decoder by name.
   static Tokenizer load(const std::filesystem::path& folder);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -49,8 +49,8 @@ class Tokenizer {
   std::optional<std::int32_t> token_id(std::string_view token) const;
   /// The token that the post-processor puts first, -1 where it puts none.
   std::int32_t beginning_of_sequence() const;
-  /// Ids that end generation: tokenizer_config's eos_token, generation_config's eos_token_id, "<|im_end|>",
-  /// "<|endoftext|>".
+  /// Ids that end generation: tokenizer_config's eos_token, eos_token_id of generation_config.json or else of
+  /// config.json, "<|im_end|>", "<|endoftext|>".
   const std::vector<std::int32_t>& end_of_sequence() const;
   /// SHA-256 of tokenizer.json.
   const std::string& fingerprint() const;

@@ -5,6 +5,7 @@
 #include "trainer/base/json.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
+#include "trainer/model_files/end_tokens.h"
 #include "trainer/model_files/json_fields.h"
 #include "trainer/model_files/model_folder_json.h"
 #include "trainer/text/tokenizer_state.h"
@@ -50,16 +51,8 @@ std::vector<std::int32_t> read_end_of_sequence(const std::filesystem::path& fold
     if (const auto token = special_token_text(*config, "eos_token", config_file))
       end.add_token(*token, config_file);
   }
-  const std::string generation_file = (folder / "generation_config.json").string();
-  if (const auto config = read_model_json(generation_file)) {
-    const Json& ids = field(*config, "eos_token_id", generation_file);
-    if (ids.is_array()) {
-      for (const Json& id : ids)
-        end.add_id(token_id_of(id, "eos_token_id", generation_file), generation_file);
-    } else if (!ids.is_null()) {
-      end.add_id(token_id_of(ids, "eos_token_id", generation_file), generation_file);
-    }
-  }
+  const EndTokens stated = read_end_tokens(folder);
+  for (const std::int32_t id : stated.ids) end.add_id(id, stated.file);
   for (const char* token : {"<|im_end|>", "<|endoftext|>"}) {
     if (vocabulary.id_of(token)) end.add_token(token, "");
   }

@@ -23,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kStepPrefix = "step-";
-constexpr std::string_view kPartialEnding = ".partial";
 constexpr std::string_view kTrashPrefix = ".trash-";        // being deleted
 constexpr std::string_view kReplacedPrefix = ".replaced-";  // until the new one of that step is there
 
@@ -49,6 +48,17 @@ std::optional<std::int64_t> step_of(const std::string& name) {
   }
   const std::int64_t step = std::stoll(digits);
   return step_name(step) == name ? std::optional(step) : std::nullopt;
+}
+
+/// True for `prefix` followed by a step's name.
+bool is_step_behind(std::string_view prefix, const std::string& name) {
+  return name.starts_with(prefix) && step_of(name.substr(prefix.size())).has_value();
+}
+
+/// True for the name that begin() stages a step under.
+bool is_staged_step(const std::string& name) {
+  const std::string step = name.substr(0, name.find('.'));
+  return step_of(step).has_value() && name == staging_path(step);
 }
 
 /// Names in `root`; empty when there is no such folder.
@@ -137,13 +147,12 @@ CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int
   create_folders(root_);
   std::error_code error;
   for (const std::string& name : names_in(root_)) {
-    const bool replaced = name.starts_with(kReplacedPrefix);
+    const bool replaced = is_step_behind(kReplacedPrefix, name);
     const fs::path original = root_ / name.substr(replaced ? kReplacedPrefix.size() : 0);
     if (replaced && !fs::exists(original, error)) {
       rename_folder(root_ / name, original);  // interrupted before the new one was there
       sync_path(root_);
-    } else if (replaced || name.starts_with(kTrashPrefix) ||
-               (name.starts_with(kStepPrefix) && name.ends_with(kPartialEnding))) {
+    } else if (replaced || is_step_behind(kTrashPrefix, name) || is_staged_step(name)) {
       remove_tree(root_ / name);
     }
   }

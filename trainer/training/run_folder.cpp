@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
@@ -50,22 +51,78 @@ void log_config_changes(const fs::path& file, const Config& config) {
   }
 }
 
-/// Removes what was staged below the run and not published. Exports are left to the next export of that name:
-/// `foresight export` may run beside another command, without the lock.
-void remove_staging(const RunFolder& folder) {
+/// The folders of a run in which files or folders are staged. Exports are left to the next export of that
+/// name: `foresight export` may run beside another command, without the lock.
+std::vector<fs::path> staging_folders(const RunFolder& folder) {
+  std::vector<fs::path> folders = {folder.root, folder.oracle(), folder.supervised() / "features"};
+  for (const char* stage : {"supervised", "grpo"}) {
+    folders.insert(folders.end(), {folder.checkpoints(stage), folder.event_folder(stage)});
+  }
+  std::error_code absent;
+  for (fs::directory_iterator entry(folder.root / "traces", absent);
+       !absent && entry != fs::directory_iterator(); entry.increment(absent)) {
+    if (entry->is_directory(absent)) folders.push_back(entry->path());
+  }
+  return folders;
+}
+
+/// Removes what was staged in the run and not published: names that the program alone gives, where it gives
+/// them.
+void remove_staging(const RunFolder& folder, const fs::path& traces_file) {
   std::vector<fs::path> staged;
   std::error_code error;
-  fs::recursive_directory_iterator entry(folder.root, error);
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-    const bool is_staged = is_staging_path(entry->path());
-    if (is_staged) staged.push_back(entry->path());
-    if (is_staged || entry->path() == folder.exports()) entry.disable_recursion_pending();
+  for (const fs::path& place : staging_folders(folder)) {
+    if (!fs::is_directory(place, error)) continue;
+    fs::directory_iterator entry(place, error);
+    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+      if (is_staging_path(entry->path())) staged.push_back(entry->path());
+    }
+    if (error) fail_resource("list", place, error.value());
   }
-  if (error) fail_resource("list", folder.root, error.value());
+  // It may lie outside of the run.
+  const fs::path traces = staging_path(traces_file);
+  if (fs::exists(traces, error) && std::find(staged.begin(), staged.end(), traces) == staged.end())
+    staged.push_back(traces);
   for (const fs::path& path : staged) {
     fs::remove_all(path, error);
     if (error) fail_resource("remove", path, error.value());
     log_info("removed what an interrupted command had staged: " + path.string());
+  }
+}
+
+/// True where `file` is a config as this program writes it.
+bool is_written_config(const fs::path& file) {
+  try {
+    return read_file(file) == to_yaml(load_config(file));
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// Throws where `file`, the lock, holds what no RunLock writes: it is somebody else's then.
+void require_own_lock(const fs::path& file) {
+  constexpr std::uintmax_t kMostBytes = 32;
+  std::error_code error;
+  const std::uintmax_t bytes = fs::file_size(file, error);
+  if (error) return;  // RunLock tells what it is
+  const std::string content = bytes <= kMostBytes ? read_file(file) : "-";
+  if (content.find_first_not_of("0123456789\n") == std::string::npos) return;
+  throw Error(ErrorKind::kConfig,
+              concat("output: ", file.string(), " is the lock of another program; choose another `output`"));
+}
+
+/// A folder without a lock has not been a run of ours yet. What it holds under the names that a run writes
+/// over is somebody else's then, unless it is a run that was copied without its lock.
+void require_own(const RunFolder& folder) {
+  std::error_code error;
+  if (fs::exists(folder.lock_file(), error)) return require_own_lock(folder.lock_file());
+  if (is_written_config(folder.config_file())) return;
+  for (const fs::path& path : {folder.config_file(), folder.evaluation_file(), folder.root / "report.html",
+                               folder.root / "report.csv"}) {
+    if (!fs::exists(fs::symlink_status(path, error))) continue;
+    throw Error(ErrorKind::kConfig, concat("output: ", path.string(),
+                                           " was there before any run in this folder, which would write "
+                                           "over it; choose another `output`, or move the file away"));
   }
 }
 
@@ -114,8 +171,9 @@ OpenRun open_run_folder(const Config& config) {
   }
   const RunFolder folder{config.output};
   create_folders(folder.root);
+  require_own(folder);
   RunLock lock(folder);
-  remove_staging(folder);
+  remove_staging(folder, folder.traces_file(config.traces.file));
   for (const fs::path& path : {folder.oracle(), folder.supervised(), folder.grpo(), folder.exports()})
     create_folders(path);
   log_config_changes(folder.config_file(), config);

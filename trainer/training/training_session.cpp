@@ -18,6 +18,7 @@
 #include "trainer/config/load.h"
 #include "trainer/config/run_layout.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/training/adopt_checkpoint.h"
 #include "trainer/training/optimizer_file.h"
 #include "trainer/training/unit_gradients.h"
 
@@ -194,7 +195,7 @@ void TrainingSession::compare_ranks() {
 }
 
 void TrainingSession::restore(const std::filesystem::path& folder) {
-  const nlohmann::json facts = read_manifest(folder);
+  nlohmann::json facts = read_manifest(folder);
   require_same_training(folder, facts, stage_, config_, inputs_);
   if (world_->leads() && facts.at("kind") == kCheckpointKindWithoutInputs) {
     log_warning(concat(folder.string(),
@@ -220,6 +221,8 @@ void TrainingSession::restore(const std::filesystem::path& folder) {
   resumed_ = true;
   world_->barrier("checkpoint read");
   if (world_->leads()) {
+    if (!is_own_checkpoint(folder, *store_))
+      facts = adopt_checkpoint(stage_, folder, *store_, RunFolder{config_.output}.metrics_file(stage_));
     store_->remove_after(step_);
     store_->trim();
     open_metrics(facts.at("metrics_offset").get<std::int64_t>());
@@ -308,7 +311,7 @@ void TrainingSession::write_checkpoint(std::optional<double> metric) {
 }
 
 std::filesystem::path TrainingSession::best() const {
-  return *best_checkpoint(root());
+  return best_scorer_file(config_.output, stage_).parent_path();
 }
 
 std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count,

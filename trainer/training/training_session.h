@@ -34,11 +34,11 @@ using TrainingInputs = std::map<std::string, std::string>;
 /// checkpoints of any number of ranks are the same.
 class TrainingSession {
  public:
-  /// Resumes as checkpoint.resume says, else starts from rank 0's `initial`; the log says which. Throws
-  /// Error(kConfig) when the checkpoint was written with settings that change the mathematics, naming them
-  /// (paths of inputs may change, as their content is compared);
-  /// Error(kInput) when resume names no checkpoint, or when the checkpoint's `inputs` were others, naming
-  /// them.
+  /// Resumes as checkpoint.resume says, else starts from rank 0's `initial`; the log says which. A checkpoint
+  /// of another run is made one of this run first (adopt_checkpoint). Throws Error(kConfig) when the
+  /// checkpoint was written with settings that change the mathematics, naming them (paths of inputs may
+  /// change, as their content is compared); Error(kInput) when resume names no checkpoint, or when the
+  /// checkpoint's `inputs` were others, naming them.
   TrainingSession(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
                   std::int64_t steps, double learning_rate, const Scorer& initial, TrainingInputs inputs,
                   World& world = alone());
@@ -73,7 +73,8 @@ class TrainingSession {
   /// Publishes a checkpoint of this step; `metric`: lower is better, decides the best one.
   /// A collective: returns once it stands.
   void save(std::optional<double> metric);
-  /// Checkpoint folder of the lowest metric (or the newest, where none was evaluated).
+  /// Checkpoint folder of the lowest metric (or the newest, where none was evaluated). Throws Error(kInput)
+  /// where none stands.
   std::filesystem::path best() const;
 
  private:

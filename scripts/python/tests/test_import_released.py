@@ -65,6 +65,15 @@ def test_one_of_several_scorers_is_chosen_by_its_prefix(tmp_path):
         import_released(both, tmp_path / "out.safetensors", prefix="x.")
 
 
+def test_the_checkpoint_is_not_written_over(tmp_path):
+    source = save(checkpoint(), tmp_path / "model.safetensors")
+    before = source.read_bytes()
+    for read in (source, tmp_path):
+        with pytest.raises(ForesightError, match="model.safetensors: is the checkpoint that is read"):
+            import_released(read, tmp_path / "model.safetensors")
+    assert source.read_bytes() == before
+
+
 def without(fragment):
     return {name: tensor for name, tensor in checkpoint().items() if fragment not in name}
 

@@ -1,6 +1,7 @@
 """Scorer files, features and scores against what the C++ program writes (tests/python/dump_scores.cpp)."""
 
 import dataclasses
+import os
 import random
 
 import pytest
@@ -122,6 +123,38 @@ def changed(name, change):
         tensors[name] = change(tensors[name])
 
     return apply
+
+
+def test_a_file_that_lost_its_metadata_is_not_taken_for_a_released_one(tmp_path):
+    with safetensors.safe_open(write_random_scorer(tmp_path / "good.safetensors"), "pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())
+    target = tmp_path / "again.safetensors"
+    safetensors.torch.save_file(tensors, target)
+    with pytest.raises(ForesightError, match="again.safetensors: holds 'feature_mean' .* saved again without its metadata"):
+        read_scorer(target)
+    plain = {name: tensor for name, tensor in tensors.items() if not name.startswith("feature_")}
+    safetensors.torch.save_file(plain, target, {"format": "pt", "features": "normalized"})
+    with pytest.raises(ForesightError, match="metadata 'features' is 'normalized'"):
+        read_scorer(target)
+    safetensors.torch.save_file(plain, target, {"format": "foresight.scorer.3"})
+    with pytest.raises(ForesightError, match="'format' is 'foresight.scorer.3', expected foresight.scorer.2"):
+        read_scorer(target)
+    safetensors.torch.save_file(plain | {"lm_head.weight": torch.ones(4)}, target, {"format": "pt"})
+    with pytest.raises(ForesightError, match="'lm_head.weight' is no part of a scorer"):
+        read_scorer(target)
+    safetensors.torch.save_file(tensors, target, metadata)  # as the message says
+    assert read_scorer(target).facts.window == 8
+
+
+def test_what_is_no_file_is_not_written_over(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ForesightError, match="pipe: is there already and no file"):
+        write_random_scorer(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link").symlink_to("deep/scorer.safetensors")
+    write_random_scorer(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and read_scorer(tmp_path / "deep/scorer.safetensors").facts.window == 8
 
 
 FC1 = "model.layers.1.self_attn.judge_model.fc1.weight"

@@ -1,6 +1,7 @@
 #include "trainer/app/main/command_line.h"
 
 #include "trainer/app/build_facts.h"
+#include "trainer/base/files.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -149,6 +150,14 @@ void declare_commands(CLI::App& app, Arguments& arguments) {
   declare_stages(app, arguments);
   declare_results(app, arguments);
   declare_tools(app, arguments);
+}
+
+void expand_homes(Arguments& arguments) {
+  for (std::string* path : {&arguments.config, &arguments.output, &arguments.path, &arguments.other_path,
+                            &arguments.attention, &arguments.policy}) {
+    *path = expand_home(*path);
+  }
+  for (std::filesystem::path& file : arguments.set_files) file = expand_home(file.string());
 }
 
 }  // namespace foresight

@@ -24,4 +24,8 @@ struct Arguments {
 /// Declares all commands with their options, help and examples; parsing fills `arguments`.
 void declare_commands(CLI::App& app, Arguments& arguments);
 
+/// Replaces a leading `~/` in all paths of `arguments`, which a shell leaves in --out=~/x. Throws
+/// Error(kConfig) as expand_home() does.
+void expand_homes(Arguments& arguments);
+
 }  // namespace foresight

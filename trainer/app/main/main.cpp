@@ -17,6 +17,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
+#include "trainer/base/standard_descriptors.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
@@ -149,6 +150,7 @@ int run_program(int count, char** values) {
   if (world->size() > 1) speak_as_rank(*world, arguments);
   install_stop_handlers();
   try {
+    expand_homes(arguments);
     run_command(app, arguments, *world);
     return 0;
   } catch (const Error& error) {
@@ -167,5 +169,6 @@ int run_program(int count, char** values) {
 }  // namespace foresight
 
 int main(int count, char** values) {
+  if (!foresight::hold_standard_descriptors()) return static_cast<int>(foresight::ErrorKind::kResource);
   return foresight::run_program(count, values);
 }

@@ -57,7 +57,8 @@ def import_released(source, target, prefix=None, budget=0, window=0, model=None)
 
     prefix: which scorers, where a checkpoint holds several. budget, window: tokens that they were trained with, 0 where
     unknown. model: a model folder whose config.json they must fit, or None. Returns (layers, KV heads, inputs). Raises
-    ForesightError where the scorers are not complete, do not fit each other or the model.
+    ForesightError where the scorers are not complete, do not fit each other or the model, and where `target` is a file
+    that is read.
     """
     found = read_judges(source)
     if prefix is None and len(found) > 1:
@@ -71,6 +72,8 @@ def import_released(source, target, prefix=None, budget=0, window=0, model=None)
         full = judge_tensor_name(layer, name)
         tensors[full] = float_values(source, full, tensor)
     shape = _check(source, tensors)
+    if Path(target).exists() and any(file.samefile(target) for file in _files(Path(source))):
+        raise ForesightError(f"{target}: is the checkpoint that is read; name another file")
     if model is not None:
         _require_model(source, shape, Path(model))
     write_scorer(target, tensors, ScorerFacts(features="released", budget=budget, window=window))

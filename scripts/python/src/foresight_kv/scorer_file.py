@@ -15,6 +15,8 @@ from .errors import ForesightError, one_line
 FORMAT = "foresight.scorer.2"
 FORMAT_WITHOUT_DIGEST = "foresight.scorer.1"
 DIGEST_KEY = "content_sha256"
+PLAIN_FORMAT = "pt"  # metadata 'format' of any file of PyTorch tensors
+NORMALISATION = ("feature_mean", "feature_deviation")
 HIDDEN = 16  # width of the scorer's hidden layer
 STATISTICS_PER_HEAD = 8
 TENSORS = ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
@@ -85,13 +87,16 @@ def read_scorer(path):
     """Reads a scorer file into a StoredScorer.
 
     Raises ForesightError naming file and key or tensor: no such file, no safetensors, content that its digest does not
-    fit, a fact that is no number or no known word, a missing tensor, a shape that does not fit the others, a tensor that
-    is not of floating point or holds NaN or Inf.
+    fit, a file of another format that is not the authors' layout beyond doubt, a fact that is no number or no known word,
+    a missing tensor or one that is no part of a scorer, a shape that does not fit the others, a tensor that is not of
+    floating point or holds NaN or Inf.
     """
     path = Path(path)
     metadata, tensors = _read_all(path)
     _require_digest(path, tensors, metadata)
     released = metadata.get("format") not in (FORMAT, FORMAT_WITHOUT_DIGEST)
+    if released:
+        _require_released(path, tensors, metadata)
     stored = StoredScorer(path, _facts(path, metadata, released), released=released)
     layers = count_layers(path, tensors)
     stored.layers = [
@@ -99,10 +104,11 @@ def read_scorer(path):
     ]
     for layer, weights in enumerate(stored.layers):
         check_layer_shapes(path, layer, weights, stored.layers[0]["fc1.weight"].shape)
-    if not released and "feature_mean" in tensors:
+    _require_nothing_else(path, tensors, layers, released)
+    if any(name in tensors for name in NORMALISATION):
         heads, inputs, _ = stored.layers[0]["fc1.weight"].shape
-        stored.mean, stored.deviation = (_values(path, tensors, name) for name in ("feature_mean", "feature_deviation"))
-        for name, tensor in (("feature_mean", stored.mean), ("feature_deviation", stored.deviation)):
+        stored.mean, stored.deviation = (_values(path, tensors, name) for name in NORMALISATION)
+        for name, tensor in zip(NORMALISATION, (stored.mean, stored.deviation), strict=True):
             _require_shape(path, name, tensor, (layers, heads, inputs))
     return stored
 
@@ -110,14 +116,18 @@ def read_scorer(path):
 def write_scorer(path, tensors, facts):
     """Writes {name: tensor} as a file of format foresight.scorer.2 with its digest; it appears whole, by rename.
 
-    Raises ForesightError where the folder cannot be written to.
+    Where `path` is a symbolic link, the file that it leads to is written. Raises ForesightError where the folder cannot be
+    written to, and for a path that is there and no file: a folder, a device, a pipe.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ForesightError(f"{path}: is there already and no file; name a file, or a path where nothing is")
+    path = path.resolve()
     metadata = {"format": FORMAT, "score": "high = evict"}
     metadata |= {key: str(getattr(facts, key)) for key in ScorerFacts.__dataclass_fields__}
     tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
     metadata[DIGEST_KEY] = scorer_digest({name: ("F32", tensor) for name, tensor in tensors.items()}, metadata)
-    staged = path.with_name(path.name + ".partial")
+    staged = path.with_name(path.name + ".foresight.partial")
     try:
         safetensors.torch.save_file(tensors, staged, metadata=metadata)
         with open(staged, "rb+") as file:
@@ -176,6 +186,40 @@ def _require_digest(path, tensors, metadata):
         raise ForesightError(
             f"{path}: damaged: expected content of SHA-256 {one_line(stored)}, found {found}; take another copy"
         )
+
+
+def _require_released(path, tensors, metadata):
+    """A file of the authors' code says nothing of its features: it must be recognisable by all else."""
+    to_do = f"take the original file, or save the tensors with its metadata (format {FORMAT}, features and the rest)"
+    if metadata.get("format", PLAIN_FORMAT) != PLAIN_FORMAT:
+        raise ForesightError(
+            f"{path}: metadata 'format' is '{one_line(metadata['format'])}', expected {FORMAT}, {FORMAT_WITHOUT_DIGEST}, or "
+            f"{PLAIN_FORMAT} or none for a released file: no scorer, or one that a later version wrote"
+        )
+    for name in NORMALISATION:
+        if name in tensors:
+            raise ForesightError(
+                f"{path}: holds '{name}' but no metadata 'format': a scorer of this program that was saved again without its "
+                f"metadata, which say what its features are; {to_do}"
+            )
+    if metadata.get("features", "released") != "released":
+        raise ForesightError(
+            f"{path}: metadata 'features' is '{one_line(metadata['features'])}', but without 'format' only released files are "
+            f"read; {to_do}"
+        )
+
+
+def _require_nothing_else(path, names, layers, released):
+    """Every tensor is one that a scorer has; a released file may hold norms, which are not used."""
+    known = {judge_tensor_name(layer, name) for layer in range(layers) for name in TENSORS}
+    if not released:
+        known.update(NORMALISATION)
+    for name in sorted(names):
+        if name not in known and not (released and ".judge_model.feature_norm." in name):
+            raise ForesightError(
+                f"{path}: tensor '{one_line(name)}' is no part of a scorer; scorers inside a model's checkpoint are taken out "
+                "by python -m foresight_kv.import_released"
+            )
 
 
 def _facts(path, metadata, released):
