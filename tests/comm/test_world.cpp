@@ -1,3 +1,4 @@
+#include <atomic>
 #include <thread>
 
 #include "tests/catch.h"
@@ -70,6 +71,35 @@ TEST_CASE("share_units: every rank gets what all made, by unit", "[comm]") {
 TEST_CASE("share_units: a rank that lost a unit is named", "[comm]") {
   CHECK_THROWS_WITH(share_units(alone(), {0, 0}, {"one"}, "test"),
                     Catch::Contains("rank 0 gives 1 units of 2"));
+}
+
+TEST_CASE("map_units: each unit is made once, on its rank, and all ranks get all of them in order",
+          "[comm]") {
+  const std::vector<std::int64_t> costs = {3, 9, 1, 5, 5};
+  const auto made_of = [](std::size_t unit) { return std::string(unit, 'x') + std::to_string(unit); };
+  std::vector<std::string> expected;
+  for (std::size_t unit = 0; unit < costs.size(); ++unit) expected.push_back(made_of(unit));
+  for (const int size : {1, 2, 4, 7}) {
+    std::atomic<int> made = 0;
+    run_ranks(size, [&](World& world) {
+      std::size_t last = 0;
+      bool ascending = true;
+      const auto found = map_units(
+          world, costs,
+          [&](std::size_t unit) {
+            ascending = ascending && unit >= last;
+            last = unit;
+            ++made;
+            return made_of(unit);
+          },
+          "test");
+      return ascending && found == expected;
+    });
+    CHECK(made == 5);
+  }
+  CHECK(map_units(
+            alone(), {}, [](std::size_t) { return std::string(); }, "nothing")
+            .empty());
 }
 
 }  // namespace

@@ -277,5 +277,38 @@ TEST_CASE("inspect: a safetensors file is described with its tensors and metadat
   CHECK(facts["elements"] == 6 + 24 + 5 + 12 + 3 + 2 + 2 + 3 + 3 + 3 + 1 + 0 + 1);
 }
 
+TEST_CASE("safetensors: a file that is filled piece by piece is the one that is written at once") {
+  const TemporaryFolder folder;
+  const std::vector<float> numbers = {1, 2, 3, 4, 5, 6};
+  const std::vector<std::int16_t> words = {7, 8};
+  write_safetensors(folder.path() / "whole",
+                    {{"a", Dtype::kFloat32, {2, 3}, std::as_bytes(std::span(numbers))},
+                     {"b", Dtype::kInt16, {2}, std::as_bytes(std::span(words))}},
+                    {{"k", "v"}});
+  SafetensorsWriter writer(folder.path() / "pieces",
+                           {{"a", Dtype::kFloat32, {2, 3}}, {"b", Dtype::kInt16, {2}}}, {{"k", "v"}});
+  writer.fill("b", 1, std::as_bytes(std::span(words).subspan(1)));
+  writer.fill("a", 3, std::as_bytes(std::span(numbers).subspan(3)));
+  writer.fill("a", 0, std::as_bytes(std::span(numbers).first(3)));
+  writer.fill("b", 0, std::as_bytes(std::span(words).first(1)));
+  CHECK_FALSE(fs::exists(folder.path() / "pieces"));
+  writer.publish();
+  CHECK(read_file(folder.path() / "pieces") == read_file(folder.path() / "whole"));
+}
+
+TEST_CASE("safetensors: pieces beyond a tensor, of none, or of names given twice are refused") {
+  const TemporaryFolder folder;
+  SafetensorsWriter writer(folder.path() / "file", {{"a", Dtype::kFloat32, {2}}}, {});
+  const std::vector<float> numbers = {1, 2};
+  REQUIRE_THROWS_WITH(writer.fill("a", 1, std::as_bytes(std::span(numbers))),
+                      Contains("8 bytes from element 1 of tensor \"a\""));
+  REQUIRE_THROWS_WITH(writer.fill("a", -1, {}), Contains("element -1"));
+  REQUIRE_THROWS_WITH(writer.fill("z", 0, {}), Contains("tensor \"z\""));
+  REQUIRE_THROWS_WITH(
+      SafetensorsWriter(folder.path() / "twice", {{"a", Dtype::kBool, {1}}, {"a", Dtype::kBool, {1}}}, {}),
+      Contains("is taken"));
+  CHECK_FALSE(fs::exists(folder.path() / "twice"));
+}
+
 }  // namespace
 }  // namespace foresight

@@ -105,3 +105,23 @@ TEST_CASE("few_rows_linear refuses what it is not made for") {
   }
   CHECK_FALSE(suits_few_rows(torch::randn({2, 10}), weight.t()));
 }
+
+TEST_CASE("few rows read bfloat16 matrices as the floats that they are") {
+  torch::manual_seed(2);
+  for (const std::int64_t rows : {1, 3, 5, 16}) {
+    for (const std::int64_t width : {1, 7, 8, 64, 70}) {
+      for (const std::int64_t length : {1, 9, 40}) {
+        CAPTURE(rows, width, length);
+        const torch::Tensor input = torch::randn({3, rows, width}), weights = torch::rand({3, rows, length});
+        const torch::Tensor matrices = torch::randn({3, length, width}).to(torch::kBFloat16);
+        const torch::Tensor exact = matrices.to(torch::kFloat64);
+        REQUIRE(suits_few_rows_batch(rows, matrices));
+        CHECK(torch::allclose(few_rows_products(input, matrices).to(torch::kFloat64),
+                              torch::bmm(input.to(torch::kFloat64), exact.transpose(1, 2)), 1e-5, 1e-5));
+        CHECK(torch::allclose(few_rows_sums(weights, matrices).to(torch::kFloat64),
+                              torch::bmm(weights.to(torch::kFloat64), exact), 1e-5, 1e-5));
+      }
+    }
+  }
+  CHECK_FALSE(suits_few_rows_batch(1, torch::zeros({1, 2, 2}, torch::kFloat16)));
+}

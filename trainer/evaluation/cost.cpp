@@ -8,13 +8,10 @@
 #include "trainer/base/error.h"
 #include "trainer/base/memory.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicting_cache.h"
-#include "trainer/eviction/full_cache.h"
+#include "trainer/generation/decoding.h"
 
 namespace foresight {
 namespace {
-
-constexpr std::int64_t kPrefillChunk = 256;
 
 using Clock = std::chrono::steady_clock;
 
@@ -43,40 +40,19 @@ torch::Tensor repeated(const torch::Tensor& text, std::int64_t length) {
   return text.repeat({(length + text.size(0) - 1) / text.size(0)}).narrow(0, 0, length);
 }
 
-/// A sequence, later several equal ones, fed and continued greedily under a policy.
+/// A sequence, later several equal ones, fed and continued greedily under a policy, against the clock.
 class MeasuredGeneration {
  public:
   MeasuredGeneration(const Transformer& model, const MeasuredPolicy& policy, const CacheSize& size,
                      std::int64_t capacity, const std::function<void(std::int64_t)>& on_tokens)
-      : model_(model), on_tokens_(on_tokens) {
-    if (!policy.select) {
-      full_.emplace(model.shape(), 1, capacity, model.options());
-      return;
-    }
-    const EvictionSelector timed = [this, &policy](const EvictionView& view) {
-      const auto started = Clock::now();
-      torch::Tensor evicted = (view.keys.size(0) == 1 ? *policy.select : *policy.batch_select)(view);
-      scoring_s_ += seconds_since(started);
-      return evicted;
-    };
-    evicting_.emplace(model.shape(), RowLayout{}, size, kEndless, timed, model.options());
-  }
+      : model_(model), on_tokens_(on_tokens), decoding_(model, 1, capacity, timed(policy), size) {}
   MeasuredGeneration(const MeasuredGeneration&) = delete;
   MeasuredGeneration& operator=(const MeasuredGeneration&) = delete;
 
   /// Feeds the prompt [n]; returns the seconds that took.
   double prefill(const torch::Tensor& prompt) {
     const auto started = Clock::now();
-    torch::Tensor hidden;
-    for (; seen_ < prompt.size(0);) {
-      std::int64_t count = std::min(kPrefillChunk, prompt.size(0) - seen_);
-      if (evicting_) count = std::min(count, evicting_->room());
-      hidden = model_.forward(prompt.narrow(0, seen_, count).unsqueeze(0),
-                              torch::arange(seen_, seen_ + count), cache());
-      seen_ += count;
-      if (on_tokens_) on_tokens_(count);
-    }
-    last_ = hidden.narrow(1, hidden.size(1) - 1, 1);
+    decoding_.prefill(prompt.unsqueeze(0), on_tokens_);
     return seconds_since(started);
   }
 
@@ -84,40 +60,36 @@ class MeasuredGeneration {
   double decode(std::int64_t count) {
     const auto started = Clock::now();
     for (std::int64_t i = 0; i < count; ++i) {
-      const torch::Tensor token = model_.logits(last_.squeeze(1)).argmax(-1);  // [R]
-      last_ = model_.forward(token.unsqueeze(1), torch::full({1}, seen_++, torch::kInt64), cache());
+      const torch::Tensor token = model_.logits(decoding_.last()).argmax(-1);  // [R]
+      decoding_.decode(token);
       if (on_tokens_) on_tokens_(token.size(0));
     }
     return seconds_since(started);
   }
 
-  /// From now on `rows` rows equal to the first. An evicting cache can do this once.
-  void repeat_rows(std::int64_t rows) {
-    const torch::Tensor first = torch::zeros({rows}, last_.options().dtype(torch::kInt64));
-    if (evicting_) {
-      evicting_->repeat_rows(rows);
-    } else {
-      full_->keep_rows(first);
-    }
-    last_ = last_.index_select(0, first);
-  }
+  /// From now on `rows` rows equal to the first.
+  void repeat_rows(std::int64_t rows) { decoding_.repeat_first(rows); }
 
-  std::int64_t kv_bytes() const { return evicting_ ? evicting_->bytes() : full_->bytes(); }
+  std::int64_t kv_bytes() const { return decoding_.kv_bytes(); }
   double scoring_seconds() const { return scoring_s_; }
-  EvictionTime eviction_time() const { return evicting_ ? evicting_->eviction_time() : EvictionTime{}; }
+  EvictionTime eviction_time() const { return decoding_.eviction_time(); }
 
  private:
-  Attention& cache() {
-    return evicting_ ? static_cast<Attention&>(*evicting_) : static_cast<Attention&>(*full_);
+  /// The policy's selector with its time added up; nothing for the full cache.
+  std::optional<EvictionSelector> timed(const MeasuredPolicy& policy) {
+    if (!policy.select) return std::nullopt;
+    return [this, &policy](const EvictionView& view) {
+      const auto started = Clock::now();
+      torch::Tensor evicted = (view.keys.size(0) == 1 ? *policy.select : *policy.batch_select)(view);
+      scoring_s_ += seconds_since(started);
+      return evicted;
+    };
   }
 
   const Transformer& model_;
   const std::function<void(std::int64_t)>& on_tokens_;
-  std::optional<FullCache> full_;
-  std::optional<EvictingCache> evicting_;
-  std::int64_t seen_ = 0;
-  torch::Tensor last_;  // [R, 1, hidden]: the last token's hidden state
   double scoring_s_ = 0;
+  Decoding decoding_;
 };
 
 /// Sums over the contexts, for the figures that have no context.

@@ -7,13 +7,10 @@
 #include "trainer/base/error.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicting_cache.h"
-#include "trainer/eviction/full_cache.h"
+#include "trainer/generation/decoding.h"
 
 namespace foresight {
 namespace {
-
-constexpr std::int64_t kPrefillChunk = 256;
 
 bool ends(const GenerationLimits& limits, std::int32_t token) {
   return std::find(limits.end_tokens.begin(), limits.end_tokens.end(), token) != limits.end_tokens.end();
@@ -39,31 +36,15 @@ std::vector<std::int32_t> generate(const Transformer& model, const std::vector<s
   const torch::NoGradGuard no_grad;
   check_prompt(model, prompt.size(), limits);
   const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
-  std::optional<FullCache> full;
-  std::optional<EvictingCache> evicting;
-  if (select) {
-    evicting.emplace(model.shape(), RowLayout{}, size, kEndless, *select, model.options());
-  } else {
-    full.emplace(model.shape(), 1, prompt_tokens + limits.max_new_tokens, model.options());
-  }
-  Attention& cache = select ? static_cast<Attention&>(*evicting) : static_cast<Attention&>(*full);
-  const torch::Tensor tokens = torch::tensor(prompt, torch::kInt32).to(torch::kInt64).unsqueeze(0);
-  torch::Tensor hidden;
-  for (std::int64_t first = 0; first < prompt_tokens;) {
-    std::int64_t count = std::min(kPrefillChunk, prompt_tokens - first);
-    if (select) count = std::min(count, evicting->room());
-    hidden = model.forward(tokens.narrow(1, first, count), torch::arange(first, first + count), cache);
-    first += count;
-  }
+  Decoding decoding(model, 1, prompt_tokens + limits.max_new_tokens, select, size);
+  decoding.prefill(torch::tensor(prompt, torch::kInt32).to(torch::kInt64).unsqueeze(0));
   std::vector<std::int32_t> generated;
-  for (std::int64_t position = prompt_tokens; !stop_requested(); ++position) {
-    const std::int32_t token =
-        sample_token(model.logits(hidden[0].narrow(0, hidden.size(1) - 1, 1))[0], sampling, random);
+  while (!stop_requested()) {
+    const std::int32_t token = sample_token(model.logits(decoding.last())[0], sampling, random);
     generated.push_back(token);
     if (on_token) on_token(token);
     if (ends(limits, token) || static_cast<std::int64_t>(generated.size()) >= limits.max_new_tokens) break;
-    hidden = model.forward(torch::full({1, 1}, token, torch::kInt64),
-                           torch::full({1}, position, torch::kInt64), cache);
+    decoding.decode(torch::full({1}, token, torch::kInt64));
   }
   return generated;
 }
@@ -89,21 +70,15 @@ std::vector<std::vector<std::int32_t>> generate_batch(const Transformer& model,
     padding[row] = longest - length;
     tokens[row].narrow(0, longest - length, length).copy_(torch::tensor(prompt, torch::kInt32));
   }
-  FullCache cache(model.shape(), rows, longest + limits.max_new_tokens, model.options());
-  cache.set_padding(padding.to(model.options().device));
-  torch::Tensor hidden;
-  for (std::int64_t first = 0; first < longest; first += kPrefillChunk) {
-    const std::int64_t count = std::min(kPrefillChunk, longest - first);
-    const torch::Tensor positions =
-        (torch::arange(first, first + count).unsqueeze(0) - padding.unsqueeze(1)).clamp_min(0);
-    hidden = model.forward(tokens.narrow(1, first, count), positions, cache);
-  }
+  Decoding decoding(model, rows, longest + limits.max_new_tokens, /*select=*/std::nullopt, {});
+  decoding.set_padding(padding);
+  decoding.prefill(tokens);
   std::vector<std::vector<std::int32_t>> generated(prompts.size());
   std::vector<std::int64_t> running(prompts.size());  // index of each row that still runs
   for (std::size_t i = 0; i < prompts.size(); ++i) running[i] = static_cast<std::int64_t>(i);
   for (std::int64_t step = 0; step < limits.max_new_tokens && !running.empty() && !stop_requested(); ++step) {
-    const torch::Tensor logits = model.logits(hidden.select(1, hidden.size(1) - 1)).to(torch::kCPU);
-    std::vector<std::int64_t> next_tokens, next_positions, still, kept;
+    const torch::Tensor logits = model.logits(decoding.last()).to(torch::kCPU);
+    std::vector<std::int64_t> next_tokens, still, kept;
     for (std::size_t i = 0; i < running.size(); ++i) {
       const auto row = static_cast<std::size_t>(running[i]);
       const std::int32_t token = sample_token(logits[static_cast<std::int64_t>(i)], sampling, randoms[row]);
@@ -112,16 +87,13 @@ std::vector<std::vector<std::int32_t>> generate_batch(const Transformer& model,
       still.push_back(running[i]);
       kept.push_back(static_cast<std::int64_t>(i));
       next_tokens.push_back(token);
-      next_positions.push_back(static_cast<std::int64_t>(prompts[row].size()) + step);
     }
     if (on_tokens) on_tokens(static_cast<std::int64_t>(running.size()));
-    if (still.size() < running.size() && !still.empty()) {
-      cache.keep_rows(torch::tensor(kept, torch::kInt64).to(model.options().device));
-    }
+    if (still.size() < running.size() && !still.empty())
+      decoding.keep_rows(torch::tensor(kept, torch::kInt64));
     running = std::move(still);
     if (running.empty() || step + 1 == limits.max_new_tokens) break;
-    hidden = model.forward(torch::tensor(next_tokens, torch::kInt64).unsqueeze(1),
-                           torch::tensor(next_positions, torch::kInt64).unsqueeze(1), cache);
+    decoding.decode(torch::tensor(next_tokens, torch::kInt64));
   }
   return generated;
 }

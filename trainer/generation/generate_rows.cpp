@@ -7,30 +7,9 @@
 #include "trainer/base/error.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
-#include "trainer/eviction/evicting_cache.h"
-#include "trainer/eviction/full_cache.h"
+#include "trainer/generation/decoding.h"
 
 namespace foresight {
-namespace {
-
-constexpr std::int64_t kPrefillChunk = 256;
-
-/// Hidden state of the prompt's last token in every row: [R, hidden].
-torch::Tensor prefill(const Transformer& model, const torch::Tensor& prompt, std::int64_t rows,
-                      Attention& cache, const EvictingCache* evicting) {
-  const torch::Tensor repeated = prompt.unsqueeze(0).expand({rows, prompt.size(0)});
-  torch::Tensor hidden;
-  for (std::int64_t first = 0; first < prompt.size(0);) {
-    std::int64_t count = std::min(kPrefillChunk, prompt.size(0) - first);
-    if (evicting != nullptr) count = std::min(count, evicting->room());
-    hidden = model.forward(repeated.narrow(1, first, count), torch::arange(first, first + count), cache);
-    first += count;
-  }
-  return hidden.select(1, hidden.size(1) - 1);
-}
-
-}  // namespace
-
 std::vector<std::vector<std::int32_t>> generate_rows(
     const Transformer& model, const std::vector<std::int32_t>& prompt,
     const std::optional<EvictionSelector>& select, const CacheSize& size,
@@ -45,33 +24,26 @@ std::vector<std::vector<std::int32_t>> generate_rows(
                 concat("generation of rows: ", samplings.size(), " sampling options and ", randoms.size(),
                        " random streams, expected one of each a row"));
   }
-  std::optional<FullCache> full;
-  std::optional<EvictingCache> evicting;
-  if (select) {
-    evicting.emplace(model.shape(), RowLayout{.traces = rows}, size, kEndless, *select, model.options());
-  } else {
-    full.emplace(model.shape(), rows, length + limits.max_new_tokens, model.options());
-  }
-  Attention& cache = select ? static_cast<Attention&>(*evicting) : static_cast<Attention&>(*full);
-  torch::Tensor last = prefill(model, torch::tensor(prompt, torch::kInt32).to(torch::kInt64), rows, cache,
-                               select ? &*evicting : nullptr);
+  Decoding decoding(model, rows, length + limits.max_new_tokens, select, size);
+  decoding.prefill(
+      torch::tensor(prompt, torch::kInt32).to(torch::kInt64).unsqueeze(0).expand({rows, length}));
   std::vector<std::vector<std::int32_t>> generated(samplings.size());
   std::vector<bool> ended(samplings.size(), false);
-  torch::Tensor next = torch::zeros({rows, 1}, torch::kInt64);
+  torch::Tensor next = torch::zeros({rows}, torch::kInt64);
   for (std::int64_t step = 0; !stop_requested(); ++step) {
-    const torch::Tensor logits = model.logits(last).to(torch::kCPU);  // [R, vocabulary]
+    const torch::Tensor logits = model.logits(decoding.last()).to(torch::kCPU);  // [R, vocabulary]
     for (std::size_t row = 0; row < samplings.size(); ++row) {
       if (ended[row]) continue;  // it goes on with its last token, unseen
       const auto r = static_cast<std::int64_t>(row);
       const std::int32_t token = sample_token(logits[r], samplings[row], randoms[row]);
       generated[row].push_back(token);
-      next[r][0] = token;
+      next[r] = token;
       ended[row] = std::count(limits.end_tokens.begin(), limits.end_tokens.end(), token) > 0;
     }
     if (on_tokens) on_tokens(std::count(ended.begin(), ended.end(), false));
     const bool all_ended = std::count(ended.begin(), ended.end(), false) == 0;
     if (all_ended || step + 1 >= limits.max_new_tokens) break;
-    last = model.forward(next, torch::full({1}, length + step, torch::kInt64), cache).select(1, 0);
+    decoding.decode(next);
   }
   return generated;
 }

@@ -143,7 +143,8 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
     constexpr std::int64_t kTracesForNormalisation = 4;
     fit_normalisation(initial, *states, kTracesForNormalisation, world);
   }
-  warn_if_made_for_other("supervised: scorer.initial", initial.facts(), size.window, model.fingerprint());
+  warn_if_made_for_other("supervised: scorer.initial", initial.facts(), config.eviction.window,
+                         model.fingerprint());
   initial.facts() = facts;
   TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate,
                           initial.to(model.options().device), inputs, world);
