@@ -16,8 +16,8 @@ void plan_file(const std::filesystem::path& attention_file, const CacheSize& siz
     throw Error(ErrorKind::kConfig,
                 concat("--budget ", size.budget, " must be a positive multiple of --window ", size.window));
   }
-  std::error_code error;
-  if (std::filesystem::equivalent(attention_file, output_file, error)) {
+  std::error_code absent;
+  if (std::filesystem::equivalent(attention_file, output_file, absent)) {
     throw Error(ErrorKind::kConfig, concat("--out ", output_file.string(),
                                            " is the file that --attention reads; name another one"));
   }
