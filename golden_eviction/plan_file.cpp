@@ -16,8 +16,8 @@ void plan_file(const std::filesystem::path& attention_file, const CacheSize& siz
     throw Error(ErrorKind::kConfig,
                 concat("--budget ", size.budget, " must be a positive multiple of --window ", size.window));
   }
-  std::error_code none;
-  if (std::filesystem::equivalent(attention_file, output_file, none)) {
+  std::error_code absent;
+  if (std::filesystem::equivalent(attention_file, output_file, absent)) {
     throw Error(ErrorKind::kConfig, concat("--out ", output_file.string(),
                                            " is the file that --attention reads; name another one"));
   }
@@ -37,12 +37,10 @@ void plan_file(const std::filesystem::path& attention_file, const CacheSize& siz
   }
   if (precision == PlanPrecision::kStored) attention = attention.to(torch::kFloat16).to(torch::kFloat32);
   const GoldenPlan plan = golden_plan(attention, size);
-  const torch::Tensor evicted = plan.evicted.to(torch::kInt64),
-                      candidates = plan.candidates.to(torch::kInt64);
   write_safetensors(
       output_file,
-      {tensor_to_write("future_attention", attention), tensor_to_write("evicted", evicted),
-       tensor_to_write("candidates", candidates), tensor_to_write("contribution", plan.contribution)},
+      {tensor_to_write("future_attention", attention), tensor_to_write("evicted", plan.evicted),
+       tensor_to_write("candidates", plan.candidates), tensor_to_write("contribution", plan.contribution)},
       {{"format", "foresight.plan.1"},
        {"budget", std::to_string(size.budget)},
        {"window", std::to_string(size.window)}});

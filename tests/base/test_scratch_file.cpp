@@ -1,3 +1,4 @@
+#include "trainer/base/files.h"
 #include "trainer/base/scratch_file.h"
 
 #include <signal.h>
@@ -43,7 +44,7 @@ TEST_CASE("scratch file: what is written anywhere reads back, and no name of it 
 
 TEST_CASE("scratch file: a staging file left by a killed run is taken over and removed") {
   const TemporaryFolder folder;
-  folder.write("rows.partial", "left over");
+  folder.write(staging_path(folder / "rows").filename().string(), "left over");
   const ScratchFile file(folder / "rows", 10);
   CHECK(fs::is_empty(folder.path()));
 }
@@ -67,10 +68,10 @@ TEST_CASE("scratch file: what was never written, a full disk and a folder that i
              Contains("cannot write " + name + ": it takes") && Contains("free disk space"));
   folder.write("file", "");
   CHECK_THAT(message([&] { ScratchFile below(folder / "file/rows", 1); }), Contains("cannot create folder"));
-  fs::create_directory(folder / "taken.partial");
+  fs::create_directory(staging_path(folder / "taken"));
   CHECK_THAT(message([&] { ScratchFile taken(folder / "taken", 1); }), Contains("cannot write"));
   // What is written through the link meets a device that is always full; only the link is removed.
-  fs::create_symlink("/dev/full", folder / "full.partial");
+  fs::create_symlink("/dev/full", staging_path(folder / "full"));
   ScratchFile full(folder / "full", 1);
   CHECK_THAT(message([&] { put(full, 0, "x"); }),
              Contains("no space left on the device") && Contains((folder / "full").string()));

@@ -13,7 +13,8 @@ TEST_CASE("configuration docs: docs/configuration.md is what the declarations gi
 }
 
 TEST_CASE("configs: every config of the repository loads", "[config]") {
-  setenv("GSM8K_DIR", "somewhere", /*overwrite=*/1);
+  for (const char* name : {"GSM8K_DIR", "MODEL_DIR", "TRACES_DIR"})
+    setenv(name, "somewhere", /*overwrite=*/1);
   int configs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(foresight::source_folder() / "configs")) {
     INFO(entry.path().string());
@@ -21,5 +22,5 @@ TEST_CASE("configs: every config of the repository loads", "[config]") {
     ++configs;
   }
   CHECK(configs >= 4);
-  unsetenv("GSM8K_DIR");
+  for (const char* name : {"GSM8K_DIR", "MODEL_DIR", "TRACES_DIR"}) unsetenv(name);
 }
