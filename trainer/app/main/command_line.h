@@ -24,4 +24,8 @@ struct Arguments {
 /// Declares all commands with their options, help and examples; parsing fills `arguments`.
 void declare_commands(CLI::App& app, Arguments& arguments);
 
+/// What to say about the first of `words` (the command line without the program) that stands where a command
+/// should and is none: the nearest command. Empty where all are known.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words);
+
 }  // namespace foresight
