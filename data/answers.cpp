@@ -2,82 +2,99 @@
 
 #include <algorithm>
 
+#include "data/answer_latex.h"
+#include "data/answer_value.h"
+
 namespace foresight {
 namespace {
 
-bool is_digit(char letter) {
-  return letter >= '0' && letter <= '9';
-}
+constexpr std::string_view kBlank = " \t\r\n";
 
 std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
   const std::size_t first = text.find_first_not_of(kBlank);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-void remove_all(std::string& text, std::string_view part) {
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at))
-    text.erase(at, part.size());
-}
-
-/// The content of the brace that opens at `open`; nothing where it never closes.
-std::optional<std::string_view> braced(std::string_view text, std::size_t open) {
+/// What stands behind \boxed without braces: up to a blank, a dollar sign or the end of the sentence, outside
+/// of brackets.
+std::string_view unbraced(std::string_view text) {
+  text = text.substr(std::min(text.find_first_not_of(' '), text.size()));
   int depth = 0;
-  for (std::size_t i = open; i < text.size(); ++i) {
-    if (text[i] == '{') ++depth;
-    if (text[i] == '}' && --depth == 0) return text.substr(open + 1, i - open - 1);
+  std::size_t end = 0;
+  for (; end < text.size(); ++end) {
+    const char c = text[end];
+    if (c == '(' || c == '{' || c == '[') ++depth;
+    if (c == ')' || c == '}' || c == ']') --depth;
+    const bool blank = kBlank.find(c) != std::string_view::npos;
+    if (depth < 0 || c == '$' || c == '\n' || (blank && depth == 0)) break;
+    if (c == '\\' && end + 1 < text.size() && !is_letter(text[end + 1])) {
+      if (text[end + 1] == ')' || text[end + 1] == ']') break;  // the end of \( \)
+      ++end;
+    }
   }
-  return std::nullopt;
+  return text.substr(0, end);
 }
 
-/// "\text{apples}" -> "apples".
-void unwrap_text_commands(std::string& text) {
-  constexpr std::string_view kCommand = "\\text{";
-  for (std::size_t at = text.find(kCommand); at != std::string::npos; at = text.find(kCommand, at)) {
-    const auto content = braced(text, at + kCommand.size() - 1);
-    if (!content) return;
-    const std::string inner(*content);
-    text.replace(at, kCommand.size() + inner.size() + 1, inner);
-  }
+/// The content of the box whose command ends at `behind`; empty where it never closes.
+std::string_view box_content(std::string_view text, std::size_t behind) {
+  const std::size_t open = text.find_first_not_of(kBlank, behind);
+  if (open == std::string_view::npos) return {};
+  if (text[open] == '{') return trimmed(braced(text.substr(0, open + kMaxAnswerBytes), open).first);
+  return is_letter(text[behind]) ? std::string_view() : trimmed(unbraced(text.substr(behind)));
 }
 
-/// Removes commas that stand before three digits: "1,234,567".
-void remove_thousands_commas(std::string& text) {
-  for (std::size_t i = 1; i + 3 < text.size(); ++i) {
-    if (text[i] != ',' || !is_digit(text[i - 1])) continue;
-    const bool three = is_digit(text[i + 1]) && is_digit(text[i + 2]) && is_digit(text[i + 3]);
-    const bool ends = i + 4 >= text.size() || !is_digit(text[i + 4]);
-    if (three && ends) text.erase(i--, 1);
+/// The last box that holds something.
+std::string_view last_box(std::string_view text) {
+  for (std::size_t from = text.size(); from != std::string_view::npos;) {
+    std::size_t at = std::string_view::npos, length = 0;
+    for (const std::string_view command : {"\\boxed", "\\fbox"}) {
+      const std::size_t found = text.rfind(command, from);
+      if (found == std::string_view::npos || (at != std::string_view::npos && found < at)) continue;
+      at = found;
+      length = command.size();
+    }
+    if (at == std::string_view::npos) return {};
+    if (const std::string_view content = box_content(text, at + length); !content.empty()) return content;
+    if (at == 0) return {};
+    from = at - 1;
   }
+  return {};
 }
 
-/// Leading zeros and the zeros behind a decimal point go; anything but a plain decimal number stays.
-std::string shortest_number(const std::string& text) {
-  const bool negative = !text.empty() && text[0] == '-';
-  std::string digits = text.substr(negative || (!text.empty() && text[0] == '+') ? 1 : 0);
-  const auto point = digits.find('.');
-  const bool plain =
-      !digits.empty() && digits != "." &&
-      std::all_of(digits.begin(), digits.end(), [](char c) { return is_digit(c) || c == '.'; }) &&
-      (point == std::string::npos || digits.find('.', point + 1) == std::string::npos);
-  if (!plain) return text;
-  if (point != std::string::npos) {
-    digits.erase(digits.find_last_not_of('0') + 1);
-    if (digits.back() == '.') digits.pop_back();
+/// Without what marks an answer in a text: bold and code signs, quotes, the end of its sentence, "=".
+std::string_view bare(std::string_view text) {
+  constexpr std::string_view kAround = "*`\"$ \t\r\n", kBehind = ".,;:";
+  for (std::size_t before = text.size() + 1; text.size() < before;) {
+    before = text.size();
+    while (!text.empty() && kAround.find(text.front()) != std::string_view::npos) text.remove_prefix(1);
+    while (!text.empty() && (kAround.find(text.back()) != std::string_view::npos ||
+                             kBehind.find(text.back()) != std::string_view::npos))
+      text.remove_suffix(1);
   }
-  digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size()));
-  if (digits.empty() || digits[0] == '.') digits.insert(0, "0");
-  return negative && digits != "0" ? "-" + digits : digits;
+  return text;
+}
+
+/// Both readings of an answer's commas.
+AnswerParts parts_of(std::string_view answer, Commas commas) {
+  if (answer.size() > kMaxAnswerBytes) return {.variable = "", .value = std::string(answer), .unit = ""};
+  const std::string plain = plain_latex(bare(answer));
+  std::string_view value = bare(plain);
+  for (const std::string_view sign : {"=", "\\approx", ":", "USD", "EUR", "GBP"}) {
+    if (value.starts_with(sign)) value = bare(value.substr(sign.size()));
+  }
+  return answer_parts(value, commas);
+}
+
+bool agree(const std::string& one, const std::string& two) {
+  return one.empty() || two.empty() || one == two;
 }
 
 }  // namespace
 
 std::optional<std::string> final_answer(std::string_view text) {
-  constexpr std::string_view kBoxed = "\\boxed{", kMark = "####";
-  if (const std::size_t at = text.rfind(kBoxed); at != std::string_view::npos) {
-    if (const auto content = braced(text, at + kBoxed.size() - 1)) return std::string(trimmed(*content));
-  }
+  constexpr std::string_view kMark = "####";
+  if (const std::string_view box = last_box(text); !box.empty()) return std::string(box);
   if (const std::size_t at = text.rfind(kMark); at != std::string_view::npos) {
     const std::string_view rest = text.substr(at + kMark.size());
     return std::string(trimmed(rest.substr(0, rest.find('\n'))));
@@ -86,21 +103,17 @@ std::optional<std::string> final_answer(std::string_view text) {
 }
 
 std::string normalized_answer(std::string_view answer) {
-  std::string text(trimmed(answer));
-  unwrap_text_commands(text);
-  remove_all(text, "\\,");
-  remove_all(text, "\\!");
-  remove_all(text, "\\$");
-  remove_all(text, "$");
-  text = std::string(trimmed(text));
-  if (!text.empty() && text.back() == '.') text.pop_back();
-  remove_thousands_commas(text);
-  return shortest_number(text);
+  return parts_of(answer, Commas::kThousands).value;
 }
 
 bool same_answer(std::string_view first, std::string_view second) {
-  const std::string normalized = normalized_answer(first);
-  return !normalized.empty() && normalized == normalized_answer(second);
+  for (const Commas commas : {Commas::kThousands, Commas::kList}) {
+    const AnswerParts one = parts_of(first, commas), two = parts_of(second, commas);
+    if (!one.value.empty() && one.value == two.value && agree(one.unit, two.unit) &&
+        agree(one.variable, two.variable))
+      return true;
+  }
+  return false;
 }
 
 }  // namespace foresight

@@ -1,99 +1,20 @@
 #include "data/trace_rows.h"
 
 #include <algorithm>
-#include <fstream>
-#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string_view>
 #include <unordered_map>
 
+#include "data/json_lines.h"
 #include "trainer/base/error.h"
-#include "trainer/base/json.h"
 #include "trainer/base/text.h"
-#include "trainer/base/utf8.h"
 
 namespace foresight {
 
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr std::size_t kMaxLineBytes = std::size_t{64} << 20;
-constexpr std::size_t kReadBytes = std::size_t{1} << 16;
-constexpr int kMaxJsonDepth = 32;
-
-/// Calls `use(line, line_number)` for every line that is not blank, holding one line at a time.
-void for_each_line(const std::filesystem::path& file,
-                   const std::function<void(const std::string&, std::int64_t)>& use) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw Error(ErrorKind::kInput, concat(file.string(), ": cannot be opened; check the path"));
-  std::string line, block(kReadBytes, '\0');
-  std::int64_t line_number = 1;
-  const auto end_line = [&] {
-    if (line.find_first_not_of(" \t\r\n") != std::string::npos) use(line, line_number);
-    line.clear();
-    ++line_number;
-  };
-  while (in) {
-    in.read(block.data(), static_cast<std::streamsize>(block.size()));
-    std::string_view rest(block.data(), static_cast<std::size_t>(in.gcount()));
-    while (!rest.empty()) {
-      const std::size_t newline = rest.find('\n');
-      line.append(rest.substr(0, newline));
-      if (line.size() > kMaxLineBytes) {
-        throw Error(ErrorKind::kInput, concat(file.string(), ":", line_number, ": the line is longer than ",
-                                              kMaxLineBytes >> 20, " MiB; one row stands on each line"));
-      }
-      if (newline == std::string_view::npos) break;
-      rest.remove_prefix(newline + 1);
-      end_line();
-    }
-  }
-  if (in.bad())
-    throw Error(ErrorKind::kInput, concat(file.string(), ": cannot be read; check that it is a file"));
-  end_line();
-}
-
-/// One JSON object with typed access; a null value counts as absent.
-class RowReader {
- public:
-  RowReader(const std::string& line, std::string where) : where_(std::move(where)) {
-    const std::size_t invalid = first_invalid_utf8(line);
-    if (invalid != std::string_view::npos) {
-      fail(concat("not UTF-8 at byte ", invalid, " of the line; save the file as UTF-8"));
-    }
-    row_ = parse_json_strictly(line, where_, kMaxJsonDepth);
-    if (!row_.is_object()) fail(concat("expected a JSON object, got ", row_.type_name()));
-  }
-
-  bool has(const char* key) const {
-    const auto found = row_.find(key);
-    return found != row_.end() && !found->is_null();
-  }
-
-  const Json& at(const char* key) const { return row_.at(key); }
-
-  /// The string under `key`. Throws when it is absent or something else.
-  std::string text(const char* key) const {
-    if (!has(key)) fail(concat("has no \"", key, "\""));
-    return string_of(row_.at(key), concat("\"", key, "\""));
-  }
-
-  std::string string_of(const Json& value, const std::string& name) const {
-    if (!value.is_string()) fail(concat(name, ": expected a string, got ", value.type_name()));
-    return value.get<std::string>();
-  }
-
-  [[noreturn]] void fail(const std::string& message) const {
-    throw Error(ErrorKind::kInput, concat(where_, ": ", message));
-  }
-
- private:
-  std::string where_;
-  Json row_;
-};
+using Json = nlohmann::ordered_json;
 
 /// GSM8K's calculator marks, "<<48/2=24>>", are not part of the text. A mark stays on its line.
 std::string without_calculator_marks(std::string_view text) {
@@ -138,87 +59,171 @@ std::vector<std::int32_t> read_tokens(const RowReader& row) {
   return tokens;
 }
 
-TraceRow parse_trace_row(const RowReader& row) {
+/// A message as the chat template is given it.
+ChatMessage read_message(const RowReader& row, const Json& value, const std::string& name) {
+  const bool calls = value.is_object() && value.contains("tool_calls");
+  if (!value.is_object() || !value.contains("role") || !(value.contains("content") || calls)) {
+    row.fail(concat(name, ": expected an object with \"role\" and \"content\""));
+  }
+  ChatMessage message;
+  message.role = row.string_of(value.at("role"), name + ".role");
+  const Json content = value.value("content", Json());
+  const bool is_text = content.is_string();
+  if (!is_text && !content.is_array() && !(content.is_null() && calls))
+    message.content = row.string_of(content, name + ".content");
+  if (is_text) message.content = content.get<std::string>();
+  if (!is_text || value.size() > 2) message.fields = value;
+  return message;
+}
+
+std::vector<ChatMessage> read_messages(const RowReader& row, const char* key) {
+  const Json& values = row.at(key);
+  if (!values.is_array() || values.empty())
+    row.fail(concat("\"", key, "\": expected a list of {\"role\", \"content\"}"));
+  std::vector<ChatMessage> messages;
+  for (const Json& value : values)
+    messages.push_back(read_message(row, value, concat("\"", key, "\"[", messages.size(), "]")));
+  return messages;
+}
+
+/// What a row tells the chat template besides its messages.
+Json read_template_variables(const RowReader& row) {
+  Json variables = Json::object();
+  for (const char* key : {"tools", "documents"}) {
+    if (!row.has(key)) continue;
+    Json value = row.at(key);
+    if (value.is_string()) value = Json::parse(value.get<std::string>(), nullptr, /*allow_exceptions=*/false);
+    if (!value.is_array()) row.fail(concat("\"", key, "\": expected a list, or one as JSON in a string"));
+    if (!value.empty()) variables[key] = std::move(value);
+  }
+  if (!row.has("chat_template_kwargs")) return variables;
+  const Json& more = row.at("chat_template_kwargs");
+  if (!more.is_object())
+    row.fail(concat("\"chat_template_kwargs\": expected an object, got ", more.type_name()));
+  for (const auto& [name, value] : more.items()) variables[name] = value;
+  return variables;
+}
+
+const char* question_key(const RowReader& row) {
+  return row.has("problem") ? "problem" : row.has("question") ? "question" : nullptr;
+}
+
+/// A conversation, the last message of which is what is learnt from.
+void read_conversation(const RowReader& row, TraceRow& trace) {
+  if (row.has("messages")) {
+    trace.messages = read_messages(row, "messages");
+  } else {
+    trace.messages = read_messages(row, "prompt");
+    if (row.has_list("completion")) {
+      for (ChatMessage& message : read_messages(row, "completion"))
+        trace.messages.push_back(std::move(message));
+    } else {
+      trace.messages.push_back({"assistant", row.text("completion")});
+    }
+  }
+  trace.template_variables = read_template_variables(row);
+  if (trace.messages.back().role != "assistant") {
+    row.fail(concat("the last message is from \"", one_line(trace.messages.back().role),
+                    "\"; a training row ends with the assistant's: prompts alone belong to traces.prompts"));
+  }
+}
+
+/// Tokens, with the text that they stand for where foresight wrote them.
+void read_token_row(const RowReader& row, TraceRow& trace) {
+  trace.tokens = read_tokens(row);
+  if (!row.has("prompt_tokens")) return;
+  const Json& count = row.at("prompt_tokens");
+  if (!count.is_number_unsigned() || count.get<std::uint64_t>() > trace.tokens.size()) {
+    row.fail(concat("\"prompt_tokens\": expected an integer from 0 to the ", trace.tokens.size(),
+                    " of \"tokens\", got ", one_line(count.dump())));
+  }
+  trace.prompt_tokens = count.get<std::int64_t>();
+  trace.prompt = row.text("prompt");
+  trace.completion = row.text("completion");
+}
+
+TraceRow parse_trace_row(RowReader& row) {
   TraceRow trace;
-  if (row.has("tokens")) {
-    trace.tokens = read_tokens(row);
+  const char* question = question_key(row);
+  if (row.has_list("tokens")) {
+    read_token_row(row, trace);
+  } else if (row.has("prompt") && row.has("completion")) {
+    if (row.has_list("prompt")) {
+      read_conversation(row, trace);
+    } else {
+      trace.prompt = row.text("prompt");
+      trace.completion = row.text("completion");
+    }
   } else if (row.has("text")) {
     trace.completion = row.text("text");
+  } else if (row.has("messages")) {
+    read_conversation(row, trace);
   } else if (row.has("completion")) {
-    trace.prompt = row.text("prompt");
-    trace.completion = row.text("completion");
-  } else if ((row.has("problem") || row.has("question")) && row.has("solution")) {  // AIME has "answer" too
-    trace.prompt = question_prompt(row.text(row.has("problem") ? "problem" : "question"));
+    row.text("prompt");                                     // says that it is missing
+  } else if (question != nullptr && row.has("solution")) {  // AIME has "answer" too
+    trace.prompt = question_prompt(row.text(question));
     trace.completion = concat(" ", without_calculator_marks(row.text("solution")), "\n\n");
   } else if (row.has("question") && row.has("answer")) {
     trace.prompt = question_prompt(row.text("question"));
-    trace.completion = concat(" ", without_calculator_marks(row.text("answer")), "\n\n");
+    trace.completion = concat(" ", without_calculator_marks(row.text_or_number("answer")), "\n\n");
+  } else if (row.has("tokens")) {
+    row.fail(concat("\"tokens\": expected a list of integers, got ", row.at("tokens").type_name()));
   } else {
     row.fail(
-        "no known keys; a trace row has \"tokens\", \"text\", \"prompt\" and \"completion\", \"question\" "
-        "and "
-        "\"answer\", or \"problem\" (or \"question\") and \"solution\"");
+        "no known keys; a trace row has \"tokens\", \"text\", \"prompt\" and \"completion\", \"messages\", "
+        "\"question\" and \"answer\", or \"problem\" (or \"question\") and \"solution\"");
   }
   return trace;
 }
 
-std::vector<ChatMessage> read_messages(const RowReader& row) {
-  const Json& values = row.at("messages");
-  if (!values.is_array() || values.empty())
-    row.fail("\"messages\": expected a list of {\"role\", \"content\"}");
-  std::vector<ChatMessage> messages;
-  for (const Json& value : values) {
-    const std::string name = concat("\"messages\"[", messages.size(), "]");
-    if (!value.is_object() || !value.contains("role") || !value.contains("content")) {
-      row.fail(concat(name, ": expected an object with \"role\" and \"content\""));
-    }
-    messages.push_back({row.string_of(value.at("role"), name + ".role"),
-                        row.string_of(value.at("content"), name + ".content")});
-  }
-  return messages;
-}
-
 /// The messages that a model answers. Turns of the assistant at the end are an answer, not a part of the
 /// prompt.
-std::vector<ChatMessage> read_prompt_messages(const RowReader& row) {
-  std::vector<ChatMessage> messages = read_messages(row);
+std::vector<ChatMessage> read_prompt_messages(const RowReader& row, const char* list) {
+  std::vector<ChatMessage> messages = read_messages(row, list);
   while (!messages.empty() && messages.back().role == "assistant") messages.pop_back();
   if (messages.empty())
-    row.fail("\"messages\" hold turns of the assistant alone; a prompt begins with another's");
+    row.fail(concat("\"", list, "\" hold turns of the assistant alone; a prompt begins with another's"));
   for (const char* key : {"problem", "question"}) {
     if (!row.has(key)) continue;
     const std::string text = row.text(key);
     const bool asked = std::any_of(messages.begin(), messages.end(), [&](const ChatMessage& message) {
       return message.content.find(text) != std::string::npos;
     });
-    if (!asked) row.fail(concat("\"messages\" do not hold the text of \"", key, "\"; keep one of the two"));
+    if (!asked) row.fail(concat("\"", list, "\" do not hold the text of \"", key, "\"; keep one of the two"));
   }
   return messages;
 }
 
-PromptRow parse_prompt_row(const RowReader& row) {
+PromptRow parse_prompt_row(RowReader& row) {
   PromptRow prompt;
   if (row.has("messages") && row.has("prompt"))
     row.fail("has both \"messages\" and \"prompt\"; keep one of them");
   if (row.has("messages")) {
-    prompt.messages = read_prompt_messages(row);
+    prompt.messages = read_prompt_messages(row, "messages");
+  } else if (row.has_list("prompt")) {
+    prompt.messages = read_prompt_messages(row, "prompt");
   } else if (row.has("prompt")) {
     prompt.prompt = row.text("prompt");
     if (prompt.prompt.empty()) row.fail("\"prompt\" is empty");
-  } else if (row.has("problem") || row.has("question")) {
-    prompt.prompt = question_prompt(row.text(row.has("problem") ? "problem" : "question"));
+  } else if (const char* question = question_key(row)) {
+    prompt.prompt = question_prompt(row.text(question));
   } else {
     row.fail("no known keys; a prompt row has \"prompt\", \"messages\", \"question\" or \"problem\"");
   }
-  if (row.has("answer")) prompt.answer = without_calculator_marks(row.text("answer"));
+  if (row.has("answer")) prompt.answer = without_calculator_marks(row.text_or_number("answer"));
+  prompt.template_variables = read_template_variables(row);
+  prompt.columns = row.take();
+  for (const char* key : {"prompt", "messages", "tools", "documents", "chat_template_kwargs"})
+    prompt.columns.erase(key);
   return prompt;
 }
 
 template <class Row>
-std::vector<Row> read_rows(const std::filesystem::path& file, Row (*parse)(const RowReader&)) {
+std::vector<Row> read_rows(const std::filesystem::path& file, Row (*parse)(RowReader&)) {
   std::vector<Row> rows;
   for_each_line(file, [&](const std::string& line, std::int64_t line_number) {
-    Row row = parse(RowReader(line, concat(file.string(), ":", line_number)));
+    RowReader reader(line, concat(file.string(), ":", line_number));
+    Row row = parse(reader);
     row.source = concat(file.filename().string(), ":", line_number);
     rows.push_back(std::move(row));
   });
@@ -226,9 +231,9 @@ std::vector<Row> read_rows(const std::filesystem::path& file, Row (*parse)(const
   return rows;
 }
 
-/// What makes two rows the same; a leading byte keeps tokens and text apart.
+/// What makes two rows the same: their text where they have one; a leading byte keeps tokens and text apart.
 std::string identity(const TraceRow& row) {
-  if (row.tokens.empty()) return concat("t", row.prompt, row.completion);
+  if (row.tokens.empty() || row.prompt_tokens >= 0) return concat("t", row.prompt, row.completion);
   const auto* bytes = reinterpret_cast<const char*>(row.tokens.data());
   return concat("i", std::string_view(bytes, row.tokens.size() * sizeof(std::int32_t)));
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -11,15 +12,23 @@ namespace foresight {
 /// A chat message.
 struct ChatMessage {
   std::string role;
-  std::string content;
+  std::string content;  ///< empty where it is no string
+  /// The whole message where it is more than role and text (tool_calls, reasoning_content, a list of parts):
+  /// what the template is given then; null otherwise.
+  nlohmann::ordered_json fields = nullptr;
 };
 
-/// One row of a trace file: text to tokenize, or tokens.
+/// One row of a trace file: text to tokenize, messages to render, or tokens.
 struct TraceRow {
   std::string prompt;                ///< may be empty
   std::string completion;            ///< the text after the prompt; for a `text` row the whole text
   std::vector<std::int32_t> tokens;  ///< given tokens instead of text; empty otherwise
   std::string source;                ///< "file.jsonl:17"
+  /// Of `tokens`, how many at the start are the prompt's; prompt and completion are then the text that they
+  /// stand for. -1: tokens without a text.
+  std::int64_t prompt_tokens = -1;
+  std::vector<ChatMessage> messages = {};          ///< to be rendered (trainer/text/chat_rows.h)
+  nlohmann::ordered_json template_variables = {};  ///< what the template is told besides
 };
 
 /// One row of a prompt file.
@@ -28,16 +37,22 @@ struct PromptRow {
   std::vector<ChatMessage> messages;
   std::string answer;  ///< optional
   std::string source;
+  nlohmann::ordered_json template_variables = {};  ///< tools, documents and chat_template_kwargs by name
+  nlohmann::ordered_json columns = {};             ///< what else the row holds, in its order
 };
 
-/// Reads trace rows: `text` | `prompt`+`completion` | `tokens` | GSM8K (`question`+`answer`, calculator marks
-/// <<...>> removed, joined as "Question: ...\nAnswer: ...\n\n") | AIME (`problem` or `question`, `solution`,
-/// the same way). Throws Error(kInput) naming file and line: not JSON, not UTF-8, no known keys, wrong types,
-/// negative tokens.
+/// Reads trace rows: `tokens` (with `prompt_tokens`, `prompt` and `completion` as `foresight traces` writes
+/// them) | `prompt`+`completion` (texts, or lists of messages) | `text` | `messages` that end with the
+/// assistant's | GSM8K (`question`+`answer`, calculator marks <<...>> removed, joined as "Question:
+/// ...\nAnswer: ...\n\n") | AIME (`problem` or `question`, `solution`, the same way; its keys may be in
+/// capitals). Other columns are not read. Throws Error(kInput) naming file and line: not JSON, not UTF-8, no
+/// known keys, wrong types, negative tokens.
 std::vector<TraceRow> read_trace_rows(const std::filesystem::path& file);
-/// Reads prompt rows: `prompt` | `messages` | `question` | `problem`, and `answer`. Of messages those count
-/// that come before the assistant's last turns, which would give the answer away; beside `problem` or
-/// `question` one of them must hold its text. Throws Error(kInput) naming file and line, as above.
+/// Reads prompt rows: `prompt` (a text, or a list of messages) | `messages` | `question` | `problem`, with
+/// `answer` (a text or a number) where it is known. Of messages those count that come before the assistant's
+/// last turns, which would give the answer away; beside `problem` or `question` one of them must hold its
+/// text. Messages go to the chat template as they are, with `tools`, `documents` and the names in
+/// `chat_template_kwargs`; other columns are kept. Throws as above.
 std::vector<PromptRow> read_prompt_rows(const std::filesystem::path& file);
 
 /// A tokenized row.

@@ -177,7 +177,7 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
 }
 
 void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world) {
-  const std::vector<TraceSplit> splits = make_trace_splits(config, tokenizer, model.shape().vocabulary_size);
+  const std::vector<TraceSplit> splits = make_trace_splits(config, tokenizer, model.shape());
   const std::filesystem::path folder = std::filesystem::path(config.output) / "oracle";
   const OracleProvenance provenance{.model_fingerprint = model.fingerprint(),
                                     .tokenizer_fingerprint = tokenizer.fingerprint(),

@@ -4,16 +4,18 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/text/chat_rows.h"
 #include "trainer/text/tokenize_row.h"
 
 namespace foresight {
 namespace {
 
-std::vector<TraceRow> read_files(const std::vector<std::string>& files) {
+/// The rows of some files, conversations rendered.
+std::vector<TraceRow> read_files(const std::vector<std::string>& files, const ModelConfig& model) {
+  const ChatTemplate chat = ChatTemplate::load(model.path, model.template_date);
   std::vector<TraceRow> rows;
   for (const std::string& file : files) {
-    std::vector<TraceRow> more = read_trace_rows(file);
-    rows.insert(rows.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    for (TraceRow& row : read_trace_rows(file)) rows.push_back(rendered_row(std::move(row), chat));
   }
   return rows;
 }
@@ -34,7 +36,7 @@ std::vector<TokenRow> traces_of(const std::vector<TraceRow>& rows, const Config&
   return traces;
 }
 
-void check_traces(const TraceSplit& split, const Config& config, std::int64_t model_vocabulary) {
+void check_traces(const TraceSplit& split, const Config& config, const ModelShape& shape) {
   const std::int64_t least = config.eviction.budget + config.eviction.window + 1;
   for (const TokenRow& trace : split.traces) {
     const auto length = static_cast<std::int64_t>(trace.tokens.size());
@@ -44,10 +46,15 @@ void check_traces(const TraceSplit& split, const Config& config, std::int64_t mo
                          config.eviction.budget, " and window ", config.eviction.window, " need at least ",
                          least, ": use longer traces, data.pack: true, or a smaller eviction.budget"));
     }
+    if (length > shape.max_positions) {
+      throw Error(ErrorKind::kInput, concat(trace.source, ": a ", split.name, " trace of ", length,
+                                            " tokens, but the model has ", shape.max_positions,
+                                            " positions: lower data.trace_tokens to at most that"));
+    }
     const auto largest = std::max_element(trace.tokens.begin(), trace.tokens.end());
-    if (largest != trace.tokens.end() && *largest >= model_vocabulary) {
+    if (largest != trace.tokens.end() && *largest >= shape.vocabulary_size) {
       throw Error(ErrorKind::kInput,
-                  concat(trace.source, ": token id ", *largest, ", but the model has ", model_vocabulary,
+                  concat(trace.source, ": token id ", *largest, ", but the model has ", shape.vocabulary_size,
                          " rows: tokenizer and model do not belong together"));
     }
   }
@@ -56,11 +63,11 @@ void check_traces(const TraceSplit& split, const Config& config, std::int64_t mo
 }  // namespace
 
 std::vector<TraceSplit> make_trace_splits(const Config& config, const Tokenizer& tokenizer,
-                                          std::int64_t model_vocabulary) {
+                                          const ModelShape& shape) {
   const std::int64_t train_count = config.data.max_train_traces,
                      validation_count = config.data.validation_traces;
-  const std::vector<TraceRow> train_rows = read_files(config.data.train);
-  const std::vector<TraceRow> evaluation_rows = read_files(config.data.evaluation);
+  const std::vector<TraceRow> train_rows = read_files(config.data.train, config.model);
+  const std::vector<TraceRow> evaluation_rows = read_files(config.data.evaluation, config.model);
   const std::vector<std::string> overlap = overlapping_rows(train_rows, evaluation_rows);
   if (!overlap.empty()) {
     throw Error(ErrorKind::kInput,
@@ -86,7 +93,7 @@ std::vector<TraceSplit> make_trace_splits(const Config& config, const Tokenizer&
                 concat("data.evaluation gives no trace of ", config.data.trace_tokens,
                        " tokens: add rows, lower data.trace_tokens, or set data.pack=false"));
   }
-  for (const TraceSplit& split : splits) check_traces(split, config, model_vocabulary);
+  for (const TraceSplit& split : splits) check_traces(split, config, shape);
   return splits;
 }
 

@@ -10,7 +10,9 @@
 namespace foresight {
 namespace {
 
+/// 0 where nothing is masked: a trace that ends at its first eviction has no token that feels it.
 double masked_mean(const torch::Tensor& values, const torch::Tensor& mask) {
+  if (!mask.any().item<bool>()) return 0.0;
   return values.masked_select(mask.unsqueeze(0)).to(torch::kFloat64).mean().item<double>();
 }
 

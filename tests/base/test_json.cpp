@@ -57,5 +57,16 @@ TEST_CASE("json: a message stays short and on one line whatever the text is") {
   CHECK(fault_of("\"" + std::string(1'000'000, 'x') + "\x01\"").size() < 1000);
 }
 
+TEST_CASE("json: the ordered form keeps the order of keys, and their number is bounded") {
+  CHECK(parse_ordered_json_strictly(R"({"b": {"z": 1, "a": 2}, "a": []})", "x", 4).dump() ==
+        R"({"b":{"z":1,"a":2},"a":[]})");
+  CHECK_THROWS_WITH(parse_ordered_json_strictly(R"({"a": 1, "a": 2})", "x", 4),
+                    Catch::Contains("x: the key \"a\" stands there twice"));
+  CHECK_THROWS_WITH(parse_ordered_json_strictly("[[[1]]]", "x", 2), Catch::Contains("nested deeper than 2"));
+  std::string many;
+  for (int i = 0; i < 1025; ++i) many += (i == 0 ? "{\"" : ",\"") + std::to_string(i) + "\":0";
+  CHECK_THROWS_WITH(parse_ordered_json_strictly(many + "}", "x", 4), Catch::Contains("more than 1024 keys"));
+}
+
 }  // namespace
 }  // namespace foresight

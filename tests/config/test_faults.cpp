@@ -169,6 +169,16 @@ TEST_CASE("faults: a quote that is never closed is reported where it opens, and 
   CHECK(load_text(kMinimalConfig, {"scorer.initial=\"a\\\"b\\\\\""}).scorer.initial == "a\"b\\");
 }
 
+TEST_CASE("faults: a tab in the indentation is named with its own line") {
+  CHECK_THAT(fault_with("grpo:\n\tsteps: 3\n"),
+             StartsWith("run.yaml:6: not valid YAML: the line is indented by a tab"));
+  CHECK_THAT(fault_with("grpo:\n  steps: 3\n\tgroup_size: 4\nruntime: {seed: 1}\n"),
+             StartsWith("run.yaml:7: not valid YAML: the line is indented by a tab"));
+  CHECK_THAT(fault_with("grpo:\n  steps: 3\n  \tgroup_size: 4\n"), StartsWith("run.yaml:7: "));
+  CHECK_THAT(fault_with("traces:\n  prompts:\n\t- a\n"), StartsWith("run.yaml:7: "));
+  CHECK(faults_of(std::string(kMinimalConfig) + "grpo:\n\t# a comment\n  steps: 3\n").empty());
+}
+
 TEST_CASE("faults: anchors, aliases, tags and second documents are refused") {
   CHECK_THAT(fault_with("grpo: &name {steps: 3}\n"), StartsWith("run.yaml:5: YAML anchors"));
   CHECK_THAT(fault_with("grpo:\n  steps: &n 3\n"), StartsWith("run.yaml:6: YAML anchors"));

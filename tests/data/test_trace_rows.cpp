@@ -53,19 +53,7 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-/// Tokens first, first+1, ...; the first `prompt_tokens` of them belong to the prompt.
-TokenRow token_row(std::int32_t first, int count, int prompt_tokens, const std::string& source) {
-  TokenRow row;
-  for (int index = 0; index < count; ++index) {
-    row.tokens.push_back(first + index);
-    row.completion.push_back(index >= prompt_tokens ? 1 : 0);
-  }
-  row.source = source;
-  return row;
-}
-
 using Tokens = std::vector<std::int32_t>;
-using Marks = std::vector<std::uint8_t>;
 
 }  // namespace
 
@@ -128,7 +116,8 @@ TEST_CASE("trace rows: what is wrong in a file is named with file and line", "[d
   const JsonlFile file("{}");
   CHECK(contains(input_error([&] { read_trace_rows(file.folder() / "absent.jsonl"); }),
                  "absent.jsonl: cannot be opened"));
-  CHECK(contains(input_error([&] { read_trace_rows(file.folder()); }), "cannot be read"));
+  CHECK(contains(input_error([&] { read_trace_rows(file.folder()); }),
+                 "is a folder and cannot be read as rows; name the JSONL files in it"));
 }
 
 TEST_CASE("trace rows: a line beyond 64 MiB is refused, one over several read blocks is read", "[data]") {
@@ -219,105 +208,100 @@ TEST_CASE("prompt rows: what is wrong in a file is named with file and line", "[
                  "\"messages\"[0]: expected an object"));
   CHECK(contains(prompt_error("{\"messages\": [{\"role\": 1, \"content\": \"\"}]}\n"),
                  "\"messages\"[0].role: expected a string"));
-  CHECK(contains(prompt_error("{\"prompt\": \"a\", \"answer\": 4}\n"),
-                 "\"answer\": expected a string, got number"));
+  CHECK(contains(prompt_error("{\"prompt\": \"a\", \"answer\": [4]}\n"),
+                 "\"answer\": expected a string, got array"));
+  CHECK(contains(prompt_error("{\"messages\": [{\"role\": \"user\", \"content\": 5}]}\n"),
+                 "\"messages\"[0].content: expected a string, got number"));
+  CHECK(contains(prompt_error("{\"prompt\": \"a\", \"tools\": {}}\n"), "\"tools\": expected a list"));
+  CHECK(contains(prompt_error("{\"prompt\": \"a\", \"tools\": \"none\"}\n"), "\"tools\": expected a list"));
+  CHECK(contains(prompt_error("{\"prompt\": \"a\", \"chat_template_kwargs\": []}\n"),
+                 "\"chat_template_kwargs\": expected an object, got array"));
 }
 
-TEST_CASE("packing: the cut row is dropped from the next trace", "[data]") {
-  const std::vector<TokenRow> rows = {token_row(10, 3, 1, "a:1"), token_row(20, 4, 2, "a:2"),
-                                      token_row(30, 2, 0, "a:3"), token_row(40, 3, 3, "a:4"),
-                                      token_row(50, 4, 0, "a:5")};
-  const std::vector<TokenRow> traces = pack_rows(rows, true, 5, 0, -1);
-  REQUIRE(traces.size() == 2);  // row 5 alone does not fill a third
-  CHECK(traces[0].tokens == Tokens{10, 11, 12, 20, 21});
-  CHECK(traces[0].completion == Marks{0, 1, 1, 0, 0});
-  CHECK(traces[0].source == "a:1 .. a:2");
-  CHECK(traces[1].tokens == Tokens{30, 31, 40, 41, 42});  // ends exactly at a row's end: nothing is dropped
-  CHECK(traces[1].source == "a:3 .. a:4");
+TEST_CASE("prompt rows: answers may be numbers, and AIME's keys in capitals", "[data]") {
+  const JsonlFile file(R"({"question": "q", "answer": 42})"
+                       "\n"
+                       R"({"ID": "2024-I-1", "Problem": "p", "Solution": "s", "Answer": 33})"
+                       "\n"
+                       R"({"prompt": "p", "answer": -2.5})"
+                       "\n"
+                       R"({"Prompt": "other", "prompt": "own", "ANSWER": "x"})"
+                       "\n");
+  const std::vector<PromptRow> rows = read_prompt_rows(file.path());
+  CHECK(rows.at(0).answer == "42");
+  CHECK(rows.at(1).prompt == "Question: p\nAnswer:");
+  CHECK(rows.at(1).answer == "33");
+  CHECK(rows.at(2).answer == "-2.5");
+  CHECK(rows.at(3).prompt == "own");
+  CHECK(rows.at(3).answer == "x");
+  const std::vector<TraceRow> traces =
+      read_trace_rows(JsonlFile(R"({"ID": "1", "Problem": "p", "Solution": "s", "Answer": 33})"
+                                "\n"
+                                R"({"question": "q", "answer": 42})")
+                          .path());
+  CHECK(traces.at(0).completion == " s\n\n");
+  CHECK(traces.at(1).completion == " 42\n\n");
 }
 
-TEST_CASE("packing: the first token stands at each trace's start only and is no completion", "[data]") {
-  const std::vector<TokenRow> rows = {token_row(10, 2, 0, "a:1"), token_row(20, 2, 0, "a:2"),
-                                      token_row(30, 9, 0, "a:3")};
-  const std::vector<TokenRow> traces = pack_rows(rows, true, 4, 0, 1);
-  REQUIRE(traces.size() == 2);
-  CHECK(traces[0].tokens == Tokens{1, 10, 11, 20});
-  CHECK(traces[0].completion == Marks{0, 1, 1, 1});
-  CHECK(traces[1].tokens == Tokens{1, 30, 31, 32});
-  CHECK(traces[1].source == "a:3");
+TEST_CASE("prompt rows: what a template is told is kept, and every other column too", "[data]") {
+  const JsonlFile file(
+      R"({"id": 7, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": null, )"
+      R"("tool_calls": [{"z": 1, "a": 2}]}, {"role": "tool", "content": [{"type": "text", "text": "5"}]}], )"
+      R"("tools": "[{\"type\": \"function\"}]", "documents": [], "chat_template_kwargs": )"
+      R"({"enable_thinking": false}, "level": "hard", "extra_info": {"z": [1], "a": NaN}})"
+      "\n"
+      R"({"prompt": [{"role": "user", "content": "u"}], "source": "mine", "answer": "5"})");
+  const std::vector<PromptRow> rows = read_prompt_rows(file.path());
+  REQUIRE(rows.size() == 2);
+  REQUIRE(rows[0].messages.size() == 3);
+  CHECK(rows[0].messages[0].fields.is_null());
+  CHECK(rows[0].messages[1].fields["tool_calls"].dump() == R"([{"z":1,"a":2}])");
+  CHECK(rows[0].messages[1].fields["content"].is_null());
+  CHECK(rows[0].messages[2].fields["content"].is_array());
+  CHECK(rows[0].template_variables.dump() == R"({"tools":[{"type":"function"}],"enable_thinking":false})");
+  CHECK(rows[0].columns.dump() == R"({"id":7,"level":"hard","extra_info":{"z":[1],"a":null}})");
+  CHECK(rows[1].messages.at(0).content == "u");
+  CHECK(rows[1].columns.dump() == R"({"source":"mine","answer":"5"})");
 }
 
-TEST_CASE("packing: a row that begins with the first token does not get another", "[data]") {
-  const std::vector<TokenRow> rows = {token_row(1, 3, 0, "a:1"), token_row(20, 3, 0, "a:2")};
-  const std::vector<TokenRow> traces = pack_rows(rows, false, 4, 0, 1);
-  REQUIRE(traces.size() == 2);
-  CHECK(traces[0].tokens == Tokens{1, 2, 3});
-  CHECK(traces[1].tokens == Tokens{1, 20, 21, 22});
-}
-
-TEST_CASE("packing: without packing each row is a trace, cut at the limit", "[data]") {
-  const std::vector<TokenRow> rows = {token_row(10, 2, 1, "a:1"), TokenRow{{}, {}, "a:2"},
-                                      token_row(30, 9, 0, "a:3")};
-  const std::vector<TokenRow> traces = pack_rows(rows, false, 4, 0, 1);
-  REQUIRE(traces.size() == 2);
-  CHECK(traces[0].tokens == Tokens{1, 10, 11});
-  CHECK(traces[1].tokens == Tokens{1, 30, 31, 32});
-  CHECK(traces[1].source == "a:3");
-}
-
-TEST_CASE("packing: max_traces stops it, rows that fill nothing give nothing", "[data]") {
-  const std::vector<TokenRow> rows(6, token_row(0, 5, 0, "a:1"));
-  CHECK(pack_rows(rows, true, 5, 2, -1).size() == 2);
-  CHECK(pack_rows(rows, true, 5, -1, -1).size() == 6);
-  CHECK(pack_rows(rows, false, 9, 3, -1).size() == 3);
-  CHECK(pack_rows(rows, true, 31, 0, -1).empty());
-  CHECK(pack_rows({}, true, 4, 0, -1).empty());
-}
-
-TEST_CASE("packing: against a plain restatement of the rule on many random rows", "[data]") {
-  std::uint32_t state = 7;
-  const auto next = [&](std::uint32_t bound) {
-    return (state = state * 1664525u + 1013904223u) / 65536u % bound;
-  };
-  std::vector<TokenRow> rows;
-  for (int index = 0; index < 300; ++index) {
-    rows.push_back(token_row(index * 100, static_cast<int>(next(60)), static_cast<int>(next(20)),
-                             std::to_string(index)));
+TEST_CASE("trace rows: conversations end with the assistant's message", "[data]") {
+  const std::string user = R"({"role": "user", "content": "hi"})",
+                    assistant = R"({"role": "assistant", "content": "hello", "reasoning_content": "r"})";
+  const JsonlFile file("{\"messages\": [" + user + ", " + assistant + "]}\n" +  //
+                       "{\"prompt\": [" + user + "], \"completion\": [" + assistant + "]}\n" +
+                       "{\"prompt\": [" + user + "], \"completion\": \"text\"}\n");
+  const std::vector<TraceRow> rows = read_trace_rows(file.path());
+  REQUIRE(rows.size() == 3);
+  for (const TraceRow& row : rows) {
+    REQUIRE(row.messages.size() == 2);
+    CHECK(row.messages[1].role == "assistant");
   }
-  for (const std::int32_t first : {-1, 9999999}) {
-    for (const std::size_t limit : {2u, 17u, 64u, 200u}) {
-      std::vector<Tokens> expected;
-      Tokens joined;
-      for (const TokenRow& row : rows) {
-        joined.insert(joined.end(), row.tokens.begin(), row.tokens.end());
-        const std::size_t wanted = limit - (first >= 0 ? 1 : 0);
-        if (joined.size() >= wanted) {
-          joined.resize(wanted);
-          if (first >= 0) joined.insert(joined.begin(), first);
-          expected.push_back(joined);
-          joined.clear();
-        }
-      }
-      const auto traces = pack_rows(rows, true, static_cast<std::int64_t>(limit), 0, first);
-      REQUIRE(traces.size() == expected.size());
-      for (std::size_t index = 0; index < traces.size(); ++index)
-        CHECK(traces[index].tokens == expected[index]);
-    }
-  }
+  CHECK(rows[0].messages[1].fields["reasoning_content"] == "r");
+  CHECK(rows[2].messages[1].content == "text");
+  CHECK(contains(trace_error("{\"messages\": [" + user + "]}\n"),
+                 "rows.jsonl:1: the last message is from \"user\""));
+  // Rows of text beside messages are text.
+  CHECK(trace_error("{\"messages\": [" + user + "], \"text\": 5}\n").find("\"text\"") != std::string::npos);
 }
 
-TEST_CASE("packing: impossible lengths and rows without marks are refused", "[data]") {
-  const auto kind_of = [](auto&& call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.kind();
-    }
-    return ErrorKind::kInterrupted;
-  };
-  CHECK(kind_of([] { pack_rows({}, true, 0, 0, -1); }) == ErrorKind::kConfig);
-  CHECK(kind_of([] { pack_rows({}, true, 1, 0, 5); }) == ErrorKind::kConfig);
-  CHECK(kind_of([] { pack_rows({TokenRow{{1, 2}, {1}, "a:1"}}, true, 4, 0, -1); }) == ErrorKind::kInternal);
+TEST_CASE("trace rows: tokens that foresight wrote keep the text that they stand for", "[data]") {
+  const std::vector<TraceRow> rows = read_trace_rows(
+      JsonlFile(
+          R"({"prompt": "p", "completion": "c", "tokens": [1, 2, 3], "prompt_tokens": 1, "finished": true})"
+          "\n"
+          R"({"text": "t", "tokens": 120})"
+          "\n"
+          R"({"prompt": "p", "completion": "c", "text": "another column"})")
+          .path());
+  CHECK(rows.at(0).tokens == Tokens{1, 2, 3});
+  CHECK(rows.at(0).prompt_tokens == 1);
+  CHECK(rows.at(0).completion == "c");
+  CHECK(rows.at(1).completion == "t");  // the column is a count
+  CHECK(rows.at(1).tokens.empty());
+  CHECK(rows.at(2).prompt == "p");
+  CHECK(contains(trace_error(R"({"prompt": "p", "completion": "c", "tokens": [1], "prompt_tokens": 2})"),
+                 "\"prompt_tokens\": expected an integer from 0 to the 1 of \"tokens\", got 2"));
+  CHECK(contains(trace_error(R"({"tokens": [1], "prompt_tokens": 1})"), "has no \"prompt\""));
 }
 
 TEST_CASE("overlap: the same text or the same tokens are found, parts are not", "[data]") {
@@ -331,6 +315,10 @@ TEST_CASE("overlap: the same text or the same tokens are found, parts are not", 
   CHECK(overlapping_rows(train, evaluation) ==
         std::vector<std::string>{"a:1 = b:1", "a:2 = b:2", "a:3 = b:5"});
   CHECK(overlapping_rows({}, evaluation).empty());
+  // A generated row has tokens and text: the same text with other tokens, or without, is the same row.
+  TraceRow generated{"p", "c", {8, 9}, "c:1"};
+  generated.prompt_tokens = 1;
+  CHECK(overlapping_rows(train, {generated}) == std::vector<std::string>{"a:1 = c:1"});
 }
 
 }  // namespace foresight

@@ -11,7 +11,17 @@ namespace {
 
 TEST_CASE("program: faults of the command line and of the config end with 2 and say what is near",
           "[program]") {
-  CHECK(run_program({"train"}).exit_code == 2);
+  for (const auto& [word, near] : {std::pair{"trian", "`run` trains in all stages"},
+                                   {"train", "`supervised` and `grpo`"},
+                                   {"evalute", "the nearest is evaluate"},
+                                   {"validat", "the nearest is validate"}}) {
+    INFO(word);
+    const ProgramResult mistyped = run_program({"--quiet", word, "--config", "configs/tiny.yaml"});
+    CHECK(mistyped.exit_code == 2);
+    CHECK(mistyped.lines_with("'" + std::string(word) + "' is no command of foresight").size() == 1);
+    CHECK(mistyped.lines_with(near).size() == 1);
+  }
+  CHECK(run_program({"config", "shwo"}).lines_with("the nearest is show").size() == 1);
   CHECK(run_program({"run"}).exit_code == 2);
   const ProgramResult misspelt =
       run_program({"validate", "--config", "configs/tiny.yaml", "supervised.lerning_rate=1", "grpo.steps=x"});

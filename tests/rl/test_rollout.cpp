@@ -79,6 +79,28 @@ TEST_CASE("rollouts: recorded draws replayed give bit-identical losses", "[rl]")
   CHECK(torch::equal(again.losses, drawn.pass.losses));
 }
 
+TEST_CASE("credit: a trace that ends at its first eviction has no signal and figures of 0", "[rl]") {
+  constexpr CacheSize kSmall{32, 16};
+  RecordedTrace trace;
+  trace.id = "short";
+  trace.tokens = torch::zeros({kSmall.budget + kSmall.window + 1}, torch::kInt64);
+  trace.loss = torch::ones({trace.length()});
+  trace.entropy = torch::ones({trace.length()});
+  REQUIRE(kSmall.steps(trace.length()) == 1);
+  for (const Credit credit : {Credit::kStep, Credit::kTrace}) {
+    GrpoConfig config;
+    config.credit = credit;
+    const GroupCredit result =
+        group_credit(torch::rand({4, trace.length()}), {}, trace, config, kSmall, /*step=*/0);
+    CHECK(result.without_signal);
+    CHECK(result.loss_rise == 0.0);
+    CHECK(result.low_entropy_loss_rise == 0.0);
+    CHECK(result.large_rise_share == 0.0);
+    CHECK(result.rewards.abs().max().item<double>() == 0.0);
+    CHECK(result.advantages.abs().max().item<double>() == 0.0);
+  }
+}
+
 TEST_CASE("rollouts: some copies of a group are the same as in the whole group", "[rl]") {
   const RolloutFixture fixture;
   const Drawn whole = draw(fixture, batch_of({&fixture.a, &fixture.b}, 3)),

@@ -1,6 +1,9 @@
 #include <torch/types.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "data/trace_rows.h"
 #include "golden_eviction/oracle_stage.h"
@@ -19,6 +22,7 @@
 #include "trainer/model/tensor_io.h"
 #include "trainer/report/report.h"
 #include "trainer/traces/recorded_trace.h"
+#include "trainer/text/tokenize_row.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -187,6 +191,114 @@ TEST_CASE("generate: greedy text of the real SmolLM2 equals transformers'", "[st
   CHECK(evicting == text);
   for (std::int64_t i = 0; i < 48; ++i)
     CHECK(text[static_cast<std::size_t>(i)] == greedy[i].item<std::int64_t>());
+}
+
+namespace {
+
+/// The tiny model with rows of its vocabulary that no token has, each as likely as any.
+void pad_vocabulary(const std::filesystem::path& model) {
+  const SafetensorsFile file(model / "model.safetensors");
+  std::map<std::string, torch::Tensor> tensors;
+  for (const auto& [name, view] : file.tensors()) tensors[name] = view_tensor(view).clone();
+  torch::Tensor& embedding = tensors.at("model.embed_tokens.weight");
+  torch::manual_seed(3);
+  embedding = torch::cat({embedding, 5 * torch::randn({63, embedding.size(1)})});
+  std::vector<TensorToWrite> list;
+  for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
+  write_safetensors(model / "model.safetensors", list, {{"format", "pt"}});
+  auto config = nlohmann::json::parse(read_file(model / "config.json"));
+  config["vocab_size"] = 320;
+  write_file_atomically(model / "config.json", config.dump());
+}
+
+}  // namespace
+
+TEST_CASE("generate: ids that no token has are never drawn", "[stages]") {
+  const Tiny tiny;
+  pad_vocabulary(tiny.folder / "model");
+  const Workspace workspace = open_workspace(tiny.config());
+  REQUIRE(workspace.tokenizer.vocabulary_size() == 257);
+  const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has");
+  GenerationLimits limits = limits_of(workspace.model, workspace.tokenizer, 40);
+  REQUIRE(limits.never.size() == 63);
+  const auto largest = [&] {
+    std::int32_t found = 0;
+    for (const SamplingOptions& sampling :
+         {SamplingOptions{.temperature = 0}, SamplingOptions{.temperature = 5, .top_p = 1, .top_k = 0}}) {
+      const RandomStream random(3, "test");
+      const std::vector<std::vector<std::int32_t>> texts = {
+          generate(workspace.model, prompt, std::nullopt, {}, sampling, limits, random),
+          generate_batch(workspace.model, {prompt}, sampling, limits, {random}).front(),
+          generate_rows(workspace.model, prompt, std::nullopt, {}, {sampling}, limits, {random}).front()};
+      for (const auto& text : texts) found = std::max(found, *std::max_element(text.begin(), text.end()));
+    }
+    return found;
+  };
+  CHECK(largest() < 257);
+  limits.never.clear();
+  CHECK(largest() >= 257);  // the model does draw them
+}
+
+TEST_CASE("traces: a row taken out leaves the finished batches of the others", "[stages]") {
+  const Tiny tiny;
+  const auto prompts = tiny.folder / "prompts.jsonl";
+  const Config config =
+      tiny.config({"traces.prompts=[" + prompts.string() + "]", "traces.max_new_tokens=8", "traces.batch=1"});
+  const Workspace workspace = open_workspace(config);
+  const ChatTemplate chat = ChatTemplate::load(config.model.path);
+  const auto batches = [&] {
+    std::map<std::string, std::filesystem::file_time_type> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(tiny.run() / "traces")) {
+      if (entry.is_regular_file()) files[entry.path().string()] = entry.last_write_time();
+    }
+    return files;
+  };
+  write_file_atomically(prompts, "{\"prompt\": \"ann\"}\n{\"prompt\": \"bob\"}\n{\"prompt\": \"cat\"}\n");
+  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  const auto before = batches();
+  REQUIRE(before.size() == 3);
+  write_file_atomically(prompts, "{\"prompt\": \"ann\"}\n{\"prompt\": \"bob\"}\n{\"prompt\": \"dan\"}\n");
+  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  const auto after = batches();
+  CHECK(after.size() == 4);  // one more; the three are as they were
+  for (const auto& [file, time] : before) CHECK(after.at(file) == time);
+  CHECK(read_trace_rows(traces_file(config)).at(2).prompt == "dan");
+}
+
+TEST_CASE("traces: a row keeps the columns of its prompt, and is trained on with the tokens that were drawn",
+          "[stages]") {
+  const Tiny tiny;
+  const auto prompts = tiny.folder / "prompts.jsonl";
+  const Config config = tiny.config({"traces.prompts=[" + prompts.string() + "]", "traces.max_new_tokens=48",
+                                     "traces.temperature=3", "traces.top_p=1", "traces.top_k=0"});
+  write_file_atomically(prompts,
+                        R"({"prompt": "hi", "id": 7, "level": "hard", "answer": 5, "source": "mine", )"
+                        R"("completion": "reference", "extra_info": {"b": 1, "a": null}})"
+                        "\n"
+                        R"({"prompt": "ann has"})");
+  const Workspace workspace = open_workspace(config);
+  run_traces(config, workspace.model, workspace.tokenizer, ChatTemplate::load(config.model.path));
+  std::istringstream lines(read_file(traces_file(config)));
+  std::string line;
+  std::getline(lines, line);
+  const auto row = nlohmann::ordered_json::parse(line);
+  CHECK(row.at("id") == 7);
+  CHECK(row.at("level") == "hard");
+  CHECK(row.at("answer") == "5");
+  CHECK(row.at("source") == "mine");
+  CHECK(row.at("prompt_source") == "prompts.jsonl:1");
+  CHECK(row.at("given").dump() == R"({"completion":"reference"})");
+  CHECK(row.at("extra_info").dump() == R"({"b":1,"a":null})");
+  std::getline(lines, line);
+  const auto plain = nlohmann::json::parse(line);
+  CHECK(plain.at("source") == "prompts.jsonl:2");
+  CHECK_FALSE(plain.contains("given"));
+  // Bytes drawn at random are no UTF-8: as text the row would be other tokens.
+  const auto rows = read_trace_rows(traces_file(config));
+  const TokenRow read = tokenize_row(workspace.tokenizer, rows.at(1));
+  CHECK(read.tokens == plain.at("tokens").get<std::vector<std::int32_t>>());
+  CHECK(read.tokens != workspace.tokenizer.encode(rows[1].prompt + rows[1].completion));
+  CHECK(std::count(read.completion.begin(), read.completion.end(), 0) == plain.at("prompt_tokens"));
 }
 
 TEST_CASE("traces: prompts become rows that can be trained on, and finished batches are kept", "[stages]") {

@@ -39,7 +39,7 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   const ModelShape& shape = workspace.model.shape();
   const std::vector<std::string> stages = {"oracle", "supervised"};
   const auto planned = lengths_of(
-      config, make_trace_splits(config, workspace.tokenizer, workspace.model.shape().vocabulary_size));
+      config, make_trace_splits(config, workspace.tokenizer, workspace.model.shape()));
   const RunNeeds needs = estimate_needs(config, shape, workspace.model.options(), planned, stages);
   command_stage(config, "oracle");
   // 2 layers of 2 KV heads; 8 traces, of which 4 are trained on; half of L^2 weights in blocks of 16, two
@@ -62,7 +62,7 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   const Config anew = tiny.config({"supervised.resume=never"});
   for (const Config& later : {config, anew}) {  // what is written needs no room again
     const auto there = lengths_of(
-        later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape().vocabulary_size));
+        later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape()));
     CHECK(estimate_needs(later, shape, workspace.model.options(), there, stages).disk_bytes == 0);
   }
   std::filesystem::remove_all(tiny.run() / "supervised/features");

@@ -89,12 +89,20 @@ TEST_CASE("traces: evaluation rows too short for one trace, and ids beyond the m
                    [&] {
                      make_trace_splits(
                          tiny.config({"data.evaluation=[" + (tiny.folder / "short.jsonl").string() + "]"}),
-                         workspace.tokenizer, workspace.model.shape().vocabulary_size);
+                         workspace.tokenizer, workspace.model.shape());
                    }),
              Catch::Contains("data.evaluation gives no trace of 160 tokens"));
-  CHECK_THAT(fault(ErrorKind::kInput,
-                   [&] { make_trace_splits(tiny.config(), workspace.tokenizer, /*model_vocabulary=*/5); }),
-             Catch::Contains("but the model has 5 rows"));
+  ModelShape smaller = workspace.model.shape();
+  smaller.vocabulary_size = 5;
+  CHECK_THAT(
+      fault(ErrorKind::kInput, [&] { make_trace_splits(tiny.config(), workspace.tokenizer, smaller); }),
+      Catch::Contains("but the model has 5 rows"));
+  ModelShape shorter = workspace.model.shape();
+  shorter.max_positions = 100;
+  CHECK_THAT(
+      fault(ErrorKind::kInput, [&] { make_trace_splits(tiny.config(), workspace.tokenizer, shorter); }),
+      Catch::Contains("a train trace of 160 tokens, but the model has 100 positions") &&
+          Catch::Contains("data.trace_tokens"));
 }
 
 TEST_CASE("supervised: an initial scorer of other features, or one that overflows, is refused by name",

@@ -71,6 +71,34 @@ TEST_CASE("tokenize row: given tokens are checked and are all completion", "[tex
         }) == "a:1: not UTF-8 at byte 1");
 }
 
+TEST_CASE("tokenize row: generated tokens count as long as they stand for the row's text", "[text]") {
+  const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "smollm_like");
+  const std::string prompt = "The answer", completion = " is 42";
+  // As a model may write it: byte by byte, not in the tokens that the tokenizer would make.
+  TraceRow row{prompt, completion, tokenizer.encode(prompt), "a:1"};
+  row.prompt_tokens = static_cast<std::int64_t>(row.tokens.size());
+  for (const char letter : completion) {
+    const auto one = tokenizer.encode(std::string(1, letter));
+    row.tokens.insert(row.tokens.end(), one.begin(), one.end());
+  }
+  REQUIRE(row.tokens != tokenizer.encode(prompt + completion));
+  const TokenRow kept = tokenize_row(tokenizer, row);
+  CHECK(kept.tokens == row.tokens);
+  CHECK(std::count(kept.completion.begin(), kept.completion.end(), 0) == row.prompt_tokens);
+  CHECK(std::is_sorted(kept.completion.begin(), kept.completion.end()));
+  const auto as_text = [&](TraceRow changed) {
+    const TokenRow made = tokenize_row(tokenizer, changed);
+    CHECK(made.tokens == tokenizer.encode(changed.prompt + changed.completion));
+  };
+  TraceRow edited = row, other_prompt = row, foreign = row;
+  edited.completion = " is 43";
+  as_text(edited);
+  other_prompt.prompt = "An answer";
+  as_text(other_prompt);
+  foreign.tokens.back() = 99999;  // another tokenizer's
+  as_text(foreign);
+}
+
 TEST_CASE("encode prompt: the beginning-of-sequence token stands there once", "[text]") {
   const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "llama31_like");
   const std::int32_t beginning = tokenizer.beginning_of_sequence();

@@ -14,7 +14,8 @@ namespace foresight {
 /// How a command prints what it found: text for people, or JSON for programs.
 enum class OutputForm { kText, kJson };
 
-/// `foresight validate`: checks config, model, data, overlap of rows, disk and memory; prints what would run.
+/// `foresight validate`: checks config, model, all that a run needs (preconditions.h), disk and memory;
+/// prints what would run.
 void command_validate(const Config& config, OutputForm form = OutputForm::kText);
 /// `foresight traces|oracle|supervised|grpo|evaluate`: one stage, on all ranks. `form` is how evaluate prints
 /// its result.

@@ -183,6 +183,21 @@ std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<Tra
   return lengths;
 }
 
+std::vector<SplitLengths> planned_lengths(const Config& config) {
+  const std::vector<std::pair<std::string, std::int64_t>> planned = {
+      {"train", config.data.max_train_traces},
+      {"validation", config.data.validation_traces},
+      {"evaluation", config.data.evaluation.empty() ? 0 : config.evaluation.max_traces}};
+  std::vector<SplitLengths> lengths;
+  for (const auto& [name, count] : planned) {
+    SplitLengths split{name, {}};
+    for (std::int64_t i = 0; i < count; ++i)
+      split.traces.push_back({concat(name, "-", i), config.data.trace_tokens, false});
+    lengths.push_back(std::move(split));
+  }
+  return lengths;
+}
+
 std::vector<SplitLengths> recorded_lengths(const Config& config) {
   std::vector<SplitLengths> lengths;
   const std::vector<std::pair<std::string, std::int64_t>> used = {

@@ -29,6 +29,8 @@ struct SplitLengths {
 
 /// Of the traces that this config's rows give.
 std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<TraceSplit>& splits);
+/// Of traces that are yet to be generated: as many as the config asks for, of data.trace_tokens each.
+std::vector<SplitLengths> planned_lengths(const Config& config);
 /// Of the recorded traces that this config uses. Files that cannot be read are left out: the stage that needs
 /// them says so.
 std::vector<SplitLengths> recorded_lengths(const Config& config);

@@ -73,11 +73,12 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
   }
   require_utf8(prompt, "the prompt");
   std::string text = prompt;
-  if (kind == PromptKind::kChat) text = ChatTemplate::load(config.model.path).render({{"user", prompt}});
+  if (kind == PromptKind::kChat)
+    text = ChatTemplate::load(config.model.path, config.model.template_date).render({{"user", prompt}});
   const std::vector<std::int32_t> tokens = encode_prompt(tokenizer, text);
   const SamplingOptions sampling{config.generation.temperature, config.generation.top_p,
                                  config.generation.top_k};
-  const GenerationLimits limits{config.generation.max_new_tokens, tokenizer.end_of_sequence()};
+  const GenerationLimits limits = limits_of(workspace.model, tokenizer, config.generation.max_new_tokens);
   StreamingDecoder decoder(tokenizer);
   generate(workspace.model, tokens, select, size, sampling, limits,
            RandomStream(static_cast<std::uint64_t>(config.runtime.seed), "generation"),

@@ -6,6 +6,7 @@
 
 #include "golden_eviction/oracle_stage.h"
 #include "trainer/app/commands.h"
+#include "trainer/app/preconditions.h"
 #include "trainer/app/run_needs.h"
 #include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"
@@ -31,7 +32,7 @@ void require_room_for(const Config& config, const std::vector<std::string>& stag
   const auto& [model, tokenizer] = workspace;
   std::vector<SplitLengths> lengths;
   if (stages.front() == "oracle") {
-    lengths = lengths_of(config, make_trace_splits(config, tokenizer, model.shape().vocabulary_size));
+    lengths = lengths_of(config, make_trace_splits(config, tokenizer, model.shape()));
   } else if (stages.front() != "traces") {
     lengths = recorded_lengths(config);
   }
@@ -49,7 +50,8 @@ std::optional<Json> run_stage(const Config& config, const std::string& stage, co
   stages.insert(stages.end(), then.begin(), then.end());
   require_room_for(config, stages, workspace, world);
   if (stage == "traces") {
-    run_traces(config, model, tokenizer, ChatTemplate::load(config.model.path), world);
+    run_traces(config, model, tokenizer, ChatTemplate::load(config.model.path, config.model.template_date),
+               world);
   } else if (stage == "oracle") {
     run_oracle(config, model, tokenizer, world);
   } else if (stage == "supervised") {
@@ -75,7 +77,9 @@ void make_traces(const Config& config, const Workspace& workspace, World& world)
   if (!world.leads()) return;
   try {
     const auto& [model, tokenizer] = workspace;
-    if (has_generated(config, model, tokenizer, ChatTemplate::load(config.model.path))) return;
+    if (has_generated(config, model, tokenizer,
+                      ChatTemplate::load(config.model.path, config.model.template_date)))
+      return;
     log_warning(concat("traces: ", file.string(), " is used as it is; ", config.output,
                        "/traces does not hold what this config's model, prompts, traces.* and runtime.seed "
                        "give: `foresight traces` generates it anew"));
@@ -129,7 +133,9 @@ void print_run(const std::optional<Json>& evaluation,
 
 void command_stage(const Config& config, const std::string& stage, OutputForm form, World& world) {
   const std::optional<OpenRun> run = open_for_all(config, world);
-  const auto evaluation = run_stage(config, stage, open_workspace(config, world), world);
+  const Workspace workspace = open_workspace(config, world);
+  if (world.leads()) require_inputs(config, workspace, {stage});
+  const auto evaluation = run_stage(config, stage, workspace, world);
   if (!evaluation) return;
   if (form == OutputForm::kJson) {
     std::cout << evaluation->dump(2) << std::endl;
@@ -146,6 +152,7 @@ std::filesystem::path command_report(const Config& config) {
 void command_run(const Config& config, OutputForm form, World& world) {
   const std::optional<OpenRun> run = open_for_all(config, world);
   const Workspace workspace = open_workspace(config, world);
+  if (world.leads()) require_inputs(config, workspace, stages_of_run(config));
   const auto stage = [&](const char* name) { return run_stage(config, name, workspace, world); };
   // A finished stage costs no more than finding that out.
   if (!config.traces.prompts.empty()) make_traces(config, workspace, world);

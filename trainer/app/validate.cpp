@@ -1,13 +1,15 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "trainer/app/commands.h"
+#include "trainer/app/preconditions.h"
 #include "trainer/app/run_needs.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/full_run.h"
-#include "trainer/scorer/scorer.h"
+#include "trainer/generation/traces_stage.h"
 
 namespace foresight {
 namespace {
@@ -21,24 +23,19 @@ double measured_speed(const Transformer& model) {
   return 256.0 / std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
 }
 
-/// What `foresight run` would do.
-std::vector<std::string> stages_of(const Config& config) {
-  std::vector<std::string> stages = {"oracle", "supervised", "grpo", "evaluate"};
-  if (!config.traces.prompts.empty()) stages.insert(stages.begin(), "traces");
-  return stages;
-}
-
 /// What `foresight validate` tells.
 struct Forecast {
+  std::vector<SplitLengths> lengths;
+  bool traces_to_come;
   RunNeeds needs;
   MachineRoom room;
   double tokens_per_s;
 };
 
 nlohmann::ordered_json forecast_json(const Config& config, const Transformer& model,
-                                     const std::vector<TraceSplit>& splits, const Forecast& forecast) {
+                                     const Forecast& forecast) {
   nlohmann::ordered_json traces;
-  for (const TraceSplit& split : splits) traces[split.name] = split.traces.size();
+  for (const SplitLengths& split : forecast.lengths) traces[split.name] = split.traces.size();
   const RunNeeds& needs = forecast.needs;
   nlohmann::ordered_json items = nlohmann::ordered_json::array();
   for (const MemoryItem& item : needs.items)
@@ -48,6 +45,7 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
   return {{"output", config.output},
           {"model", {{"architecture", model.shape().architecture}, {"dtype", model.dtype_name()}}},
           {"traces", traces},
+          {"traces_to_come", forecast.traces_to_come},
           {"needs",
            {{"disk_bytes", needs.disk_bytes},
             {"memory_bytes", needs.memory_bytes},
@@ -66,15 +64,19 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
           {"steps", {{"supervised", config.supervised.steps}, {"grpo", config.grpo.steps}}}};
 }
 
-void print_forecast(const Config& config, const Transformer& model, const std::vector<TraceSplit>& splits,
-                    const Forecast& forecast) {
+void print_forecast(const Config& config, const Transformer& model, const Forecast& forecast) {
   const RunNeeds& needs = forecast.needs;
   const auto about = [&](double tokens) { return format_duration(tokens / forecast.tokens_per_s); };
   std::cout << "config      valid; output " << config.output << "\n"
             << "model       " << model.shape().architecture << ", " << model.dtype_name() << "\n";
-  for (const TraceSplit& split : splits)
-    std::cout << "data        " << split.name << ": " << split.traces.size() << " traces\n";
-  std::cout << "rows        no evaluation row stands in the training files\n";
+  for (const SplitLengths& split : forecast.lengths)
+    std::cout << "data        " << split.name << ": " << split.traces.size() << " traces"
+              << (forecast.traces_to_come ? ", if `foresight traces` gives as many" : "") << "\n";
+  std::cout << "rows        "
+            << (forecast.traces_to_come ? concat(traces_file(config).string(),
+                                                 " is yet to be generated; the prompts fit the model")
+                                        : "no evaluation row stands in the training files")
+            << "\n";
   std::cout << "disk        about " << format_bytes(needs.disk_bytes) << " needed, "
             << format_bytes(forecast.room.disk_bytes) << " free\n";
   std::cout << "memory      about " << format_bytes(needs.memory_bytes) << " needed, "
@@ -102,22 +104,18 @@ void print_forecast(const Config& config, const Transformer& model, const std::v
 
 void command_validate(const Config& config, OutputForm form) {
   const Workspace workspace = open_workspace(config);
-  const ModelShape& shape = workspace.model.shape();
-  if (!config.scorer.initial.empty()) Scorer::load(config.scorer.initial, shape);
-  if (!config.grpo.start.empty()) Scorer::load(config.grpo.start, shape);
-  for (const std::string& policy : config.evaluation.policies) {
-    if (policy.ends_with(".safetensors")) Scorer::load(policy, shape);
-  }
-  const std::vector<TraceSplit> splits =
-      make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size);
   const ModelOptions& options = workspace.model.options();
-  const Forecast forecast{
-      estimate_needs(config, shape, options, lengths_of(config, splits), stages_of(config)),
-      machine_room(config, options), measured_speed(workspace.model)};
+  const std::vector<std::string> stages = stages_of_run(config);
+  const RunTraces traces = require_inputs(config, workspace, stages);
+  std::vector<SplitLengths> lengths =
+      traces.to_come ? planned_lengths(config) : lengths_of(config, traces.splits);
+  const RunNeeds needs = estimate_needs(config, workspace.model.shape(), options, lengths, stages);
+  const Forecast forecast{std::move(lengths), traces.to_come, needs, machine_room(config, options),
+                          measured_speed(workspace.model)};
   if (form == OutputForm::kJson) {
-    std::cout << forecast_json(config, workspace.model, splits, forecast).dump(2) << std::endl;
+    std::cout << forecast_json(config, workspace.model, forecast).dump(2) << std::endl;
   } else {
-    print_forecast(config, workspace.model, splits, forecast);
+    print_forecast(config, workspace.model, forecast);
   }
   require_room(config, forecast.needs, forecast.room);
 }

@@ -13,6 +13,7 @@ namespace foresight {
 /// model: where the language model lies.
 struct ModelConfig {
   std::string path;  ///< Hugging Face model folder: config.json, model.safetensors, tokenizer.json (required)
+  std::string template_date;  ///< what chat templates are told for today, "2026-11-28"; empty: nothing
 };
 
 /// data: the finished traces that everything is learned from.

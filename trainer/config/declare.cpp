@@ -76,6 +76,9 @@ Section declare_model(Reach reach) {
   Declarer to(section, reach);
   to.key("path", &ModelConfig::path, TextType{},
          "Hugging Face model folder: config.json, model.safetensors, tokenizer.json", kRequiredPath);
+  to.key("template_date", &ModelConfig::template_date, TextType{.choices = {}, .may_be_empty = true},
+         "the date that a chat template is told for today (YYYY-MM-DD); empty: none, so that prompts do not "
+         "change from day to day: templates take the one they hold, or refuse");
   return section;
 }
 

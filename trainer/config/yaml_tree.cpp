@@ -5,7 +5,9 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <sstream>
 #include <string_view>
 #include <utility>
@@ -136,6 +138,21 @@ class TreeBuilder : public YAML::EventHandler {
   bool seen_document_ = false;
 };
 
+/// The line, near where the parser gave up, that is indented by a tab; 0 where there is none.
+int line_indented_by_tab(std::string_view text, int near) {
+  int line = 1;
+  while (!text.empty()) {
+    const std::string_view content = text.substr(0, text.find('\n'));
+    const std::size_t first = content.find_first_not_of(" \t\r");
+    const bool tab = content.substr(0, first).find('\t') != std::string_view::npos;
+    if (tab && first != std::string_view::npos && content[first] != '#' && std::abs(line - near) <= 1)
+      return line;
+    text.remove_prefix(std::min(text.size(), content.size() + 1));
+    ++line;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::variant<YamlNode, YamlFault> parse_yaml(const std::string& file_text) {
@@ -150,8 +167,10 @@ std::variant<YamlNode, YamlFault> parse_yaml(const std::string& file_text) {
   } catch (const Refused& fault) {
     return YamlFault{fault.mark.line + 1, fault.msg};
   } catch (const YAML::Exception& fault) {
-    return YamlFault{fault.mark.is_null() ? 1 : fault.mark.line + 1,
-                     concat("not valid YAML: ", one_line(fault.msg))};
+    const int line = fault.mark.is_null() ? 1 : fault.mark.line + 1;
+    if (const int tab = line_indented_by_tab(text, line); tab > 0)
+      return YamlFault{tab, "not valid YAML: the line is indented by a tab; YAML takes blanks alone"};
+    return YamlFault{line, concat("not valid YAML: ", one_line(fault.msg))};
   }
   return builder.root();
 }

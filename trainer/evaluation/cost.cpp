@@ -134,17 +134,21 @@ void measure_context(const Transformer& model, const MeasuredPolicy& policy, con
 
 }  // namespace
 
+void require_contexts(const CostOptions& options, std::int64_t positions) {
+  for (const std::int64_t context : options.contexts) {
+    const std::int64_t longest = full_capacity(options.size, context);
+    if (longest <= positions) continue;
+    throw Error(ErrorKind::kConfig,
+                concat("evaluation.cost_contexts: ", context, " tokens and ", longest - context,
+                       " decoded ones exceed the model's ", positions, " positions"));
+  }
+}
+
 std::vector<PolicyCost> measure_cost(const Transformer& model, const std::vector<MeasuredPolicy>& policies,
                                      const CostOptions& options, const torch::Tensor& text,
                                      const std::function<void(std::int64_t)>& on_tokens) {
   const torch::NoGradGuard no_grad;
-  for (const std::int64_t context : options.contexts) {
-    const std::int64_t longest = full_capacity(options.size, context);
-    if (longest <= model.shape().max_positions) continue;
-    throw Error(ErrorKind::kConfig,
-                concat("evaluation.cost_contexts: ", context, " tokens and ", longest - context,
-                       " decoded ones exceed the model's ", model.shape().max_positions, " positions"));
-  }
+  require_contexts(options, model.shape().max_positions);
   std::vector<PolicyCost> costs;
   for (const MeasuredPolicy& policy : policies) {
     PolicyCost cost;

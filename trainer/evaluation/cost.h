@@ -42,6 +42,9 @@ struct PolicyCost {
   double scoring_share = 0;              ///< share of the one-row decoding time that the policy itself takes
 };
 
+/// Throws Error(kConfig) when a context and what is decoded behind it exceed a model's positions.
+void require_contexts(const CostOptions& options, std::int64_t positions);
+
 /// Feeds `text` [n] (repeated as needed) to every policy up to each context length, then decodes 2 windows of
 /// tokens greedily, and with a batch one window of `batch` equal rows; times each. Throws Error(kConfig) when
 /// a context and its decoding exceed the model's positions. `on_tokens` (optional) is told the tokens done of

@@ -15,6 +15,8 @@
 #include "trainer/config/names.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/evaluation_json.h"
+#include "trainer/evaluation/problems.h"
+#include "trainer/evaluation/scored_traces.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/evaluation/tasks.h"
 #include "trainer/evaluation/training_cost.h"
@@ -198,21 +200,6 @@ Json measured_cost(const Config& config, const Transformer& model, const PolicyS
   return cost_json(costs, options, torch::get_num_threads());
 }
 
-/// The first evaluation.task_problems problems of the task files.
-std::vector<PromptRow> read_problems(const EvaluationConfig& config) {
-  std::vector<PromptRow> problems;
-  for (const std::string& file : config.tasks) {
-    for (PromptRow& row : read_prompt_rows(file)) {
-      if (static_cast<std::int64_t>(problems.size()) >= config.task_problems) return problems;
-      if (row.answer.empty())
-        throw Error(ErrorKind::kInput,
-                    concat(file, ": ", row.source, " has no \"answer\", which a task needs"));
-      problems.push_back(std::move(row));
-    }
-  }
-  return problems;
-}
-
 /// Problems solved under every policy.
 Json measured_problems(const Config& config, const TaskSetting& setting,
                        const std::vector<Policy>& policies) {
@@ -226,7 +213,8 @@ Json measured_problems(const Config& config, const TaskSetting& setting,
                                .instruction = own.task_instruction};
   Progress progress("tasks", "problems", static_cast<std::int64_t>(problems.size()));
   std::int64_t done = 0;
-  Json by_policy = solve_problems(setting, policies, problems, ChatTemplate::load(config.model.path), options,
+  Json by_policy = solve_problems(setting, policies, problems,
+                                  ChatTemplate::load(config.model.path, config.model.template_date), options,
                                   [&](std::int64_t count) { progress.update(done += count); });
   progress.finish();
   return {{"task", join(own.tasks, ", ")},
@@ -316,6 +304,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
   const auto traces = load_recorded_traces(output / "oracle", "evaluation", config.evaluation.max_traces,
                                            model.fingerprint(), tokenizer.fingerprint());
   require_losses_of(traces, model.dtype_name());
+  require_scored_tokens(completions_of(traces), config);
   const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 judges, for all
   Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
   if (!evaluation.is_null()) {

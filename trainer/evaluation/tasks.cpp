@@ -8,6 +8,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/generation/generate_rows.h"
+#include "trainer/text/chat_rows.h"
 #include "trainer/text/tokenize_row.h"
 
 namespace foresight {
@@ -163,15 +164,11 @@ nlohmann::ordered_json solve_problems(const TaskSetting& setting, const std::vec
   std::vector<SamplingOptions> samplings = {SamplingOptions{.temperature = 0}};
   for (std::int64_t sample = 0; sample < options.samples; ++sample)
     samplings.push_back({options.temperature, options.top_p, options.top_k});
-  const GenerationLimits limits{options.max_new_tokens, tokenizer.end_of_sequence()};
+  const GenerationLimits limits = limits_of(*setting.model, tokenizer, options.max_new_tokens);
   std::vector<std::vector<SolvedProblem>> solved(policies.size() + 1);
   for (const PromptRow& problem : problems) {
     require_running();
-    std::vector<ChatMessage> messages = problem.messages;
-    const std::string task =
-        options.instruction.empty() ? problem.prompt : problem.prompt + "\n" + options.instruction;
-    if (messages.empty() && chat.can_render()) messages = {{"user", task}};
-    const std::string text = messages.empty() ? task : chat.render(messages);
+    const std::string text = prompt_text(problem, chat, options.instruction);
     const auto texts = generate_under_all(setting, policies, problem.source, encode_prompt(tokenizer, text),
                                           samplings, limits);
     require_running();
@@ -194,7 +191,7 @@ nlohmann::ordered_json find_passkeys(const TaskSetting& setting, const std::vect
                                      std::int64_t length, std::int64_t keys,
                                      const std::function<void(std::int64_t)>& on_prompts) {
   const Tokenizer& tokenizer = *setting.tokenizer;
-  const GenerationLimits limits{12, tokenizer.end_of_sequence()};
+  const GenerationLimits limits = limits_of(*setting.model, tokenizer, kPasskeyNewTokens);
   std::vector<std::vector<double>> found(policies.size() + 1);
   for (std::size_t d = 0; d < passkey_depths().size(); ++d) {
     for (auto& own : found) own.push_back(0);

@@ -46,9 +46,9 @@ struct SolvedProblem {
       0;  ///< greedy text equal to full KV's; its whole length where all is
 };
 
-/// `accuracy` (exact match of the final answer, data/answers.h: the mean over samples, avg@k; without samples
-/// the greedy one), `greedy_accuracy`, `answered` (share of texts with a final answer), `mean_tokens`,
-/// `truncation_rate`, `tokens_until_difference` (mean over problems).
+/// `accuracy` (final answers that mean the same, data/answers.h: the mean over samples, avg@k; without
+/// samples the greedy one), `greedy_accuracy`, `answered` (share of texts with a final answer),
+/// `mean_tokens`, `truncation_rate`, `tokens_until_difference` (mean over problems).
 nlohmann::ordered_json score_solutions(const std::vector<SolvedProblem>& problems);
 
 /// Solves each problem once greedily and `samples` times by sampling, under the full cache and every policy;
@@ -58,6 +58,9 @@ nlohmann::ordered_json solve_problems(const TaskSetting& setting, const std::vec
                                       const std::vector<PromptRow>& problems, const ChatTemplate& chat,
                                       const ProblemOptions& options,
                                       const std::function<void(std::int64_t)>& on_problems = {});
+
+/// Tokens generated for a passkey.
+inline constexpr std::int64_t kPasskeyNewTokens = 12;
 
 /// Depths at which passkeys are hidden, as shares of the text.
 const std::vector<double>& passkey_depths();

@@ -3,6 +3,7 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "trainer/base/error.h"
 #include "trainer/base/stop_signal.h"
@@ -17,6 +18,22 @@ bool ends(const GenerationLimits& limits, std::int32_t token) {
 }
 
 }  // namespace
+
+GenerationLimits limits_of(const Transformer& model, const Tokenizer& tokenizer,
+                           std::int64_t max_new_tokens) {
+  return {max_new_tokens, tokenizer.end_of_sequence(),
+          tokenizer.ids_without_token(model.shape().vocabulary_size)};
+}
+
+torch::Tensor next_logits(const Transformer& model, const torch::Tensor& hidden,
+                          const GenerationLimits& limits) {
+  torch::Tensor logits = model.logits(hidden).to(torch::kCPU);
+  if (!limits.never.empty()) {
+    const torch::Tensor ids = torch::tensor(limits.never, torch::kInt32).to(torch::kInt64);
+    logits.index_fill_(-1, ids, -std::numeric_limits<double>::infinity());
+  }
+  return logits;
+}
 
 void check_prompt(const Transformer& model, std::size_t prompt_tokens, const GenerationLimits& limits) {
   if (prompt_tokens == 0) throw Error(ErrorKind::kConfig, "generation: the prompt is empty");
@@ -40,7 +57,7 @@ std::vector<std::int32_t> generate(const Transformer& model, const std::vector<s
   decoding.prefill(torch::tensor(prompt, torch::kInt32).to(torch::kInt64).unsqueeze(0));
   std::vector<std::int32_t> generated;
   while (!stop_requested()) {
-    const std::int32_t token = sample_token(model.logits(decoding.last())[0], sampling, random);
+    const std::int32_t token = sample_token(next_logits(model, decoding.last(), limits)[0], sampling, random);
     generated.push_back(token);
     if (on_token) on_token(token);
     if (ends(limits, token) || static_cast<std::int64_t>(generated.size()) >= limits.max_new_tokens) break;
@@ -77,7 +94,7 @@ std::vector<std::vector<std::int32_t>> generate_batch(const Transformer& model,
   std::vector<std::int64_t> running(prompts.size());  // index of each row that still runs
   for (std::size_t i = 0; i < prompts.size(); ++i) running[i] = static_cast<std::int64_t>(i);
   for (std::int64_t step = 0; step < limits.max_new_tokens && !running.empty() && !stop_requested(); ++step) {
-    const torch::Tensor logits = model.logits(decoding.last()).to(torch::kCPU);
+    const torch::Tensor logits = next_logits(model, decoding.last(), limits);
     std::vector<std::int64_t> next_tokens, still, kept;
     for (std::size_t i = 0; i < running.size(); ++i) {
       const auto row = static_cast<std::size_t>(running[i]);

@@ -9,14 +9,24 @@
 #include "trainer/eviction/eviction_view.h"
 #include "trainer/generation/sampling.h"
 #include "trainer/model/transformer.h"
+#include "trainer/text/tokenizer.h"
 
 namespace foresight {
 
-/// What ends a generation.
+/// What ends a generation, and what is never drawn.
 struct GenerationLimits {
   std::int64_t max_new_tokens = 512;
   std::vector<std::int32_t> end_tokens;
+  std::vector<std::int32_t> never = {};  ///< ids of the model that have no token
 };
+
+/// The limits of a model with this tokenizer.
+GenerationLimits limits_of(const Transformer& model, const Tokenizer& tokenizer, std::int64_t max_new_tokens);
+
+/// Logits [..., vocabulary] of the next token for `hidden` [..., hidden], on the CPU; ids that are never
+/// drawn have none (-inf).
+torch::Tensor next_logits(const Transformer& model, const torch::Tensor& hidden,
+                          const GenerationLimits& limits);
 
 /// Throws Error(kConfig) for an empty prompt, or one that leaves no room for max_new_tokens in the model's
 /// positions.

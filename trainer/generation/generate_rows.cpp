@@ -31,7 +31,7 @@ std::vector<std::vector<std::int32_t>> generate_rows(
   std::vector<bool> ended(samplings.size(), false);
   torch::Tensor next = torch::zeros({rows}, torch::kInt64);
   for (std::int64_t step = 0; !stop_requested(); ++step) {
-    const torch::Tensor logits = model.logits(decoding.last()).to(torch::kCPU);  // [R, vocabulary]
+    const torch::Tensor logits = next_logits(model, decoding.last(), limits);  // [R, vocabulary]
     for (std::size_t row = 0; row < samplings.size(); ++row) {
       if (ended[row]) continue;  // it goes on with its last token, unseen
       const auto r = static_cast<std::int64_t>(row);

@@ -11,6 +11,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/generation/generate.h"
+#include "trainer/text/chat_rows.h"
 #include "trainer/text/tokenize_row.h"
 
 namespace foresight {
@@ -21,6 +22,11 @@ struct Job {
   const PromptRow* row;
   std::string prompt;
   std::int64_t sample;
+
+  /// What its line depends on besides model and settings.
+  std::string facts() const {
+    return concat(sample, " ", row->source, " ", row->answer, " ", row->columns.dump(), " ", prompt, "\n");
+  }
 };
 
 /// All completions of a config, and the files of their batches.
@@ -30,21 +36,22 @@ struct Plan {
   std::filesystem::path folder;
   std::size_t batch = 0;
 
+  /// Its name changes with its rows: a batch is known again when others were taken out or put in behind it.
   std::filesystem::path file_of(std::size_t first) const {
-    return folder / concat("batch-", first / batch, ".jsonl");
+    std::string facts;
+    for (std::size_t i = first; i < std::min(jobs.size(), first + batch); ++i) facts += jobs[i].facts();
+    return folder / concat("batch-", sha256_hex(facts).substr(0, 16), ".jsonl");
   }
 };
 
-/// Folder of finished batches; its name changes with everything that changes their content.
-std::filesystem::path batch_folder(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                                   const std::vector<Job>& jobs) {
+/// Folder of finished batches; its name changes with everything but the rows that changes their content.
+std::filesystem::path batch_folder(const Config& config, const Transformer& model,
+                                   const Tokenizer& tokenizer) {
   std::string facts =
       concat(model.fingerprint(), tokenizer.fingerprint(), model.dtype_name(), config.runtime.seed, " ",
              config.traces.max_new_tokens, " ", config.traces.batch, " ", config.traces.temperature, " ",
              config.traces.top_p, " ", config.traces.top_k, "\n");
   for (const std::int32_t token : tokenizer.end_of_sequence()) facts += concat(token, " ");
-  for (const Job& job : jobs)
-    facts += concat(job.sample, " ", job.row->source, " ", job.row->answer, " ", job.prompt, "\n");
   return std::filesystem::path(config.output) / "traces" / sha256_hex(facts).substr(0, 16);
 }
 
@@ -68,15 +75,19 @@ Plan make_plan(const Config& config, const Transformer& model, const Tokenizer& 
   }
   if (plan.rows.empty())
     throw Error(ErrorKind::kConfig, "traces.prompts: no prompts; name at least one JSONL file with prompts");
+  const GenerationLimits limits{config.traces.max_new_tokens, {}};
   for (const PromptRow& row : plan.rows) {
-    // A plain prompt is put to an instruction model as a user's message where the model has a chat template.
-    std::vector<ChatMessage> messages = row.messages;
-    if (messages.empty() && chat.can_render()) messages = {{"user", row.prompt}};
-    const std::string prompt = messages.empty() ? row.prompt : chat.render(messages);
+    const std::string prompt = prompt_text(row, chat);
+    try {
+      check_prompt(model, encode_prompt(tokenizer, prompt).size(), limits);
+    } catch (const Error& error) {
+      throw Error(error.kind(), concat("traces.prompts: ", row.source, ": ", error.what(),
+                                       " (traces.max_new_tokens), or take the row out"));
+    }
     for (std::int64_t sample = 0; sample < config.traces.samples_per_prompt; ++sample)
       plan.jobs.push_back({&row, prompt, sample});
   }
-  plan.folder = batch_folder(config, model, tokenizer, plan.jobs);
+  plan.folder = batch_folder(config, model, tokenizer);
   plan.batch = static_cast<std::size_t>(config.traces.batch);
   return plan;
 }
@@ -87,6 +98,28 @@ std::vector<bool> finished_batches(const Plan& plan) {
   for (std::size_t first = 0; first < plan.jobs.size(); first += plan.batch)
     done.push_back(std::filesystem::exists(plan.file_of(first)));
   return done;
+}
+
+/// The row of a completion: what was generated, then the columns of its prompt. Columns that have the name of
+/// one of ours stand under "given"; `source` is the row's own where it has one.
+std::string trace_line(const Job& job, const std::vector<std::int32_t>& prompt,
+                       const std::vector<std::int32_t>& generated, const Tokenizer& tokenizer) {
+  const auto& ending = tokenizer.end_of_sequence();
+  std::vector<std::int32_t> tokens = prompt;
+  tokens.insert(tokens.end(), generated.begin(), generated.end());
+  nlohmann::ordered_json row = {{"prompt", job.prompt},
+                                {"completion", completion_text(tokenizer, generated)}};
+  if (!job.row->answer.empty()) row["answer"] = job.row->answer;
+  row["finished"] =
+      !generated.empty() && std::find(ending.begin(), ending.end(), generated.back()) != ending.end();
+  row["tokens"] = std::move(tokens);
+  row["prompt_tokens"] = prompt.size();
+  row[job.row->columns.contains("source") ? "prompt_source" : "source"] = job.row->source;
+  for (const auto& [name, value] : job.row->columns.items()) {
+    if (name == "answer") continue;
+    (row.contains(name) ? row["given"][name] : row[name]) = value;
+  }
+  return row.dump();
 }
 
 std::string run_batch(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
@@ -100,21 +133,11 @@ std::string run_batch(const Config& config, const Transformer& model, const Toke
                          std::initializer_list<std::int64_t>{jobs[i].sample});
   }
   const SamplingOptions sampling{config.traces.temperature, config.traces.top_p, config.traces.top_k};
-  const GenerationLimits limits{config.traces.max_new_tokens, tokenizer.end_of_sequence()};
+  const GenerationLimits limits = limits_of(model, tokenizer, config.traces.max_new_tokens);
   const auto generated = generate_batch(model, prompts, sampling, limits, std::move(randoms), on_tokens);
   std::string lines;
-  for (std::size_t i = first; i < end; ++i) {
-    std::vector<std::int32_t> tokens = generated[i - first];
-    const auto& ending = tokenizer.end_of_sequence();
-    const bool finished =
-        !tokens.empty() && std::find(ending.begin(), ending.end(), tokens.back()) != ending.end();
-    nlohmann::ordered_json row = {{"prompt", jobs[i].prompt},
-                                  {"completion", completion_text(tokenizer, tokens)}};
-    if (!jobs[i].row->answer.empty()) row["answer"] = jobs[i].row->answer;
-    row["finished"] = finished;
-    row["source"] = jobs[i].row->source;
-    lines += row.dump() + "\n";
-  }
+  for (std::size_t i = first; i < end; ++i)
+    lines += trace_line(jobs[i], prompts[i - first], generated[i - first], tokenizer) + "\n";
   return lines;
 }
 
@@ -165,6 +188,11 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   }
   world.barrier("traces written");
   log_info(concat("traces: ", jobs.size(), " traces in ", traces_file(config).string()));
+}
+
+void require_prompts(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                     const ChatTemplate& chat) {
+  make_plan(config, model, tokenizer, chat);
 }
 
 bool has_generated(const Config& config, const Transformer& model, const Tokenizer& tokenizer,

@@ -15,10 +15,15 @@ std::filesystem::path traces_file(const Config& config);
 /// Generates traces.samples_per_prompt completions of every prompt of traces.prompts, traces.batch at a time;
 /// batches are dealt out to ranks, each finished one is kept, so that a stopped stage goes on where it was.
 /// Rows: prompt, completion, answer (where the prompt has one), finished (false: cut at max_new_tokens),
-/// source. Throws Error(kInterrupted) after a stop signal, Error(kConfig) where traces.file is one of the
-/// prompt files.
+/// tokens (ids of prompt and completion), prompt_tokens (how many are the prompt's), source, and the other
+/// columns of the prompt's row. Throws Error(kInput) before anything is generated for a prompt that cannot be
+/// read or rendered and Error(kConfig) for one too long for the model, naming file and line;
+/// Error(kInterrupted) after a stop signal, Error(kConfig) where traces.file is one of the prompt files.
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                 const ChatTemplate& chat, World& world = alone());
+/// What run_traces() checks first. Throws as it does.
+void require_prompts(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
+                     const ChatTemplate& chat);
 /// True when every batch of this model and these settings is generated: a traces file that is there without
 /// them comes from others, or from elsewhere. Throws Error(kInput) for prompts that cannot be read.
 bool has_generated(const Config& config, const Transformer& model, const Tokenizer& tokenizer,

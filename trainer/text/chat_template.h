@@ -17,9 +17,10 @@ namespace foresight {
 struct ChatOptions {
   /// More names by value, as apply_chat_template's keyword arguments: {"enable_thinking": false},
   /// {"date_string": "26 Jul 2024"}.
-  nlohmann::json variables = nlohmann::json::object();
-  /// What strftime_now() tells. Without it the template sees no such function: templates that ask whether it
-  /// is there take the date they hold, so that prompts do not change from day to day; the others are refused.
+  nlohmann::ordered_json variables = nlohmann::ordered_json::object();
+  /// What strftime_now() tells; where it is not given, the date that the template was loaded with. Without it
+  /// the template sees no such function: templates that ask whether it is there take the date they hold, so
+  /// that prompts do not change from day to day; the others are refused.
   std::optional<std::tm> now = std::nullopt;
   bool add_generation_prompt = true;
 };
@@ -32,13 +33,15 @@ class ChatTemplate {
  public:
   /// Reads chat_template.jinja, or chat_template in tokenizer_config.json. A folder without one, or with one
   /// that has a statement or form which is not supported (which is warned about), gives a template that
-  /// render() refuses. Throws Error(kInput) on damaged files, and for named templates of which none is the
-  /// default.
-  static ChatTemplate load(const std::filesystem::path& model_folder);
-  /// The prompt, ending where the assistant's answer begins. It holds the beginning-of-sequence token where
-  /// the template writes it. Throws Error(kInput), naming file and line of the template: no template, no
-  /// messages, what the template itself refuses (raise_exception), names without a value, and what is not
-  /// supported.
+  /// render() refuses. `date`
+  /// ("2026-11-28", model.template_date): what strftime_now() tells; empty: nothing. Throws Error(kInput) on
+  /// damaged files and for named templates of which none is the default, Error(kConfig) for what is no date.
+  static ChatTemplate load(const std::filesystem::path& model_folder, const std::string& date = "");
+  /// The prompt, ending where the assistant's answer begins (without add_generation_prompt: the conversation
+  /// as it stands). A message goes to the template with all its fields. It holds the beginning-of-sequence
+  /// token where the template writes it. Throws Error(kInput), naming file and line of the template: no
+  /// template, no messages, what the template itself refuses (raise_exception), names without a value, and
+  /// what is not supported.
   std::string render(const std::vector<ChatMessage>& messages, const ChatOptions& options = {}) const;
   /// Whether there is a template that could be read; its parts may still refuse some messages.
   bool can_render() const { return program_ != nullptr; }
@@ -49,6 +52,7 @@ class ChatTemplate {
   std::string source_;
   std::string refusal_;  // why there is no program_
   std::size_t template_bytes_ = 0;
+  std::optional<std::tm> now_;
   std::vector<std::pair<std::string, std::string>> special_tokens_;  // "bos_token" and the like
   std::shared_ptr<const Program> program_;
 };

@@ -107,8 +107,10 @@ Value as_json(const Value& input, Arguments& arguments) {
   return Value::text(to_json(input, arguments.work()));
 }
 
-/// Items that pass a test (of their attribute, where `by_attribute`), or that do not.
+/// Items that pass a test (of their attribute, where `by_attribute`), or that do not. As in Jinja nothing is
+/// asked of what is false: of none, 0 and "" there are no items.
 Value chosen(const Value& input, Arguments& arguments, bool by_attribute, bool wanted) {
+  if (!input.truth()) return Value::list({}, arguments.work());
   const std::size_t test_place = by_attribute ? 1 : 0;
   const Value attribute = by_attribute ? arguments.required(0, "attribute") : Value();
   const Value test = arguments.optional(test_place, "test", Value());
@@ -125,8 +127,9 @@ Value chosen(const Value& input, Arguments& arguments, bool by_attribute, bool w
   return Value::list(std::move(kept), arguments.work());
 }
 
-/// map(attribute=...) or map("filter").
+/// map(attribute=...) or map("filter"); of what is false there are no items, as in Jinja.
 Value mapped(const Value& input, Arguments& arguments) {
+  if (!input.truth()) return Value::list({}, arguments.work());
   const Value attribute = arguments.optional(1000, "attribute", Value());
   const Value otherwise = arguments.optional(1000, "default", Value());
   List results;

@@ -329,7 +329,8 @@ class Renderer {
     }
     if (name == "strftime_now" && !now_) {
       work_.refuse(
-          "the function strftime_now() is given no date here, as prompts would change from day to day");
+          "the function strftime_now() is given no date here, as prompts would change from day to day: set "
+          "model.template_date");
     }
     // Only names of globals are functions here: a method that was set aside has lost its object.
     if (!function.is(Kind::kFunction) || find(globals_.names, function.name()) == nullptr) {

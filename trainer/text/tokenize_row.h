@@ -13,7 +13,9 @@
 namespace foresight {
 
 /// Prompt and completion are tokenized together, as the model would read them; a token belongs to the
-/// completion when its last byte does. Given tokens are taken as they are, all of them completion. No
+/// completion when its last byte does. Given tokens are taken as they are: those behind prompt_tokens are
+/// completion, all of them without it. Where prompt_tokens and the text are there too, and the tokens are
+/// not this tokenizer's for that text (it was edited since, or another model wrote it), the text counts. No
 /// beginning-of-sequence token is added. Throws Error(kInput), naming the row's source, on invalid UTF-8 and
 /// on token ids outside the vocabulary.
 TokenRow tokenize_row(const Tokenizer& tokenizer, const TraceRow& row);

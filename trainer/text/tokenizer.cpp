@@ -115,6 +115,15 @@ std::int64_t Tokenizer::vocabulary_size() const {
   return state_->vocabulary.size();
 }
 
+std::vector<std::int32_t> Tokenizer::ids_without_token(std::int64_t rows) const {
+  std::vector<std::int32_t> ids;
+  for (std::int64_t id = 0; id < rows; ++id) {
+    if (state_->vocabulary.token_of(static_cast<std::int32_t>(id)) == nullptr)
+      ids.push_back(static_cast<std::int32_t>(id));
+  }
+  return ids;
+}
+
 std::optional<std::int32_t> Tokenizer::token_id(std::string_view token) const {
   return state_->vocabulary.id_of(token);
 }

@@ -46,6 +46,9 @@ class Tokenizer {
 
   /// Ids run from 0 to vocabulary_size() - 1 (added tokens included).
   std::int64_t vocabulary_size() const;
+  /// Of the ids 0 .. rows - 1 of a model, those that no token has: holes, and rows beyond the vocabulary, to
+  /// which many models are padded.
+  std::vector<std::int32_t> ids_without_token(std::int64_t rows) const;
   std::optional<std::int32_t> token_id(std::string_view token) const;
   /// The token that the post-processor puts first, -1 where it puts none.
   std::int32_t beginning_of_sequence() const;

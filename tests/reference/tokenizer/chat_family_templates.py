@@ -308,4 +308,7 @@ SNIPPETS = [
     "{{ text | trim + '!' }} {{ - 3 | string }} {{ 1 + 2 ~ 3 }} {{ 2 * 3 ~ 4 }} {{ 'x' in 'xy' and not 'z' in 'xy' }} {{ 1 == 1 == true }} {{ n in [3] == true }}",
     "{{ 'a' ~ 1 + 2 }}", "{% generation %}a{% endgeneration %}b", "{% for m in messages recursive %}a{% endfor %}", "{% set f = text.upper %}{{ f is defined }}", "{{ text.upper is defined }}{{ messages[0].items is defined }}{{ messages[0].role.title() }}", "{{ loop }}|", "{% set tools = tools if tools else 'none' %}{{ tools }}", "{{ documents is none }}{{ tools is none }}",
     "{{ strftime_now('%d %b %Y') }} {{ strftime_now('%Y-%m-%d %H:%M:%S %A %B %j %y %p %I %%') }}", "{{ 'x'.join(['a', 1]) }}", "{{ [1] + [2, 3] == [1, 2, 3] }} {{ ([1] + items) | join }}", "{{ 'A' < 'a' }} {{ 'a' <= 'a' }} {{ 'b' >= 'a' > 'A' }}", "{{ 1 < 'a' }}", "{% macro outer() %}{% for i in [1] %}{{ i }}{{ text }}{% endfor %}{% endmacro %}{% for text in ['in'] %}{{ outer() }}{% endfor %}",
+    "{{ none | selectattr('a') | list | length }}{{ none | select('string') | list | length }}{{ none | map('upper') | list | length }}",
+    "{{ 0 | rejectattr('a', 'equalto', 'x') | list | length }}{{ '' | map(attribute='a') | list | length }}{{ false | reject | list | length }}",
+    "{{ none | list }}", "{{ none | first }}", "{{ none | join }}",
 ]

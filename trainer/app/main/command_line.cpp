@@ -1,8 +1,12 @@
 #include "trainer/app/main/command_line.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "trainer/app/build_facts.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
+#include "trainer/config/names.h"
 
 namespace foresight {
 namespace {
@@ -136,7 +140,35 @@ void declare_tools(CLI::App& app, Arguments& arguments) {
                {"source <(foresight completion bash)", "foresight completion zsh > ~/.zfunc/_foresight"});
 }
 
+std::string not_a_command(const CLI::App& app, const std::string& word) {
+  constexpr const char* kTrain = "train";  // what people look for
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  const std::string all = join(names, ", ");
+  if (app.get_parent() == nullptr) names.emplace_back(kTrain);
+  const std::string nearest = nearest_name(word, names);
+  return concat("'", one_line(word), "' is no command of ", app.get_name(), "; ",
+                nearest == kTrain ? "`run` trains in all stages, `supervised` and `grpo` in one of them"
+                                  : concat("the nearest is ", nearest),
+                " (", all, ")");
+}
+
 }  // namespace
+
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* at = &app;
+  bool value_of_option = false;
+  for (const std::string& word : words) {
+    const auto commands = at->get_subcommands(nullptr);
+    if (commands.empty()) break;
+    if (std::exchange(value_of_option, word == "--log-level") || word.starts_with('-')) continue;
+    const auto found = std::find_if(commands.begin(), commands.end(),
+                                    [&](const CLI::App* command) { return command->get_name() == word; });
+    if (found == commands.end()) return not_a_command(*at, word);
+    at = *found;
+  }
+  return "";
+}
 
 void declare_commands(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);

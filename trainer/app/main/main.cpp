@@ -134,6 +134,11 @@ int run_program(int count, char** values) {
   try {
     app.parse(count, values);
   } catch (const CLI::ParseError& error) {
+    const std::string unknown = unknown_command(app, {values + 1, values + count});
+    if (error.get_exit_code() != 0 && !unknown.empty()) {
+      log_error(unknown);
+      return static_cast<int>(ErrorKind::kConfig);
+    }
     return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorKind::kConfig);
   }
   std::unique_ptr<World> world;

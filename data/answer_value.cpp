@@ -1,0 +1,232 @@
+#include "data/answer_value.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "data/answer_number.h"
+#include "data/answer_signs.h"
+#include "data/answer_units.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(' ');
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+std::string without(std::string_view text, std::string_view letters) {
+  std::string kept;
+  for (const char c : text) {
+    if (letters.find(c) == std::string_view::npos) kept += c;
+  }
+  return kept;
+}
+
+bool closes(char open, char close) {
+  return (open == '(' || open == '[') && (close == ')' || close == ']');
+}
+
+/// Parts between commas outside brackets.
+std::vector<std::string_view> items_of(std::string_view text) {
+  std::vector<std::string_view> items;
+  int depth = 0;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i == text.size() || (depth == 0 && (text[i] == ',' || text[i] == ';'))) {
+      items.push_back(trimmed(text.substr(begin, i - begin)));
+      begin = i + 1;
+      continue;
+    }
+    if (text[i] == '(' || text[i] == '[' || text[i] == '{') ++depth;
+    if (text[i] == ')' || text[i] == ']' || text[i] == '}') --depth;
+  }
+  return items;
+}
+
+/// What is inside brackets that belong together; nothing where the text is something else.
+std::optional<std::string_view> inside(std::string_view text, std::size_t width) {
+  int depth = 0;
+  for (std::size_t i = 0; i + 1 < text.size(); ++i) {
+    if (text[i] == '(' || text[i] == '[' || text[i] == '{') ++depth;
+    if (text[i] == ')' || text[i] == ']' || text[i] == '}') --depth;
+    if (depth == 0 && i + 1 >= width) return std::nullopt;  // closed before the end
+  }
+  return text.substr(width, text.size() - 2 * width);
+}
+
+/// Words are compared without their case: a lone letter, and letters all large, are names.
+std::string canonical_words(std::string text) {
+  const auto of_words = [](char c) { return is_letter(c) || c == '.' || c == '\''; };
+  const auto small = [](char c) { return c >= 'a' && c <= 'z'; };
+  if (text.size() > 1 && std::all_of(text.begin(), text.end(), of_words) &&
+      std::any_of(text.begin(), text.end(), small))
+    std::transform(text.begin(), text.end(), text.begin(), lower);
+  return text;
+}
+
+std::string canonical_item(std::string_view text) {
+  if (const auto number = exact_number(trimmed(text))) return *number;
+  std::string kept;
+  for (std::size_t i = 0; i < text.size(); ++i) {  // "1 2" is not "12"
+    const bool between = text[i] == ' ' && !kept.empty() && is_digit(kept.back()) && i + 1 < text.size() &&
+                         is_digit(text[i + 1]);
+    if (text[i] != ' ' || between) kept += text[i];
+  }
+  if (kept.starts_with('+')) kept.erase(0, 1);
+  const bool choice = kept.size() == 2 && is_letter(kept[0]) && kept[1] == ')';
+  if (choice) kept.pop_back();
+  return canonical_words(std::move(kept));
+}
+
+std::string joined_items(std::string_view text, bool sorted) {
+  std::vector<std::string> items;
+  for (const std::string_view item : items_of(text)) items.push_back(canonical_value(item));
+  if (sorted) std::sort(items.begin(), items.end());
+  std::string all;
+  for (const std::string& item : items) all += (all.empty() ? "" : ",") + item;
+  return all;
+}
+
+/// Without the signs between thousands: three digits follow, and no fourth. A comma in brackets is a list's.
+std::string without_thousands(std::string_view text, Commas commas) {
+  const auto digit_at = [&](std::size_t place) { return place < text.size() && is_digit(text[place]); };
+  std::string out;
+  std::size_t run = 0;
+  int depth = 0;
+  bool fraction = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool separator = c == kDigitSeparator || (c == ',' && depth == 0 && commas == Commas::kThousands);
+    const bool three = digit_at(i + 1) && digit_at(i + 2) && digit_at(i + 3) && !digit_at(i + 4);
+    if (separator && three && run >= 1 && run <= 3 && !fraction) {
+      run = 0;
+      continue;
+    }
+    if (c == '(' || c == '[' || c == '{') ++depth;
+    if (c == ')' || c == ']' || c == '}') --depth;
+    fraction = c == '.' || (fraction && is_digit(c));
+    run = is_digit(c) ? run + 1 : 0;
+    out += c == kDigitSeparator ? ',' : c;
+  }
+  return out;
+}
+
+/// " and " and " or " between values are commas.
+std::string with_commas_for_words(std::string_view text) {
+  std::string out(text);
+  for (const std::string_view word : {" and ", " or "}) {
+    std::string bare = without(out, kTextMarks);
+    if (bare.find(word) == std::string::npos || std::none_of(bare.begin(), bare.end(), is_digit)) continue;
+    out = bare;
+    for (std::size_t at = out.find(word); at != std::string::npos; at = out.find(word, at)) {
+      const bool comma =
+          out.find_last_not_of(' ', at) != std::string::npos && out[out.find_last_not_of(' ', at)] == ',';
+      out.replace(at, word.size(), comma ? " " : ", ");
+    }
+  }
+  return out;
+}
+
+/// The one "=" of an equation; npos where there is none, or more.
+std::size_t equals_sign(std::string_view text) {
+  const std::size_t at = text.find('=');
+  if (at == std::string_view::npos || at == 0 || text.find('=', at + 1) != std::string_view::npos)
+    return std::string_view::npos;
+  return text[at - 1] == '<' || text[at - 1] == '>' || text[at - 1] == '!' ? std::string_view::npos : at;
+}
+
+/// A name: x, x_1, f(x), \theta, (x, y), words.
+bool is_variable(std::string_view text) {
+  if (text.empty() || text.size() > 40 || is_digit(text[0])) return false;
+  const auto allowed = [](char c) {
+    return is_letter(c) || is_digit(c) ||
+           std::string_view("\\_{}'(), \"").find(c) != std::string_view::npos || c == kTextBegins ||
+           c == kTextEnds || c == kDegree;
+  };
+  return std::all_of(text.begin(), text.end(), allowed) && std::any_of(text.begin(), text.end(), is_letter);
+}
+
+/// Splits "x = 5" and "x \in [1, 2]"; of "3 + 4 = 7" the value is what follows.
+std::pair<std::string_view, std::string_view> split_variable(std::string_view text) {
+  constexpr std::string_view kIn = "\\in";
+  if (const std::size_t at = text.find(kIn);
+      at != std::string_view::npos && at > 0 && at + kIn.size() < text.size() &&
+      !is_letter(text[at + kIn.size()]) && is_variable(trimmed(text.substr(0, at))))
+    return {trimmed(text.substr(0, at)), trimmed(text.substr(at + kIn.size()))};
+  const std::size_t at = equals_sign(text);
+  if (at == std::string_view::npos) return {{}, text};
+  const std::string_view left = trimmed(text.substr(0, at)), right = trimmed(text.substr(at + 1));
+  if (right.empty()) return {{}, text};
+  if (is_variable(left)) return {left, right};
+  const bool arithmetic =
+      std::none_of(left.begin(), left.end(), [](char c) { return is_letter(c) || c == ','; });
+  return arithmetic ? std::pair<std::string_view, std::string_view>{{}, right}
+                    : std::pair<std::string_view, std::string_view>{{}, text};
+}
+
+/// The same for "x = 2, x = 3".
+std::pair<std::string, std::string> split_variables(const std::string& text) {
+  const std::vector<std::string_view> items = items_of(text);
+  std::string values;
+  for (const std::string_view item : items) {
+    const auto [variable, value] = split_variable(item);
+    if (items.size() == 1 || variable.empty() || variable != split_variable(items[0]).first) {
+      const auto [whole, rest] = split_variable(text);
+      return {std::string(whole), std::string(rest)};
+    }
+    values += values.empty() ? value : concat(", ", value);
+  }
+  return {std::string(split_variable(items[0]).first), values};
+}
+
+/// The place where a unit begins behind a value; the end where there is none.
+std::pair<std::size_t, std::string> find_unit(std::string_view text) {
+  const std::size_t number = number_prefix(text);
+  if (number > 0 && number < text.size()) {
+    if (const auto unit = unit_name(text.substr(number), /*behind_number=*/true)) return {number, *unit};
+  }
+  // A value that is more than a number: the last \text{} of it, or its degree sign.
+  std::size_t mark = text.rfind(kTextBegins);
+  if (const std::size_t degree = text.find(kDegree); mark == std::string_view::npos) mark = degree;
+  if (mark != std::string_view::npos && mark > 0) {
+    if (const auto unit = unit_name(text.substr(mark), /*behind_number=*/false)) return {mark, *unit};
+  }
+  return {text.size(), ""};
+}
+
+}  // namespace
+
+std::string canonical_value(std::string_view text) {
+  const std::string plain = without(text, kTextMarks);
+  const std::string_view value = trimmed(plain);
+  if (value.size() >= 4 && value.starts_with("\\{") && value.ends_with("\\}")) {
+    if (const auto set = inside(value, 2)) return concat("\\{", joined_items(*set, /*sorted=*/true), "\\}");
+  }
+  if (value.size() >= 2 && closes(value.front(), value.back())) {
+    if (const auto content = inside(value, 1)) {
+      const std::string items = joined_items(*content, /*sorted=*/false);
+      const bool choice = value.front() == '(' && items.size() == 1 && is_letter(items[0]);
+      return choice ? items : concat(value.front(), items, value.back());
+    }
+  }
+  if (items_of(value).size() > 1) return joined_items(value, /*sorted=*/false);
+  return canonical_item(value);
+}
+
+AnswerParts answer_parts(std::string_view plain, Commas commas) {
+  AnswerParts parts;
+  const std::string listed = with_commas_for_words(without_thousands(trimmed(plain), commas));
+  const auto [variable, value] = split_variables(listed);
+  const auto [end, unit] = find_unit(value);
+  parts.unit = unit;
+  parts.variable = without(variable, concat(kTextMarks, " "));
+  parts.value = canonical_value(std::string_view(value).substr(0, end));
+  return parts;
+}
+
+}  // namespace foresight

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Renders rows of messages with all their fields with transformers (5.2.0; Jinja2 3.1.6) and writes chat_rows.json.
+
+    make_chat_rows_fixture.py
+
+Per case: the row as a line of JSONL, the name of its template in chat_families.json, what apply_chat_template renders of it (with
+the generation prompt, or without where "add_generation_prompt" is false), null where it refuses.
+"""
+
+import json
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+from chat_family_templates import FAMILIES  # noqa: E402
+from make_chat_family_fixture import SPECIAL  # noqa: E402
+from transformers import PreTrainedTokenizerFast  # noqa: E402
+
+HERE = Path(__file__).parent
+TOOL = {"type": "function", "function": {"name": "weather", "description": "Tells \u00e9 the 'weather'.", "parameters": {
+    "type": "object", "required": ["place"], "properties": {"place": {"type": "string"}, "days": {"type": "integer", "minimum": 1}}}}}
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"place": "Oslo", "days": 2, "also": None, "b": [1, True]}}}
+USER = {"role": "user", "content": "hi"}
+ROWS = [
+    {"messages": [USER], "chat_template_kwargs": {"enable_thinking": False}},
+    {"messages": [USER, {"role": "assistant", "content": "A", "reasoning_content": "because"}, {"role": "tool", "content": "5"}]},
+    {"messages": [USER, {"role": "assistant", "content": "", "tool_calls": [CALL]}, {"role": "tool", "content": "5"}]},
+    {"messages": [USER, {"role": "assistant", "content": "calling", "tool_calls": [CALL, CALL]}, {"role": "tool", "content": "5"}]},
+    {"messages": [USER], "tools": [TOOL]},
+    {"messages": [{"role": "system", "content": "s"}, USER], "tools": [TOOL, TOOL], "id": 7},
+    {"prompt": [USER], "tools": [TOOL], "chat_template_kwargs": {"date_string": "05 May 2025", "enable_thinking": True}},
+]
+
+
+def render(tokenizer, template, row):
+    try:
+        return tokenizer.apply_chat_template(row.get("messages", row.get("prompt")), chat_template=template, tools=row.get("tools"), tokenize=False,
+                                             add_generation_prompt=True, **row.get("chat_template_kwargs", {}))
+    except Exception as error:  # noqa: BLE001: whatever Jinja or Python refuses
+        print(f"refused: {row}: {type(error).__name__}: {error}")
+        return None
+
+
+def main():
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(HERE / "qwen2_like/tokenizer.json"), **SPECIAL)
+    cases = [{"row": json.dumps(row), "template": name, "rendered": render(tokenizer, FAMILIES[name], row)}
+             for name in ("Qwen3", "Llama 3.1") for row in ROWS]
+    (HERE / "chat_rows.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+// What an evaluation generates text from, checked before anything is measured.
+#pragma once
+
+#include <vector>
+
+#include "data/trace_rows.h"
+#include "trainer/config/config.h"
+#include "trainer/model/transformer.h"
+#include "trainer/text/tokenizer.h"
+
+namespace foresight {
+
+/// The first evaluation.task_problems problems of the task files. Throws Error(kInput), naming file and line,
+/// for a file that cannot be read and a problem without an answer.
+std::vector<PromptRow> read_problems(const EvaluationConfig& config);
+
+/// Checks tasks, passkeys and cost_contexts: everything is there, can be rendered, and fits the model's
+/// positions with what is generated behind it. Throws Error(kInput) or Error(kConfig), naming file and line
+/// or the key.
+void require_generation_inputs(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
+
+}  // namespace foresight

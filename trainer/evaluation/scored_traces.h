@@ -1,0 +1,21 @@
+// Whether an evaluation has anything to score, known before it runs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "golden_eviction/recorded_trace.h"
+#include "trainer/config/config.h"
+
+namespace foresight {
+
+/// Of each trace and token, whether it belongs to a completion.
+using Completions = std::vector<std::vector<std::uint8_t>>;
+
+Completions completions_of(const std::vector<RecordedTrace>& traces);
+
+/// Throws Error(kInput) where evaluation.score leaves no token of the evaluation traces to score, at
+/// eviction.budget or (with evaluation.budgets) on the tokens that all budgets score.
+void require_scored_tokens(const Completions& traces, const Config& config);
+
+}  // namespace foresight
