@@ -65,9 +65,7 @@ void check_resume(const std::string& stage, const CheckpointConfig& checkpoint) 
 void check_supervised(const Config& config, const ModelShape& shape) {
   check_resume("supervised", config.supervised.checkpoint);
   if (config.scorer.initial.empty()) return;
-  const bool released =
-      Scorer::load(config.scorer.initial, shape).facts().features == ScorerFeatures::kReleased;
-  if (released == (config.scorer.features == FeatureKind::kReleased)) return;
+  if (Scorer::load(config.scorer.initial, shape).facts().features == config.scorer.features) return;
   throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
                                          " was trained on other features than scorer.features asks for"));
 }
