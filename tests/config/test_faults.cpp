@@ -176,6 +176,8 @@ TEST_CASE("faults: a tab in the indentation is named with its own line") {
              StartsWith("run.yaml:7: not valid YAML: the line is indented by a tab"));
   CHECK_THAT(fault_with("grpo:\n  steps: 3\n  \tgroup_size: 4\n"), StartsWith("run.yaml:7: "));
   CHECK_THAT(fault_with("traces:\n  prompts:\n\t- a\n"), StartsWith("run.yaml:7: "));
+  CHECK_THAT(fault_with("grpo:\n  steps: 3\n\t\nruntime: {seed: 1}\n"),
+             StartsWith("run.yaml:7: not valid YAML: the line"));
   CHECK(faults_of(std::string(kMinimalConfig) + "grpo:\n\t# a comment\n  steps: 3\n").empty());
 }
 

@@ -145,8 +145,8 @@ int line_indented_by_tab(std::string_view text, int near) {
     const std::string_view content = text.substr(0, text.find('\n'));
     const std::size_t first = content.find_first_not_of(" \t\r");
     const bool tab = content.substr(0, first).find('\t') != std::string_view::npos;
-    if (tab && first != std::string_view::npos && content[first] != '#' && std::abs(line - near) <= 1)
-      return line;
+    const bool comment = first != std::string_view::npos && content[first] == '#';
+    if (tab && !comment && std::abs(line - near) <= 1) return line;
     text.remove_prefix(std::min(text.size(), content.size() + 1));
     ++line;
   }
