@@ -12,7 +12,7 @@ ChatTemplate load_text(const std::string& text) {
   const TemporaryFolder folder;
   folder.write("chat_template.jinja", text);
   folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
-  return ChatTemplate::load(folder.path());
+  return ChatTemplate::load(folder.path(), "2026-11-28");  // the day of the fixture
 }
 
 ChatTemplate family(const std::string& name) {

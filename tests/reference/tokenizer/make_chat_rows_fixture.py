@@ -4,12 +4,15 @@
     make_chat_rows_fixture.py
 
 Per case: the row as a line of JSONL, the name of its template in chat_families.json, what apply_chat_template renders of it (with
-the generation prompt, or without where "add_generation_prompt" is false), null where it refuses.
+the generation prompt, or without where "add_generation_prompt" is false), null where it refuses. Templates that ask for the date are told
+2026-11-28, on whatever day this runs.
 """
 
+import datetime
 import json
 import os
 from pathlib import Path
+from unittest import mock
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 from chat_family_templates import FAMILIES  # noqa: E402
@@ -41,6 +44,15 @@ def render(tokenizer, template, row):
         return None
 
 
+class FixedDay(datetime.datetime):
+    """What transformers' strftime_now asks."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 11, 28, tzinfo=tz)
+
+
+@mock.patch("transformers.utils.chat_template_utils.datetime", FixedDay)
 def main():
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(HERE / "qwen2_like/tokenizer.json"), **SPECIAL)
     cases = [{"row": json.dumps(row), "template": name, "rendered": render(tokenizer, FAMILIES[name], row)}
