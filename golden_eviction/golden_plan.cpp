@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -64,6 +65,7 @@ GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size) {
                   .contribution = torch::empty({heads, steps, size.budget})};
   const torch::Tensor future = suffix_maximum(attention.to(torch::kCPU, torch::kFloat32));
   for (std::int64_t head = 0; head < heads; ++head) {
+    heartbeat();
     plan_head(future.const_data_ptr<float>() + head * windows * length, length, size, steps,
               plan.evicted.data_ptr<std::int64_t>() + head * steps * size.window,
               plan.candidates.data_ptr<std::int64_t>() + head * steps * size.budget,

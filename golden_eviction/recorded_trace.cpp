@@ -1,22 +1,30 @@
 #include "golden_eviction/recorded_trace.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "golden_eviction/future_attention.h"
+#include "golden_eviction/shared_traces.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
 
-std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
-                                                const std::string& split, std::int64_t most,
-                                                const std::string& model_fingerprint,
-                                                const std::string& tokenizer_fingerprint) {
+std::vector<RecordedTrace> load_shared_traces(World& world, const std::filesystem::path& oracle_folder,
+                                              const std::string& split, std::int64_t most,
+                                              const std::string& model_fingerprint,
+                                              const std::string& tokenizer_fingerprint) {
   std::vector<RecordedTrace> traces;
-  for (const auto& path : oracle_files(oracle_folder, split)) {
-    if (static_cast<std::int64_t>(traces.size()) >= most) break;
+  const auto find = [&] {
+    std::vector<std::filesystem::path> files = oracle_files(oracle_folder, split);
+    files.resize(std::min(files.size(), static_cast<std::size_t>(std::max<std::int64_t>(most, 0))));
+    return files;
+  };
+  for (const auto& path : files_of_lead(world, find, "recorded traces")) {
     const OracleReader reader(path);
     require_same_source(reader, model_fingerprint, tokenizer_fingerprint);
     const OracleTrace& stored = reader.trace();
@@ -37,6 +45,13 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                        ": run `foresight oracle` with this config first"));
   }
   return traces;
+}
+
+std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
+                                                const std::string& split, std::int64_t most,
+                                                const std::string& model_fingerprint,
+                                                const std::string& tokenizer_fingerprint) {
+  return load_shared_traces(alone(), oracle_folder, split, most, model_fingerprint, tokenizer_fingerprint);
 }
 
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces) {
@@ -64,6 +79,7 @@ std::vector<torch::Tensor> recorded_attention(const RecordedTrace& trace, std::i
   const OracleDimensions& dimensions = trace.dimensions;
   std::vector<torch::Tensor> layers;
   for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
+    heartbeat();
     std::vector<std::uint16_t> bits = reader.read_layer(layer);
     const torch::Tensor packed =
         torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "golden_eviction/shared_traces.h"
 #include "rl/credit.h"
 #include "rl/policy_terms.h"
 #include "rl/rollout.h"
@@ -12,6 +13,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/evaluation/validation.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/training/schedule.h"
@@ -203,9 +205,12 @@ UpdateFigures gradients_of_step(const Scorer& scorer, const Scorer& reference, c
   return figures;
 }
 
-Scorer starting_scorer(const Config& config, const Transformer& model) {
-  const std::filesystem::path file = config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
-                                                               : std::filesystem::path(config.grpo.start);
+Scorer starting_scorer(const Config& config, const Transformer& model, World& world) {
+  const auto find = [&]() -> std::vector<std::filesystem::path> {
+    if (!config.grpo.start.empty()) return {config.grpo.start};
+    return {best_scorer_file(config.output, "supervised")};
+  };
+  const std::filesystem::path file = files_of_lead(world, find, "starting scorer").front();
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
   const ScorerFeatures kind = scorer.facts().features;
@@ -256,10 +261,10 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
   const GrpoConfig& stage = config.grpo;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
   const auto traces =
-      load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
-                           config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
+      load_shared_traces(world, std::filesystem::path(config.output) / "oracle", "train",
+                         config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer, world);
-  const Scorer reference = starting_scorer(config, model);
+  const Scorer reference = starting_scorer(config, model, world);
   const TrainingInputs inputs = {{"model", model.fingerprint()},
                                  {"tokenizer", tokenizer.fingerprint()},
                                  {"training traces", traces_fingerprint(traces)},
@@ -311,7 +316,7 @@ void run_grpo(const Config& config, const Transformer& model, const Tokenizer& t
     session.end_step(
         metrics, {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"}, rise);
   }
-  log_info(concat("grpo: best checkpoint ", session.best().string()));
+  if (world.leads()) log_info(concat("grpo: best checkpoint ", session.best().string()));
 }
 
 }  // namespace foresight

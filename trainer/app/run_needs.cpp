@@ -9,6 +9,7 @@
 #include "data/oracle_file.h"
 #include "data/trace_rows.h"
 #include "golden_eviction/oracle_stage.h"
+#include "trainer/base/cores.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/progress.h"
@@ -279,9 +280,10 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
 }
 
 MachineRoom machine_room(const Config& config) {
+  const std::uint64_t machine = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                                static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
   return {.disk_bytes = free_disk_bytes(config.output),
-          .memory_bytes = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                          static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE))};
+          .memory_bytes = std::min(machine, group_limits().memory_bytes.value_or(machine))};
 }
 
 void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room,
@@ -294,8 +296,8 @@ void require_room(const Config& config, const RunNeeds& needs, const MachineRoom
   }
   if (!options.device.is_cuda() && needs.memory_bytes > room.memory_bytes) {
     throw Error(ErrorKind::kResource,
-                concat("memory: the run needs about ", format_bytes(needs.memory_bytes), ", the machine has ",
-                       format_bytes(room.memory_bytes),
+                concat("memory: the run needs about ", format_bytes(needs.memory_bytes),
+                       ", this process may use ", format_bytes(room.memory_bytes),
                        needs.memory_keys.empty() ? ": take a smaller model or another machine" : ": lower ",
                        needs.memory_keys));
   }

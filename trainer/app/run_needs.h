@@ -55,7 +55,8 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
                         const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
                         const RankCounts& ranks = {});
 
-/// What the machine has: free bytes under the run's folder, bytes of memory.
+/// What there is: free bytes under the run's folder, bytes of the machine's memory that control groups let
+/// this process use.
 struct MachineRoom {
   std::uint64_t disk_bytes = 0, memory_bytes = 0;
 };

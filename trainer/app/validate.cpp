@@ -1,12 +1,14 @@
-#include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "trainer/app/commands.h"
 #include "trainer/app/run_needs.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/progress.h"
+#include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/evicted_pass.h"
+#include "trainer/model/device.h"
 #include "trainer/scorer/scorer.h"
 
 namespace foresight {
@@ -16,9 +18,9 @@ namespace {
 double measured_speed(const Transformer& model) {
   const torch::Tensor tokens = torch::zeros({256}, torch::kInt64);
   full_pass(model, tokens, default_query_block(model.options().device));
-  const auto started = std::chrono::steady_clock::now();
+  const DeviceTimer timer(model.options().device);
   full_pass(model, tokens, default_query_block(model.options().device));
-  return 256.0 / std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return 256.0 / timer.seconds();
 }
 
 /// What `foresight run` would do.
@@ -59,22 +61,22 @@ void print_forecast(const Config& config, const Transformer& model, const std::v
                     const Forecast& forecast) {
   const RunNeeds& needs = forecast.needs;
   const auto about = [&](double tokens) { return format_duration(tokens / forecast.tokens_per_s); };
-  std::cout << "config      valid; output " << config.output << "\n"
-            << "model       " << model.shape().architecture << ", " << model.dtype_name() << "\n";
+  std::ostringstream text;
+  text << "config      valid; output " << config.output << "\n"
+       << "model       " << model.shape().architecture << ", " << model.dtype_name() << "\n";
   for (const TraceSplit& split : splits)
-    std::cout << "data        " << split.name << ": " << split.traces.size() << " traces\n";
-  std::cout << "rows        no evaluation row stands in the training files\n";
-  std::cout << "disk        about " << format_bytes(needs.disk_bytes) << " needed, "
-            << format_bytes(forecast.room.disk_bytes) << " free\n";
-  std::cout << "memory      about " << format_bytes(needs.memory_bytes) << " needed, "
-            << format_bytes(forecast.room.memory_bytes) << " in the machine\n";
-  std::cout << "speed       " << static_cast<std::int64_t>(forecast.tokens_per_s)
-            << " tokens/s in a full pass\n";
-  std::cout << "would run   oracle " << about(needs.oracle_tokens) << ", replay "
-            << about(needs.replay_tokens) << ", supervised " << config.supervised.steps << " steps, grpo "
-            << config.grpo.steps << " steps " << about(needs.grpo_tokens) << ", evaluate "
-            << about(needs.evaluation_tokens) << " (estimates of the model's passes)\n"
-            << std::flush;
+    text << "data        " << split.name << ": " << split.traces.size() << " traces\n";
+  text << "rows        no evaluation row stands in the training files\n"
+       << "disk        about " << format_bytes(needs.disk_bytes) << " needed, "
+       << format_bytes(forecast.room.disk_bytes) << " free\n"
+       << "memory      about " << format_bytes(needs.memory_bytes) << " needed, "
+       << format_bytes(forecast.room.memory_bytes) << " may be used\n"
+       << "speed       " << static_cast<std::int64_t>(forecast.tokens_per_s) << " tokens/s in a full pass\n"
+       << "would run   oracle " << about(needs.oracle_tokens) << ", replay " << about(needs.replay_tokens)
+       << ", supervised " << config.supervised.steps << " steps, grpo " << config.grpo.steps << " steps "
+       << about(needs.grpo_tokens) << ", evaluate " << about(needs.evaluation_tokens)
+       << " (estimates of the model's passes)\n";
+  print(text.str());
 }
 
 }  // namespace
@@ -92,7 +94,7 @@ void command_validate(const Config& config, OutputForm form) {
   const Forecast forecast{estimate_needs(config, shape, lengths_of(config, splits), stages_of(config)),
                           machine_room(config), measured_speed(workspace.model)};
   if (form == OutputForm::kJson) {
-    std::cout << forecast_json(config, workspace.model, splits, forecast).dump(2) << std::endl;
+    print(forecast_json(config, workspace.model, splits, forecast).dump(2) + "\n");
   } else {
     print_forecast(config, workspace.model, splits, forecast);
   }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kStagingEnding = ".partial";
 constexpr std::size_t kGatheredBytes = std::size_t{1} << 20;
+constexpr std::size_t kMostBytesBetweenBeats = std::size_t{1} << 26;
 
 // A file descriptor that is closed on every way out.
 class Descriptor {
@@ -48,6 +50,10 @@ std::string cause_text(int error_number) {
       return "no space left on the device; free some disk space and run again";
     case EDQUOT:
       return "no space left within the disk quota; free some disk space and run again";
+    case EFBIG:
+      return "the file would be larger than this process may write (ulimit -f) or the file system takes; "
+             "raise "
+             "the limit and run again";
     default:
       return std::generic_category().message(error_number) + "; check the folder and its disk, and run again";
   }
@@ -64,7 +70,9 @@ fs::path parent_folder(const fs::path& path) {
 
 void write_all(const Descriptor& file, const fs::path& path, std::string_view content) {
   while (!content.empty()) {
-    const ssize_t written = ::write(file.number(), content.data(), content.size());
+    heartbeat();
+    const ssize_t written =
+        ::write(file.number(), content.data(), std::min(content.size(), kMostBytesBetweenBeats));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw_resource("cannot write", path, errno);
     content.remove_prefix(static_cast<std::size_t>(written));
@@ -119,6 +127,7 @@ std::string read_file(const fs::path& path) {
   content.reserve(expected);
   std::vector<char> buffer(std::clamp<std::size_t>(expected, std::size_t{1} << 12, std::size_t{1} << 18));
   while (true) {
+    heartbeat();
     const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(errno);

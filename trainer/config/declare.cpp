@@ -332,7 +332,9 @@ Section declare_runtime(Reach reach) {
   to.key("device", &C::device, TextType{{"auto", "cpu", "cuda"}}, "auto: a GPU where there is one");
   to.key("dtype", &C::dtype, TextType{{"auto", "float32", "bfloat16"}},
          "numbers of the base model's matrix products");
-  to.key("threads", &C::threads, IntegerType{0, 1024}, "CPU threads; 0: all cores");
+  to.key("threads", &C::threads, IntegerType{0, 1024},
+         "CPU threads; 0: OMP_NUM_THREADS, else the cores that this process may use and its host's other "
+         "ranks do not share");
   to.key("seed", &C::seed, IntegerType{0, std::numeric_limits<std::int64_t>::max()},
          "every random stream of the run follows from it");
   to.key(

@@ -3,24 +3,18 @@
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "trainer/base/error.h"
 #include "trainer/base/memory.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/eviction/full_cache.h"
+#include "trainer/model/device.h"
 
 namespace foresight {
 namespace {
 
 constexpr std::int64_t kPrefillChunk = 256;
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Tokens decoded with one row: every policy evicts twice.
 std::int64_t decoded_tokens(const CacheSize& size) {
@@ -54,20 +48,21 @@ class MeasuredGeneration {
       full_.emplace(model.shape(), 1, capacity, model.options());
       return;
     }
-    const EvictionSelector timed = [this, &policy](const EvictionView& view) {
-      const auto started = Clock::now();
+    const EvictionSelector timed = [this, &policy, device](const EvictionView& view) {
+      const DeviceTimer timer(device);
       torch::Tensor evicted = (view.keys.size(0) == 1 ? *policy.select : *policy.batch_select)(view);
-      scoring_s_ += seconds_since(started);
+      scoring_s_ += timer.seconds();
       return evicted;
     };
     evicting_.emplace(model.shape(), 1, size.budget, size.window, kEndless, timed, device);
+    evicting_->time_evictions();
   }
   MeasuredGeneration(const MeasuredGeneration&) = delete;
   MeasuredGeneration& operator=(const MeasuredGeneration&) = delete;
 
   /// Feeds the prompt [n]; returns the seconds that took.
   double prefill(const torch::Tensor& prompt) {
-    const auto started = Clock::now();
+    const DeviceTimer timer(model_.options().device);
     torch::Tensor hidden;
     for (; seen_ < prompt.size(0);) {
       std::int64_t count = std::min(kPrefillChunk, prompt.size(0) - seen_);
@@ -78,18 +73,18 @@ class MeasuredGeneration {
       if (on_tokens_) on_tokens_(count);
     }
     last_ = hidden.narrow(1, hidden.size(1) - 1, 1);
-    return seconds_since(started);
+    return timer.seconds();
   }
 
   /// Adds `count` tokens to every row; returns the seconds that took.
   double decode(std::int64_t count) {
-    const auto started = Clock::now();
+    const DeviceTimer timer(model_.options().device);
     for (std::int64_t i = 0; i < count; ++i) {
       const torch::Tensor token = model_.logits(last_.squeeze(1)).argmax(-1);  // [R]
       last_ = model_.forward(token.unsqueeze(1), torch::full({1}, seen_++, torch::kInt64), cache());
       if (on_tokens_) on_tokens_(token.size(0));
     }
-    return seconds_since(started);
+    return timer.seconds();
   }
 
   /// From now on `rows` rows equal to the first. An evicting cache can do this once.

@@ -6,12 +6,14 @@
 #include <numeric>
 #include <system_error>
 
+#include "golden_eviction/shared_traces.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/config/names.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/evaluation_json.h"
@@ -117,10 +119,15 @@ PolicyRun mean_run(const std::vector<const PolicyRun*>& runs) {
 }
 
 Policy make_policy(const Config& config, const std::string& name, const Transformer& model,
-                   const CacheSize& size, std::int64_t seed) {
-  const std::filesystem::path file = scorer_file_of_policy(config, name);
+                   const CacheSize& size, std::int64_t seed, World& world) {
+  const auto find = [&]() -> std::vector<std::filesystem::path> {
+    const std::filesystem::path file = scorer_file_of_policy(config, name);
+    if (file.empty()) return {};
+    return {file};
+  };
+  const auto file = files_of_lead(world, find, "scorer of a policy");
   if (file.empty()) return rule_policy(name, size, seed);
-  const Scorer scorer = Scorer::load(file, model.shape());
+  const Scorer scorer = Scorer::load(file.front(), model.shape());
   if (scorer.facts().window != 0 && scorer.facts().window != size.window) {
     log_warning(concat("policy ", name, ": trained with window ", scorer.facts().window, ", evaluated with ",
                        size.window));
@@ -132,7 +139,7 @@ Policy make_policy(const Config& config, const std::string& name, const Transfor
 }
 
 /// eviction.budget first, then the other budgets of the sweep.
-std::vector<Side> sides_of(const Config& config, const Transformer& model) {
+std::vector<Side> sides_of(const Config& config, const Transformer& model, World& world) {
   std::vector<CacheSize> sizes = {{config.eviction.budget, config.eviction.window}};
   for (const std::int64_t budget : config.evaluation.budgets) {
     if (budget != config.eviction.budget) sizes.push_back({budget, config.eviction.window});
@@ -144,7 +151,7 @@ std::vector<Side> sides_of(const Config& config, const Transformer& model) {
       if (name == "full") continue;
       const std::int64_t copies = name == "random" ? config.evaluation.random_seeds : 1;
       for (std::int64_t copy = 0; copy < copies; ++copy)
-        side.policies.push_back(make_policy(config, name, model, size, config.runtime.seed + copy));
+        side.policies.push_back(make_policy(config, name, model, size, config.runtime.seed + copy, world));
     }
     sides.push_back(std::move(side));
   }
@@ -318,8 +325,8 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
                                     const Tokenizer& tokenizer, World& world) {
   const std::filesystem::path output = config.output, file = output / "evaluation.json";
-  const auto traces = load_recorded_traces(output / "oracle", "evaluation", config.evaluation.max_traces,
-                                           model.fingerprint(), tokenizer.fingerprint());
+  const auto traces = load_shared_traces(world, output / "oracle", "evaluation", config.evaluation.max_traces,
+                                         model.fingerprint(), tokenizer.fingerprint());
   require_losses_of(traces, model.dtype_name());
   const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 judges, for all
   Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
@@ -327,7 +334,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
     log_info("evaluate: results stand in " + file.string() + " already");
     return evaluation;
   }
-  const std::vector<Side> sides = sides_of(config, model);
+  const std::vector<Side> sides = sides_of(config, model, world);
   Progress progress("evaluate", "tokens", run_tokens(traces, sides, config.evaluation.rows_per_pass, world));
   std::int64_t done = 0;
   const Detail detail = config.evaluation.detail ? Detail::kAll : Detail::kLosses;

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "golden_eviction/shared_traces.h"
+
 namespace foresight {
 
 Validation::Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
@@ -12,8 +14,8 @@ Validation::Validation(const Config& config, const Transformer& model, const Tok
                .low_entropy_share = config.grpo.low_entropy_share,
                .rows_per_pass = config.evaluation.rows_per_pass} {
   if (config.data.validation_traces == 0) return;
-  traces_ = load_recorded_traces(std::filesystem::path(config.output) / "oracle", "validation",
-                                 config.data.validation_traces, model.fingerprint(), tokenizer.fingerprint());
+  traces_ = load_shared_traces(world, std::filesystem::path(config.output) / "oracle", "validation",
+                               config.data.validation_traces, model.fingerprint(), tokenizer.fingerprint());
   require_losses_of(traces_, model.dtype_name());
 }
 

@@ -44,7 +44,9 @@ class EvictingCache : public Attention {
   void release_evictions(std::int64_t copies);
   /// Bytes of the key and value buffers.
   std::int64_t bytes() const;
-  /// Measured on the host: on a CUDA device it is the time to launch the work.
+  /// Evictions are timed from now on. The device is waited for before and after each, which costs time by
+  /// itself.
+  void time_evictions() { timed_ = true; }
   const EvictionTime& eviction_time() const { return eviction_time_; }
 
  private:
@@ -65,7 +67,7 @@ class EvictingCache : public Attention {
   std::vector<Layer> layers_;
   std::int64_t group_, budget_, window_, total_tokens_;
   EvictionSelector select_;
-  bool held_ = false;
+  bool held_ = false, timed_ = false;
   EvictionTime eviction_time_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
 
@@ -44,6 +45,7 @@ torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, 
   const std::int64_t before = layer.live - tokens;
   std::vector<torch::Tensor> outputs;
   for (std::int64_t first = 0; first < tokens; first += query_block_) {
+    heartbeat();
     const std::int64_t count = std::min(query_block_, tokens - first);
     outputs.push_back(attend_block(index, grouped.narrow(3, first, count), before + first + count));
   }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "trainer/base/await_file.h"
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/stop_signal.h"
@@ -136,7 +138,10 @@ FeatureStore::FeatureStore(const std::filesystem::path& folder, const Transforme
   if (world.any(stopped, "replay of the golden plan"))
     throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
   progress.finish();
-  for (const auto& file : files) files_.emplace_back(file);
+  for (const auto& file : files) {
+    await_file(file);
+    files_.emplace_back(file);
+  }
 }
 
 torch::Tensor FeatureStore::tensor(std::int64_t trace, const std::string& name) const {
@@ -164,6 +169,7 @@ void fit_normalisation(Scorer& scorer, const FeatureStore& store, std::int64_t t
   for (std::int64_t layer = 0; layer < scorer.layers(); ++layer) {
     std::vector<torch::Tensor> samples;
     for (std::int64_t trace = 0; trace < std::min(traces, store.traces()); ++trace) {
+      heartbeat();
       const torch::Tensor features = store.features(trace, layer).to(torch::kFloat32);  // [S, K, B, F]
       samples.push_back(features.transpose(0, 1).reshape({features.size(1), -1, features.size(3)}));
     }

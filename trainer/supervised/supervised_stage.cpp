@@ -4,6 +4,7 @@
 #include <numeric>
 #include <optional>
 
+#include "golden_eviction/shared_traces.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
@@ -153,8 +154,8 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   const std::filesystem::path output = config.output, oracle = output / "oracle",
                               feature_folder = output / "supervised/features";
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
-                                           tokenizer.fingerprint());
+  const auto traces = load_shared_traces(world, oracle, "train", config.data.max_train_traces,
+                                         model.fingerprint(), tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer, world);
   TrainingInputs inputs = {{"model", model.fingerprint()},
                            {"tokenizer", tokenizer.fingerprint()},
@@ -164,7 +165,9 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
     inputs["initial scorer"] = Scorer::load(config.scorer.initial, model.shape()).fingerprint();
   if (finished_before(config, "supervised", stage.checkpoint, stage.steps, inputs, world)) {
     if (!stage.keep_features && world.leads()) remove_features(feature_folder);
-    log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
+    if (world.leads())
+      log_info("supervised: best checkpoint " +
+               best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
   const FeatureStore store(feature_folder, model, traces, size, facts.features, world);
@@ -205,7 +208,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   }
   if (!stage.keep_features && world.leads()) remove_features(feature_folder);
   world.barrier("supervised ends");
-  log_info(concat("supervised: best checkpoint ", session.best().string()));
+  if (world.leads()) log_info(concat("supervised: best checkpoint ", session.best().string()));
 }
 
 }  // namespace foresight

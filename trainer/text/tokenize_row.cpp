@@ -1,6 +1,7 @@
 #include "trainer/text/tokenize_row.h"
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/base/utf8.h"
 
@@ -20,6 +21,7 @@ TokenRow tokenize_row(const Tokenizer& tokenizer, const TraceRow& row) {
     result.completion.assign(row.tokens.size(), 1);
     return result;
   }
+  heartbeat();
   const std::string text = row.prompt + row.completion;
   require_utf8(text, row.source);
   Encoding encoding = tokenizer.encode_with_ends(text);
