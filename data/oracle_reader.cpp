@@ -8,6 +8,7 @@
 #include "data/oracle_file.h"
 #include "data/oracle_layout.h"
 #include "trainer/base/files.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/base/utf8.h"
 
@@ -60,6 +61,9 @@ Handle open_file(const Context& context, std::uint64_t& file_bytes) {
   require_checksummed_format(context);
   const Handle access = context.own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open");
   context.check(H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG), "cannot open");
+  // Files are published whole and never changed: no lock is needed, which some file systems do not have.
+  context.check(H5Pset_file_locking(access.id(), /*use_file_locking=*/false, /*ignore_when_disabled=*/true),
+                "cannot open");
   return context.own(H5Fopen(context.path.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose,
                      "expected an oracle file (HDF5); it is damaged, incomplete or of another kind");
 }
@@ -322,6 +326,7 @@ std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
   const State& state = *state_;
   const Context& context = state.context;
   state.require_layer(layer);
+  heartbeat();
   const ExpectedDataset expected = expected_layer(state.dimensions, layer, state.float16.id());
   const Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
   std::vector<std::uint16_t> bits(static_cast<std::size_t>(expected.bytes() / sizeof(std::uint16_t)));

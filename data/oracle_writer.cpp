@@ -6,6 +6,7 @@
 #include "data/oracle_file.h"
 #include "data/oracle_layout.h"
 #include "trainer/base/files.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
 
@@ -240,6 +241,7 @@ void OracleWriter::write_layer(std::int64_t layer, std::span<const std::uint16_t
   if (attention.size() != elements) {
     fail(concat(" has ", attention.size(), " values, expected kv_heads x packed_elements = ", elements));
   }
+  heartbeat();
   const std::string sha256 =
       sha256_hex({reinterpret_cast<const char*>(attention.data()), attention.size_bytes()});
   const Handle type = hdf5::float16_type(state.context);

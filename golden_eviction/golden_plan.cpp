@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/model/tensor_io.h"
 
@@ -70,6 +71,7 @@ GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize&
                   .candidates = torch::empty({heads, steps, size.budget}, torch::kInt32),
                   .contribution = torch::empty({heads, steps, size.budget})};
   for (std::int64_t head = 0; head < heads; ++head) {
+    heartbeat();
     const torch::Tensor future = attention_of(head).contiguous();
     check_shape(future, {windows, length}, "future attention of a head");
     take_suffix_maximum(future);

@@ -9,15 +9,20 @@
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/traces/shared_traces.h"
 #include "trainer/training/schedule.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
 namespace {
 
-Scorer starting_scorer(const Config& config, const Transformer& model) {
-  const std::filesystem::path file = config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
-                                                               : std::filesystem::path(config.grpo.start);
+Scorer starting_scorer(const Config& config, const Transformer& model, World& world) {
+  const auto find = [&]() -> std::vector<std::filesystem::path> {
+    if (!config.grpo.start.empty()) return {config.grpo.start};
+    return {best_scorer_file(config.output, "supervised")};
+  };
+  const std::filesystem::path file = files_of_lead(world, find, "starting scorer").front();
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
   warn_if_made_for_other("grpo: the starting scorer", scorer.facts(), config.eviction.window,
@@ -83,9 +88,9 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
   const GrpoConfig& stage = config.grpo;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
   const auto traces =
-      load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
-                           config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
-  const Scorer reference = starting_scorer(config, model);
+      load_shared_traces(world, std::filesystem::path(config.output) / "oracle", "train",
+                         config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
+  const Scorer reference = starting_scorer(config, model, world);
   const TrainingInputs inputs = {{"model", model.fingerprint()},
                                  {"tokenizer", tokenizer.fingerprint()},
                                  {"training traces", traces_fingerprint(traces)},
@@ -138,7 +143,7 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
     session.end_step(
         metrics, {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"}, rise);
   }
-  log_info(concat("grpo: best checkpoint ", session.best().string()));
+  if (world.leads()) log_info(concat("grpo: best checkpoint ", session.best().string()));
 }
 
 }  // namespace foresight

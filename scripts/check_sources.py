@@ -25,6 +25,10 @@ LIBRARY_MODULES = {
     "mpi.h": "trainer/comm",
     "nccl.h": "trainer/comm",
 }
+# A file or folder -> what no other code of the program may use, and what is to be used instead. Tests may.
+OWN_PLACES = {
+    "trainer/base/standard_output.cpp": (re.compile(r"std::cout|std::printf|std::puts|\bstdout\)|STDOUT_FILENO"), "print()"),
+}
 TORCH_HEADERS = ("torch/", "ATen/", "c10/")
 MAX_LINES = 400
 
@@ -168,6 +172,12 @@ def check_text(path, sources):
         yield len(lines), f"{len(lines)} lines, at most {MAX_LINES}: split it by what it does"
     if path.endswith(".h") and "#pragma once" not in lines:
         yield 1, "a header without #pragma once"
+    for place, (forbidden, instead) in OWN_PLACES.items():
+        if path.startswith(("tests/", place)):
+            continue
+        for number, line in enumerate(lines, 1):
+            if forbidden.search(line):
+                yield number, f"only {place} may do this: use {instead}"
 
 
 def main():

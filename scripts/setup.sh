@@ -2,12 +2,13 @@
 # Installs what the build needs and is not there yet. Run again at any time: what is present is left alone,
 # and where nothing is missing no network is used.
 #
-# usage: scripts/setup.sh [--model] [--lint] [--fuzz] [--browser] [--coverage] [--check]
+# usage: scripts/setup.sh [--model] [--lint] [--fuzz] [--browser] [--coverage] [--hosts] [--check]
 #   --model   also fetch the small model of the quick start and the tests (models/SmolLM2-135M-Instruct, 94 MB)
 #   --lint    also install what scripts/lint.sh needs (clang-format, clang-tidy, shellcheck)
 #   --fuzz    also install what scripts/fuzz.sh needs (clang with libFuzzer and the sanitizers)
 #   --browser also install chromium, in which a test loads the report
 #   --coverage also install what scripts/coverage.sh needs (gcovr)
+#   --hosts   also install what tests/hosts needs (network namespaces, an SSH server; its service is not wanted and may be off)
 #   --check   change nothing; report what is there and what is missing (exit 1 if anything is)
 #
 # environment:
@@ -25,11 +26,12 @@ lint_packages=(clang-format-14 clang-tidy-14 shellcheck)
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 browser_packages=(chromium)
 coverage_packages=(gcovr)
+hosts_packages=(iproute2 openssh-client openssh-server)
 requirement_files=(scripts/requirements.txt scripts/requirements-no-deps.txt scripts/constraints.txt)
 model_folder=models/SmolLM2-135M-Instruct
 venv_disk_gib=8
 
-want_model=false want_lint=false want_fuzz=false want_browser=false want_coverage=false check_only=false anything_missing=false
+want_model=false want_lint=false want_fuzz=false want_browser=false want_coverage=false want_hosts=false check_only=false anything_missing=false
 for argument in "$@"; do
   case $argument in
     --model) want_model=true ;;
@@ -37,6 +39,7 @@ for argument in "$@"; do
     --fuzz) want_fuzz=true ;;
     --browser) want_browser=true ;;
     --coverage) want_coverage=true ;;
+    --hosts) want_hosts=true ;;
     --check) check_only=true ;;
     -h | --help) print_help; exit 0 ;;
     *) fail "unknown option '$argument'; see scripts/setup.sh --help" ;;
@@ -67,6 +70,7 @@ ensure_packages() {
   if $want_fuzz; then wanted+=("${fuzz_packages[@]}"); fi
   if $want_browser; then wanted+=("${browser_packages[@]}"); fi
   if $want_coverage; then wanted+=("${coverage_packages[@]}"); fi
+  if $want_hosts; then wanted+=("${hosts_packages[@]}"); fi
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     fail "this is not Debian or Ubuntu (no apt-get), so packages cannot be installed from here.
 Install what corresponds to these Debian 12 packages, then run again with FORESIGHT_SKIP_PACKAGES=1:

@@ -3,8 +3,10 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 # The program finds torch's libraries where they lay when it was built; the folder of a .venv inside the sources is
-# none of those that CMake would keep by itself.
-set_target_properties(foresight PROPERTIES INSTALL_RPATH "${torch_root}/lib" INSTALL_RPATH_USE_LINK_PATH ON)
+# none of those that CMake would keep by itself. The build has the same list: CMake would fill a shorter one up with colons,
+# to write the longer one over it, and an empty entry is the working directory.
+set_target_properties(foresight PROPERTIES INSTALL_RPATH "${torch_root}/lib" INSTALL_RPATH_USE_LINK_PATH ON
+  BUILD_WITH_INSTALL_RPATH ON)
 install(TARGETS foresight RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/foresight COMPONENT program)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)

@@ -27,6 +27,8 @@ endif()
 add_library(foresight_torch INTERFACE)
 # libtorch.so exports a std::filesystem of its own that crashes (remove_all): the system's must be found first.
 target_link_libraries(foresight_torch INTERFACE -Wl,--push-state,--no-as-needed stdc++ -Wl,--pop-state)
+# DT_RPATH, which is searched before LD_LIBRARY_PATH: another torch's libraries there do not fit.
+target_link_options(foresight_torch INTERFACE -Wl,--disable-new-dtags)
 if(use_cuda)
   # Without a list, torch's GPU detection fails where no GPU is present.
   if(NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST})

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -15,7 +17,9 @@
 #include "tests/base/child.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
+#include "trainer/base/await_file.h"
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 
 namespace foresight {
 namespace {
@@ -283,6 +287,40 @@ TEST_CASE("MappedFile: what is no regular file is an input error") {
   CHECK_THAT(error_of(ErrorKind::kInput, [&] { MappedFile mapped(folder / "pipe"); }),
              Contains("regular file"));
   CHECK_THAT(error_of(ErrorKind::kInput, [] { MappedFile mapped("/dev/zero"); }), Contains("regular file"));
+}
+
+TEST_CASE("files: one of another host is waited for, with heartbeats, and not for ever") {
+  const TemporaryFolder folder;
+  int beats = 0;
+  set_heartbeat([&] {
+    if (++beats == 3) folder.write("late", "x");
+  });
+  await_file(folder / "late");
+  CHECK(beats == 3);
+  await_file(folder / "late");
+  CHECK(beats == 3);
+  CHECK_THAT(error_of(ErrorKind::kInput, [&] { await_file(folder / "never", 0.1); }),
+             Contains("never: another rank of the job wrote it 0.1 s ago") && Contains("`output`"));
+  set_heartbeat({});
+}
+
+TEST_CASE("files: reading, writing and digests of large files beat") {
+  const TemporaryFolder folder;
+  // In a process of its own: other tests look at the most memory that this one has held.
+  const ChildResult result = run_child([&] {
+    const std::string large(std::size_t{200} << 20, 'x');  // in pieces of 64 MiB
+    const auto require_beats = [](const std::function<void()>& work) {
+      int beats = 0;
+      set_heartbeat([&] { ++beats; });
+      work();
+      set_heartbeat({});
+      if (beats < 4) throw std::runtime_error("too few beats");
+    };
+    require_beats([&] { write_file_atomically(folder / "large", large); });
+    require_beats([&] { sha256_file_hex(folder / "large"); });
+    require_beats([&] { read_file(folder / "large"); });
+  });
+  CHECK(result.exit_status == 0);
 }
 
 }  // namespace

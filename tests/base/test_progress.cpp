@@ -11,6 +11,7 @@
 
 #include "tests/base/child.h"
 #include "tests/catch.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -123,6 +124,20 @@ TEST_CASE("text: concat and join stream their parts") {
   CHECK(concat("a", 1, ' ', 2.5) == "a1 2.5");
   CHECK(join(std::vector<int>{1, 2, 3}, ", ") == "1, 2, 3");
   CHECK(join(std::vector<std::string>{}, ", ").empty());
+}
+
+TEST_CASE("progress: every update beats, quiet or not, on the thread that listens") {
+  int beats = 0;
+  set_heartbeat([&] { ++beats; });
+  Progress progress("work", "items", 10);
+  progress.update(1);
+  progress.update(2);
+  CHECK(beats == 2);
+  std::thread([] { heartbeat(); }).join();
+  CHECK(beats == 2);
+  set_heartbeat({});
+  progress.update(3);
+  CHECK(beats == 2);
 }
 
 }  // namespace

@@ -25,10 +25,10 @@ TEST_CASE("stop signal: a request stands until it is cleared") {
   CHECK_FALSE(stop_requested());
 }
 
-TEST_CASE("stop signal: SIGINT and SIGTERM ask for a stop") {
-  for (const int signal_number : {SIGINT, SIGTERM}) {
+TEST_CASE("stop signal: SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1 and SIGUSR2 ask for a stop") {
+  for (const int signal_number : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1, SIGUSR2}) {
     const ChildResult result = run_child([signal_number] {
-      install_stop_handlers();
+      install_signal_handlers();
       expect(!stop_requested());
       ::raise(signal_number);
       expect(stop_requested());
@@ -37,9 +37,29 @@ TEST_CASE("stop signal: SIGINT and SIGTERM ask for a stop") {
   }
 }
 
+TEST_CASE("stop signal: SIGHUP stays ignored where it was, as under nohup") {
+  const ChildResult result = run_child([] {
+    ::signal(SIGHUP, SIG_IGN);
+    install_signal_handlers();
+    ::raise(SIGHUP);
+    expect(!stop_requested());
+  });
+  CHECK(result.exit_status == 0);
+}
+
+TEST_CASE("stop signal: writes that SIGPIPE and SIGXFSZ stand for fail instead of ending the process") {
+  const ChildResult result = run_child([] {
+    install_signal_handlers();
+    ::raise(SIGPIPE);
+    ::raise(SIGXFSZ);
+    expect(!stop_requested());
+  });
+  CHECK(result.exit_status == 0);
+}
+
 TEST_CASE("stop signal: a second SIGINT ends the process at once") {
   const ChildResult result = run_child([] {
-    install_stop_handlers();
+    install_signal_handlers();
     ::raise(SIGINT);
     ::raise(SIGINT);
   });
@@ -48,7 +68,7 @@ TEST_CASE("stop signal: a second SIGINT ends the process at once") {
 
 TEST_CASE("stop signal: a repeated SIGTERM, or one SIGINT after it, only asks") {
   const ChildResult result = run_child([] {
-    install_stop_handlers();
+    install_signal_handlers();
     ::raise(SIGTERM);
     ::raise(SIGTERM);
     ::raise(SIGINT);
@@ -59,7 +79,7 @@ TEST_CASE("stop signal: a repeated SIGTERM, or one SIGINT after it, only asks") 
 
 TEST_CASE("stop signal: clearing a request forgets the first SIGINT") {
   const ChildResult result = run_child([] {
-    install_stop_handlers();
+    install_signal_handlers();
     ::raise(SIGINT);
     clear_stop_request();
     ::raise(SIGINT);

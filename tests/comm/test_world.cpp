@@ -1,9 +1,13 @@
 #include <atomic>
+#include <chrono>
+#include <filesystem>
 #include <thread>
 
+#include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "tests/comm/world_of_threads.h"
 #include "trainer/base/error.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/comm/world.h"
 
 namespace foresight {
@@ -66,6 +70,53 @@ TEST_CASE("share_units: every rank gets what all made, by unit", "[comm]") {
     const auto all = share_units(world, rank_of, own, "test");
     return all == std::vector<std::string>{"0", "x1", "xx2", "xxx3", "xxxx4"};
   });
+}
+
+TEST_CASE("files_of_lead: all ranks get what rank 0 finds, once it is there for them", "[comm]") {
+  const TemporaryFolder folder;
+  const auto late = folder / "late file";
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    folder.write("late file", "x");
+  });
+  run_ranks(3, [&](World& world) {
+    const auto files = files_of_lead(
+        world,
+        [&]() -> std::vector<std::filesystem::path> {
+          if (!world.leads()) return {folder / "of another folder"};
+          return {folder.path(), late};
+        },
+        "test");
+    return files == std::vector<std::filesystem::path>{folder.path(), late} &&
+           (world.leads() || std::filesystem::exists(late));
+  });
+  writer.join();
+  run_ranks(2, [](World& world) {
+    return files_of_lead(
+               world, []() -> std::vector<std::filesystem::path> { return {}; }, "test")
+        .empty();
+  });
+}
+
+TEST_CASE("devices: ranks that would share a GPU are named on all ranks, others go on", "[comm]") {
+  for (const std::vector<std::string>& shared : {std::vector<std::string>{"a", "b", "a"}, {"c", "c", "c"}}) {
+    run_ranks(3, [&](World& world) {
+      try {
+        require_own_devices(world, shared[static_cast<std::size_t>(world.rank())]);
+        return false;
+      } catch (const Error& error) {
+        const std::string pair = shared[1] == "c" ? "ranks 0 and 1" : "ranks 0 and 2";
+        return error.kind() == ErrorKind::kConfig &&
+               std::string(error.what()).find(pair + " on thread share one GPU") != std::string::npos;
+      }
+    });
+  }
+  for (const std::vector<std::string>& own : {std::vector<std::string>{"a", "b", "c"}, {"", "", ""}}) {
+    run_ranks(3, [&](World& world) {
+      require_own_devices(world, own[static_cast<std::size_t>(world.rank())]);
+      return true;
+    });
+  }
 }
 
 TEST_CASE("share_units: a rank that lost a unit is named", "[comm]") {

@@ -35,6 +35,8 @@ def check_program(root, docs):
     """A prefix with bin/ and share/ holds a program that works without the source tree."""
     program = root / "bin/foresight"
     elsewhere = dict(os.environ, HOME=str(root))
+    searched = re.findall(r"Library r(?:un)?path: \[(.*)\]", run("readelf", "--dynamic", program))
+    expect(all(folder.startswith("/") for folder in ":".join(searched).split(":")), f"{program} looks for libraries in {searched}")
     expect(run(program, "--version", cwd="/", env=elsewhere).startswith("foresight 0."), f"{program} runs")
     expect((root / "share/foresight/configs/quickstart.yaml").is_file(), "share/foresight/configs has the configs")
     expect((root / docs / "docs/configuration.md").is_file() and (root / docs / "LICENSE").is_file(), f"{docs} has the docs")

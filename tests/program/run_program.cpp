@@ -37,7 +37,6 @@ std::filesystem::path folder_from(const char* variable) {
     if (::setenv(name.c_str(), value.c_str(), 1) != 0) ::_exit(126);
   }
   if (limits.file_bytes) {
-    ::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead of ending the process
     // Counters of scripts/coverage.sh would end half written.
     ::setenv("GCOV_PREFIX", "/dev/null/none", 1);
     const struct rlimit limit = {*limits.file_bytes, *limits.file_bytes};

@@ -9,6 +9,7 @@
 #include "data/oracle_file.h"
 #include "data/trace_rows.h"
 #include "golden_eviction/oracle_stage.h"
+#include "trainer/base/cores.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/progress.h"
@@ -267,9 +268,10 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const Mod
 }
 
 MachineRoom machine_room(const Config& config, const ModelOptions& options) {
+  const std::uint64_t machine = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                                static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
   return {.disk_bytes = free_disk_bytes(config.output),
-          .memory_bytes = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                          static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE)),
+          .memory_bytes = std::min(machine, group_limits().memory_bytes.value_or(machine)),
           .device_bytes = device_memory_bytes(options.device)};
 }
 
@@ -290,7 +292,7 @@ void require_room(const Config& config, const RunNeeds& needs, const MachineRoom
   if (needs.memory_bytes > room.memory_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("memory: the run needs about ", format_bytes(needs.memory_bytes), largest,
-                       ", the machine has ", format_bytes(room.memory_bytes), advice));
+                       ", this process may use ", format_bytes(room.memory_bytes), advice));
   }
   if (room.device_bytes > 0 && needs.device_bytes > room.device_bytes) {
     throw Error(ErrorKind::kResource,

@@ -62,8 +62,8 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const Mod
                         const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
                         const RankCounts& ranks = {});
 
-/// What the machine has: free bytes under the run's folder, bytes of memory, and of this rank's GPU (0:
-/// none).
+/// What there is: free bytes under the run's folder, bytes of the machine's memory that control groups let
+/// this process use, and of this rank's GPU (0: none).
 struct MachineRoom {
   std::uint64_t disk_bytes = 0, memory_bytes = 0, device_bytes = 0;
 };

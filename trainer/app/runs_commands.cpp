@@ -1,7 +1,6 @@
-#include <iostream>
-
 #include "trainer/app/commands.h"
 #include "trainer/base/error.h"
+#include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
 #include "trainer/config/run_layout.h"
 #include "trainer/runs/compare_runs.h"
@@ -28,9 +27,9 @@ void command_runs(const std::filesystem::path& directory, OutputForm form) {
   std::vector<RunFacts> runs;
   for (const std::filesystem::path& folder : find_runs(directory)) runs.push_back(read_run(folder));
   if (form == OutputForm::kJson) {
-    std::cout << runs_json(runs).dump(2) << std::endl;
+    print(runs_json(runs).dump(2) + "\n");
   } else {
-    std::cout << runs_text(runs, directory.string()) << std::flush;
+    print(runs_text(runs, directory.string()));
   }
 }
 
@@ -39,9 +38,9 @@ void command_compare(const std::filesystem::path& first, const std::filesystem::
   const RunFacts one = read_existing_run(first), other = read_existing_run(second);
   const RunComparison comparison = compare_runs(one, other);
   if (form == OutputForm::kJson) {
-    std::cout << comparison_json(comparison).dump(2) << std::endl;
+    print(comparison_json(comparison).dump(2) + "\n");
   } else {
-    std::cout << comparison_text(comparison) << std::flush;
+    print(comparison_text(comparison));
   }
 }
 

@@ -1,12 +1,13 @@
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "data/inspect.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/workspace.h"
+#include "trainer/base/child_reader.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/manifest.h"
+#include "trainer/base/standard_output.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/base/utf8.h"
@@ -85,11 +86,26 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
            [&](std::int32_t token) {
              const bool end = std::find(limits.end_tokens.begin(), limits.end_tokens.end(), token) !=
                               limits.end_tokens.end();
-             if (!end) std::cout << decoder.push(token) << std::flush;
+             if (!end) print(decoder.push(token));
            });
-  std::cout << decoder.finish() << std::endl;
+  print(decoder.finish() + "\n");
   if (stop_requested()) throw Error(ErrorKind::kInterrupted, "generation: stopped");
 }
+
+namespace {
+
+/// libhdf5 can be crashed by who makes a structure's checksum fit after changing it: it reads in a process of
+/// its own. A compressed file may be many times as large in memory.
+std::string oracle_description(const std::filesystem::path& path) {
+  std::error_code none;
+  const std::uintmax_t found = std::filesystem::file_size(path, none);
+  const std::uint64_t bytes = none ? 0 : found;
+  const ReaderLimits limits{.processor_seconds = 60 + (bytes >> 23),
+                            .memory_bytes = (std::uint64_t{1} << 30) + 16 * bytes};
+  return read_in_child(path, limits, [&] { return describe_oracle_file(path).dump(2); });
+}
+
+}  // namespace
 
 void command_inspect(const std::filesystem::path& path) {
   nlohmann::ordered_json description;
@@ -103,9 +119,9 @@ void command_inspect(const std::filesystem::path& path) {
   } else if (path.extension() == ".safetensors") {
     description = describe_safetensors(path);
   } else {
-    description = describe_oracle_file(path);
+    return print(oracle_description(path) + "\n");
   }
-  std::cout << description.dump(2) << std::endl;
+  print(description.dump(2) + "\n");
 }
 
 }  // namespace foresight

@@ -1,4 +1,3 @@
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
+#include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/evaluation_json.h"
@@ -119,14 +119,11 @@ void print_run(const std::optional<Json>& evaluation,
   if (form == OutputForm::kJson) {
     Json result = {{"evaluation", evaluation.value_or(Json())}, {"paths", Json::array()}};
     for (const auto& [what, path] : paths) result["paths"].push_back({{"what", what}, {"path", path}});
-    std::cout << result.dump(2) << std::endl;
-    return;
+    return print(result.dump(2) + "\n");
   }
-  if (evaluation) std::cout << evaluation_table(*evaluation);
-  for (const auto& [what, path] : paths) {
-    std::cout << what << std::string(18 - what.size(), ' ') << path << "\n";
-  }
-  std::cout << std::flush;
+  std::string text = evaluation ? evaluation_table(*evaluation) : "";
+  for (const auto& [what, path] : paths) text += what + std::string(18 - what.size(), ' ') + path + "\n";
+  print(text);
 }
 
 }  // namespace
@@ -138,9 +135,9 @@ void command_stage(const Config& config, const std::string& stage, OutputForm fo
   const auto evaluation = run_stage(config, stage, workspace, world);
   if (!evaluation) return;
   if (form == OutputForm::kJson) {
-    std::cout << evaluation->dump(2) << std::endl;
+    print(evaluation->dump(2) + "\n");
   } else {
-    std::cout << evaluation_table(*evaluation) << std::flush;
+    print(evaluation_table(*evaluation));
   }
 }
 

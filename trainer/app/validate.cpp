@@ -1,5 +1,5 @@
-#include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 #include "trainer/app/commands.h"
@@ -7,9 +7,11 @@
 #include "trainer/app/run_needs.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/progress.h"
+#include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/full_run.h"
 #include "trainer/generation/traces_stage.h"
+#include "trainer/model/device.h"
 
 namespace foresight {
 namespace {
@@ -18,9 +20,9 @@ namespace {
 double measured_speed(const Transformer& model) {
   const torch::Tensor tokens = torch::zeros({256}, torch::kInt64);
   full_pass(model, tokens, default_query_block(model.options().device));
-  const auto started = std::chrono::steady_clock::now();
+  const DeviceTimer timer(model.options().device);
   full_pass(model, tokens, default_query_block(model.options().device));
-  return 256.0 / std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return 256.0 / timer.seconds();
 }
 
 /// What `foresight validate` tells.
@@ -67,37 +69,37 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
 void print_forecast(const Config& config, const Transformer& model, const Forecast& forecast) {
   const RunNeeds& needs = forecast.needs;
   const auto about = [&](double tokens) { return format_duration(tokens / forecast.tokens_per_s); };
-  std::cout << "config      valid; output " << config.output << "\n"
-            << "model       " << model.shape().architecture << ", " << model.dtype_name() << "\n";
+  std::ostringstream text;
+  text << "config      valid; output " << config.output << "\n"
+       << "model       " << model.shape().architecture << ", " << model.dtype_name() << "\n";
   for (const SplitLengths& split : forecast.lengths)
-    std::cout << "data        " << split.name << ": " << split.traces.size() << " traces"
-              << (forecast.traces_to_come ? ", if `foresight traces` gives as many" : "") << "\n";
-  std::cout << "rows        "
-            << (forecast.traces_to_come ? concat(traces_file(config).string(),
-                                                 " is yet to be generated; the prompts fit the model")
-                                        : "no evaluation row stands in the training files")
-            << "\n";
-  std::cout << "disk        about " << format_bytes(needs.disk_bytes) << " needed, "
-            << format_bytes(forecast.room.disk_bytes) << " free\n";
-  std::cout << "memory      about " << format_bytes(needs.memory_bytes) << " needed, "
-            << format_bytes(forecast.room.memory_bytes) << " in the machine\n";
+    text << "data        " << split.name << ": " << split.traces.size() << " traces"
+         << (forecast.traces_to_come ? ", if `foresight traces` gives as many" : "") << "\n";
+  text << "rows        "
+       << (forecast.traces_to_come
+               ? concat(traces_file(config).string(), " is yet to be generated; the prompts fit the model")
+               : "no evaluation row stands in the training files")
+       << "\n";
+  text << "disk        about " << format_bytes(needs.disk_bytes) << " needed, "
+       << format_bytes(forecast.room.disk_bytes) << " free\n";
+  text << "memory      about " << format_bytes(needs.memory_bytes) << " needed, "
+       << format_bytes(forecast.room.memory_bytes) << " may be used\n";
   if (needs.device_bytes > 0) {
-    std::cout << "GPU memory  about " << format_bytes(needs.device_bytes) << " needed, "
-              << format_bytes(forecast.room.device_bytes) << " on the GPU\n";
+    text << "GPU memory  about " << format_bytes(needs.device_bytes) << " needed, "
+         << format_bytes(forecast.room.device_bytes) << " on the GPU\n";
   }
   constexpr std::size_t kShown = 4;
   for (std::size_t i = 0; i < std::min(kShown, needs.items.size()); ++i) {
-    std::cout << (i == 0 ? "  of which  " : "            ")
-              << format_bytes(static_cast<std::uint64_t>(needs.items[i].bytes)) << " " << needs.items[i].what
-              << (i == 0 ? " (stage " + needs.largest_stage + ")" : "") << "\n";
+    text << (i == 0 ? "  of which  " : "            ")
+         << format_bytes(static_cast<std::uint64_t>(needs.items[i].bytes)) << " " << needs.items[i].what
+         << (i == 0 ? " (stage " + needs.largest_stage + ")" : "") << "\n";
   }
-  std::cout << "speed       " << static_cast<std::int64_t>(forecast.tokens_per_s)
-            << " tokens/s in a full pass\n";
-  std::cout << "would run   oracle " << about(needs.oracle_tokens) << ", replay "
-            << about(needs.replay_tokens) << ", supervised " << config.supervised.steps << " steps, grpo "
-            << config.grpo.steps << " steps " << about(needs.grpo_tokens) << ", evaluate "
-            << about(needs.evaluation_tokens) << " (estimates of the model's passes)\n"
-            << std::flush;
+  text << "speed       " << static_cast<std::int64_t>(forecast.tokens_per_s) << " tokens/s in a full pass\n";
+  text << "would run   oracle " << about(needs.oracle_tokens) << ", replay " << about(needs.replay_tokens)
+       << ", supervised " << config.supervised.steps << " steps, grpo " << config.grpo.steps << " steps "
+       << about(needs.grpo_tokens) << ", evaluate " << about(needs.evaluation_tokens)
+       << " (estimates of the model's passes)\n";
+  print(text.str());
 }
 
 }  // namespace
@@ -113,7 +115,7 @@ void command_validate(const Config& config, OutputForm form) {
   const Forecast forecast{std::move(lengths), traces.to_come, needs, machine_room(config, options),
                           measured_speed(workspace.model)};
   if (form == OutputForm::kJson) {
-    std::cout << forecast_json(config, workspace.model, forecast).dump(2) << std::endl;
+    print(forecast_json(config, workspace.model, forecast).dump(2) + "\n");
   } else {
     print_forecast(config, workspace.model, forecast);
   }

@@ -3,13 +3,15 @@
 #include <torch/cuda.h>
 #include <torch/utils.h>
 
-#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
-#include <thread>
 
+#include "trainer/base/cores.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/model/device.h"
 
 namespace foresight {
 namespace {
@@ -29,22 +31,49 @@ void require_rows_for_tokens(const std::filesystem::path& folder, const Workspac
              "model's own tokenizer.json, or remove these from its added_tokens"));
 }
 
-}  // namespace
-
-int thread_count(const Config& config, const World& world) {
-  if (config.runtime.threads > 0) return static_cast<int>(config.runtime.threads);
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
+/// The threads that the user's environment asks OpenMP for; 0: it does not say.
+int threads_of_environment() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  return text == nullptr ? 0 : std::atoi(text);  // "4,2": the first is the outer level's
 }
 
-Workspace open_workspace(const Config& config, const World& world) {
-  torch::set_num_threads(thread_count(config, world));
+/// What all ranks are granted, of those of this rank's host; `own` is set to this rank's place among them.
+std::vector<CoreGrant> grants_of_host(World& world, std::size_t& own) {
+  std::vector<CoreGrant> grants;
+  const auto all = world.all_gather(to_text(core_grant()), "cores of ranks");
+  for (int rank = 0; rank < world.size(); ++rank) {
+    if (world.host(rank) != world.host(world.rank())) continue;
+    if (rank == world.rank()) own = grants.size();
+    grants.push_back(core_grant_from(all[static_cast<std::size_t>(rank)]));
+  }
+  return grants;
+}
+
+/// The GPU of this rank: by its number among the ranks of its host, where it sees several.
+torch::Device own_device(const torch::Device& device, World& world) {
+  if (!device.is_cuda()) return device;
+  const auto devices = static_cast<int>(torch::cuda::device_count());
+  const torch::Device own(torch::kCUDA, static_cast<torch::DeviceIndex>(world.local_rank() % devices));
+  require_own_devices(world, device_identity(own));
+  return own;
+}
+
+}  // namespace
+
+int thread_count(const Config& config, World& world) {
+  std::size_t own = 0;
+  const std::vector<CoreGrant> grants = grants_of_host(world, own);
+  if (config.runtime.threads > 0) return static_cast<int>(config.runtime.threads);
+  if (const int asked = threads_of_environment(); asked > 0) return asked;
+  return core_share(grants, own);
+}
+
+Workspace open_workspace(const Config& config, World& world) {
+  const int threads = thread_count(config, world);
+  torch::set_num_threads(threads);
   ModelOptions options =
       resolve_model_options(config.runtime.device, config.runtime.dtype, config.runtime.cache_dtype);
-  if (options.device.is_cuda()) {
-    const auto devices = static_cast<int>(torch::cuda::device_count());
-    options.device =
-        torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(world.local_rank() % devices));
-  }
+  options.device = own_device(options.device, world);
   const std::filesystem::path folder = config.model.path;
   if (!std::filesystem::is_directory(folder)) {
     throw Error(
@@ -56,8 +85,8 @@ Workspace open_workspace(const Config& config, const World& world) {
   Workspace workspace{Transformer::load(folder, options), Tokenizer::load(folder)};
   require_rows_for_tokens(folder, workspace);
   log_info(concat("model ", folder.string(), ": ", workspace.model.shape().layers, " layers, ",
-                  workspace.model.dtype_name(), ", ", options.device.str(), ", ", thread_count(config, world),
-                  " threads", world.size() > 1 ? concat(" on each of ", world.size(), " ranks") : ""));
+                  workspace.model.dtype_name(), ", ", options.device.str(), ", ", threads, " threads",
+                  world.size() > 1 ? concat(" on each of ", world.size(), " ranks") : ""));
   return workspace;
 }
 

@@ -15,11 +15,11 @@ struct Workspace {
 };
 
 /// Sets the threads of runtime.threads and loads the model. Throws Error(kInput) when the tokenizer has more
-/// tokens than the model has rows. Of several ranks of a host each takes a GPU of its own, as far as there
-/// are.
-Workspace open_workspace(const Config& config, const World& world = alone());
+/// tokens than the model has rows, Error(kConfig) when two ranks would share a GPU. A collective.
+Workspace open_workspace(const Config& config, World& world = alone());
 
-/// Threads that this config uses: runtime.threads, or the cores, shared by the ranks of this host.
-int thread_count(const Config& config, const World& world = alone());
+/// Threads that this config uses: runtime.threads, else OMP_NUM_THREADS, else the cores that this process is
+/// granted (core_grant()), as far as other ranks of its host do not share them. A collective.
+int thread_count(const Config& config, World& world = alone());
 
 }  // namespace foresight

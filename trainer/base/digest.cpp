@@ -6,6 +6,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/base/heartbeat.h"
 
 namespace foresight {
 namespace {
@@ -17,7 +18,13 @@ class Sha256 {
   }
 
   void update(std::string_view bytes) {
-    check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+    constexpr std::size_t kMostBytesBetweenBeats = std::size_t{1} << 26;
+    while (!bytes.empty()) {
+      heartbeat();
+      const std::string_view some = bytes.substr(0, kMostBytesBetweenBeats);
+      check(EVP_DigestUpdate(context_.get(), some.data(), some.size()) == 1);
+      bytes.remove_prefix(some.size());
+    }
   }
 
   std::string finish_hex() {

@@ -13,6 +13,7 @@
 
 #include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kStagingEnding = ".foresight.partial";
 constexpr std::size_t kGatheredBytes = std::size_t{1} << 20;
+constexpr std::size_t kMostBytesBetweenBeats = std::size_t{1} << 26;
 
 fs::path parent_folder(const fs::path& path) {
   const fs::path parent = path.parent_path();
@@ -30,7 +32,9 @@ fs::path parent_folder(const fs::path& path) {
 
 void write_all(const Descriptor& file, const fs::path& path, std::string_view content) {
   while (!content.empty()) {
-    const ssize_t written = ::write(file.number(), content.data(), content.size());
+    heartbeat();
+    const ssize_t written =
+        ::write(file.number(), content.data(), std::min(content.size(), kMostBytesBetweenBeats));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw_resource("cannot write", path, errno);
     content.remove_prefix(static_cast<std::size_t>(written));
@@ -128,6 +132,7 @@ std::string read_file(const fs::path& path) {
   content.reserve(expected);
   std::vector<char> buffer(std::clamp<std::size_t>(expected, std::size_t{1} << 12, std::size_t{1} << 18));
   while (true) {
+    heartbeat();
     const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(errno);

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/terminal.h"
 #include "trainer/base/text.h"
 
@@ -19,11 +20,6 @@ constexpr std::chrono::seconds kPlainPause{10};
 std::atomic<bool>& quiet_flag() {
   static std::atomic<bool> quiet{false};
   return quiet;
-}
-
-std::function<void()>& observer() {
-  static std::function<void()> called;
-  return called;
 }
 
 // Three significant digits, without an exponent: 0.412, 4.12, 41.2, 412, 4120.
@@ -54,7 +50,7 @@ Progress::~Progress() {
 
 void Progress::update(std::int64_t done, const std::string& note) {
   done_ = done;
-  if (observer()) observer()();
+  heartbeat();
   const auto now = std::chrono::steady_clock::now();
   if (now - drawn_ < (terminal_ ? std::chrono::steady_clock::duration(kTerminalPause) : kPlainPause)) return;
   drawn_ = now;
@@ -65,10 +61,6 @@ void Progress::finish(const std::string& note) {
   if (finished_) return;
   finished_ = true;
   draw(note, /*last=*/true);
-}
-
-void Progress::set_observer(std::function<void()> called) {
-  observer() = std::move(called);
 }
 
 void Progress::set_quiet(bool quiet) {

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <string>
 
 namespace foresight {
@@ -15,12 +14,10 @@ class Progress {
  public:
   Progress(std::string title, std::string unit, std::int64_t total, std::int64_t first = 0);
   ~Progress();  ///< ends the line if finish() was not called
-  /// `done` of total are done; `units_rate_name`/`rate` (for example "tokens/s") are shown when rate > 0.
+  /// A heartbeat(), too. `done` of total are done; `units_rate_name`/`rate` (for example "tokens/s") are
+  /// shown when rate > 0.
   void update(std::int64_t done, const std::string& note = "");
   void finish(const std::string& note = "");
-  /// Called at every update of any bar, before it is drawn or not: long work shows that it lives. One
-  /// observer; an empty one to end it.
-  static void set_observer(std::function<void()> observer);
   /// Quiet mode for --quiet: nothing is printed by any bar from then on.
   static void set_quiet(bool quiet);
 

@@ -23,14 +23,19 @@ extern "C" void foresight_on_stop_signal(int signal_number) {
 
 }  // namespace
 
-void install_stop_handlers() {
+void install_signal_handlers() {
   struct sigaction action = {};
   action.sa_handler = foresight_on_stop_signal;
   action.sa_flags = SA_RESTART;  // reads and writes in progress go on
   sigemptyset(&action.sa_mask);
-  for (const int signal_number : {SIGINT, SIGTERM, SIGUSR1}) {
+  for (const int signal_number : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1, SIGUSR2}) {
+    struct sigaction before = {};
+    ::sigaction(signal_number, nullptr, &before);
+    if (signal_number == SIGHUP && before.sa_handler == SIG_IGN) continue;  // nohup
     ::sigaction(signal_number, &action, nullptr);  // cannot fail: these signals may be caught
   }
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool stop_requested() {

@@ -1,11 +1,13 @@
-// SIGINT, SIGTERM and SIGUSR1 (which mpirun hands on to all ranks) ask a stage to finish its step, save and
-// leave.
+// What signals do to the program. SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1 and SIGUSR2 ask a stage to finish
+// its step, save and leave (mpirun hands the last two on to all ranks). SIGPIPE and SIGXFSZ are ignored: the
+// write that they stand for fails, and that fault has a message.
 #pragma once
 
 namespace foresight {
 
-/// Installs the handlers (once, from main). A second SIGINT ends the process at once.
-void install_stop_handlers();
+/// Installs the handlers (once, from main). A second SIGINT ends the process at once. SIGHUP stays ignored
+/// where it was (nohup).
+void install_signal_handlers();
 /// True once a stop was asked for.
 bool stop_requested();
 /// For tests and for callers that stop themselves.

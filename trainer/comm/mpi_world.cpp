@@ -175,16 +175,7 @@ void MpiWorld::sum(std::span<float> values, const char* what) {
 DeviceGroup* MpiWorld::devices(int device) {
   if (!has_nccl()) return nullptr;
   if (devices_) return devices_.get();
-  constexpr const char* kWhat = "devices of ranks";
-  const auto places = all_gather(concat(host(rank_), " device ", device), kWhat);
-  for (int other = 0; other < rank_; ++other) {
-    if (places[static_cast<std::size_t>(other)] != places[static_cast<std::size_t>(rank_)]) continue;
-    throw Error(
-        ErrorKind::kConfig,
-        concat("ranks ", other, " and ", rank_, " share one GPU (", places[static_cast<std::size_t>(rank_)],
-               "), which NCCL refuses: start one rank for each GPU, or set runtime.device=cpu"));
-  }
-  const std::string id = broadcast(leads() ? new_device_group_id() : std::string(), kWhat);
+  const std::string id = broadcast(leads() ? new_device_group_id() : std::string(), "group of devices");
   devices_ = join_device_group(id, rank_, size_, device,
                                [this, patience = Patience()]() mutable { stay_alive(patience, "NCCL"); });
   return devices_.get();

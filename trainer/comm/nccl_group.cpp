@@ -8,7 +8,9 @@
 #include <nccl.h>
 
 #include <chrono>
+#include <memory>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 namespace foresight {
@@ -27,6 +29,32 @@ void check_nccl(ncclResult_t status, const char* what) {
   if (status != ncclSuccess && status != ncclInProgress) fail(what, ncclGetErrorString(status));
 }
 
+// What a group holds, given back on every way out, that of a constructor that throws too.
+struct AbortCommunicator {
+  void operator()(ncclComm_t communicator) const { ncclCommAbort(communicator); }
+};
+struct DestroyStream {
+  void operator()(cudaStream_t stream) const { cudaStreamDestroy(stream); }
+};
+struct DestroyEvent {
+  void operator()(cudaEvent_t event) const { cudaEventDestroy(event); }
+};
+using Communicator = std::unique_ptr<std::remove_pointer_t<ncclComm_t>, AbortCommunicator>;
+using Stream = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, DestroyStream>;
+using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, DestroyEvent>;
+
+Stream make_stream() {
+  cudaStream_t stream = nullptr;
+  check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "join");
+  return Stream(stream);
+}
+
+Event make_event() {
+  cudaEvent_t event = nullptr;
+  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "join");
+  return Event(event);
+}
+
 class NcclGroup final : public DeviceGroup {
  public:
   NcclGroup(const std::string& id, int rank, int ranks, int device, WhileWaiting while_waiting)
@@ -35,53 +63,51 @@ class NcclGroup final : public DeviceGroup {
     if (id.size() != sizeof(unique.internal)) fail("join", "an id of another build of NCCL");
     std::copy(id.begin(), id.end(), unique.internal);
     check_cuda(cudaSetDevice(device), "join");
-    check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "join");
-    check_cuda(cudaEventCreateWithFlags(&before_, cudaEventDisableTiming), "join");
+    stream_ = make_stream();
+    before_ = make_event();
     // Not blocking: a rank that never comes must not hold this one for ever.
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
-    check_nccl(ncclCommInitRankConfig(&communicator_, ranks, unique, rank, &config), "join");
+    ncclComm_t communicator = nullptr;
+    const ncclResult_t status = ncclCommInitRankConfig(&communicator, ranks, unique, rank, &config);
+    communicator_.reset(communicator);
+    check_nccl(status, "join");
     wait_for_communicator("join");
-  }
-
-  ~NcclGroup() override {
-    if (communicator_ != nullptr) ncclCommAbort(communicator_);
-    cudaEventDestroy(before_);
-    cudaStreamDestroy(stream_);
   }
 
   void all_gather(const float* mine, float* all, std::size_t count, const char* what) override {
     after_device_work(what);
-    check_nccl(ncclAllGather(mine, all, count, ncclFloat32, communicator_, stream_), what);
+    check_nccl(ncclAllGather(mine, all, count, ncclFloat32, communicator_.get(), stream_.get()), what);
     wait(what);
   }
 
   void sum(float* values, std::size_t count, const char* what) override {
     after_device_work(what);
-    check_nccl(ncclAllReduce(values, values, count, ncclFloat32, ncclSum, communicator_, stream_), what);
+    check_nccl(ncclAllReduce(values, values, count, ncclFloat32, ncclSum, communicator_.get(), stream_.get()),
+               what);
     wait(what);
   }
 
  private:
   /// The stream goes on when the default stream, on which the model and the scorer run, is done so far.
   void after_device_work(const char* what) {
-    check_cuda(cudaEventRecord(before_, cudaStreamLegacy), what);
-    check_cuda(cudaStreamWaitEvent(stream_, before_, 0), what);
+    check_cuda(cudaEventRecord(before_.get(), cudaStreamLegacy), what);
+    check_cuda(cudaStreamWaitEvent(stream_.get(), before_.get(), 0), what);
   }
 
   /// One pause between two looks; aborts where waiting has no end.
   void look(const char* what) {
     constexpr std::chrono::microseconds kPause{50};
     ncclResult_t state = ncclSuccess;
-    check_nccl(ncclCommGetAsyncError(communicator_, &state), what);
+    check_nccl(ncclCommGetAsyncError(communicator_.get(), &state), what);
     if (state != ncclSuccess && state != ncclInProgress) {
-      abort();
+      communicator_.reset();
       fail(what, ncclGetErrorString(state));
     }
     try {
       while_waiting_();
     } catch (const Error&) {
-      abort();
+      communicator_.reset();
       throw;
     }
     std::this_thread::sleep_for(kPause);
@@ -91,14 +117,14 @@ class NcclGroup final : public DeviceGroup {
     ncclResult_t state = ncclInProgress;
     while (state == ncclInProgress) {
       look(what);
-      check_nccl(ncclCommGetAsyncError(communicator_, &state), what);
+      check_nccl(ncclCommGetAsyncError(communicator_.get(), &state), what);
     }
   }
 
   void wait(const char* what) {
     wait_for_communicator(what);  // the call itself does not block either
     for (cudaError_t done = cudaErrorNotReady; done == cudaErrorNotReady;) {
-      done = cudaStreamQuery(stream_);
+      done = cudaStreamQuery(stream_.get());
       if (done == cudaErrorNotReady) {
         look(what);
       } else {
@@ -107,15 +133,10 @@ class NcclGroup final : public DeviceGroup {
     }
   }
 
-  void abort() {
-    if (communicator_ != nullptr) ncclCommAbort(communicator_);
-    communicator_ = nullptr;
-  }
-
   WhileWaiting while_waiting_;
-  ncclComm_t communicator_ = nullptr;
-  cudaStream_t stream_ = nullptr;
-  cudaEvent_t before_ = nullptr;
+  Stream stream_;
+  Event before_;
+  Communicator communicator_;  // goes first
 };
 
 }  // namespace

@@ -41,8 +41,8 @@ class World {
   /// must not depend on the number of ranks, gather and sum in an order of your own.
   virtual void sum(std::span<float> values, const char* what) = 0;
   /// NCCL among the ranks, on this rank's GPU: made at the first call, which is a collective. Null in a world
-  /// of one and in builds without NCCL. Throws Error(kPeer) when NCCL fails, Error(kConfig) when two ranks
-  /// share a GPU.
+  /// of one and in builds without NCCL. Ranks have a GPU each (require_own_devices()). Throws Error(kPeer)
+  /// when NCCL fails.
   virtual DeviceGroup* devices(int device) = 0;
   /// Rank 0's value, on all ranks.
   std::string broadcast(const std::string& value, const char* what);

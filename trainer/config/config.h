@@ -146,7 +146,7 @@ struct RuntimeConfig {
   std::string dtype = "auto";   ///< auto | float32 | bfloat16: of the base model's matrix products
   std::string cache_dtype =
       "auto";                ///< auto | float32 | bfloat16: of keys and values in caches; auto: as dtype
-  std::int64_t threads = 0;  ///< 0: all cores
+  std::int64_t threads = 0;  ///< 0: those granted
   std::int64_t seed = 1;
   bool deterministic = true;              ///< sums over ranks in a fixed order
   std::int64_t silence_limit_s = 600;     ///< how long a rank may be silent

@@ -348,7 +348,9 @@ Section declare_runtime(Reach reach) {
          "numbers of the base model's matrix products");
   to.key("cache_dtype", &C::cache_dtype, TextType{{"auto", "float32", "bfloat16"}},
          "numbers of the keys and values in caches; auto: those of the matrix products");
-  to.key("threads", &C::threads, IntegerType{0, 1024}, "CPU threads; 0: all cores");
+  to.key("threads", &C::threads, IntegerType{0, 1024},
+         "CPU threads; 0: OMP_NUM_THREADS, else the cores that this process may use and its host's other "
+         "ranks do not share");
   to.key("seed", &C::seed, IntegerType{0, std::numeric_limits<std::int64_t>::max()},
          "every random stream of the run follows from it");
   to.key(

@@ -3,21 +3,15 @@
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "trainer/base/error.h"
 #include "trainer/base/memory.h"
 #include "trainer/base/text.h"
 #include "trainer/generation/decoding.h"
+#include "trainer/model/device.h"
 
 namespace foresight {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Tokens decoded with one row: every policy evicts twice.
 std::int64_t decoded_tokens(const CacheSize& size) {
@@ -51,20 +45,20 @@ class MeasuredGeneration {
 
   /// Feeds the prompt [n]; returns the seconds that took.
   double prefill(const torch::Tensor& prompt) {
-    const auto started = Clock::now();
+    const DeviceTimer timer(model_.options().device);
     decoding_.prefill(prompt.unsqueeze(0), on_tokens_);
-    return seconds_since(started);
+    return timer.seconds();
   }
 
   /// Adds `count` tokens to every row; returns the seconds that took.
   double decode(std::int64_t count) {
-    const auto started = Clock::now();
+    const DeviceTimer timer(model_.options().device);
     for (std::int64_t i = 0; i < count; ++i) {
       const torch::Tensor token = model_.logits(decoding_.last()).argmax(-1);  // [R]
       decoding_.decode(token);
       if (on_tokens_) on_tokens_(token.size(0));
     }
-    return seconds_since(started);
+    return timer.seconds();
   }
 
   /// From now on `rows` rows equal to the first.
@@ -79,9 +73,9 @@ class MeasuredGeneration {
   std::optional<EvictionSelector> timed(const MeasuredPolicy& policy) {
     if (!policy.select) return std::nullopt;
     return [this, &policy](const EvictionView& view) {
-      const auto started = Clock::now();
+      const DeviceTimer timer(model_.options().device);
       torch::Tensor evicted = (view.keys.size(0) == 1 ? *policy.select : *policy.batch_select)(view);
-      scoring_s_ += seconds_since(started);
+      scoring_s_ += timer.seconds();
       return evicted;
     };
   }

@@ -12,6 +12,7 @@
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/config/names.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/evaluation_json.h"
@@ -21,6 +22,7 @@
 #include "trainer/evaluation/tasks.h"
 #include "trainer/evaluation/training_cost.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/traces/shared_traces.h"
 #include "trainer/training/training_session.h"
 
 namespace foresight {
@@ -119,16 +121,21 @@ PolicyRun mean_run(const std::vector<const PolicyRun*>& runs) {
 }
 
 Policy make_policy(const Config& config, const std::string& name, const Transformer& model,
-                   const CacheSize& size, std::int64_t seed) {
-  const std::filesystem::path file = scorer_file_of_policy(config, name);
+                   const CacheSize& size, std::int64_t seed, World& world) {
+  const auto find = [&]() -> std::vector<std::filesystem::path> {
+    const std::filesystem::path file = scorer_file_of_policy(config, name);
+    if (file.empty()) return {};
+    return {file};
+  };
+  const auto file = files_of_lead(world, find, "scorer of a policy");
   if (file.empty()) return rule_policy(name, size, seed);
-  const Scorer scorer = Scorer::load(file, model.shape());
+  const Scorer scorer = Scorer::load(file.front(), model.shape());
   warn_if_made_for_other("policy " + name, scorer.facts(), size.window, model.fingerprint());
   return scorer_policy(name, scorer);
 }
 
 /// eviction.budget first, then the other budgets of the sweep.
-std::vector<PolicySet> policy_sets(const Config& config, const Transformer& model) {
+std::vector<PolicySet> policy_sets(const Config& config, const Transformer& model, World& world) {
   std::vector<CacheSize> sizes = {{config.eviction.budget, config.eviction.window}};
   for (const std::int64_t budget : config.evaluation.budgets) {
     if (budget != config.eviction.budget) sizes.push_back({budget, config.eviction.window});
@@ -140,7 +147,7 @@ std::vector<PolicySet> policy_sets(const Config& config, const Transformer& mode
       if (name == "full") continue;
       const std::int64_t copies = name == "random" ? config.evaluation.random_seeds : 1;
       for (std::int64_t copy = 0; copy < copies; ++copy)
-        set.policies.push_back(make_policy(config, name, model, size, config.runtime.seed + copy));
+        set.policies.push_back(make_policy(config, name, model, size, config.runtime.seed + copy, world));
     }
     sets.push_back(std::move(set));
   }
@@ -301,8 +308,8 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
                                     const Tokenizer& tokenizer, World& world) {
   const std::filesystem::path output = config.output, file = output / "evaluation.json";
-  const auto traces = load_recorded_traces(output / "oracle", "evaluation", config.evaluation.max_traces,
-                                           model.fingerprint(), tokenizer.fingerprint());
+  const auto traces = load_shared_traces(world, output / "oracle", "evaluation", config.evaluation.max_traces,
+                                         model.fingerprint(), tokenizer.fingerprint());
   require_losses_of(traces, model.dtype_name());
   require_scored_tokens(completions_of(traces), config);
   const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 judges, for all
@@ -311,7 +318,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
     log_info("evaluate: results stand in " + file.string() + " already");
     return evaluation;
   }
-  const std::vector<PolicySet> sets = policy_sets(config, model);
+  const std::vector<PolicySet> sets = policy_sets(config, model, world);
   Progress progress("evaluate", "tokens", run_tokens(traces, sets, config.evaluation.rows_per_pass, world));
   std::int64_t done = 0;
   const Detail detail = config.evaluation.detail ? Detail::kAll : Detail::kLosses;

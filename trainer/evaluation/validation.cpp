@@ -5,14 +5,16 @@
 
 #include "trainer/evaluation/side_by_side.h"
 
+#include "trainer/traces/shared_traces.h"
+
 namespace foresight {
 
 Validation make_validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                            World& world) {
   if (config.data.validation_traces == 0) return {traces_fingerprint({}), {}};
   const auto traces = std::make_shared<const std::vector<RecordedTrace>>(
-      load_recorded_traces(std::filesystem::path(config.output) / "oracle", "validation",
-                           config.data.validation_traces, model.fingerprint(), tokenizer.fingerprint()));
+      load_shared_traces(world, std::filesystem::path(config.output) / "oracle", "validation",
+                         config.data.validation_traces, model.fingerprint(), tokenizer.fingerprint()));
   require_losses_of(*traces, model.dtype_name());
   const EvaluationOptions options{.size = config.eviction,
                                   .low_entropy_share = config.grpo.low_entropy_share,

@@ -1,10 +1,11 @@
 #include "trainer/eviction/evicting_cache.h"
 
-#include <chrono>
+#include <optional>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
+#include "trainer/model/device.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
@@ -101,9 +102,10 @@ void EvictingCache::close_window(std::int64_t index) {
 }
 
 void EvictingCache::evict(std::int64_t index) {
-  const auto started = std::chrono::steady_clock::now();
   Layer& layer = layers_[static_cast<std::size_t>(index)];
   if (layer.step == 0) repeat_rows(layer, copies_);
+  std::optional<DeviceTimer> timer;
+  if (timed_) timer.emplace(layer.keys.device());
   const EvictionView view{.layer = index,
                           .step = layer.step,
                           .budget = budget_,
@@ -122,7 +124,7 @@ void EvictingCache::evict(std::int64_t index) {
   layer.window_sum.zero_();
   layer.live = budget_;
   ++layer.step;
-  eviction_time_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  if (timer) eviction_time_.seconds += timer->seconds();
   ++eviction_time_.evictions;
 }
 

@@ -44,7 +44,9 @@ class EvictingCache : public Attention {
   void repeat_rows(std::int64_t copies);
   /// Bytes of the key and value buffers.
   std::int64_t bytes() const;
-  /// Measured on the host: on a CUDA device it is the time to launch the work.
+  /// Evictions are timed from now on. The device is waited for before and after each, which costs time by
+  /// itself.
+  void time_evictions() { timed_ = true; }
   const EvictionTime& eviction_time() const { return eviction_time_; }
 
  private:
@@ -67,6 +69,7 @@ class EvictingCache : public Attention {
   std::int64_t group_, budget_, window_, total_tokens_;
   std::int64_t copies_;  // of each row, from the first eviction on
   EvictionSelector select_;
+  bool timed_ = false;
   EvictionTime eviction_time_;
 };
 

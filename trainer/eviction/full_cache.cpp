@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
 
@@ -47,6 +48,7 @@ torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, 
     const std::int64_t end = std::min(tokens, block + query_block_);
     const std::int64_t together = queries_together(rows * heads * group_, end - block, before + end);
     for (std::int64_t first = block; first < end; first += together) {
+      heartbeat();
       const std::int64_t count = std::min(together, end - first);
       outputs.push_back(attend_block(index, grouped.narrow(3, first, count), before + first + count));
     }

@@ -8,6 +8,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/model/few_rows.h"
 #include "trainer/model/rope.h"
@@ -91,6 +92,7 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   }
   model.final_norm_ = hold(weights.take("model.norm.weight", {hidden}), torch::kFloat32);
   for (std::int64_t index = 0; index < shape.layers; ++index) {
+    heartbeat();
     model.layers_.push_back(model.take_layer(weights, index));
   }
   weights.finish();
@@ -203,6 +205,7 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
     return rms_norm(hidden, weight, shape_.norm_epsilon, options_.dtype);
   };
   for (std::int64_t index = 0; index < shape_.layers; ++index) {
+    heartbeat();
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
     add_update(hidden, attention_block(index, norm(layer.input_norm), cosine, sine, attention));
     const torch::Tensor gate_up = linear(norm(layer.post_attention_norm), layer.gate_up);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
@@ -71,6 +72,7 @@ Scorer Scorer::random(const ModelShape& shape, const ScorerFacts& facts, RandomS
 }
 
 torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) const {
+  heartbeat();
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
   const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
                      inputs = features.size(3);

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "golden_eviction/recorded_plan.h"
+#include "trainer/base/await_file.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
@@ -281,7 +282,10 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
   if (world.any(stopped, "replay of the golden plan"))
     throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
   progress.finish();
-  for (const auto& file : files) files_.emplace_back(file);
+  for (const auto& file : files) {
+    await_file(file);
+    files_.emplace_back(file);
+  }
 }
 
 void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,

@@ -14,6 +14,7 @@
 #include "trainer/supervised/normalisation.h"
 #include "trainer/supervised/ranking_gradient.h"
 #include "trainer/supervised/streamed_states.h"
+#include "trainer/traces/shared_traces.h"
 #include "trainer/training/schedule.h"
 #include "trainer/training/training_session.h"
 #include "trainer/training/unit_gradients.h"
@@ -125,8 +126,8 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   const std::filesystem::path output = config.output, oracle = output / "oracle",
                               feature_folder = output / "supervised/features";
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
-                                           tokenizer.fingerprint());
+  const auto traces = load_shared_traces(world, oracle, "train", config.data.max_train_traces,
+                                         model.fingerprint(), tokenizer.fingerprint());
   Scorer initial = initial_scorer(config, model, facts);
   TrainingInputs inputs = {{"model", model.fingerprint()},
                            {"tokenizer", tokenizer.fingerprint()},
@@ -135,7 +136,9 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   if (!config.scorer.initial.empty()) inputs["initial scorer"] = initial.fingerprint();
   if (finished_before(config, "supervised", stage.checkpoint, stage.steps, inputs, world)) {
     if (!stage.keep_features && world.leads()) remove_features(feature_folder);
-    log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
+    if (world.leads())
+      log_info("supervised: best checkpoint " +
+               best_scorer_file(output, "supervised").parent_path().string());
     return;
   }
   const std::unique_ptr<GoldenStates> states = open_states(config, model, traces, feature_folder, world);
@@ -174,7 +177,7 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   }
   if (!stage.keep_features && world.leads()) remove_features(feature_folder);
   world.barrier("supervised ends");
-  log_info(concat("supervised: best checkpoint ", session.best().string()));
+  if (world.leads()) log_info(concat("supervised: best checkpoint ", session.best().string()));
 }
 
 }  // namespace foresight

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/base/utf8.h"
 
@@ -47,6 +48,7 @@ TokenRow tokenize_row(const Tokenizer& tokenizer, const TraceRow& row) {
   if (!row.tokens.empty() && stand_for_text(tokenizer, row)) return given_tokens(tokenizer, row);
   TokenRow result;
   result.source = row.source;
+  heartbeat();
   Encoding encoding = tokenizer.encode_with_ends(row.prompt + row.completion);
   result.tokens = std::move(encoding.tokens);
   for (const std::size_t end : encoding.ends) result.completion.push_back(end > row.prompt.size() ? 1 : 0);

@@ -1,19 +1,27 @@
 #include "trainer/traces/recorded_trace.h"
 
+#include <algorithm>
+
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/traces/shared_traces.h"
 
 namespace foresight {
 
-std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
-                                                const std::string& split, std::int64_t most,
-                                                const std::string& model_fingerprint,
-                                                const std::string& tokenizer_fingerprint) {
+std::vector<RecordedTrace> load_shared_traces(World& world, const std::filesystem::path& oracle_folder,
+                                              const std::string& split, std::int64_t most,
+                                              const std::string& model_fingerprint,
+                                              const std::string& tokenizer_fingerprint) {
   std::vector<RecordedTrace> traces;
-  for (const auto& path : oracle_files(oracle_folder, split)) {
-    if (static_cast<std::int64_t>(traces.size()) >= most) break;
+  const auto find = [&] {
+    std::vector<std::filesystem::path> files = oracle_files(oracle_folder, split);
+    files.resize(std::min(files.size(), static_cast<std::size_t>(std::max<std::int64_t>(most, 0))));
+    return files;
+  };
+  for (const auto& path : files_of_lead(world, find, "recorded traces")) {
     const OracleReader reader(path);
     require_same_source(reader, model_fingerprint, tokenizer_fingerprint);
     const OracleTrace& stored = reader.trace();
@@ -34,6 +42,13 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                        ": run `foresight oracle` with this config first"));
   }
   return traces;
+}
+
+std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
+                                                const std::string& split, std::int64_t most,
+                                                const std::string& model_fingerprint,
+                                                const std::string& tokenizer_fingerprint) {
+  return load_shared_traces(alone(), oracle_folder, split, most, model_fingerprint, tokenizer_fingerprint);
 }
 
 torch::Tensor stacked_tokens(const std::vector<const RecordedTrace*>& traces) {

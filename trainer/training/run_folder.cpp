@@ -140,7 +140,9 @@ RunLock::RunLock(const RunFolder& folder) {
       throw Error(ErrorKind::kResource, concat("the run folder ", folder.root.string(), " is in use", holder,
                                                "; wait for it to end or choose another `output`"));
     }
-    if (cause != ENOLCK && cause != EOPNOTSUPP) fail_resource("lock", file, cause);
+    // NFS without its lock service, Lustre without -o flock, FUSE: what they say differs.
+    if (cause != ENOLCK && cause != EOPNOTSUPP && cause != ENOSYS && cause != EINVAL)
+      fail_resource("lock", file, cause);
     log_warning(concat(folder.root.string(),
                        ": this file system has no locks; do not run two commands on it at once"));
     return;

@@ -1,6 +1,9 @@
 """The reader of oracle files against fixtures, `foresight inspect` and the C++ golden plans."""
 
 import json
+import os
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,35 @@ def test_a_bad_file_is_refused_by_name(name):
 
 def test_there_are_bad_files():
     assert len(BAD) > 20
+
+
+@pytest.mark.parametrize("name", ["forged_segmentation_fault.h5", "forged_division.h5"])
+def test_a_forged_file_does_not_crash_the_reader(name):
+    """h5py's libhdf5 may survive what Debian's does not: then it is read, or refused like any other."""
+    try:
+        oracle = OracleFile(FIXTURES / name)
+        for layer in range(oracle.layers):
+            oracle.attention(layer)
+    except ForesightError as refusal:
+        assert name in str(refusal) and "\n" not in str(refusal)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT])
+def test_a_crash_of_the_library_is_an_error(monkeypatch, number):
+    monkeypatch.setattr(OracleFile, "_read", lambda self, file: os.kill(os.getpid(), number))
+    with pytest.raises(ForesightError, match=r"good\.h5: reading it crashed"):
+        OracleFile(FIXTURES / "good.h5")
+
+
+def test_an_endless_read_is_an_error(monkeypatch):
+    def spin(self, file):
+        resource.setrlimit(resource.RLIMIT_CPU, (1, 1))  # of the child: the parent never gets here
+        while True:
+            pass
+
+    monkeypatch.setattr(OracleFile, "_read", spin)
+    with pytest.raises(ForesightError, match="took too much of the processor's time"):
+        OracleFile(FIXTURES / "good.h5")
 
 
 def test_damage_anywhere_is_noticed(tmp_path):

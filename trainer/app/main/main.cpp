@@ -7,17 +7,21 @@
 #include <iostream>
 #include <memory>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "golden_eviction/plan_file.h"
 #include "trainer/app/commands.h"
+#include "trainer/app/faults.h"
 #include "trainer/app/main/command_line.h"
 #include "trainer/app/main/completion.h"
 #include "trainer/app/tiny_model.h"
 #include "trainer/base/error.h"
+#include "trainer/base/heartbeat.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/standard_descriptors.h"
+#include "trainer/base/standard_output.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
@@ -53,11 +57,11 @@ bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arg
   } else if (name == "compare") {
     command_compare(arguments.path, arguments.other_path, output_form(arguments));
   } else if (name == "completion") {
-    std::cout << completion_script(app, config_keys(), arguments.shell) << std::flush;
+    print(completion_script(app, config_keys(), arguments.shell));
   } else if (name == "config" && command.got_subcommand("docs")) {
-    std::cout << configuration_markdown() << std::flush;
+    print(configuration_markdown());
   } else if (name == "config" && command.got_subcommand("init")) {
-    std::cout << command_config_init(arguments.name, arguments.output).string() << std::endl;
+    print(command_config_init(arguments.name, arguments.output).string() + "\n");
   } else {
     return false;
   }
@@ -72,18 +76,18 @@ void run_command(const CLI::App& app, const Arguments& arguments, World& world) 
   const Config config = load_config(arguments.config, arguments.overrides, arguments.set_files);
   world.set_silence_limit(static_cast<double>(config.runtime.silence_limit_s));
   if (name == "config") {
-    std::cout << to_yaml(config) << std::flush;
+    print(to_yaml(config));
   } else if (name == "validate") {
     command_validate(config, output_form(arguments));
   } else if (name == "run") {
     command_run(config, output_form(arguments), world);
   } else if (name == "report") {
-    std::cout << command_report(config).string() << std::endl;
+    print(command_report(config).string() + "\n");
   } else if (name == "export") {
-    std::cout << command_export(config, arguments.policy, arguments.output,
-                                arguments.released ? ExportLayout::kReleased : ExportLayout::kForesight)
-                     .string()
-              << std::endl;
+    print(command_export(config, arguments.policy, arguments.output,
+                         arguments.released ? ExportLayout::kReleased : ExportLayout::kForesight)
+              .string() +
+          "\n");
   } else if (name == "generate") {
     command_generate(config, arguments.prompt, arguments.raw ? PromptKind::kRaw : PromptKind::kChat);
   } else {
@@ -109,7 +113,7 @@ void speak_as_rank(World& world, const Arguments& arguments) {
     if (arguments.log_level != "error") set_log_level(LogLevel::kWarning);
     Progress::set_quiet(true);
   }
-  Progress::set_observer([&world] { world.tick(); });
+  set_heartbeat([&world] { world.tick(); });
 }
 
 /// Says what went wrong and ends the job on all ranks. What goes wrong on several at once is said once: rank
@@ -126,8 +130,23 @@ int end_job(World& world, int exit_code, const std::string& message) {
   return exit_code;
 }
 
+/// Prints help, the version, or what is wrong with the command line; the exit code.
+int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out, err;
+  const bool asked_for = app.exit(error, out, err) == 0;
+  std::cerr << err.str();
+  try {
+    print(out.str());
+  } catch (const Error& fault) {
+    log_error(fault.what());
+    return fault.exit_code();
+  }
+  return asked_for ? 0 : static_cast<int>(ErrorKind::kConfig);
+}
+
 int run_program(int count, char** values) {
   keep_freed_memory();
+  install_signal_handlers();
   Arguments arguments;
   CLI::App app{"Foresight trains KV-cache eviction policies for language models.", "foresight"};
   declare_commands(app, arguments);
@@ -139,7 +158,7 @@ int run_program(int count, char** values) {
       log_error(unknown);
       return static_cast<int>(ErrorKind::kConfig);
     }
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorKind::kConfig);
+    return end_parsing(app, error);
   }
   std::unique_ptr<World> world;
   try {
@@ -153,20 +172,13 @@ int run_program(int count, char** values) {
   if (arguments.log_level == "error") set_log_level(LogLevel::kError);
   Progress::set_quiet(arguments.quiet);
   if (world->size() > 1) speak_as_rank(*world, arguments);
-  install_stop_handlers();
   try {
     expand_homes(arguments);
     run_command(app, arguments, *world);
     return 0;
-  } catch (const Error& error) {
-    return end_job(*world, error.exit_code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return end_job(
-        *world, static_cast<int>(ErrorKind::kResource),
-        "out of memory: lower evaluation.rows_per_pass, grpo.rollouts_per_pass or data.trace_tokens");
-  } catch (const std::exception& error) {
-    return end_job(*world, static_cast<int>(ErrorKind::kInternal),
-                   std::string("internal fault: ") + error.what());
+  } catch (const std::exception& exception) {
+    const Error fault = fault_of(exception);
+    return end_job(*world, fault.exit_code(), fault.what());
   }
 }
 

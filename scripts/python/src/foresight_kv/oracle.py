@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from .child_reader import require_survival
 from .errors import ForesightError, one_line
 
 SCHEMA_VERSION = 1
@@ -35,8 +36,7 @@ class OracleFile:
         if not self.path.is_file():
             raise ForesightError(f"{path}: there is no such file; give the path of an oracle file (oracle/train-000000.h5)")
         try:
-            with h5py.File(self.path, "r") as file:
-                self._read(file)
+            self._opened(self._read)
         except (OSError, RuntimeError, KeyError) as fault:  # what h5py raises for damaged structures
             self._fail(f"damaged, or no HDF5 file ({one_line(fault)}); record it again")
 
@@ -63,8 +63,8 @@ class OracleFile:
             raise ForesightError(f"{self.path}: there is no layer {layer}; choose one of 0 to {self.layers - 1}")
         name = self._layer_name(layer)
         try:
-            with h5py.File(self.path, "r") as file:
-                packed = self._dataset(file, name, "<f2", (self.kv_heads, self.packed_elements))
+            shape = (self.kv_heads, self.packed_elements)
+            packed = self._opened(lambda file: self._dataset(file, name, "<f2", shape))
         except (OSError, RuntimeError, KeyError) as fault:
             self._fail(f"/{name}: damaged ({one_line(fault)}); record it again")
         found = hashlib.sha256(packed.tobytes()).hexdigest()
@@ -107,6 +107,16 @@ class OracleFile:
         return scores
 
     # Checking ---------------------------------------------------------------------------------------------------------
+
+    def _opened(self, read):
+        """What `read` makes of the open file. It is tried in a process of its own first, as libhdf5 can be made to crash."""
+
+        def open_and_read():
+            with h5py.File(self.path, "r", locking=False) as file:  # published whole: no lock is needed, nor always there
+                return read(file)
+
+        require_survival(self.path, open_and_read)
+        return open_and_read()
 
     def _fail(self, message):
         raise ForesightError(f"{self.path}: {message}") from None

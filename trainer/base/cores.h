@@ -1,0 +1,39 @@
+// What of the machine this process may use: a batch system or a container grants less than the machine has.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace foresight {
+
+/// What one process may use.
+struct CoreGrant {
+  std::vector<int> cores;       ///< numbers of the cores of its affinity mask, ascending
+  std::optional<double> quota;  ///< cores' worth of time that its control groups allow; none: no limit
+  std::string control_group;    ///< who shares the quota
+};
+
+/// What the control groups of this process allow. Groups of both versions are read, and of each those above
+/// it; `root` stands for "/" (tests). Where nothing limits, or nothing can be read, there is no value.
+struct GroupLimits {
+  std::optional<double> cores;
+  std::optional<std::uint64_t> memory_bytes;
+  std::string control_group;  ///< path of its group of cores
+};
+GroupLimits group_limits(const std::filesystem::path& root = "/");
+
+/// The grant of this process.
+CoreGrant core_grant();
+
+/// A grant as text, and back, to be told to other processes. Throws Error(kInternal) for other text.
+std::string to_text(const CoreGrant& grant);
+CoreGrant core_grant_from(const std::string& text);
+
+/// Whole cores for process `own` of those that share a machine, at least 1: a core that several may use is
+/// divided among them, and so is the quota of one control group.
+int core_share(const std::vector<CoreGrant>& grants, std::size_t own);
+
+}  // namespace foresight
