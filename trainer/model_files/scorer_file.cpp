@@ -76,10 +76,9 @@ void require_digest(const SafetensorsFile& file, const std::string& format) {
   }
 }
 
-void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
+void require_layers(const SafetensorsFile& file, const ScorerShape& shape) {
   const ScorerReader reader(file);
-  const std::int64_t heads = shape.kv_heads;
-  const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+  const std::int64_t heads = shape.kv_heads, inputs = shape.inputs;
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const auto require = [&](const char* tensor, const std::vector<std::int64_t>& size) {
       reader.require_tensor(judge_tensor_name(layer, tensor), size);
@@ -96,6 +95,12 @@ void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
 }
 
 }  // namespace
+
+ScorerShape ScorerShape::of(const ModelShape& model) {
+  return {.layers = model.layers,
+          .kv_heads = model.kv_heads,
+          .inputs = 2 * model.head_dimension + kStatisticsPerHead * model.group()};
+}
 
 std::string judge_tensor_name(std::int64_t layer, const std::string& tensor) {
   return concat("model.layers.", layer, ".self_attn.judge_model.", tensor);
@@ -119,7 +124,7 @@ std::string scorer_digest(const std::map<std::string, TensorView>& tensors,
   return sha256_hex(text);
 }
 
-ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape& shape) {
+ScorerFile ScorerFile::open(const std::filesystem::path& path, const ScorerShape& shape) {
   ScorerFile scorer{SafetensorsFile(path), {}};
   const ScorerReader reader(scorer.file);
   const std::string format = reader.text("format");
@@ -134,10 +139,8 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape&
   require_layers(scorer.file, shape);
   scorer.has_normalisation = !scorer.released && scorer.file.contains("feature_mean");
   if (scorer.has_normalisation) {
-    const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
-    for (const char* name : {"feature_mean", "feature_deviation"}) {
-      reader.require_tensor(name, {shape.layers, shape.kv_heads, inputs});
-    }
+    for (const char* name : {"feature_mean", "feature_deviation"})
+      reader.require_tensor(name, {shape.layers, shape.kv_heads, shape.inputs});
   }
   return scorer;
 }
