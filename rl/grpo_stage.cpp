@@ -188,11 +188,11 @@ UpdateFigures gradients_of_step(const Scorer& scorer, const Scorer& reference, c
     const double weight = static_cast<double>(batch.advantages.size(1)) / rows;
     const UpdateFigures found =
         accumulate_gradients(scorer, reference, batch, config.grpo, kl_weight, weight, old[b]);
-    gradients.take(concat("grpo: step ", step + 1, ", rollouts of ", join(ids_of(batch.traces), ", ")));
+    gradients.add_unit(concat("grpo: step ", step + 1, ", rollouts of ", join(ids_of(batch.traces), ", ")));
     own.push_back(pack_tensors({torch::tensor({found.loss, found.kl, found.clip_ratio}, torch::kFloat64)}));
     world.tick();
   }
-  gradients.put_sum();
+  gradients.set_summed_gradients();
   UpdateFigures figures;
   for (const std::string& unit : share_units(world, collected.rank_of, own, "figures of an update")) {
     const torch::Tensor found = unpack_tensors(unit).front();

@@ -120,12 +120,12 @@ LossAndOverlap gradients_of_step(const Scorer& scorer, const FeatureStore& store
     const double weight = static_cast<double>(costs[u]) / static_cast<double>(evictions_of(samples));
     const LossAndOverlap found = accumulate_gradients(scorer, store, traces, samples[u], config.supervised,
                                                       config.eviction.window, step, weight);
-    gradients.take(concat("supervised: step ", step + 1, ", trace ",
-                          traces[static_cast<std::size_t>(samples[u].front().trace)].id));
+    gradients.add_unit(concat("supervised: step ", step + 1, ", trace ",
+                              traces[static_cast<std::size_t>(samples[u].front().trace)].id));
     own.push_back(pack_tensors({torch::tensor({found.loss, found.overlap}, torch::kFloat64)}));
     world.tick();
   }
-  gradients.put_sum();
+  gradients.set_summed_gradients();
   LossAndOverlap result;
   for (const std::string& unit : share_units(world, rank_of, own, "losses of a step")) {
     const torch::Tensor found = unpack_tensors(unit).front();
