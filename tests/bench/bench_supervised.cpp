@@ -85,8 +85,8 @@ void supervised_step(benchmark::State& state) {
   std::vector<RecordedTrace> traces;
   for (std::int64_t i = 0; i < kTraces; ++i) traces.push_back(bench_trace(kTokens, i));
   std::optional<FeatureStore> replayed;
-  const double replay_s =
-      seconds_of([&] { replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized); });
+  const double replay_s = seconds_of(
+      [&] { replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized, alone()); });
   const FeatureStore& store = *replayed;
   const Scorer& scorer = bench_scorer();
   double step_s = 0;

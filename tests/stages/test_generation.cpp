@@ -28,7 +28,7 @@ TEST_CASE(
     "generate: a budget that holds everything gives full KV token for token, a small one stays in its budget",
     "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
   const auto run = [&](const std::optional<EvictionSelector>& select, const CacheSize& size,
                        const SamplingOptions& sampling) {
@@ -64,7 +64,7 @@ TEST_CASE("sampling: logits that are not finite are a numeric error", "[stages]"
 
 TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const std::vector<std::vector<std::int32_t>> prompts = {
       workspace.tokenizer.encode("ann has"), workspace.tokenizer.encode("bob has 12 and gets 3, so")};
   const SamplingOptions sampling{.temperature = 1.0, .top_p = 1.0, .top_k = 0};
@@ -78,7 +78,7 @@ TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stag
 
 TEST_CASE("generate: policies side by side write what each writes alone", "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const CacheSize size{32, 16};
   const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
   const GenerationLimits limits{90, {256}};
@@ -116,7 +116,7 @@ TEST_CASE("generate: policies side by side write what each writes alone", "[stag
 
 TEST_CASE("tasks: a cache that holds everything solves and finds what full KV does", "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const ChatTemplate chat = ChatTemplate::load(tiny.folder / "model");
   const auto problems = read_prompt_rows(tiny.folder / "model/prompts.jsonl");
   const ProblemOptions options{.samples = 2, .max_new_tokens = 60};
@@ -146,9 +146,9 @@ TEST_CASE(
       tiny.config({"evaluation.tasks=[" + file.string() + "]", "evaluation.policies=[full,golden,h2o]",
                    "evaluation.detail=false", "generation.max_new_tokens=8", "evaluation.passkey_tokens=60",
                    "evaluation.passkey_keys=1", "evaluation.cost_contexts=[64]"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  const auto evaluate = [&] { return run_evaluate(config, workspace.model, workspace.tokenizer); };
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  const auto evaluate = [&] { return run_evaluate(config, workspace.model, workspace.tokenizer, alone()); };
   write_file_atomically(file, R"({"prompt": "ann has 3"})");
   REQUIRE_THROWS_WITH(evaluate(), Catch::Contains("problems.jsonl:1") && Catch::Contains("answer"));
   write_file_atomically(file, R"({"question": "ann has 3 and gets 4", "answer": "3 + 4\n#### 7"})");
@@ -194,18 +194,18 @@ TEST_CASE("traces: prompts become rows that can be trained on, and finished batc
   const Config config =
       tiny.config({"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]",
                    "traces.max_new_tokens=24", "traces.batch=2", "traces.samples_per_prompt=2"});
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const ChatTemplate chat = ChatTemplate::load(config.model.path);
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  run_traces(config, workspace.model, workspace.tokenizer, chat, alone());
   const std::string text = read_file(traces_file(config));
   const auto rows = read_trace_rows(traces_file(config));
   REQUIRE(rows.size() == 6);
   CHECK(rows[0].prompt == "ann has 3 and gets 4, so");
   std::filesystem::remove(traces_file(config));
   request_stop();
-  REQUIRE_THROWS_AS(run_traces(config, workspace.model, workspace.tokenizer, chat), Error);
+  REQUIRE_THROWS_AS(run_traces(config, workspace.model, workspace.tokenizer, chat, alone()), Error);
   clear_stop_request();
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  run_traces(config, workspace.model, workspace.tokenizer, chat, alone());
   CHECK(read_file(traces_file(config)) == text);
   CHECK(has_generated(config, workspace.model, workspace.tokenizer, chat));
   Config hotter = config;

@@ -23,15 +23,15 @@ struct Run {
     config.output = folder.path().string();
     config.model.path = "models/small";
     config.data.train = {"train.jsonl"};
+    config.supervised.steps = 4;
   }
 
   TrainingSession open(const TrainingInputs& inputs = kInputs) const {
     ModelShape shape;
     shape.layers = shape.kv_heads = shape.query_heads = 1;
     shape.head_dimension = 4;
-    return {config, "supervised", config.supervised.checkpoint,
-            4,      0.1,          Scorer::random(shape, {}, RandomStream(1, "test")),
-            inputs};
+    return {TrainingStart(config, Stage::kSupervised, inputs, alone()),
+            Scorer::random(shape, {}, RandomStream(1, "test"))};
   }
 
   /// One step, and a checkpoint of it.

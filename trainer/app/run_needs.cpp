@@ -9,16 +9,16 @@
 #include "data/oracle_file.h"
 #include "data/trace_rows.h"
 #include "golden_eviction/oracle_stage.h"
+#include "trainer/app/stage_table.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/eviction/evicted_pass.h"
+#include "trainer/model_files/scorer_file.h"
 #include "trainer/model_files/shard_index.h"
-#include "trainer/scorer/scorer.h"
 #include "trainer/supervised/feature_store.h"
-#include "trainer/training/run_folder.h"
-#include "trainer/training/training_session.h"
 
 namespace foresight {
 namespace {
@@ -64,10 +64,11 @@ double evaluation_rows(const Config& config) {
   return static_cast<double>(policies_per_trace(config) * budgets + (config.evaluation.detail ? 1 : 0));
 }
 
-bool is_to_train(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                 std::int64_t steps) {
+bool is_to_train(const Config& config, Stage stage) {
+  const auto [checkpoint, steps] = training_keys(config, stage);
   if (steps == 0) return false;
-  return checkpoint.resume != "auto" || !stage_finished(config.output, stage, steps);
+  const auto newest = newest_checkpoint_step(RunFolder{config.output}.checkpoints(stage));
+  return checkpoint.resume != "auto" || newest.value_or(-1) < steps;
 }
 
 double heads_of(const ModelShape& shape) {
@@ -75,7 +76,7 @@ double heads_of(const ModelShape& shape) {
 }
 
 double inputs_of(const ModelShape& shape) {
-  return static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
+  return static_cast<double>(ScorerShape::of(shape).inputs);
 }
 
 /// Keys and values in float32 of one row of a pass.
@@ -109,14 +110,26 @@ std::int64_t longest_of(const SplitLengths* split) {
   return longest;
 }
 
-/// What a stage asks for: bytes to write by all ranks, bytes to hold by each, and the keys that lower these.
-struct StageNeeds {
-  double disk = 0, memory = 0;
-  std::string memory_keys;
-};
+/// Tokens of the passes of each stage, whichever of them is to run.
+void count_tokens(const Config& config, const std::vector<SplitLengths>& splits, RunNeeds& needs) {
+  const double rows_per_trace = evaluation_rows(config);
+  for (const SplitLengths& split : splits) {
+    for (const TraceLength& trace : split.traces) {
+      const auto length = static_cast<double>(trace.tokens);
+      needs.oracle_tokens += length;
+      if (split.name == "train") needs.replay_tokens += length;
+      if (split.name == "evaluation") needs.evaluation_tokens += length * rows_per_trace;
+    }
+  }
+  needs.grpo_tokens = static_cast<double>(config.grpo.steps) *
+                      static_cast<double>(config.grpo.group_size * config.grpo.traces_per_step) *
+                      static_cast<double>(config.data.trace_tokens);
+}
 
-/// Without the caches of the prompts themselves.
-StageNeeds generation_needs(const Config& config, const ModelShape& shape) {
+}  // namespace
+
+StageNeeds traces_needs(const StageWork& work) {
+  const auto& [config, shape, splits, ranks] = work;
   std::int64_t rows = 0;
   for (const std::string& file : config.traces.prompts)
     rows += static_cast<std::int64_t>(read_prompt_rows(file).size()) * config.traces.samples_per_prompt;
@@ -125,8 +138,8 @@ StageNeeds generation_needs(const Config& config, const ModelShape& shape) {
           .memory_keys = "traces.batch or traces.max_new_tokens"};
 }
 
-StageNeeds oracle_needs(const Config& config, const ModelShape& shape,
-                        const std::vector<SplitLengths>& splits) {
+StageNeeds oracle_needs(const StageWork& work) {
+  const auto& [config, shape, splits, ranks] = work;
   StageNeeds needs{.memory_keys = "data.trace_tokens"};
   for (const SplitLengths& split : splits) {
     for (const TraceLength& trace : split.traces) {
@@ -141,13 +154,12 @@ StageNeeds oracle_needs(const Config& config, const ModelShape& shape,
   return needs;
 }
 
-/// The replay: of kTracesPerReplay traces the features, of one the attention in float32 and whole.
-StageNeeds supervised_needs(const Config& config, const ModelShape& shape, const SplitLengths* train) {
+StageNeeds supervised_needs(const StageWork& work) {
+  const auto& [config, shape, splits, ranks] = work;
+  const SplitLengths* const train = find_split(splits, "train");
   StageNeeds needs{.memory_keys = "data.trace_tokens or eviction.budget"};
-  if (train == nullptr ||
-      !is_to_train(config, "supervised", config.supervised.checkpoint, config.supervised.steps))
-    return needs;
-  const std::filesystem::path features = RunFolder{config.output}.root / "supervised/features";
+  if (train == nullptr || !is_to_train(config, Stage::kSupervised)) return needs;
+  const std::filesystem::path features = RunFolder{config.output}.features();
   for (const TraceLength& trace : train->traces) {
     if (!is_there(features / (trace.id + ".safetensors")))
       needs.disk += feature_bytes(config, shape, trace.tokens);
@@ -160,12 +172,12 @@ StageNeeds supervised_needs(const Config& config, const ModelShape& shape, const
   return needs;
 }
 
-/// Rollouts of one pass, and what is kept of the rollouts of a step that this rank runs.
-StageNeeds grpo_needs(const Config& config, const ModelShape& shape, const SplitLengths* train,
-                      std::int64_t ranks) {
+StageNeeds grpo_needs(const StageWork& work) {
+  const auto& [config, shape, splits, ranks] = work;
   const GrpoConfig& grpo = config.grpo;
+  const SplitLengths* const train = find_split(splits, "train");
   StageNeeds needs{.memory_keys = "grpo.group_size, grpo.traces_per_step or grpo.rollouts_per_pass"};
-  if (train == nullptr || !is_to_train(config, "grpo", grpo.checkpoint, grpo.steps)) return needs;
+  if (train == nullptr || !is_to_train(config, Stage::kGrpo)) return needs;
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const std::int64_t rollouts = grpo.group_size * grpo.traces_per_step;
   const std::int64_t per_unit = std::min(grpo.rollouts_per_pass, rollouts);
@@ -181,9 +193,9 @@ StageNeeds grpo_needs(const Config& config, const ModelShape& shape, const Split
   return needs;
 }
 
-/// A pass of policies side by side; what is recorded of its traces, in float32, where policies are compared
-/// with it (and again while it is put together); full KV's own cache.
-StageNeeds evaluation_needs(const Config& config, const ModelShape& shape, const SplitLengths* traces) {
+StageNeeds evaluate_needs(const StageWork& work) {
+  const auto& [config, shape, splits, ranks] = work;
+  const SplitLengths* const traces = find_split(splits, "evaluation");
   StageNeeds needs{.memory_keys =
                        "evaluation.rows_per_pass or evaluation.budgets, or set evaluation.detail=false"};
   const auto longest = static_cast<double>(longest_of(traces));
@@ -202,24 +214,6 @@ StageNeeds evaluation_needs(const Config& config, const ModelShape& shape, const
     needs.memory += static_cast<double>(2 * together) * attention + cache_bytes(shape, longest);
   return needs;
 }
-
-/// Tokens of the passes of each stage, whichever of them is to run.
-void count_tokens(const Config& config, const std::vector<SplitLengths>& splits, RunNeeds& needs) {
-  const double rows_per_trace = evaluation_rows(config);
-  for (const SplitLengths& split : splits) {
-    for (const TraceLength& trace : split.traces) {
-      const auto length = static_cast<double>(trace.tokens);
-      needs.oracle_tokens += length;
-      if (split.name == "train") needs.replay_tokens += length;
-      if (split.name == "evaluation") needs.evaluation_tokens += length * rows_per_trace;
-    }
-  }
-  needs.grpo_tokens = static_cast<double>(config.grpo.steps) *
-                      static_cast<double>(config.grpo.group_size * config.grpo.traces_per_step) *
-                      static_cast<double>(config.data.trace_tokens);
-}
-
-}  // namespace
 
 std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<TraceSplit>& splits) {
   const std::filesystem::path oracle = RunFolder{config.output}.oracle();
@@ -255,19 +249,13 @@ std::vector<SplitLengths> recorded_lengths(const Config& config) {
 }
 
 RunNeeds estimate_needs(const Config& config, const ModelShape& shape,
-                        const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
+                        const std::vector<SplitLengths>& splits, const std::vector<Stage>& stages,
                         const RankCounts& ranks) {
   RunNeeds result;
   count_tokens(config, splits, result);
-  const SplitLengths *train = find_split(splits, "train"), *evaluation = find_split(splits, "evaluation");
   double disk = 0, memory = 0;
-  for (const std::string& stage : stages) {
-    StageNeeds needs;
-    if (stage == "traces") needs = generation_needs(config, shape);
-    if (stage == "oracle") needs = oracle_needs(config, shape, splits);
-    if (stage == "supervised") needs = supervised_needs(config, shape, train);
-    if (stage == "grpo") needs = grpo_needs(config, shape, train, ranks.all);
-    if (stage == "evaluate") needs = evaluation_needs(config, shape, evaluation);
+  for (const Stage stage : stages) {
+    const StageNeeds needs = stage_entry(stage).needs({config, shape, splits, ranks.all});
     disk += needs.disk;
     if (needs.memory > memory) result.memory_keys = needs.memory_keys;
     memory = std::max(memory, needs.memory);

@@ -3,9 +3,10 @@
 
 #include "trainer/app/commands.h"
 #include "trainer/app/run_needs.h"
+#include "trainer/app/stage_table.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/progress.h"
-#include "trainer/base/text.h"
+#include "trainer/config/names.h"
 #include "trainer/eviction/evicted_pass.h"
 #include "trainer/scorer/scorer.h"
 
@@ -21,13 +22,6 @@ double measured_speed(const Transformer& model) {
   return 256.0 / std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
 }
 
-/// What `foresight run` would do.
-std::vector<std::string> stages_of(const Config& config) {
-  std::vector<std::string> stages = {"oracle", "supervised", "grpo", "evaluate"};
-  if (!config.traces.prompts.empty()) stages.insert(stages.begin(), "traces");
-  return stages;
-}
-
 /// What `foresight validate` tells.
 struct Forecast {
   RunNeeds needs;
@@ -39,6 +33,8 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
                                      const std::vector<TraceSplit>& splits, const Forecast& forecast) {
   nlohmann::ordered_json traces;
   for (const TraceSplit& split : splits) traces[split.name] = split.traces.size();
+  nlohmann::ordered_json steps;
+  for (const Stage stage : kTrainingStages) steps[to_string(stage)] = training_keys(config, stage).steps;
   const RunNeeds& needs = forecast.needs;
   return {{"output", config.output},
           {"model", {{"architecture", model.shape().architecture}, {"dtype", model.dtype_name()}}},
@@ -52,7 +48,7 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
             {"evaluation_tokens", needs.evaluation_tokens}}},
           {"room", {{"disk_bytes", forecast.room.disk_bytes}, {"memory_bytes", forecast.room.memory_bytes}}},
           {"tokens_per_s", forecast.tokens_per_s},
-          {"steps", {{"supervised", config.supervised.steps}, {"grpo", config.grpo.steps}}}};
+          {"steps", steps}};
 }
 
 void print_forecast(const Config& config, const Transformer& model, const std::vector<TraceSplit>& splits,
@@ -80,16 +76,16 @@ void print_forecast(const Config& config, const Transformer& model, const std::v
 }  // namespace
 
 void command_validate(const Config& config, OutputForm form) {
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const ModelShape& shape = workspace.model.shape();
   if (!config.scorer.initial.empty()) Scorer::load(config.scorer.initial, shape);
   if (!config.grpo.start.empty()) Scorer::load(config.grpo.start, shape);
   for (const std::string& policy : config.evaluation.policies) {
-    if (policy.ends_with(".safetensors")) Scorer::load(policy, shape);
+    if (is_scorer_path(policy)) Scorer::load(policy, shape);
   }
   const std::vector<TraceSplit> splits =
       make_trace_splits(config, workspace.tokenizer, shape.vocabulary_size);
-  const Forecast forecast{estimate_needs(config, shape, lengths_of(config, splits), stages_of(config)),
+  const Forecast forecast{estimate_needs(config, shape, lengths_of(config, splits), stages_of_run(config)),
                           machine_room(config), measured_speed(workspace.model)};
   if (form == OutputForm::kJson) {
     std::cout << forecast_json(config, workspace.model, splits, forecast).dump(2) << std::endl;

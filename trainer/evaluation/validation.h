@@ -22,8 +22,7 @@ class Validation {
  public:
   /// Opens the recorded traces; none where data.validation_traces is 0. Throws Error(kInput) when they are
   /// not recorded or belong to another model.
-  Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-             World& world = alone());
+  Validation(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world);
 
   /// traces_fingerprint() of the validation traces.
   std::string fingerprint() const { return traces_fingerprint(traces_); }

@@ -10,6 +10,7 @@
 #include "trainer/base/progress.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/generation/generate.h"
 #include "trainer/text/tokenize_row.h"
 
@@ -45,7 +46,7 @@ std::filesystem::path batch_folder(const Config& config, const Transformer& mode
   for (const std::int32_t token : tokenizer.end_of_sequence()) facts += concat(token, " ");
   for (const Job& job : jobs)
     facts += concat(job.sample, " ", job.row->source, " ", job.row->answer, " ", job.prompt, "\n");
-  return std::filesystem::path(config.output) / "traces" / sha256_hex(facts).substr(0, 16);
+  return RunFolder{config.output}.stage(Stage::kTraces) / sha256_hex(facts).substr(0, 16);
 }
 
 Plan make_plan(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
@@ -109,7 +110,7 @@ std::string run_batch(const Config& config, const Transformer& model, const Toke
 }  // namespace
 
 std::filesystem::path traces_file(const Config& config) {
-  return std::filesystem::path(config.output) / config.traces.file;
+  return RunFolder{config.output}.traces_file(config.traces.file);
 }
 
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,

@@ -17,7 +17,7 @@ std::filesystem::path traces_file(const Config& config);
 /// Rows: prompt, completion, answer (where the prompt has one), finished (false: cut at max_new_tokens),
 /// source. Throws Error(kInterrupted) after a stop signal.
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                const ChatTemplate& chat, World& world = alone());
+                const ChatTemplate& chat, World& world);
 /// True when every batch of this model and these settings is generated: a traces file that is there without
 /// them comes from others, or from elsewhere. Throws Error(kInput) for prompts that cannot be read.
 bool has_generated(const Config& config, const Transformer& model, const Tokenizer& tokenizer,

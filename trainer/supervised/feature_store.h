@@ -28,7 +28,7 @@ class FeatureStore {
   /// after a stop signal (finished files are kept).
   FeatureStore(const std::filesystem::path& folder, const Transformer& model,
                const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures kind,
-               World& world = alone());
+               World& world);
 
   std::int64_t traces() const { return static_cast<std::int64_t>(files_.size()); }
   std::int64_t steps(std::int64_t trace) const;

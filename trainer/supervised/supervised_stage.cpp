@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "trainer/base/error.h"
-#include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/evaluation/validation.h"
 #include "trainer/model/tensor_io.h"
@@ -150,29 +149,31 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   const SupervisedConfig& stage = config.supervised;
   const CacheSize size{config.eviction.budget, config.eviction.window};
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
-  const std::filesystem::path output = config.output, oracle = output / "oracle",
-                              feature_folder = output / "supervised/features";
+  const RunFolder run{config.output};
+  const std::filesystem::path feature_folder = run.features();
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  const auto traces = load_recorded_traces(oracle, "train", config.data.max_train_traces, model.fingerprint(),
-                                           tokenizer.fingerprint());
+  const auto traces = load_recorded_traces(run.oracle(), "train", config.data.max_train_traces,
+                                           model.fingerprint(), tokenizer.fingerprint());
   const Validation validation(config, model, tokenizer, world);
-  TrainingInputs inputs = {{"model", model.fingerprint()},
-                           {"tokenizer", tokenizer.fingerprint()},
-                           {"training traces", traces_fingerprint(traces)},
-                           {"validation traces", validation.fingerprint()}};
-  if (!config.scorer.initial.empty())
-    inputs["initial scorer"] = Scorer::load(config.scorer.initial, model.shape()).fingerprint();
-  if (finished_before(config, "supervised", stage.checkpoint, stage.steps, inputs, world)) {
+  TrainingInputs inputs = training_inputs({.model = model.fingerprint(),
+                                           .tokenizer = tokenizer.fingerprint(),
+                                           .training_traces = traces_fingerprint(traces),
+                                           .validation_traces = validation.fingerprint()});
+  std::optional<Scorer> given;
+  if (!config.scorer.initial.empty()) {
+    given = Scorer::load(config.scorer.initial, model.shape());
+    inputs["initial scorer"] = given->fingerprint();
+  }
+  TrainingStart start(config, Stage::kSupervised, std::move(inputs), world);
+  if (start.finished_before()) {
     if (!stage.keep_features && world.leads()) remove_features(feature_folder);
-    log_info("supervised: best checkpoint " + best_scorer_file(output, "supervised").parent_path().string());
-    return;
+    return start.log_best();
   }
   const FeatureStore store(feature_folder, model, traces, size, facts.features, world);
 
-  Scorer initial = config.scorer.initial.empty()
-                       ? Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"))
-                       : Scorer::load(config.scorer.initial, model.shape());
-  if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized) {
+  Scorer initial =
+      given ? *given : Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"));
+  if (!given && facts.features == ScorerFeatures::kNormalized) {
     constexpr std::int64_t kTracesForNormalisation = 4;
     fit_normalisation(initial, store, kTracesForNormalisation);
   } else if (initial.facts().features != facts.features) {
@@ -180,8 +181,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
                                            " was trained on other features than scorer.features asks for"));
   }
   initial.facts() = facts;
-  TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate,
-                          initial.to(model.options().device), inputs, world);
+  TrainingSession session(std::move(start), initial.to(model.options().device));
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
@@ -205,7 +205,7 @@ void run_supervised(const Config& config, const Transformer& model, const Tokeni
   }
   if (!stage.keep_features && world.leads()) remove_features(feature_folder);
   world.barrier("supervised ends");
-  log_info(concat("supervised: best checkpoint ", session.best().string()));
+  session.log_best();
 }
 
 }  // namespace foresight

@@ -11,7 +11,6 @@ namespace foresight {
 /// Reads `<output>/oracle`, writes `<output>/supervised`: metrics.jsonl and checkpoints. Resumes exactly.
 /// The traces of a step are dealt out to ranks; how many these are changes nothing. Throws
 /// Error(kInterrupted) after a stop signal, with a checkpoint saved.
-void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                    World& world = alone());
+void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world);
 
 }  // namespace foresight

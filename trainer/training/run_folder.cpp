@@ -42,9 +42,8 @@ void log_config_changes(const fs::path& file, const Config& config) {
   std::error_code error;
   if (!fs::exists(file, error)) return;
   try {
-    for (const std::string& difference : config_differences(load_config(file), config)) {
-      log_info(concat(file.string(), ": changed since the last command: ", difference));
-    }
+    for (const KeyDifference& difference : config_differences(load_config(file), config))
+      log_info(concat(file.string(), ": changed since the last command: ", difference.text()));
   } catch (const Error& fault) {
     log_warning(concat("replacing a config that cannot be read: ", fault.what()));
   }
@@ -116,8 +115,9 @@ OpenRun open_run_folder(const Config& config) {
   create_folders(folder.root);
   RunLock lock(folder);
   remove_staging(folder);
-  for (const fs::path& path : {folder.oracle(), folder.supervised(), folder.grpo(), folder.exports()})
-    create_folders(path);
+  for (const Stage stage : {Stage::kOracle, Stage::kSupervised, Stage::kGrpo})
+    create_folders(folder.stage(stage));
+  create_folders(folder.exports());
   log_config_changes(folder.config_file(), config);
   write_file_atomically(folder.config_file(), to_yaml(config));
   return {folder, std::move(lock)};
