@@ -16,8 +16,9 @@ namespace foresight {
 namespace {
 
 Scorer starting_scorer(const Config& config, const Transformer& model) {
-  const std::filesystem::path file = config.grpo.start.empty() ? best_scorer_file(config.output, "supervised")
-                                                               : std::filesystem::path(config.grpo.start);
+  const std::filesystem::path file = config.grpo.start.empty()
+                                         ? best_scorer_file(config.output, Stage::kSupervised)
+                                         : std::filesystem::path(config.grpo.start);
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
   warn_if_made_for_other("grpo: the starting scorer", scorer.facts(), config.eviction.window,
@@ -83,16 +84,15 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
   const GrpoConfig& stage = config.grpo;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
   const auto traces =
-      load_recorded_traces(std::filesystem::path(config.output) / "oracle", "train",
-                           config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
+      load_recorded_traces(RunFolder{config.output}.oracle(), "train", config.data.max_train_traces,
+                           model.fingerprint(), tokenizer.fingerprint());
   const Scorer reference = starting_scorer(config, model);
-  const TrainingInputs inputs = {{"model", model.fingerprint()},
-                                 {"tokenizer", tokenizer.fingerprint()},
-                                 {"training traces", traces_fingerprint(traces)},
-                                 {"validation traces", validation.fingerprint()},
-                                 {"starting scorer", reference.fingerprint()}};
-  TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference,
-                          inputs, world);
+  TrainingInputs inputs = training_inputs({.model = model.fingerprint(),
+                                           .tokenizer = tokenizer.fingerprint(),
+                                           .training_traces = traces_fingerprint(traces),
+                                           .validation_traces = validation.fingerprint()});
+  inputs["starting scorer"] = reference.fingerprint();
+  TrainingSession session(TrainingStart(config, Stage::kGrpo, std::move(inputs), world), reference);
   if (!session.resumed() && !session.finished()) {
     nlohmann::ordered_json metrics = {{"step", 0}};
     if (const auto start = validation.measure(reference, metrics)) {
@@ -138,7 +138,7 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
     session.end_step(
         metrics, {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"}, rise);
   }
-  log_info(concat("grpo: best checkpoint ", session.best().string()));
+  session.log_best();
 }
 
 }  // namespace foresight

@@ -17,9 +17,9 @@ struct Workspace {
 /// Sets the threads of runtime.threads and loads the model. Throws Error(kInput) when the tokenizer has more
 /// tokens than the model has rows. Of several ranks of a host each takes a GPU of its own, as far as there
 /// are.
-Workspace open_workspace(const Config& config, const World& world = alone());
+Workspace open_workspace(const Config& config, const World& world);
 
 /// Threads that this config uses: runtime.threads, or the cores, shared by the ranks of this host.
-int thread_count(const Config& config, const World& world = alone());
+int thread_count(const Config& config, const World& world);
 
 }  // namespace foresight

@@ -15,7 +15,7 @@ class Progress {
  public:
   Progress(std::string title, std::string unit, std::int64_t total, std::int64_t first = 0);
   ~Progress();  ///< ends the line if finish() was not called
-  /// `done` of total are done; `units_rate_name`/`rate` (for example "tokens/s") are shown when rate > 0.
+  /// `done` of total are done; `note` stands behind the rate.
   void update(std::int64_t done, const std::string& note = "");
   void finish(const std::string& note = "");
   /// Called at every update of any bar, before it is drawn or not: long work shows that it lives. One

@@ -293,7 +293,7 @@ Json json_of_lead(World& world, const Make& make) {
 }  // namespace
 
 std::filesystem::path scorer_file_of_policy(const Config& config, const std::string& name) {
-  if (name == "supervised" || name == "grpo") return best_scorer_file(config.output, name);
+  if (const auto stage = training_stage_named(name)) return best_scorer_file(config.output, *stage);
   if (name.ends_with(".safetensors")) return name;
   return {};
 }

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "golden_eviction/recorded_trace.h"
 #include "trainer/config/config.h"
+#include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 
