@@ -12,6 +12,7 @@
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
 #include "trainer/config/load.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/eviction/full_run.h"
 #include "trainer/training/metrics.h"
 
@@ -178,7 +179,8 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
 
 void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world) {
   const std::vector<TraceSplit> splits = make_trace_splits(config, tokenizer, model.shape());
-  const std::filesystem::path folder = std::filesystem::path(config.output) / "oracle";
+  const RunFolder run{config.output};
+  const std::filesystem::path folder = run.oracle();
   const OracleProvenance provenance{.model_fingerprint = model.fingerprint(),
                                     .tokenizer_fingerprint = tokenizer.fingerprint(),
                                     .config_yaml = to_yaml(config),
@@ -193,7 +195,7 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
   for (const MissingTrace& item : own) tokens_here += item.tokens();
   Progress progress("oracle", "tokens", tokens_here);
   // What each trace took, for the cost of training in evaluation.json; no result depends on it.
-  OracleCostLog costs(folder / "metrics.jsonl", world);
+  OracleCostLog costs(run.metrics_file(Stage::kOracle), world);
   bool stopped = false;
   for (const MissingTrace& item : own) {
     stopped = stop_requested();

@@ -16,8 +16,7 @@ namespace foresight {
 /// file of another model, tokenizer, block size or other tokens is refused (Error(kInput)); a damaged one is
 /// recorded again with a warning. Throws Error(kNumeric) for a loss that is not finite, Error(kInterrupted)
 /// after a stop signal (finished traces are kept).
-void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                World& world = alone());
+void run_oracle(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world);
 
 /// One trace through the full cache; the file appears whole or not at all.
 void record_trace(const Transformer& model, const TokenRow& trace, const std::string& trace_id,

@@ -20,7 +20,7 @@ namespace {
 Scorer starting_scorer(const Config& config, const Transformer& model, World& world) {
   const auto find = [&]() -> std::vector<std::filesystem::path> {
     if (!config.grpo.start.empty()) return {config.grpo.start};
-    return {best_scorer_file(config.output, "supervised")};
+    return {best_scorer_file(config.output, Stage::kSupervised)};
   };
   const std::filesystem::path file = files_of_lead(world, find, "starting scorer").front();
   log_info("grpo: starting from " + file.string());
@@ -88,16 +88,15 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
   const GrpoConfig& stage = config.grpo;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
   const auto traces =
-      load_shared_traces(world, std::filesystem::path(config.output) / "oracle", "train",
-                         config.data.max_train_traces, model.fingerprint(), tokenizer.fingerprint());
+      load_shared_traces(world, RunFolder{config.output}.oracle(), "train", config.data.max_train_traces,
+                         model.fingerprint(), tokenizer.fingerprint());
   const Scorer reference = starting_scorer(config, model, world);
-  const TrainingInputs inputs = {{"model", model.fingerprint()},
-                                 {"tokenizer", tokenizer.fingerprint()},
-                                 {"training traces", traces_fingerprint(traces)},
-                                 {"validation traces", validation.fingerprint()},
-                                 {"starting scorer", reference.fingerprint()}};
-  TrainingSession session(config, "grpo", stage.checkpoint, stage.steps, stage.learning_rate, reference,
-                          inputs, world);
+  TrainingInputs inputs = training_inputs({.model = model.fingerprint(),
+                                           .tokenizer = tokenizer.fingerprint(),
+                                           .training_traces = traces_fingerprint(traces),
+                                           .validation_traces = validation.fingerprint()});
+  inputs["starting scorer"] = reference.fingerprint();
+  TrainingSession session(TrainingStart(config, Stage::kGrpo, std::move(inputs), world), reference);
   if (!session.resumed() && !session.finished()) {
     nlohmann::ordered_json metrics = {{"step", 0}};
     if (const auto start = validation.measure(reference, metrics)) {
@@ -143,7 +142,7 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
     session.end_step(
         metrics, {"reward", "kl", "low_entropy_loss_rise", "grad_norm", "eval_low_entropy_loss_rise"}, rise);
   }
-  if (world.leads()) log_info(concat("grpo: best checkpoint ", session.best().string()));
+  session.log_best();
 }
 
 }  // namespace foresight

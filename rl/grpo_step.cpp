@@ -234,11 +234,11 @@ void one_pass_gradient(const GrpoStep& step, const Scorer& scorer, RolloutFigure
   const auto work = [&](std::size_t u) {
     const RolloutBatch batch = batch_of(step, units[u]);
     const UnitPass pass = run_unit(step, batch, scorer, world);
-    gradients.take(where(step, batch));
+    gradients.add_unit(where(step, batch));
     return pack_tensors({pack_figures(pass.update), pass.losses.losses, pass.losses.divergence});
   };
   const auto found = map_units(world, costs, work, "rollouts");
-  gradients.put_sum();
+  gradients.set_summed_gradients();
   GroupLosses groups(step.traces.size());
   for (std::size_t u = 0; u < units.size(); ++u) {
     const auto parts = unpack_tensors(found[u]);
@@ -301,13 +301,13 @@ UpdateFigures replayed_gradient(const GrpoStep& step, const DrawnRollouts& rollo
                                                     replayed_draws(rollouts.draws[u]), learn);
     replay_evictions(*step.model, stacked_tokens(batch.traces), step.config->eviction, batch.rows.copies,
                      rollouts.advantages[u].size(0), select, [&](std::int64_t /*tokens*/) { world.tick(); });
-    gradients.take(where(step, batch));
+    gradients.add_unit(where(step, batch));
     return pack_tensors({pack_figures(update)});
   };
   UpdateFigures update;
   for (const std::string& part : map_units(world, costs, work, "figures of an update"))
     add_figures(update, unpack_tensors(part).front());
-  gradients.put_sum();
+  gradients.set_summed_gradients();
   return update;
 }
 

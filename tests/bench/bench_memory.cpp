@@ -81,7 +81,7 @@ void memory_of_stages(benchmark::State& state) {
     });
     measure(state, "evaluate", full_cache, evaluation_memory(setting, 2), [&] {
       const std::vector<Policy> two = {rule_policy("snapkv", size, 1), scorer_policy("scorer", scorer)};
-      run_policies(model, traces, {PolicySet{size, two}}, Detail::kAll, 2);
+      run_policies(model, traces, {PolicySet{size, two}}, Detail::kAll, 2, {}, alone());
     });
   }
 }

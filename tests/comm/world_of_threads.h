@@ -58,18 +58,18 @@ class WorldOfThreads final : public World {
 /// collectives on all, and not throw before the last.
 inline void run_ranks(int size, const std::function<bool(World&)>& work) {
   ThreadedRanks ranks(size);
-  std::vector<char> held(static_cast<std::size_t>(size), 0);
+  std::vector<char> fulfilled(static_cast<std::size_t>(size), 0);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([&, rank] {
       WorldOfThreads world(ranks, rank);
-      held[static_cast<std::size_t>(rank)] = work(world) ? 1 : 0;
+      fulfilled[static_cast<std::size_t>(rank)] = work(world) ? 1 : 0;
     });
   }
   for (std::thread& thread : threads) thread.join();
   for (int rank = 0; rank < size; ++rank) {
     INFO("rank " << rank);
-    CHECK(held[static_cast<std::size_t>(rank)] == 1);
+    CHECK(fulfilled[static_cast<std::size_t>(rank)] == 1);
   }
 }
 

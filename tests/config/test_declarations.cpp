@@ -72,6 +72,49 @@ TEST_CASE("declarations: the default config breaks no rule, and rules name known
   }
 }
 
+// By hand from what the keys do: no other list says it.
+TEST_CASE("declarations: only keys that change nothing that a stage learns may change on resume") {
+  const Strings anywhere = {"output",
+                            "model.template_date",
+                            "runtime.threads",
+                            "runtime.deterministic",
+                            "runtime.silence_limit_s",
+                            "runtime.tensorboard",
+                            "data.evaluation",
+                            "oracle.compression",
+                            "runtime.compare_ranks_every"};
+  const Strings by_content = {"model.path", "data.train", "scorer.initial", "grpo.start"};
+  const std::set<std::string> later = {"traces", "evaluation", "generation"};
+  const Strings of_training = {"save_every", "evaluate_every", "keep_last",        "keep_best",
+                               "resume",     "keep_features",  "rollouts_per_pass"};
+  for (const Stage training : kTrainingStages) {
+    const std::string other = training == Stage::kGrpo ? "supervised" : "grpo";
+    for (const Section& section : config_sections()) {
+      for (const Key& key : section.keys) {
+        INFO(to_string(training) << ": " << key.dotted());
+        const bool free =
+            section.name == other || later.contains(section.name) ||
+            std::ranges::count(anywhere, key.dotted()) > 0 ||
+            (section.name == to_string(training) && std::ranges::count(of_training, key.name) > 0);
+        CHECK(may_change_on_resume(key, training, /*content_compared=*/false) == free);
+        CHECK(may_change_on_resume(key, training, /*content_compared=*/true) ==
+              (free || std::ranges::count(by_content, key.dotted()) > 0));
+      }
+    }
+  }
+}
+
+TEST_CASE("configuration_markdown: says which keys may change on resume, whole sections by their names") {
+  const std::string text = configuration_markdown();
+  CHECK_THAT(text, Contains("instead: `model.path`, `data.train`, `scorer.initial`, `grpo.start`;"));
+  CHECK_THAT(
+      text,
+      Contains(
+          "learnt: `output`, `model.template_date`, `data.evaluation`, `traces.*`, `oracle.compression`,") &&
+          Contains("`supervised.keep_features`, `supervised.save_every`") &&
+          Contains("`grpo.rollouts_per_pass`") && Contains("`evaluation.*`, `generation.*`"));
+}
+
 TEST_CASE("config_keys: dotted names, with the checkpoint keys flat in both stages") {
   const Strings keys = config_keys();
   for (const char* key : {"output", "model.path", "supervised.save_every", "supervised.resume",
@@ -97,6 +140,7 @@ TEST_CASE("names: every enum value has its word, and back") {
   check_names<Likelihood>({"plackett_luce", "independent"});
   check_names<Schedule>({"cosine", "constant", "linear"});
   check_names<ScoreTokens>({"all", "completion"});
+  check_names<Stage>({"traces", "oracle", "supervised", "grpo", "evaluate"});
   CHECK(to_string(Credit::kTrace) == "trace");
   CHECK(to_string(RewardShape::kSquaredLargeRise) == "squared_large_rise");
   CHECK(to_string(ScoreTokens::kCompletion) == "completion");

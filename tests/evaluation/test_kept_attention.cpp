@@ -79,8 +79,8 @@ TEST_CASE("kept attention: mass and overlap equal loops over the evictions", "[e
   const std::vector<Policy> policies = {rule_policy("golden", kSize, 1),
                                         rule_policy("streaming_llm", kSize, 1),
                                         rule_policy("random", kSize, 1)};
-  const auto runs =
-      run_policies(recorded.model, recorded.traces, {PolicySet{kSize, policies}}, Detail::kAll, 6)[0];
+  const auto runs = run_policies(recorded.model, recorded.traces, {PolicySet{kSize, policies}}, Detail::kAll,
+                                 6, {}, alone())[0];
   const std::int64_t layers = recorded.model.shape().layers, heads = recorded.model.shape().kv_heads;
   for (std::size_t p = 0; p < policies.size(); ++p) {
     INFO(policies[p].name);
@@ -162,9 +162,9 @@ TEST_CASE("kept attention: a step out of turn is the caller's fault", "[evaluati
 TEST_CASE("evaluation: divergence and agreement equal those of whole logits", "[evaluation]") {
   const Recorded recorded;
   const Policy policy = rule_policy("streaming_llm", kSize, 1);
-  const auto runs =
-      run_policies(recorded.model, recorded.traces,
-                   {PolicySet{kSize, {rule_policy("h2o", kSize, 1), policy}}}, Detail::kAll, 4)[0];
+  const auto runs = run_policies(recorded.model, recorded.traces,
+                                 {PolicySet{kSize, {rule_policy("h2o", kSize, 1), policy}}}, Detail::kAll, 4,
+                                 {}, alone())[0];
   for (std::size_t n = 0; n < recorded.traces.size(); ++n) {
     const RecordedTrace& trace = recorded.traces[n];
     EvictingCache cache(recorded.model.shape(), RowLayout{}, kSize, 61, policy.make({&trace}),
@@ -199,15 +199,16 @@ TEST_CASE("evaluation: sides of several budgets run as each alone", "[evaluation
   const auto policies = [](const CacheSize& size) {
     return std::vector<Policy>{rule_policy("golden", size, 1), rule_policy("h2o", size, 1)};
   };
-  const auto together =
-      run_policies(recorded.model, recorded.traces,
-                   {PolicySet{kSize, policies(kSize)}, PolicySet{large, policies(large)}}, Detail::kAll, 4);
-  const auto alone =
-      run_policies(recorded.model, recorded.traces, {PolicySet{large, policies(large)}}, Detail::kLosses, 1);
+  const auto together = run_policies(recorded.model, recorded.traces,
+                                     {PolicySet{kSize, policies(kSize)}, PolicySet{large, policies(large)}},
+                                     Detail::kAll, 4, {}, alone());
+  const auto apart = run_policies(recorded.model, recorded.traces, {PolicySet{large, policies(large)}},
+                                  Detail::kLosses, 1, {}, alone());
   for (std::size_t p = 0; p < 2; ++p) {
     for (std::size_t n = 0; n < 2; ++n)
-      CHECK(torch::allclose(together[1][p].loss[n], alone[0][p].loss[n], 1e-5, 1e-5));
-    CHECK(alone[0][p].divergence.empty());
+      CHECK(torch::allclose(together[1][p].loss[n], apart[0][p].loss[n], 1e-5, 1e-5));
+    CHECK(apart[0][p].divergence.empty());
   }
-  CHECK(run_tokens(recorded.traces, {PolicySet{kSize, policies(kSize)}}, 6) == 2 * (24 + 2 * (61 - 24)));
+  CHECK(run_tokens(recorded.traces, {PolicySet{kSize, policies(kSize)}}, 6, alone()) ==
+        2 * (24 + 2 * (61 - 24)));
 }

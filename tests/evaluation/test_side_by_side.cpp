@@ -38,18 +38,20 @@ TEST_CASE("evaluation: figures are pooled over tokens and equal those of each po
                                         rule_policy("h2o", size, 1)};
   const EvaluationOptions options{.size = size, .rows_per_pass = 6};
   std::int64_t told = 0;
-  run_policies(model, traces, {PolicySet{size, policies}}, Detail::kLosses, 6,
-               [&](std::int64_t tokens) { told += tokens; });
-  CHECK(told == run_tokens(traces, {PolicySet{size, policies}}, 6));
-  const auto together = evaluate_policies(model, traces, policies, options);
+  run_policies(
+      model, traces, {PolicySet{size, policies}}, Detail::kLosses, 6,
+      [&](std::int64_t tokens) { told += tokens; }, alone());
+  CHECK(told == run_tokens(traces, {PolicySet{size, policies}}, 6, alone()));
+  const auto together = evaluate_policies(model, traces, policies, options, alone());
   REQUIRE(together.size() == 4);
   CHECK(together[0].name == "full");
   CHECK(together[0].loss_rise == 0.0);
   CHECK(together[0].tokens == 2 * (61 - 25) + (48 - 25));
   for (std::size_t p = 0; p < policies.size(); ++p) {
-    const auto alone = evaluate_policies(model, traces, {policies[p]}, {.size = size, .rows_per_pass = 1});
-    CHECK(alone[1].loss_rise == Approx(together[p + 1].loss_rise).margin(1e-5));
-    CHECK(alone[1].low_entropy_loss_rise == Approx(together[p + 1].low_entropy_loss_rise).margin(1e-5));
+    const auto single =
+        evaluate_policies(model, traces, {policies[p]}, {.size = size, .rows_per_pass = 1}, alone());
+    CHECK(single[1].loss_rise == Approx(together[p + 1].loss_rise).margin(1e-5));
+    CHECK(single[1].low_entropy_loss_rise == Approx(together[p + 1].low_entropy_loss_rise).margin(1e-5));
     CHECK(together[p + 1].loss - together[0].loss == Approx(together[p + 1].loss_rise).margin(1e-9));
     CHECK(together[p + 1].loss / together[0].loss == Approx(together[p + 1].loss_ratio).margin(1e-9));
     double pooled = 0;
@@ -57,7 +59,8 @@ TEST_CASE("evaluation: figures are pooled over tokens and equal those of each po
     for (std::size_t n = 0; n < 3; ++n) pooled += together[p + 1].trace_loss_rise[n] * weights[n] / 95;
     CHECK(pooled == Approx(together[p + 1].loss_rise).margin(1e-9));
   }
-  const auto other_seed = evaluate_policies(model, traces, {rule_policy("random", size, 2)}, options);
+  const auto other_seed =
+      evaluate_policies(model, traces, {rule_policy("random", size, 2)}, options, alone());
   CHECK(other_seed[1].loss != together[2].loss);
 }
 
@@ -76,6 +79,7 @@ TEST_CASE("evaluation: a loss that is not finite names trace and policy", "[eval
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   RecordedTrace trace = recorded(model, "trace-7", 61, 1);
   trace.loss[3] = std::numeric_limits<float>::quiet_NaN();
-  REQUIRE_THROWS_WITH(evaluate_policies(model, {trace}, {rule_policy("h2o", {16, 8}, 1)}, {.size = {16, 8}}),
-                      Catch::Contains("trace-7") && Catch::Contains("h2o"));
+  REQUIRE_THROWS_WITH(
+      evaluate_policies(model, {trace}, {rule_policy("h2o", {16, 8}, 1)}, {.size = {16, 8}}, alone()),
+      Catch::Contains("trace-7") && Catch::Contains("h2o"));
 }

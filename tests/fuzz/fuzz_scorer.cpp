@@ -27,14 +27,10 @@ std::string with_digest(std::string_view input) {
 
 void open_scorer(std::string_view input) {
   // Of the seeds that make_corpus.py writes.
-  ModelShape shape;
-  shape.layers = 1;
-  shape.query_heads = 2;
-  shape.kv_heads = 1;
-  shape.head_dimension = 2;
+  constexpr ScorerShape kShape{.layers = 1, .kv_heads = 1, .inputs = 20};
   const auto path = put_file("scorer.safetensors", input);
   expect_kept({.name = "scorer.safetensors"}, input.size(), [&] {
-    const ScorerFile scorer = ScorerFile::open(path, shape);
+    const ScorerFile scorer = ScorerFile::open(path, kShape);
     for (const auto& [name, tensor] : scorer.file.tensors()) {
       touch({reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()});
     }

@@ -64,7 +64,7 @@ TEST_CASE("gpu: policies side by side agree in loss, divergence and kept attenti
     PolicySet side{.size = kCache, .policies = {}};
     for (const char* policy : {"golden", "rkv", "streaming_llm"})
       side.policies.push_back(rule_policy(policy, kCache, 1));
-    return run_policies(model, {trace}, {side}, Detail::kAll, 4).front();
+    return run_policies(model, {trace}, {side}, Detail::kAll, 4, {}, alone()).front();
   };
   const auto on_cpu = run(model_on(torch::kCPU), "cpu"), on_gpu = run(model_on({torch::kCUDA, 0}), "gpu");
   for (std::size_t policy = 0; policy < on_cpu.size(); ++policy) {

@@ -12,13 +12,13 @@ using Catch::Contains;
 using Metadata = std::map<std::string, std::string>;
 
 // One KV head of two query heads, d = 2: 2 * 2 + 8 * 2 = 20 features.
-const ModelShape kShape = [] {
-  ModelShape shape;
-  shape.layers = 1;
-  shape.query_heads = 2;
-  shape.kv_heads = 1;
-  shape.head_dimension = 2;
-  return shape;
+const ScorerShape kShape = [] {
+  ModelShape model;
+  model.layers = 1;
+  model.query_heads = 2;
+  model.kv_heads = 1;
+  model.head_dimension = 2;
+  return ScorerShape::of(model);
 }();
 const Metadata kFacts = {{"format", kScorerFormat}, {"features", "normalized"},   {"budget", "128"},
                          {"window", "32"},          {"model_fingerprint", "abc"}, {"dtype", "float32"},

@@ -145,5 +145,40 @@ TEST_CASE("command line: validate, evaluate and run tell scripts what they tell 
   CHECK(json_of("evaluate") == nlohmann::json::parse(content_of(folder / "run/evaluation.json")));
 }
 
+TEST_CASE("command line: the supervised stage reads its initial scorer once", "[program]") {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "model").string(), scorer = (folder / "released.safetensors").string();
+  REQUIRE(run_program({"make-tiny-model", model}).exit_code == 0);
+  const auto call = [&](const std::string& command, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {command,
+                                          "--config",
+                                          "configs/tiny.yaml",
+                                          "output=" + (folder / "run").string(),
+                                          "model.path=" + model,
+                                          "data.train=[" + model + "/train.jsonl]",
+                                          "data.evaluation=[" + model + "/evaluation.jsonl]",
+                                          "data.max_train_traces=4",
+                                          "evaluation.max_traces=2",
+                                          "scorer.features=released",
+                                          "supervised.steps=1",
+                                          "runtime.threads=1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    ProgramResult result = run_program(arguments);
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    return result;
+  };
+  call("oracle");
+  call("supervised");
+  call("export", {"--policy", "supervised", "--released", "--out", scorer});
+  const std::string said = "released.safetensors: a released judge_model file";
+  const ProgramResult anew = call("supervised", {"scorer.initial=" + scorer, "supervised.resume=never"});
+  CHECK(anew.lines_with(said).size() == 1);
+  const ProgramResult finished = call("supervised", {"scorer.initial=" + scorer});
+  CHECK(finished.lines_with(said).size() == 1);
+  CHECK(finished.lines_with("supervised: finished before at step 1").size() == 1);
+  CHECK(finished.lines_with("supervised: best checkpoint").size() == 1);
+}
+
 }  // namespace
 }  // namespace foresight

@@ -8,6 +8,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "trainer/config/load.h"
+#include "trainer/config/names.h"
 #include "trainer/runs/run_facts.h"
 
 namespace foresight {
@@ -59,7 +60,7 @@ inline Config small_config() {
 /// What `run` has of a stage.
 inline const StageFacts& stage_of(const RunFacts& run, const std::string& name) {
   for (const StageFacts& stage : run.stages) {
-    if (stage.name == name) return stage;
+    if (to_string(stage.stage) == name) return stage;
   }
   throw std::runtime_error("no stage named " + name);
 }

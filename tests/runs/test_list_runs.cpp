@@ -14,15 +14,15 @@ RunFacts full_run() {
   RunFacts run;
   run.folder = "runs/a";
   run.config = small_config();
-  run.stages = {{.name = "traces"},
-                {.name = "oracle", .progress = StageProgress::kDone, .step = 9, .steps = 9},
-                {.name = "supervised",
+  run.stages = {{.stage = Stage::kTraces},
+                {.stage = Stage::kOracle, .progress = StageProgress::kDone, .step = 9, .steps = 9},
+                {.stage = Stage::kSupervised,
                  .progress = StageProgress::kPartial,
                  .step = 12,
                  .steps = 40,
                  .metrics = {{12, {{"step", 12}, {"eval_loss_rise", 0.0123}}}}},
-                {.name = "grpo"},
-                {.name = "evaluate", .progress = StageProgress::kDone}};
+                {.stage = Stage::kGrpo},
+                {.stage = Stage::kEvaluate, .progress = StageProgress::kDone}};
   run.evaluation.emplace();
   run.evaluation->main = {.budget = 32, .window = 16, .first_scored = {}, .policies = {}};
   for (const auto& [name, rise] : std::vector<std::pair<std::string, double>>{{"full", 0},
@@ -43,11 +43,11 @@ RunFacts full_run() {
 RunFacts bare_run() {
   RunFacts run;
   run.folder = "runs/b\nad";
-  run.stages = {{.name = "traces"},
-                {.name = "oracle"},
-                {.name = "supervised", .progress = StageProgress::kPartial, .step = 3},
-                {.name = "grpo"},
-                {.name = "evaluate"}};
+  run.stages = {{.stage = Stage::kTraces},
+                {.stage = Stage::kOracle},
+                {.stage = Stage::kSupervised, .progress = StageProgress::kPartial, .step = 3},
+                {.stage = Stage::kGrpo},
+                {.stage = Stage::kEvaluate}};
   run.faults = {"runs/bad/config.yaml: line 1"};
   return run;
 }

@@ -146,7 +146,7 @@ TEST_CASE("run facts: the lowest validation measure counts, else the last value 
   const auto judged = [&] {
     const auto measure = judged_by(read_run(run));
     REQUIRE(measure);
-    return measure->stage + " " + measure->name + " " + std::to_string(measure->value) + " " +
+    return to_string(measure->stage) + " " + measure->name + " " + std::to_string(measure->value) + " " +
            std::to_string(measure->step);
   };
   folders.write("run/supervised/metrics.jsonl", "{\"step\":1,\"loss\":0.5}\n{\"step\":2,\"loss\":0.75}\n");

@@ -244,6 +244,11 @@ TEST_CASE("scorer: the folded normalisation equals standardising the features", 
   const Scorer loaded = Scorer::load(file, shape);
   CHECK(torch::equal(loaded.score(1, features), scorer.score(1, features)));
   CHECK(loaded.facts().window == 16);
+  for (const Scorer& each : {scorer, loaded, Scorer::load(file, scorer.shape())}) {
+    CHECK(each.shape().layers == 2);
+    CHECK(each.shape().kv_heads == 2);
+    CHECK(each.shape().inputs == 2 * 4 + 8 * 3);
+  }
   REQUIRE_THROWS_WITH(scorer.save_released(file), Catch::Contains("scorer.features=released"));
   ModelShape other = shape;
   other.head_dimension = 8;

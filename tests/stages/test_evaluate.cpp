@@ -20,9 +20,9 @@ TEST_CASE("evaluate: a sweep scores one set of tokens, and a budget that holds e
   const Config config =
       tiny.config({"evaluation.budgets=[144,64]", "evaluation.policies=[full,golden,h2o,random]",
                    "evaluation.detail=false", "evaluation.random_seeds=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  const auto evaluation = run_evaluate(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  const auto evaluation = run_evaluate(config, workspace.model, workspace.tokenizer, alone());
   const auto& sweep = evaluation.at("sweep");
   REQUIRE(sweep.size() == 3);
   for (const std::size_t i : {0U, 1U, 2U}) {
@@ -43,8 +43,8 @@ TEST_CASE("evaluate: results are kept for the same inputs, and made anew for oth
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"evaluation.policies=[full,h2o]", "evaluation.max_traces=1"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const auto file = tiny.run() / "evaluation.json";
   /// Whether a result that is marked is still there after evaluating again.
   const auto is_kept = [&](const Config& again, const std::string& key, const nlohmann::json& value) {
@@ -52,9 +52,9 @@ TEST_CASE("evaluate: results are kept for the same inputs, and made anew for oth
     stored["mark"] = true;
     if (!key.empty()) stored[key] = value;
     write_file_atomically(file, stored.dump());
-    return run_evaluate(again, workspace.model, workspace.tokenizer).contains("mark");
+    return run_evaluate(again, workspace.model, workspace.tokenizer, alone()).contains("mark");
   };
-  run_evaluate(config, workspace.model, workspace.tokenizer);
+  run_evaluate(config, workspace.model, workspace.tokenizer, alone());
   CHECK(is_kept(config, "", {}));
   CHECK_FALSE(is_kept(config, "schema_version", 2));
   CHECK(is_kept(config, "", {}));
@@ -78,7 +78,7 @@ TEST_CASE("evaluate: results are kept for the same inputs, and made anew for oth
   std::filesystem::remove_all(tiny.run() / "oracle");
   const Config blocks =
       tiny.config({"evaluation.policies=[full,h2o]", "evaluation.max_traces=1", "oracle.block_tokens=8"});
-  run_oracle(blocks, workspace.model, workspace.tokenizer);
+  run_oracle(blocks, workspace.model, workspace.tokenizer, alone());
   CHECK_FALSE(is_kept(blocks, "", {}));
   CHECK(is_kept(config, "", {}));  // the key alone counts for nothing
 }
@@ -87,19 +87,19 @@ TEST_CASE("evaluate: losses recorded in another dtype are not compared, until th
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const Config other =
       tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2", "runtime.dtype=bfloat16"});
-  const Workspace rounded = open_workspace(other);
-  REQUIRE_THROWS_WITH(run_evaluate(other, rounded.model, rounded.tokenizer),
+  const Workspace rounded = open_workspace(other, alone());
+  REQUIRE_THROWS_WITH(run_evaluate(other, rounded.model, rounded.tokenizer, alone()),
                       Catch::Contains("runtime.dtype") && Catch::Contains("evaluation-000000.h5") &&
                           Catch::Contains("recorded in float32") &&
                           Catch::Contains("remove the oracle folder"));
-  REQUIRE_THROWS_WITH(run_supervised(other, rounded.model, rounded.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(other, rounded.model, rounded.tokenizer, alone()),
                       Catch::Contains("runtime.dtype") && Catch::Contains("validation-000000.h5"));
   std::filesystem::remove_all(tiny.run() / "oracle");
-  run_oracle(other, rounded.model, rounded.tokenizer);
-  const auto evaluation = run_evaluate(other, rounded.model, rounded.tokenizer);
+  run_oracle(other, rounded.model, rounded.tokenizer, alone());
+  const auto evaluation = run_evaluate(other, rounded.model, rounded.tokenizer, alone());
   CHECK(evaluation["inputs"]["dtype"] == "bfloat16");
 }

@@ -21,8 +21,8 @@
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/report/report.h"
-#include "trainer/traces/recorded_trace.h"
 #include "trainer/text/tokenize_row.h"
+#include "trainer/traces/recorded_trace.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -32,7 +32,7 @@ TEST_CASE(
     "generate: a budget that holds everything gives full KV token for token, a small one stays in its budget",
     "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
   const auto run = [&](const std::optional<EvictionSelector>& select, const CacheSize& size,
                        const SamplingOptions& sampling) {
@@ -68,7 +68,7 @@ TEST_CASE("sampling: logits that are not finite are a numeric error", "[stages]"
 
 TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const std::vector<std::vector<std::int32_t>> prompts = {
       workspace.tokenizer.encode("ann has"), workspace.tokenizer.encode("bob has 12 and gets 3, so")};
   const SamplingOptions sampling{.temperature = 1.0, .top_p = 1.0, .top_k = 0};
@@ -82,7 +82,7 @@ TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stag
 
 TEST_CASE("generate: policies side by side write what each writes alone", "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const CacheSize size{32, 16};
   const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has 3 and gets 4, so");
   const GenerationLimits limits{90, {256}};
@@ -120,7 +120,7 @@ TEST_CASE("generate: policies side by side write what each writes alone", "[stag
 
 TEST_CASE("tasks: a cache that holds everything solves and finds what full KV does", "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const ChatTemplate chat = ChatTemplate::load(tiny.folder / "model");
   const auto problems = read_prompt_rows(tiny.folder / "model/prompts.jsonl");
   const ProblemOptions options{.samples = 2, .max_new_tokens = 60};
@@ -150,9 +150,9 @@ TEST_CASE(
       tiny.config({"evaluation.tasks=[" + file.string() + "]", "evaluation.policies=[full,golden,h2o]",
                    "evaluation.detail=false", "generation.max_new_tokens=8", "evaluation.passkey_tokens=60",
                    "evaluation.passkey_keys=1", "evaluation.cost_contexts=[64]"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  const auto evaluate = [&] { return run_evaluate(config, workspace.model, workspace.tokenizer); };
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  const auto evaluate = [&] { return run_evaluate(config, workspace.model, workspace.tokenizer, alone()); };
   write_file_atomically(file, R"({"prompt": "ann has 3"})");
   REQUIRE_THROWS_WITH(evaluate(), Catch::Contains("problems.jsonl:1") && Catch::Contains("answer"));
   write_file_atomically(file, R"({"question": "ann has 3 and gets 4", "answer": "3 + 4\n#### 7"})");
@@ -216,7 +216,7 @@ void pad_vocabulary(const std::filesystem::path& model) {
 TEST_CASE("generate: ids that no token has are never drawn", "[stages]") {
   const Tiny tiny;
   pad_vocabulary(tiny.folder / "model");
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   REQUIRE(workspace.tokenizer.vocabulary_size() == 257);
   const std::vector<std::int32_t> prompt = workspace.tokenizer.encode("ann has");
   GenerationLimits limits = limits_of(workspace.model, workspace.tokenizer, 40);
@@ -244,7 +244,7 @@ TEST_CASE("traces: a row taken out leaves the finished batches of the others", "
   const auto prompts = tiny.folder / "prompts.jsonl";
   const Config config =
       tiny.config({"traces.prompts=[" + prompts.string() + "]", "traces.max_new_tokens=8", "traces.batch=1"});
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const ChatTemplate chat = ChatTemplate::load(config.model.path);
   const auto batches = [&] {
     std::map<std::string, std::filesystem::file_time_type> files;
@@ -254,11 +254,11 @@ TEST_CASE("traces: a row taken out leaves the finished batches of the others", "
     return files;
   };
   write_file_atomically(prompts, "{\"prompt\": \"ann\"}\n{\"prompt\": \"bob\"}\n{\"prompt\": \"cat\"}\n");
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  run_traces(config, workspace.model, workspace.tokenizer, chat, alone());
   const auto before = batches();
   REQUIRE(before.size() == 3);
   write_file_atomically(prompts, "{\"prompt\": \"ann\"}\n{\"prompt\": \"bob\"}\n{\"prompt\": \"dan\"}\n");
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  run_traces(config, workspace.model, workspace.tokenizer, chat, alone());
   const auto after = batches();
   CHECK(after.size() == 4);  // one more; the three are as they were
   for (const auto& [file, time] : before) CHECK(after.at(file) == time);
@@ -276,8 +276,8 @@ TEST_CASE("traces: a row keeps the columns of its prompt, and is trained on with
                         R"("completion": "reference", "extra_info": {"b": 1, "a": null}})"
                         "\n"
                         R"({"prompt": "ann has"})");
-  const Workspace workspace = open_workspace(config);
-  run_traces(config, workspace.model, workspace.tokenizer, ChatTemplate::load(config.model.path));
+  const Workspace workspace = open_workspace(config, alone());
+  run_traces(config, workspace.model, workspace.tokenizer, ChatTemplate::load(config.model.path), alone());
   std::istringstream lines(read_file(traces_file(config)));
   std::string line;
   std::getline(lines, line);
@@ -306,18 +306,18 @@ TEST_CASE("traces: prompts become rows that can be trained on, and finished batc
   const Config config =
       tiny.config({"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]",
                    "traces.max_new_tokens=24", "traces.batch=2", "traces.samples_per_prompt=2"});
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const ChatTemplate chat = ChatTemplate::load(config.model.path);
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  run_traces(config, workspace.model, workspace.tokenizer, chat, alone());
   const std::string text = read_file(traces_file(config));
   const auto rows = read_trace_rows(traces_file(config));
   REQUIRE(rows.size() == 6);
   CHECK(rows[0].prompt == "ann has 3 and gets 4, so");
   std::filesystem::remove(traces_file(config));
   request_stop();
-  REQUIRE_THROWS_AS(run_traces(config, workspace.model, workspace.tokenizer, chat), Error);
+  REQUIRE_THROWS_AS(run_traces(config, workspace.model, workspace.tokenizer, chat, alone()), Error);
   clear_stop_request();
-  run_traces(config, workspace.model, workspace.tokenizer, chat);
+  run_traces(config, workspace.model, workspace.tokenizer, chat, alone());
   CHECK(read_file(traces_file(config)) == text);
   CHECK(has_generated(config, workspace.model, workspace.tokenizer, chat));
   Config hotter = config;

@@ -42,8 +42,8 @@ using Steps = std::vector<std::int64_t>;
 TEST_CASE("replay: a batch of which some files are there is replayed as a whole", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const auto traces = load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
                                            workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
   REQUIRE(traces.size() == 4);
@@ -73,16 +73,16 @@ TEST_CASE("replay: a batch of which some files are there is replayed as a whole"
 TEST_CASE("grpo: gone on from the starting scorer's checkpoint, its row stands once", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2", "grpo.keep_last=9"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
-  run_grpo(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
+  run_grpo(config, workspace.model, workspace.tokenizer, alone());
   const std::filesystem::path stage = tiny.run() / "grpo";
   REQUIRE(steps_of_checkpoints(stage) == Steps{0, 2, 3});
   const std::string last = sha256_file_hex(stage / "checkpoints/step-000003/scorer.safetensors");
   for (const char* name : {"step-000002", "step-000003"})
     std::filesystem::remove_all(stage / "checkpoints" / name);
-  run_grpo(config, workspace.model, workspace.tokenizer);
+  run_grpo(config, workspace.model, workspace.tokenizer, alone());
   CHECK(steps_of_metrics(stage / "metrics.jsonl") == Steps{0, 1, 2, 3});
   CHECK(steps_of_checkpoints(stage) == Steps{0, 2, 3});
   CHECK(sha256_file_hex(stage / "checkpoints/step-000003/scorer.safetensors") == last);
@@ -92,16 +92,16 @@ TEST_CASE("training: checkpoints of other inputs are neither gone on from nor ta
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2", "grpo.steps=1"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
-  run_grpo(config, workspace.model, workspace.tokenizer);
-  REQUIRE_NOTHROW(run_supervised(config, workspace.model, workspace.tokenizer));
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
+  run_grpo(config, workspace.model, workspace.tokenizer, alone());
+  REQUIRE_NOTHROW(run_supervised(config, workspace.model, workspace.tokenizer, alone()));
 
   const Config anew = tiny.config(
       {"supervised.steps=2", "grpo.steps=1", "supervised.resume=never", "supervised.learning_rate=0.002"});
-  run_supervised(anew, workspace.model, workspace.tokenizer);
-  REQUIRE_THROWS_WITH(run_grpo(anew, workspace.model, workspace.tokenizer),
+  run_supervised(anew, workspace.model, workspace.tokenizer, alone());
+  REQUIRE_THROWS_WITH(run_grpo(anew, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("other inputs") && Catch::Contains("starting scorer") &&
                           !Catch::Contains("training traces") && Catch::Contains("grpo.resume=never"));
 
@@ -113,46 +113,46 @@ TEST_CASE("training: checkpoints of other inputs are neither gone on from nor ta
   const std::size_t second_row = rows.find('\n') + 1;
   write_file_atomically(train, rows.substr(second_row) + rows.substr(0, second_row));
   std::filesystem::remove_all(tiny.run() / "oracle");
-  run_oracle(again, workspace.model, workspace.tokenizer);
-  REQUIRE_THROWS_WITH(run_supervised(again, workspace.model, workspace.tokenizer),
+  run_oracle(again, workspace.model, workspace.tokenizer, alone());
+  REQUIRE_THROWS_WITH(run_supervised(again, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("other inputs") && Catch::Contains("training traces") &&
                           !Catch::Contains("model") && Catch::Contains("supervised.resume=never"));
 
   make_tiny_model(tiny.folder / "model", 2);
   write_file_atomically(train, rows);
-  const Workspace changed = open_workspace(again);
+  const Workspace changed = open_workspace(again, alone());
   std::filesystem::remove_all(tiny.run() / "oracle");
-  run_oracle(again, changed.model, changed.tokenizer);
-  REQUIRE_THROWS_WITH(run_supervised(again, changed.model, changed.tokenizer),
+  run_oracle(again, changed.model, changed.tokenizer, alone());
+  REQUIRE_THROWS_WITH(run_supervised(again, changed.model, changed.tokenizer, alone()),
                       Catch::Contains("(SHA-256 of: model)"));
 }
 
 TEST_CASE("training: an initial scorer that was changed under its name is noticed", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=1"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const auto file = tiny.folder / "initial.safetensors";
   const auto write_initial = [&](std::uint64_t seed) {
     Scorer::random(workspace.model.shape(), {}, RandomStream(seed, "test")).save(file);
   };
   write_initial(1);
   const Config from_file = tiny.config({"supervised.steps=1", "scorer.initial=" + file.string()});
-  run_supervised(from_file, workspace.model, workspace.tokenizer);
-  REQUIRE_NOTHROW(run_supervised(from_file, workspace.model, workspace.tokenizer));
+  run_supervised(from_file, workspace.model, workspace.tokenizer, alone());
+  REQUIRE_NOTHROW(run_supervised(from_file, workspace.model, workspace.tokenizer, alone()));
   write_initial(2);
-  REQUIRE_THROWS_WITH(run_supervised(from_file, workspace.model, workspace.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(from_file, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("(SHA-256 of: initial scorer)"));
-  REQUIRE_THROWS_WITH(run_supervised(config, workspace.model, workspace.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(config, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("(SHA-256 of: initial scorer)"));
 }
 
 TEST_CASE("training: a checkpoint of the time before inputs were named is gone on from", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
   const auto folder = *newest_checkpoint(tiny.run() / "supervised/checkpoints");
   nlohmann::json facts = read_manifest(folder);
   CHECK(facts.at("code_version") == code_version());
@@ -160,19 +160,19 @@ TEST_CASE("training: a checkpoint of the time before inputs were named is gone o
   facts["kind"] = "foresight.checkpoint.1";
   facts.erase("inputs");
   write_manifest(folder, facts);
-  REQUIRE_NOTHROW(run_supervised(config, workspace.model, workspace.tokenizer));
+  REQUIRE_NOTHROW(run_supervised(config, workspace.model, workspace.tokenizer, alone()));
   facts["kind"] = "foresight.checkpoint.2";
   write_manifest(folder, facts);
-  REQUIRE_THROWS_WITH(run_supervised(config, workspace.model, workspace.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(config, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("other inputs"));
 }
 
 TEST_CASE("training: a flipped byte in any file of a checkpoint makes it count for nothing", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2", "supervised.save_every=1"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
   const auto root = tiny.run() / "supervised/checkpoints";
   const auto newest = *newest_checkpoint(root);
   REQUIRE(newest.filename() == "step-000002");
@@ -201,20 +201,20 @@ TEST_CASE("training: what a kill after the last step left is cleared by the next
   const Config few =
       tiny.config({"supervised.save_every=1", "supervised.keep_last=1", "supervised.keep_best=0",
                    "grpo.save_every=1", "grpo.keep_last=1", "grpo.keep_best=0"});
-  const Workspace workspace = open_workspace(many);
-  run_oracle(many, workspace.model, workspace.tokenizer);
-  run_supervised(many, workspace.model, workspace.tokenizer);
-  run_grpo(many, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(many, alone());
+  run_oracle(many, workspace.model, workspace.tokenizer, alone());
+  run_supervised(many, workspace.model, workspace.tokenizer, alone());
+  run_grpo(many, workspace.model, workspace.tokenizer, alone());
   const std::filesystem::path supervised = tiny.run() / "supervised", grpo = tiny.run() / "grpo";
   std::filesystem::create_directories(supervised / "checkpoints/.trash-step-000001");
   REQUIRE(std::filesystem::exists(supervised / "features"));
   REQUIRE(steps_of_checkpoints(supervised).size() == 6);
   REQUIRE(steps_of_checkpoints(grpo).size() == 4);
-  run_supervised(few, workspace.model, workspace.tokenizer);
+  run_supervised(few, workspace.model, workspace.tokenizer, alone());
   CHECK_FALSE(std::filesystem::exists(supervised / "features"));
   CHECK_FALSE(std::filesystem::exists(supervised / "checkpoints/.trash-step-000001"));
   CHECK(steps_of_checkpoints(supervised) == Steps{6});
-  run_grpo(few, workspace.model, workspace.tokenizer);
+  run_grpo(few, workspace.model, workspace.tokenizer, alone());
   CHECK(steps_of_checkpoints(grpo) == Steps{3});
 }
 

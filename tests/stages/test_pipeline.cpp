@@ -63,7 +63,7 @@ int run_with_stops(Stage stage) {
 TEST_CASE("pipeline: run makes every output, and a second run changes none of them", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  command_run(config);
+  command_run(config, alone());
   const nlohmann::json evaluation = nlohmann::json::parse(read_file(tiny.run() / "evaluation.json"));
   CHECK(evaluation.at("budget") == 32);
   CHECK(evaluation.at("window") == 16);
@@ -105,7 +105,7 @@ TEST_CASE("pipeline: run makes every output, and a second run changes none of th
   const std::string before = sha256_hex(read_file(tiny.run() / "evaluation.json")) +
                              sha256_file_hex(tiny.run() / "exports/grpo.safetensors") +
                              sha256_file_hex(tiny.run() / "grpo/metrics.jsonl");
-  command_run(config);
+  command_run(config, alone());
   CHECK(before == sha256_hex(read_file(tiny.run() / "evaluation.json")) +
                       sha256_file_hex(tiny.run() / "exports/grpo.safetensors") +
                       sha256_file_hex(tiny.run() / "grpo/metrics.jsonl"));
@@ -115,14 +115,14 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
-  run_grpo(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
+  run_grpo(config, workspace.model, workspace.tokenizer, alone());
   const auto whole = tiny.folder / "whole";
   std::filesystem::rename(tiny.run(), whole);  // the same output path again: it stands in the files
 
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   // The replay is not a training step: it is finished first, then training is stopped after every step.
   const CacheSize& size = config.eviction;
   const auto traces = load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
@@ -130,8 +130,8 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
   CachedStates(tiny.run() / "supervised/features", workspace.model, traces, size, ScorerFeatures::kNormalized,
                StreamedStates(workspace.model, traces, size, ScorerFeatures::kNormalized).evictions(),
                alone());
-  CHECK(run_with_stops([&] { run_supervised(config, workspace.model, workspace.tokenizer); }) == 5);
-  CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer); }) == 2);
+  CHECK(run_with_stops([&] { run_supervised(config, workspace.model, workspace.tokenizer, alone()); }) == 5);
+  CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer, alone()); }) == 2);
   for (const char* stage : {"supervised", "grpo"}) {
     INFO(stage);
     const auto one = newest_checkpoint(whole / stage / "checkpoints"),
@@ -153,20 +153,20 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
 TEST_CASE("training: resuming with other mathematics is refused with the keys that differ", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
   const Config other = tiny.config({"supervised.steps=4", "supervised.margin=0.5"});
-  REQUIRE_THROWS_WITH(run_supervised(other, workspace.model, workspace.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(other, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("supervised.margin"));
   // A stage that is finished would otherwise say so, and leave the changed key without effect.
   REQUIRE_THROWS_WITH(run_supervised(tiny.config({"supervised.steps=2", "supervised.margin=0.5"}),
-                                     workspace.model, workspace.tokenizer),
+                                     workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("supervised.margin"));
   const Config anew = tiny.config({"supervised.steps=4", "supervised.margin=0.5", "supervised.resume=never"});
-  REQUIRE_NOTHROW(run_supervised(anew, workspace.model, workspace.tokenizer));
+  REQUIRE_NOTHROW(run_supervised(anew, workspace.model, workspace.tokenizer, alone()));
   const Config lost = tiny.config({"supervised.steps=5", "supervised.resume=/nowhere/step-1"});
-  REQUIRE_THROWS_WITH(run_supervised(lost, workspace.model, workspace.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(lost, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("/nowhere/step-1"));
   // A checkpoint of another kind, whole as it is.
   const auto folder = *newest_checkpoint(tiny.run() / "supervised/checkpoints");
@@ -175,7 +175,7 @@ TEST_CASE("training: resuming with other mathematics is refused with the keys th
   write_manifest(folder, facts);
   REQUIRE_THROWS_WITH(
       run_supervised(tiny.config({"supervised.steps=5", "supervised.margin=0.5"}), workspace.model,
-                     workspace.tokenizer),
+                     workspace.tokenizer, alone()),
       Catch::Contains("of kind \"foresight.checkpoint.0\"") && Catch::Contains("supervised.resume=never"));
 }
 
@@ -183,42 +183,43 @@ TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, an
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const auto first = tiny.run() / "oracle/train-000000.h5", second = tiny.run() / "oracle/train-000001.h5";
   const std::string first_bytes = sha256_file_hex(first);
   const auto layer = OracleReader(second).read_layer(1);
   std::filesystem::resize_file(second, 3000);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   CHECK(sha256_file_hex(first) == first_bytes);
   CHECK(OracleReader(second).read_layer(1) == layer);
   const Config longer = tiny.config({"data.trace_tokens=176"});
-  REQUIRE_THROWS_WITH(run_oracle(longer, workspace.model, workspace.tokenizer),
+  REQUIRE_THROWS_WITH(run_oracle(longer, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("another `output`"));
   make_tiny_model(tiny.folder / "model", 2);
-  const Workspace changed = open_workspace(config);
-  REQUIRE_THROWS_WITH(run_oracle(config, changed.model, changed.tokenizer),
+  const Workspace changed = open_workspace(config, alone());
+  REQUIRE_THROWS_WITH(run_oracle(config, changed.model, changed.tokenizer, alone()),
                       Catch::Contains("recorded with the model"));
-  REQUIRE_THROWS_WITH(run_supervised(config, changed.model, changed.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(config, changed.model, changed.tokenizer, alone()),
                       Catch::Contains("recorded with the model"));
 }
 
 TEST_CASE("oracle: stored attention gives the plan of every budget, and golden evicts along it", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const auto traces = load_recorded_traces(tiny.run() / "oracle", "evaluation", config.evaluation.max_traces,
                                            workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
   for (const CacheSize size : {CacheSize{32, 16}, CacheSize{96, 32}}) {
     const EvaluationOptions options{.size = size};
-    const auto results = evaluate_policies(
-        workspace.model, traces, {rule_policy("golden", size, 1), rule_policy("random", size, 1)}, options);
+    const auto results =
+        evaluate_policies(workspace.model, traces,
+                          {rule_policy("golden", size, 1), rule_policy("random", size, 1)}, options, alone());
     CHECK(results[1].loss_rise < results[2].loss_rise);
   }
   const CacheSize everything{160, 16};
   for (const PolicyResult& result : evaluate_policies(
-           workspace.model, traces, {rule_policy("h2o", everything, 1)}, {.size = everything})) {
+           workspace.model, traces, {rule_policy("h2o", everything, 1)}, {.size = everything}, alone())) {
     CHECK(result.loss_rise == 0.0);
     CHECK(result.tokens == 2 * 159);
   }
@@ -227,23 +228,23 @@ TEST_CASE("oracle: stored attention gives the plan of every budget, and golden e
 TEST_CASE("run: with fewer traces asked for than recorded, only those are used", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const Config fewer =
       tiny.config({"evaluation.policies=[full,h2o]", "supervised.steps=2", "evaluation.max_traces=1",
                    "data.max_train_traces=1", "data.validation_traces=1"});
-  const auto evaluation = run_evaluate(fewer, workspace.model, workspace.tokenizer);
+  const auto evaluation = run_evaluate(fewer, workspace.model, workspace.tokenizer, alone());
   CHECK(evaluation["policies"]["h2o"]["traces"] == 1);
-  run_supervised(fewer, workspace.model, workspace.tokenizer);
+  run_supervised(fewer, workspace.model, workspace.tokenizer, alone());
   // A step draws evictions of traces_per_step traces; all are of the one trace.
   CHECK(timeless_metrics(tiny.run() / "supervised/metrics.jsonl").size() == 2);
 }
 
 TEST_CASE("oracle: bad traces and missing stages are named", "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const auto run = [&](const std::vector<std::string>& overrides) {
-    run_oracle(tiny.config(overrides), workspace.model, workspace.tokenizer);
+    run_oracle(tiny.config(overrides), workspace.model, workspace.tokenizer, alone());
   };
   REQUIRE_THROWS_WITH(run({"data.max_train_traces=5000"}), Catch::Contains("data.max_train_traces"));
   write_file_atomically(tiny.folder / "short.jsonl",
@@ -257,7 +258,7 @@ TEST_CASE("oracle: bad traces and missing stages are named", "[stages]") {
       Catch::Contains("999"));
   REQUIRE_THROWS_WITH(run({"data.evaluation=[" + (tiny.folder / "model/train.jsonl").string() + "]"}),
                       Catch::Contains("stand in the training files"));
-  REQUIRE_THROWS_WITH(run_supervised(tiny.config(), workspace.model, workspace.tokenizer),
+  REQUIRE_THROWS_WITH(run_supervised(tiny.config(), workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("foresight oracle"));
   REQUIRE_THROWS_WITH(command_export(tiny.config(), "grpo", "", ExportLayout::kForesight),
                       Catch::Contains("foresight grpo"));
@@ -280,8 +281,8 @@ TEST_CASE("oracle: a model whose loss is not finite stops with trace and token, 
     write_safetensors(tiny.folder / "model/model.safetensors", tensors, {});
   }
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
-  REQUIRE_THROWS_WITH(run_oracle(config, workspace.model, workspace.tokenizer),
+  const Workspace workspace = open_workspace(config, alone());
+  REQUIRE_THROWS_WITH(run_oracle(config, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("train-000000") && Catch::Contains("not finite"));
   CHECK(oracle_files(tiny.run() / "oracle", "train").empty());
 }
@@ -290,16 +291,16 @@ TEST_CASE("run folder: two runs at once in one folder are refused", "[stages]") 
   const Tiny tiny;
   const Config config = tiny.config();
   const OpenRun run = open_run_folder(config);
-  REQUIRE_THROWS_WITH(command_stage(config, "oracle"), Catch::Contains(tiny.run().string()));
+  REQUIRE_THROWS_WITH(command_stage(config, Stage::kOracle, alone()), Catch::Contains(tiny.run().string()));
 }
 
 TEST_CASE("export: ours round-trips, the released layout needs released features and comes back",
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"scorer.features=released", "supervised.steps=2"});
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
   const auto released = command_export(config, "supervised", "", ExportLayout::kReleased);
   const SafetensorsFile file(released);
   CHECK(file.tensors().size() == 8);
@@ -307,11 +308,11 @@ TEST_CASE("export: ours round-trips, the released layout needs released features
         std::vector<std::int64_t>{2, 48, 16});
   const Config again = tiny.config({"scorer.features=released", "scorer.initial=" + released.string(),
                                     "supervised.steps=2", "output=" + (tiny.folder / "again").string()});
-  run_oracle(again, workspace.model, workspace.tokenizer);
-  REQUIRE_NOTHROW(run_supervised(again, workspace.model, workspace.tokenizer));
+  run_oracle(again, workspace.model, workspace.tokenizer, alone());
+  REQUIRE_NOTHROW(run_supervised(again, workspace.model, workspace.tokenizer, alone()));
   const Config normalised = tiny.config({"supervised.steps=2", "output=" + (tiny.folder / "third").string()});
-  run_oracle(normalised, workspace.model, workspace.tokenizer);
-  run_supervised(normalised, workspace.model, workspace.tokenizer);
+  run_oracle(normalised, workspace.model, workspace.tokenizer, alone());
+  run_supervised(normalised, workspace.model, workspace.tokenizer, alone());
   REQUIRE_THROWS_WITH(command_export(normalised, "supervised", "", ExportLayout::kReleased),
                       Catch::Contains("released"));
   REQUIRE_THROWS_WITH(command_export(normalised, "rkv", "", ExportLayout::kForesight),

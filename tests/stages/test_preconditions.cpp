@@ -7,7 +7,7 @@
 
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
-#include "trainer/app/preconditions.h"
+#include "trainer/app/stage_table.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 // after torch: c10 defines CHECK too
@@ -38,7 +38,7 @@ void check_refused(const Config& config, const std::string& part, const std::str
   const std::string validated = outcome([&] { command_validate(config); }).second;
   CHECK_THAT(validated, Catch::Contains(part) && Catch::Contains(other_part));
   CHECK(validated.find('\n') == std::string::npos);
-  CHECK(outcome([&] { command_run(config); }).second == validated);
+  CHECK(outcome([&] { command_run(config, alone()); }).second == validated);
   for (const char* folder : {"oracle", "supervised", "grpo", "traces"})
     CHECK_FALSE(std::filesystem::exists(std::filesystem::path(config.output) / folder));
 }
@@ -114,7 +114,7 @@ TEST_CASE("preconditions: traces that are yet to be generated are planned with, 
   CHECK(message.empty());
   CHECK_THAT(printed, Catch::Contains("traces.jsonl is yet to be generated") &&
                           Catch::Contains("train: 4 traces, if `foresight traces` gives as many"));
-  CHECK(stages_of_run(tiny.config({prompts, train})).front() == "traces");
+  CHECK(stages_of_run(tiny.config({prompts, train})).front() == Stage::kTraces);
   // Another file is nobody's to make.
   check_refused(tiny.config({prompts, "data.train=[" + (tiny.folder / "other.jsonl").string() + "]"}),
                 "other.jsonl: cannot be opened", "`foresight traces` writes");

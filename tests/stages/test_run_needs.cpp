@@ -35,22 +35,23 @@ TEST_CASE("run needs: a disk or a memory that is too small is refused with need 
 TEST_CASE("run needs: the disk estimate is what the oracle and the replay then write", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.keep_features=true", "supervised.steps=2"});
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const ModelShape& shape = workspace.model.shape();
-  const std::vector<std::string> stages = {"oracle", "supervised"};
-  const auto planned = lengths_of(
-      config, make_trace_splits(config, workspace.tokenizer, workspace.model.shape()));
+  const std::vector<Stage> stages = {Stage::kOracle, Stage::kSupervised};
+  const auto planned =
+      lengths_of(config, make_trace_splits(config, workspace.tokenizer, workspace.model.shape()));
   const RunNeeds needs = estimate_needs(config, shape, workspace.model.options(), planned, stages);
-  command_stage(config, "oracle");
+  command_stage(config, Stage::kOracle, alone());
   // 2 layers of 2 KV heads; 8 traces, of which 4 are trained on; half of L^2 weights in blocks of 16, two
   // bytes each.
   // The largest stands there twice while it is made.
   const std::uint64_t oracle = 9 * 4 * 160 * 160 / 16;
-  CHECK(estimate_needs(config, shape, workspace.model.options(), planned, {"oracle"}).disk_bytes == oracle);
-  CHECK(needs.disk_bytes - oracle ==
-        estimate_needs(config, shape, workspace.model.options(), recorded_lengths(config), {"supervised"})
-            .disk_bytes);
-  command_stage(config, "supervised");
+  CHECK(estimate_needs(config, shape, workspace.model.options(), planned, {Stage::kOracle}).disk_bytes ==
+        oracle);
+  CHECK(needs.disk_bytes - oracle == estimate_needs(config, shape, workspace.model.options(),
+                                                    recorded_lengths(config), {Stage::kSupervised})
+                                         .disk_bytes);
+  command_stage(config, Stage::kSupervised, alone());
   std::uint64_t written = 0;
   for (const char* folder : {"oracle", "supervised/features"}) {
     for (const auto& entry : std::filesystem::directory_iterator(tiny.run() / folder))
@@ -61,24 +62,25 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   CHECK(needs.disk_bytes < 2 * written);
   const Config anew = tiny.config({"supervised.resume=never"});
   for (const Config& later : {config, anew}) {  // what is written needs no room again
-    const auto there = lengths_of(
-        later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape()));
+    const auto there =
+        lengths_of(later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape()));
     CHECK(estimate_needs(later, shape, workspace.model.options(), there, stages).disk_bytes == 0);
   }
   std::filesystem::remove_all(tiny.run() / "supervised/features");
   const auto recorded = recorded_lengths(config);
-  CHECK(estimate_needs(config, shape, workspace.model.options(), recorded, {"supervised"}).disk_bytes ==
-        0);  // finished
-  CHECK(estimate_needs(anew, shape, workspace.model.options(), recorded, {"supervised"}).disk_bytes ==
-        needs.disk_bytes - oracle);
+  const auto to_train = [&](const Config& of) {
+    return estimate_needs(of, shape, workspace.model.options(), recorded, {Stage::kSupervised}).disk_bytes;
+  };
+  CHECK(to_train(config) == 0);  // finished
+  CHECK(to_train(anew) == needs.disk_bytes - oracle);
 }
 
 TEST_CASE("run needs: recorded traces count as far as the config uses them and they can be read",
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
-  command_stage(config, "oracle");
+  const Workspace workspace = open_workspace(config, alone());
+  command_stage(config, Stage::kOracle, alone());
   const auto tokens_of = [](const std::vector<SplitLengths>& splits, const std::string& name) {
     std::vector<std::int64_t> tokens;
     for (const SplitLengths& split : splits) {
@@ -104,13 +106,13 @@ TEST_CASE(
   const Config config =
       tiny.config({"grpo.group_size=8", "grpo.traces_per_step=4", "grpo.rollouts_per_pass=16",
                    "grpo.likelihood=plackett_luce", "evaluation.random_seeds=1", "runtime.dtype=float32"});
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const ModelShape& shape = workspace.model.shape();
   const auto lengths = [](std::int64_t tokens) {
     return std::vector<SplitLengths>{{"train", {{"train-000000", tokens, true}, {"train-000001", 100, true}}},
                                      {"evaluation", {{"evaluation-000000", tokens, true}}}};
   };
-  const auto needs_of = [&](const Config& of, std::int64_t tokens, const std::vector<std::string>& stages,
+  const auto needs_of = [&](const Config& of, std::int64_t tokens, const std::vector<Stage>& stages,
                             const RankCounts& ranks = {}) {
     return estimate_needs(of, shape, workspace.model.options(), lengths(tokens), stages, ranks);
   };
@@ -122,47 +124,47 @@ TEST_CASE(
   };
   // 2 layers of 2 KV heads (4 query heads) of 16 numbers; 32 + 16 entries; a key and a value in float32, a
   // position, three statistics of both query heads of a group.
-  const RunNeeds grpo = needs_of(config, 160, {"grpo"});
+  const RunNeeds grpo = needs_of(config, 160, {Stage::kGrpo});
   CHECK(grpo.largest_stage == "grpo");
   CHECK(item(grpo, "evicting caches, 16 rows of 48 entries") == 16 * 4 * 48 * (2 * 16 * 4 + 8 + 3 * 2 * 4));
   // Per rollout two gradients of a scorer (48 inputs and two biases, 16 wide), and one a trace.
   CHECK(item(grpo, "gradients of rollouts") == (2 * 16 + 2) * 4 * (48 + 2) * 16 * 4);
   CHECK(grpo.device_bytes == 0);
   // Nothing of a step's memory grows with the trace.
-  CHECK(needs_of(config, 100000, {"grpo"}).memory_bytes == grpo.memory_bytes);
-  CHECK(needs_of(config, 160, {"grpo"}, {16, 4}).memory_bytes == 4 * grpo.memory_bytes);
+  CHECK(needs_of(config, 100000, {Stage::kGrpo}).memory_bytes == grpo.memory_bytes);
+  CHECK(needs_of(config, 160, {Stage::kGrpo}, {16, 4}).memory_bytes == 4 * grpo.memory_bytes);
   // A replay keeps draws, two bytes each: 7 evictions of 16 entries in 4 heads, of 32 rollouts or a rank's
   // share.
   const Config replayed = tiny.config({"grpo.group_size=8", "grpo.traces_per_step=4",
                                        "grpo.rollouts_per_pass=16", "grpo.updates_per_batch=2"});
-  CHECK(item(needs_of(replayed, 160, {"grpo"}), "recorded draws") == 32 * 4 * 7 * 16 * 2);
-  CHECK(item(needs_of(replayed, 160, {"grpo"}, {2, 2}), "recorded draws") == 16 * 4 * 7 * 16 * 2);
+  CHECK(item(needs_of(replayed, 160, {Stage::kGrpo}), "recorded draws") == 32 * 4 * 7 * 16 * 2);
+  CHECK(item(needs_of(replayed, 160, {Stage::kGrpo}, {2, 2}), "recorded draws") == 16 * 4 * 7 * 16 * 2);
   // The full cache of an evaluation does grow, and is named.
-  const RunNeeds evaluation = needs_of(config, 160, {"grpo", "evaluate"});
+  const RunNeeds evaluation = needs_of(config, 160, {Stage::kGrpo, Stage::kEvaluate});
   CHECK(item(evaluation, "full caches of 1 traces") == 4 * 2 * 16 * 160 * 4);
   // What grows faster is a layer's recorded attention: half the square by the window, as it is read.
-  const RunNeeds long_one = needs_of(config, 1 << 20, {"evaluate"});
+  const RunNeeds long_one = needs_of(config, 1 << 20, {Stage::kEvaluate});
   CHECK(long_one.items.front().what == "recorded attention of a layer");
   CHECK(long_one.memory_keys == "data.trace_tokens");
   // On a GPU what is with the model is the device's, and the host's is still counted.
   ModelOptions on_gpu = workspace.model.options();
   on_gpu.device = torch::Device(torch::kCUDA, 0);
-  const RunNeeds gpu = estimate_needs(replayed, shape, on_gpu, lengths(160), {"grpo"});
+  const RunNeeds gpu = estimate_needs(replayed, shape, on_gpu, lengths(160), {Stage::kGrpo});
   CHECK(gpu.device_bytes > 0);
   CHECK(gpu.memory_bytes > 0);
-  CHECK(gpu.memory_bytes < needs_of(replayed, 160, {"grpo"}).memory_bytes);
+  CHECK(gpu.memory_bytes < needs_of(replayed, 160, {Stage::kGrpo}).memory_bytes);
 }
 
 TEST_CASE(
     "run needs: features that no cache holds are streamed and need no disk, or are refused by their key",
     "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   const ModelShape& shape = workspace.model.shape();
   const std::vector<SplitLengths> lengths = {
       {"train", {{"train-000000", 160, true}, {"train-000001", 160, true}}}};
   const auto needs_of = [&](const Config& config) {
-    return estimate_needs(config, shape, workspace.model.options(), lengths, {"supervised"});
+    return estimate_needs(config, shape, workspace.model.options(), lengths, {Stage::kSupervised});
   };
   CHECK(needs_of(tiny.config()).disk_bytes > 0);
   CHECK(needs_of(tiny.config({"supervised.features=stream"})).disk_bytes == 0);
@@ -177,7 +179,7 @@ TEST_CASE("run needs: a batch of traces that no memory holds is refused by its k
   const Config config = tiny.config(
       {"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]", "traces.batch=65536",
        "traces.samples_per_prompt=100000", "traces.max_new_tokens=1000000"});
-  REQUIRE_THROWS_WITH(command_stage(config, "traces"),
+  REQUIRE_THROWS_WITH(command_stage(config, Stage::kTraces, alone()),
                       Catch::Contains("memory: the run needs about") &&
                           Catch::Contains("lower traces.batch or traces.max_new_tokens"));
 }
@@ -188,7 +190,7 @@ TEST_CASE("run: a memory that could never be enough is refused before the first 
   const Config config =
       tiny.config({"grpo.group_size=1024", "grpo.traces_per_step=1000000", "grpo.updates_per_batch=2"});
   try {
-    command_run(config);
+    command_run(config, alone());
     FAIL("nothing was thrown");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kResource);
@@ -196,7 +198,6 @@ TEST_CASE("run: a memory that could never be enough is refused before the first 
                Catch::Contains("recorded draws") && Catch::Contains("lower grpo.traces_per_step"));
   }
   CHECK(std::filesystem::is_empty(tiny.run() / "oracle"));
-  REQUIRE_THROWS_WITH(command_stage(tiny.config(), "nothing"), Catch::Contains("no stage named nothing"));
 }
 
 TEST_CASE("disk: the free space of no path at all is a resource error", "[stages]") {

@@ -36,7 +36,8 @@ TEST_CASE("runs and compare: real runs are listed and compared, as text and as J
   std::vector<std::string> first = short_run, second = short_run;
   first.insert(first.end(), {output_of("a"), "evaluation.policies=[full, supervised, streaming_llm]"});
   second.insert(second.end(), {output_of("b"), "supervised.margin=0.5", "data.evaluation=[]"});
-  for (const auto& overrides : {first, second}) printed([&] { command_run(tiny.config(overrides)); });
+  for (const auto& overrides : {first, second})
+    printed([&] { command_run(tiny.config(overrides), alone()); });
 
   const std::filesystem::path a = tiny.folder / "runs/a", b = tiny.folder / "runs/b";
   const auto runs = nlohmann::json::parse(printed([&] { command_runs(tiny.folder, OutputForm::kJson); }));

@@ -53,17 +53,17 @@ void fill_first_weights(const std::filesystem::path& from, const std::filesystem
 TEST_CASE("stages: a stop before the first trace is an interruption that says what is kept", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   request_stop();
-  CHECK_THAT(
-      fault(ErrorKind::kInterrupted, [&] { run_oracle(config, workspace.model, workspace.tokenizer); }),
-      Catch::Contains("oracle: stopped; finished traces are kept"));
+  CHECK_THAT(fault(ErrorKind::kInterrupted,
+                   [&] { run_oracle(config, workspace.model, workspace.tokenizer, alone()); }),
+             Catch::Contains("oracle: stopped; finished traces are kept"));
   clear_stop_request();
-  run_oracle(config, workspace.model, workspace.tokenizer);
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
   request_stop();
-  CHECK_THAT(
-      fault(ErrorKind::kInterrupted, [&] { run_supervised(config, workspace.model, workspace.tokenizer); }),
-      Catch::Contains("supervised: stopped; replayed traces are kept"));
+  CHECK_THAT(fault(ErrorKind::kInterrupted,
+                   [&] { run_supervised(config, workspace.model, workspace.tokenizer, alone()); }),
+             Catch::Contains("supervised: stopped; replayed traces are kept"));
   CHECK_THAT(
       fault(ErrorKind::kInterrupted,
             [&] { command_generate(tiny.config({"generation.policy=full"}), "a b c", PromptKind::kRaw); }),
@@ -76,14 +76,14 @@ TEST_CASE("stages: a golden policy cannot generate, and traces need prompts", "[
       fault(ErrorKind::kConfig,
             [&] { command_generate(tiny.config({"generation.policy=golden"}), "a b c", PromptKind::kRaw); }),
       Catch::Contains("golden needs the future attention of a finished trace"));
-  CHECK_THAT(fault(ErrorKind::kConfig, [&] { command_stage(tiny.config(), "traces"); }),
+  CHECK_THAT(fault(ErrorKind::kConfig, [&] { command_stage(tiny.config(), Stage::kTraces, alone()); }),
              Catch::Contains("traces.prompts: no prompts"));
 }
 
 TEST_CASE("traces: evaluation rows too short for one trace, and ids beyond the model, are refused",
           "[stages]") {
   const Tiny tiny;
-  const Workspace workspace = open_workspace(tiny.config());
+  const Workspace workspace = open_workspace(tiny.config(), alone());
   write_file_atomically(tiny.folder / "short.jsonl", "{\"text\": \"too short for a trace\"}\n");
   CHECK_THAT(fault(ErrorKind::kInput,
                    [&] {
@@ -109,14 +109,14 @@ TEST_CASE("supervised: an initial scorer of other features, or one that overflow
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config);
-  run_oracle(config, workspace.model, workspace.tokenizer);
-  run_supervised(config, workspace.model, workspace.tokenizer);
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
   const auto scorer = command_export(config, "supervised", "", ExportLayout::kForesight);
   const auto from = [&](const std::filesystem::path& file, const std::string& features) {
     const Config again = tiny.config(
         {"scorer.initial=" + file.string(), "scorer.features=" + features, "supervised.resume=never"});
-    run_supervised(again, workspace.model, workspace.tokenizer);
+    run_supervised(again, workspace.model, workspace.tokenizer, alone());
   };
   CHECK_THAT(fault(ErrorKind::kConfig, [&] { from(scorer, "released"); }),
              Catch::Contains("trained on other features"));

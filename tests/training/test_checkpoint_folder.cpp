@@ -104,15 +104,70 @@ TEST_CASE("checkpoints: a damaged one is skipped for the newest whole one") {
   CheckpointStore store(folder.path(), 5, 1);
   for (const std::int64_t step : {1, 2, 3, 4}) publish(store, step, static_cast<double>(10 - step));
   write(folder / "step-000004" / "scorer", "weighty");
-  CHECK(store.newest() == folder / "step-000003");
-  CHECK(store.best() == folder / "step-000003");
+  CHECK(newest_checkpoint(folder.path()) == folder / "step-000003");
+  CHECK(best_checkpoint(folder.path()) == folder / "step-000003");
   fs::remove(folder / "step-000003" / "scorer");
-  CHECK(store.newest() == folder / "step-000002");
+  CHECK(newest_checkpoint(folder.path()) == folder / "step-000002");
   write(folder / "step-000002" / "extra", "");
-  CHECK(store.newest() == folder / "step-000001");
+  CHECK(newest_checkpoint(folder.path()) == folder / "step-000001");
   fs::remove(folder / "step-000001" / kManifestName);
-  CHECK_FALSE(store.newest());
-  CHECK_FALSE(store.best());
+  CHECK_FALSE(newest_checkpoint(folder.path()));
+  CHECK_FALSE(best_checkpoint(folder.path()));
+}
+
+TEST_CASE("checkpoints: a store lists what stands once, and follows what it publishes and removes") {
+  const TemporaryFolder folder;
+  {
+    CheckpointStore before(folder.path(), 9, 0);
+    for (const std::int64_t step : {1, 2, 3}) publish(before, step, 0.5);
+  }
+  CheckpointStore store(folder.path(), 9, 1);
+  const auto followed = [&] {
+    const std::vector<CheckpointFacts> listed = list_checkpoints(folder.path());
+    REQUIRE(store.checkpoints().size() == listed.size());
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+      CHECK(store.checkpoints()[i].step == listed[i].step);
+      CHECK(store.checkpoints()[i].folder == listed[i].folder);
+      CHECK(store.checkpoints()[i].metric == listed[i].metric);
+      CHECK(store.checkpoints()[i].facts == listed[i].facts);
+    }
+  };
+  followed();
+  publish(store, 5, 0.25);
+  publish(store, 4);         // between two
+  publish(store, 2, 0.125);  // again, with another metric
+  followed();
+  CHECK(store.newest() == newest_checkpoint(folder.path()));
+  CHECK(store.best() == folder / "step-000002");
+  store.remove_after(3);
+  followed();
+  CHECK(store.newest() == folder / "step-000003");
+  CheckpointStore few(folder.path(), 1, 0);
+  CHECK(few.checkpoints().size() == 3);
+  few.trim();
+  CHECK(few.checkpoints().size() == 1);
+  // What happens behind its back is the next store's business.
+  write(folder / "step-000003/scorer", "damaged");
+  CHECK(few.newest() == folder / "step-000003");
+  CHECK_FALSE(CheckpointStore(folder.path(), 1, 0).newest());
+}
+
+TEST_CASE("checkpoints: one is read from any folder, unless its facts are strange") {
+  const TemporaryFolder folder;
+  CheckpointStore store(folder / "a", 1, 0);
+  publish(store, 3, 0.5);
+  fs::rename(folder / "a/step-000003", folder / "kept");
+  const CheckpointFacts facts = read_checkpoint(folder / "kept");
+  CHECK(facts.step == 3);
+  CHECK(facts.metric == 0.5);
+  CHECK(facts.folder == folder / "kept");
+  const auto fault = [&](const nlohmann::json& strange) {
+    write_manifest(folder / "kept", strange);
+    return error_of(ErrorKind::kInput, [&] { read_checkpoint(folder / "kept"); });
+  };
+  CHECK_THAT(fault({{"kind", "test"}}), Contains("kept/manifest.json: expected a whole number as step"));
+  CHECK_THAT(fault({{"step", "3"}}), Contains("expected a whole number as step"));
+  CHECK_THAT(fault({{"step", 3}, {"metric", "good"}}), Contains("expected a number or null as metric"));
 }
 
 TEST_CASE("checkpoints: a manifest of another step or with a strange metric counts as damaged") {

@@ -84,8 +84,9 @@ TEST_CASE(
   config.output = folder.path().string();
   ModelShape shape = one_layer();
   shape.layers = 2;
-  TrainingSession session(config, "supervised", config.supervised.checkpoint, 10, 0.1,
-                          Scorer::random(shape, {}, RandomStream(1, "test")), {});
+  config.supervised.steps = 10;
+  TrainingSession session(TrainingStart(config, Stage::kSupervised, {}, alone()),
+                          Scorer::random(shape, {}, RandomStream(1, "test")));
   const auto parameters = session.scorer().parameters();
   std::vector<torch::Tensor> before;
   for (const torch::Tensor& parameter : parameters) {
@@ -108,11 +109,12 @@ TEST_CASE("training session: a rank whose weights drift is named", "[training]")
   Config config;
   config.output = folder.path().string();
   config.runtime.compare_ranks_every = 2;
+  config.supervised.steps = 10;
   config.supervised.checkpoint.resume = "never";
   const auto train_with = [&](std::int64_t drift_at) {
     run_ranks(3, [&](World& world) {
-      TrainingSession session(config, "supervised", config.supervised.checkpoint, 10, 0.1,
-                              Scorer::random(one_layer(), {}, RandomStream(1, "test")), {}, world);
+      TrainingSession session(TrainingStart(config, Stage::kSupervised, {}, world),
+                              Scorer::random(one_layer(), {}, RandomStream(1, "test")));
       for (std::int64_t step = 1; step <= 4; ++step) {
         const auto weights = session.scorer().parameters();
         for (const torch::Tensor& weight : weights) weight.mutable_grad() = torch::ones_like(weight);

@@ -22,9 +22,9 @@ ModelShape small_shape() {
 }
 
 /// Trains up to step `last` of 6, a checkpoint after every second one.
-void train(const Config& config, std::int64_t last, World& world = alone()) {
-  TrainingSession session(config, "supervised", config.supervised.checkpoint, 6, 0.1,
-                          Scorer::random(small_shape(), {}, RandomStream(1, "test")), {}, world);
+void train(const Config& config, std::int64_t last, World& world) {
+  TrainingSession session(TrainingStart(config, Stage::kSupervised, {}, world),
+                          Scorer::random(small_shape(), {}, RandomStream(1, "test")));
   while (session.step() < last) {
     for (const torch::Tensor& weight : session.scorer().parameters())
       weight.mutable_grad() = torch::ones_like(weight);
@@ -40,6 +40,7 @@ Config config_in(const TemporaryFolder& folder) {
   config.output = folder.path().string();
   config.model.path = "models/small";
   config.data.train = {"train.jsonl"};
+  config.supervised.steps = 6;
   config.supervised.checkpoint.save_every = 2;
   config.runtime.tensorboard = true;
   return config;
@@ -48,9 +49,9 @@ Config config_in(const TemporaryFolder& folder) {
 /// The event file must be what the rows of metrics.jsonl give: opening it again changes nothing then.
 std::size_t rows_of_events(const Config& config) {
   const RunFolder run{config.output};
-  const EventFile file(run.event_folder("supervised"), run.metrics_file("supervised"));
+  const EventFile file(run.event_folder(Stage::kSupervised), run.metrics_file(Stage::kSupervised));
   std::size_t bytes = 0, files = 0;
-  for (const auto& entry : fs::directory_iterator(run.event_folder("supervised"))) {
+  for (const auto& entry : fs::directory_iterator(run.event_folder(Stage::kSupervised))) {
     bytes += entry.file_size();
     files += entry.file_size() > 0 ? 1 : 0;
   }
@@ -67,21 +68,21 @@ TEST_CASE("training session: event files follow metrics.jsonl over a resume, als
   const RunFolder run{config.output};
   const auto newest_file = [&] {
     fs::path newest;
-    for (const auto& entry : fs::directory_iterator(run.event_folder("supervised")))
+    for (const auto& entry : fs::directory_iterator(run.event_folder(Stage::kSupervised)))
       newest = std::max(newest, entry.path());
     return newest.filename().string();
   };
-  train(config, 3);
+  train(config, 3, alone());
   CHECK(newest_file() == "events.out.tfevents.000001.foresight");
-  train(config, 5);  // goes on from step 2
+  train(config, 5, alone());  // goes on from step 2
   CHECK(newest_file() == "events.out.tfevents.000002.foresight");
   CHECK(rows_of_events(config) == 5);
   CHECK(newest_file() == "events.out.tfevents.000002.foresight");
   config.runtime.tensorboard = false;
-  train(config, 6);
-  CHECK(tfrecord_payloads(content_of(run.event_folder("supervised") / newest_file())).size() == 2 + 5);
+  train(config, 6, alone());
+  CHECK(tfrecord_payloads(content_of(run.event_folder(Stage::kSupervised) / newest_file())).size() == 2 + 5);
   config.runtime.tensorboard = true;
-  CHECK(finished_before(config, "supervised", config.supervised.checkpoint, 6, {}));
+  CHECK(TrainingStart(config, Stage::kSupervised, {}, alone()).finished_before());
   CHECK(newest_file() == "events.out.tfevents.000003.foresight");
   CHECK(rows_of_events(config) == 6);
 }
@@ -97,8 +98,8 @@ TEST_CASE("training session: of several ranks the first alone writes events", "[
   const TemporaryFolder without;
   config.output = without.path().string();
   config.runtime.tensorboard = false;
-  train(config, 2);
-  CHECK_FALSE(fs::exists(RunFolder{config.output}.event_folder("supervised")));
+  train(config, 2, alone());
+  CHECK_FALSE(fs::exists(RunFolder{config.output}.event_folder(Stage::kSupervised)));
 }
 
 }  // namespace

@@ -31,9 +31,9 @@ std::vector<torch::Tensor> step_on(int ranks, SumOrder order, const std::vector<
     for (std::int64_t unit = 0; unit < kUnits; ++unit) {
       if (rank_of[static_cast<std::size_t>(unit)] != world.rank()) continue;
       leaves.backward(unit);
-      gradients.take("test");
+      gradients.add_unit("test");
     }
-    gradients.put_sum();
+    gradients.set_summed_gradients();
     found[static_cast<std::size_t>(world.rank())] = {leaves.a.grad().clone(), leaves.b.grad().clone()};
     return true;
   });
@@ -68,12 +68,12 @@ TEST_CASE("unit gradients: in any order the same sum up to rounding", "[training
   }
 }
 
-TEST_CASE("unit gradients: a unit that was not taken is noticed", "[training]") {
+TEST_CASE("unit gradients: a unit that was not added is noticed", "[training]") {
   const Leaves leaves;
   UnitGradients gradients(alone(), leaves.all(), {0, 0}, SumOrder::kFixed);
   leaves.backward(0);
-  gradients.take("test");
-  CHECK_THROWS_WITH(gradients.put_sum(), Catch::Contains("gradients of 1 units of 2"));
+  gradients.add_unit("test");
+  CHECK_THROWS_WITH(gradients.set_summed_gradients(), Catch::Contains("gradients of 1 units of 2"));
 }
 
 TEST_CASE("unit gradients: one that is not finite is named with its unit and its layer", "[training]") {
@@ -81,15 +81,24 @@ TEST_CASE("unit gradients: one that is not finite is named with its unit and its
   for (int i = 0; i < 8; ++i) parameters.push_back(torch::zeros({3}).requires_grad_());
   UnitGradients gradients(alone(), parameters, {0, 0}, SumOrder::kFixed);
   for (torch::Tensor& parameter : parameters) parameter.mutable_grad() = torch::ones({3});
-  CHECK_NOTHROW(gradients.take("supervised: step 3, trace train-000001"));
+  parameters[2].mutable_grad().reset();  // a parameter without a gradient keeps its place
+  CHECK_NOTHROW(gradients.add_unit("supervised: step 3, trace train-000001"));
+  for (const torch::Tensor& parameter : parameters) CHECK_FALSE(parameter.grad().defined());
   parameters[6].mutable_grad() = torch::full({3}, NAN);
   try {
-    gradients.take("supervised: step 3, trace train-000007");
+    gradients.add_unit("supervised: step 3, trace train-000007");
     FAIL("nothing was thrown");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kNumeric);
     CHECK_THAT(error.what(), Catch::Contains("step 3, trace train-000007: the gradient of layer 1 is not") &&
                                  Catch::Contains("the last checkpoint is kept"));
+  }
+  for (const auto& [culprit, layer] :
+       {std::pair{0, "layer 0 "}, {3, "layer 0 "}, {4, "layer 1 "}, {7, "layer 1 "}}) {
+    for (torch::Tensor& parameter : parameters) parameter.mutable_grad() = torch::ones({3});
+    parameters[static_cast<std::size_t>(culprit)].mutable_grad()[2] = -INFINITY;
+    CHECK_THROWS_WITH(require_finite_gradients(parameters, "here"),
+                      Catch::Contains(std::string("here: the gradient of ") + layer + "is not finite"));
   }
 }
 

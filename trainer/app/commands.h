@@ -1,13 +1,12 @@
 // The commands of the program, one function each; main only parses and catches.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include "trainer/comm/world.h"
 #include "trainer/config/config.h"
+#include "trainer/config/stage.h"
 
 namespace foresight {
 
@@ -19,11 +18,10 @@ enum class OutputForm { kText, kJson };
 void command_validate(const Config& config, OutputForm form = OutputForm::kText);
 /// `foresight traces|oracle|supervised|grpo|evaluate`: one stage, on all ranks. `form` is how evaluate prints
 /// its result.
-void command_stage(const Config& config, const std::string& stage, OutputForm form = OutputForm::kText,
-                   World& world = alone());
+void command_stage(const Config& config, Stage stage, World& world, OutputForm form = OutputForm::kText);
 /// `foresight run`: every stage in order, on all ranks; finished ones are skipped. Ends with the table and
 /// the paths, or, as JSON, with {"evaluation": ..., "paths": {...}}.
-void command_run(const Config& config, OutputForm form = OutputForm::kText, World& world = alone());
+void command_run(const Config& config, World& world, OutputForm form = OutputForm::kText);
 
 /// `foresight config init`: writes starting_yaml(name) to `output`, or to NAME.yaml where that is empty.
 /// Returns the file. Throws Error(kConfig) for a name with other signs than letters, digits, '.', '_' and '-'

@@ -9,18 +9,18 @@
 #include "data/oracle_file.h"
 #include "data/trace_rows.h"
 #include "golden_eviction/oracle_stage.h"
+#include "trainer/app/stage_table.h"
 #include "trainer/base/cores.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/text.h"
+#include "trainer/config/names.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/model/device_memory.h"
 #include "trainer/model_files/shard_index.h"
-#include "trainer/scorer/scorer.h"
 #include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/supervised_stage.h"
-#include "trainer/training/run_folder.h"
-#include "trainer/training/training_session.h"
 
 namespace foresight {
 namespace {
@@ -66,10 +66,11 @@ double evaluation_rows(const Config& config) {
   return static_cast<double>(policies_per_trace(config) * budgets + (config.evaluation.detail ? 1 : 0));
 }
 
-bool is_to_train(const Config& config, const std::string& stage, const CheckpointConfig& checkpoint,
-                 std::int64_t steps) {
+bool is_to_train(const Config& config, Stage stage) {
+  const auto [checkpoint, steps] = training_keys(config, stage);
   if (steps == 0) return false;
-  return checkpoint.resume != "auto" || !stage_finished(config.output, stage, steps);
+  const auto newest = newest_checkpoint_step(RunFolder{config.output}.checkpoints(stage));
+  return checkpoint.resume != "auto" || newest.value_or(-1) < steps;
 }
 
 const SplitLengths* find_split(const std::vector<SplitLengths>& splits, const std::string& name) {
@@ -85,71 +86,14 @@ std::int64_t longest_of(const SplitLengths* split) {
   return longest;
 }
 
-/// What a stage asks for: bytes to write by all ranks, and what each holds.
-struct StageNeeds {
-  double disk = 0;
-  std::vector<MemoryItem> memory;
-};
-
-StageNeeds generation_needs(const StageSetting& setting) {
-  const TracesConfig& traces = setting.config->traces;
-  std::int64_t rows = 0;
-  for (const std::string& file : traces.prompts)
-    rows += static_cast<std::int64_t>(read_prompt_rows(file).size()) * traces.samples_per_prompt;
-  return {.disk = 0, .memory = generation_memory(setting, std::min(traces.batch, rows))};
-}
-
-/// An oracle file: half of the matrix in blocks of queries, two bytes each. While it is made its attention
-/// stands on the disk twice.
-StageNeeds oracle_needs(StageSetting setting, const std::vector<SplitLengths>& splits) {
-  const ModelShape& shape = *setting.shape;
-  const auto block = static_cast<double>(recorded_block_tokens(*setting.config));
-  StageNeeds needs;
-  double largest = 0;
-  for (const SplitLengths& split : splits) {
-    for (const TraceLength& trace : split.traces) {
-      if (trace.recorded) continue;
-      const auto length = static_cast<double>(trace.tokens);
-      const double bytes = static_cast<double>(shape.layers * shape.kv_heads) * length * length / block;
-      needs.disk += bytes;
-      largest = std::max(largest, bytes);
-      setting.longest_tokens = std::max(setting.longest_tokens, trace.tokens);
-    }
-  }
-  if (setting.longest_tokens == 0) return needs;
-  needs.disk += largest * static_cast<double>(setting.ranks);
-  needs.memory = oracle_memory(setting);
-  return needs;
-}
-
-StageNeeds supervised_needs(const StageSetting& setting, const SplitLengths* train) {
-  const Config& config = *setting.config;
-  StageNeeds needs;
-  if (train == nullptr ||
-      !is_to_train(config, "supervised", config.supervised.checkpoint, config.supervised.steps))
-    return needs;
-  std::vector<std::int64_t> lengths;
-  for (const TraceLength& trace : train->traces) lengths.push_back(trace.tokens);
-  const auto cached = cached_evictions_of(config, *setting.shape, lengths);
-  const std::filesystem::path features = RunFolder{config.output}.root / "supervised/features";
-  for (std::size_t i = 0; cached && i < lengths.size(); ++i) {
-    if (is_there(features / (train->traces[i].id + ".safetensors")) || (*cached)[i].empty()) continue;
-    needs.disk += cached_bytes(*setting.shape, config.eviction,
-                               static_cast<std::int64_t>((*cached)[i].size()), (*cached)[i].back());
-  }
-  needs.memory = supervised_memory(setting, cached.has_value());
-  return needs;
-}
-
-StageNeeds grpo_needs(const StageSetting& setting, const SplitLengths* train) {
-  const GrpoConfig& grpo = setting.config->grpo;
-  if (train == nullptr || !is_to_train(*setting.config, "grpo", grpo.checkpoint, grpo.steps)) return {};
-  return {.disk = 0, .memory = grpo_memory(setting)};
-}
-
-StageNeeds evaluation_needs(const StageSetting& setting) {
-  if (setting.longest_tokens == 0) return {};
-  return {.disk = 0, .memory = evaluation_memory(setting, policies_per_trace(*setting.config))};
+/// A stage that reads `split`, if any.
+StageSetting setting_of(const StageWork& work, const SplitLengths* split) {
+  return {.config = &work.config,
+          .shape = &work.shape,
+          .options = work.options,
+          .traces = split == nullptr ? 0 : static_cast<std::int64_t>(split->traces.size()),
+          .longest_tokens = longest_of(split),
+          .ranks = work.ranks};
 }
 
 /// Tokens of the passes of each stage, whichever of them is to run.
@@ -169,6 +113,66 @@ void count_tokens(const Config& config, const std::vector<SplitLengths>& splits,
 }
 
 }  // namespace
+
+StageNeeds traces_needs(const StageWork& work) {
+  const TracesConfig& traces = work.config.traces;
+  std::int64_t rows = 0;
+  for (const std::string& file : traces.prompts)
+    rows += static_cast<std::int64_t>(read_prompt_rows(file).size()) * traces.samples_per_prompt;
+  return {.disk = 0, .memory = generation_memory(setting_of(work, nullptr), std::min(traces.batch, rows))};
+}
+
+StageNeeds oracle_needs(const StageWork& work) {
+  const ModelShape& shape = work.shape;
+  const auto block = static_cast<double>(recorded_block_tokens(work.config));
+  StageSetting setting = setting_of(work, nullptr);
+  StageNeeds needs;
+  double largest = 0;
+  for (const SplitLengths& split : work.splits) {
+    for (const TraceLength& trace : split.traces) {
+      if (trace.recorded) continue;
+      const auto length = static_cast<double>(trace.tokens);
+      const double bytes = static_cast<double>(shape.layers * shape.kv_heads) * length * length / block;
+      needs.disk += bytes;
+      largest = std::max(largest, bytes);
+      setting.longest_tokens = std::max(setting.longest_tokens, trace.tokens);
+    }
+  }
+  if (setting.longest_tokens == 0) return needs;
+  needs.disk += largest * static_cast<double>(setting.ranks);
+  needs.memory = oracle_memory(setting);
+  return needs;
+}
+
+StageNeeds supervised_needs(const StageWork& work) {
+  const Config& config = work.config;
+  const SplitLengths* const train = find_split(work.splits, "train");
+  StageNeeds needs;
+  if (train == nullptr || !is_to_train(config, Stage::kSupervised)) return needs;
+  std::vector<std::int64_t> lengths;
+  for (const TraceLength& trace : train->traces) lengths.push_back(trace.tokens);
+  const auto cached = cached_evictions_of(config, work.shape, lengths);
+  const std::filesystem::path features = RunFolder{config.output}.features();
+  for (std::size_t i = 0; cached && i < lengths.size(); ++i) {
+    if (is_there(features / (train->traces[i].id + ".safetensors")) || (*cached)[i].empty()) continue;
+    needs.disk += cached_bytes(work.shape, config.eviction, static_cast<std::int64_t>((*cached)[i].size()),
+                               (*cached)[i].back());
+  }
+  needs.memory = supervised_memory(setting_of(work, train), cached.has_value());
+  return needs;
+}
+
+StageNeeds grpo_needs(const StageWork& work) {
+  const SplitLengths* const train = find_split(work.splits, "train");
+  if (train == nullptr || !is_to_train(work.config, Stage::kGrpo)) return {};
+  return {.disk = 0, .memory = grpo_memory(setting_of(work, train))};
+}
+
+StageNeeds evaluate_needs(const StageWork& work) {
+  const StageSetting setting = setting_of(work, find_split(work.splits, "evaluation"));
+  if (setting.longest_tokens == 0) return {};
+  return {.disk = 0, .memory = evaluation_memory(setting, policies_per_trace(work.config))};
+}
 
 std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<TraceSplit>& splits) {
   const std::filesystem::path oracle = RunFolder{config.output}.oracle();
@@ -219,31 +223,18 @@ std::vector<SplitLengths> recorded_lengths(const Config& config) {
 }
 
 RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const ModelOptions& options,
-                        const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
+                        const std::vector<SplitLengths>& splits, const std::vector<Stage>& stages,
                         const RankCounts& ranks) {
   RunNeeds result;
   count_tokens(config, splits, result);
-  const SplitLengths *train = find_split(splits, "train"), *evaluation = find_split(splits, "evaluation");
-  const auto setting = [&](const SplitLengths* split) {
-    return StageSetting{.config = &config,
-                        .shape = &shape,
-                        .options = options,
-                        .traces = split == nullptr ? 0 : static_cast<std::int64_t>(split->traces.size()),
-                        .longest_tokens = longest_of(split),
-                        .ranks = ranks.all};
-  };
-  const std::vector<MemoryItem> model = model_memory(setting(nullptr));
+  const StageWork work{config, shape, options, splits, ranks.all};
+  const std::vector<MemoryItem> model = model_memory(setting_of(work, nullptr));
   const auto on_host = static_cast<double>(ranks.on_this_host);
   double disk = 0, largest = -1;
   // Weights are read from a mapped file, and stand beside it then.
   double host = host_bytes(model, options) + file_bytes_of(config.model.path);
-  for (const std::string& stage : stages) {
-    StageNeeds needs;
-    if (stage == "traces") needs = generation_needs(setting(nullptr));
-    if (stage == "oracle") needs = oracle_needs(setting(nullptr), splits);
-    if (stage == "supervised") needs = supervised_needs(setting(train), train);
-    if (stage == "grpo") needs = grpo_needs(setting(train), train);
-    if (stage == "evaluate") needs = evaluation_needs(setting(evaluation));
+  for (const Stage stage : stages) {
+    StageNeeds needs = stage_entry(stage).needs(work);
     disk += needs.disk;
     needs.memory.insert(needs.memory.begin(), model.begin(), model.end());
     host = std::max(host, host_bytes(needs.memory, options));
@@ -252,7 +243,7 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const Mod
     const double both = host_bytes(needs.memory, options) + device;
     if (both <= largest) continue;
     largest = both;
-    result.largest_stage = stage;
+    result.largest_stage = to_string(stage);
     result.items = std::move(needs.memory);
   }
   std::stable_sort(result.items.begin(), result.items.end(),

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "golden_eviction/trace_splits.h"
 #include "trainer/app/stage_memory.h"
 #include "trainer/config/config.h"
+#include "trainer/config/stage.h"
 #include "trainer/model/transformer.h"
 #include "trainer/model_files/model_shape.h"
 
@@ -40,6 +40,33 @@ struct RankCounts {
   std::int64_t all = 1, on_this_host = 1;
 };
 
+/// The work that stages are asked about; refers to it.
+struct StageWork {
+  const Config& config;
+  const ModelShape& shape;
+  const ModelOptions& options;
+  const std::vector<SplitLengths>& splits;
+  std::int64_t ranks = 1;
+};
+
+/// What a stage asks for: bytes to write by all ranks, and what each holds.
+struct StageNeeds {
+  double disk = 0;
+  std::vector<MemoryItem> memory;
+};
+
+/// Throws Error(kInput) for prompts that cannot be read.
+StageNeeds traces_needs(const StageWork& work);
+/// An oracle file: half of the matrix in blocks of queries, two bytes each. While it is made its attention
+/// stands on the disk twice.
+StageNeeds oracle_needs(const StageWork& work);
+/// Nothing when the checkpoint of the last step stands, by the name of its folder. Throws Error(kConfig) for
+/// a cache of features that is too small.
+StageNeeds supervised_needs(const StageWork& work);
+/// Nothing when it is finished, as above.
+StageNeeds grpo_needs(const StageWork& work);
+StageNeeds evaluate_needs(const StageWork& work);
+
 /// Bytes that stages have yet to write, bytes that they hold at once on this machine and on each GPU, and the
 /// tokens that they pass through the model.
 struct RunNeeds {
@@ -52,14 +79,13 @@ struct RunNeeds {
   double oracle_tokens = 0, replay_tokens = 0, grpo_tokens = 0, evaluation_tokens = 0;
 };
 
-/// Estimates what `stages` ("traces", "oracle", "supervised", "grpo", "evaluate") still need. Disk: oracle
-/// files (the largest twice, as it is made by way of a scratch file) and cached states that are not there.
-/// Memory: of the stage that needs most (stage_memory.h), or of reading the weights. Of training that is
-/// finished nothing; checkpoints, traces as text and logs are small beside these, and tasks and cost
-/// measurements are left out. Throws Error(kInput) for prompts that cannot be read ("traces"), Error(kConfig)
-/// for a cache of features that is too small.
+/// Estimates what `stages` still need. Disk: oracle files (the largest twice, as it is made by way of a
+/// scratch file) and cached states that are not there. Memory: of the stage that needs most (stage_memory.h),
+/// or of reading the weights. Of training that is finished nothing; checkpoints, traces as text and logs are
+/// small beside these, and tasks and cost measurements are left out. Throws Error(kInput) for prompts that
+/// cannot be read, Error(kConfig) for a cache of features that is too small.
 RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const ModelOptions& options,
-                        const std::vector<SplitLengths>& splits, const std::vector<std::string>& stages,
+                        const std::vector<SplitLengths>& splits, const std::vector<Stage>& stages,
                         const RankCounts& ranks = {});
 
 /// What there is: free bytes under the run's folder, bytes of the machine's memory that control groups let

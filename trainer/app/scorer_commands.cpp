@@ -11,6 +11,7 @@
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
 #include "trainer/base/utf8.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/generation/generate.h"
@@ -41,7 +42,7 @@ std::filesystem::path command_export(const Config& config, const std::string& po
   std::filesystem::path target = output;
   if (target.empty()) {
     const std::string name = policy.ends_with(".safetensors") ? "imported" : policy;
-    target = std::filesystem::path(config.output) / "exports" /
+    target = RunFolder{config.output}.exports() /
              (layout == ExportLayout::kReleased ? name + ".released.safetensors" : name + ".safetensors");
   }
   std::error_code error;
@@ -59,9 +60,9 @@ std::filesystem::path command_export(const Config& config, const std::string& po
 }
 
 void command_generate(const Config& config, const std::string& prompt, PromptKind kind) {
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const Tokenizer& tokenizer = workspace.tokenizer;
-  const CacheSize size{config.eviction.budget, config.eviction.window};
+  const CacheSize& size = config.eviction;
   const std::string& name = config.generation.policy;
   std::optional<EvictionSelector> select;
   if (name != "full") {

@@ -3,22 +3,21 @@
 #include <utility>
 #include <vector>
 
-#include "golden_eviction/oracle_stage.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/preconditions.h"
 #include "trainer/app/run_needs.h"
-#include "trainer/app/training_stages.h"
+#include "trainer/app/stage_table.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
 #include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
-#include "trainer/evaluation/evaluate_stage.h"
+#include "trainer/config/names.h"
 #include "trainer/evaluation/evaluation_json.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/report/report.h"
+#include "trainer/training/checkpoint_folder.h"
 #include "trainer/training/run_folder.h"
-#include "trainer/training/training_session.h"
 
 namespace foresight {
 namespace {
@@ -26,14 +25,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Better refused now than hours later.
-void require_room_for(const Config& config, const std::vector<std::string>& stages,
-                      const Workspace& workspace, World& world) {
+void require_room_for(const Config& config, const std::vector<Stage>& stages, const Workspace& workspace,
+                      World& world) {
   if (!world.leads()) return;
   const auto& [model, tokenizer] = workspace;
   std::vector<SplitLengths> lengths;
-  if (stages.front() == "oracle") {
+  if (stages.front() == Stage::kOracle) {
     lengths = lengths_of(config, make_trace_splits(config, tokenizer, model.shape()));
-  } else if (stages.front() != "traces") {
+  } else if (stages.front() > Stage::kOracle) {
     lengths = recorded_lengths(config);
   }
   const RunNeeds needs = estimate_needs(config, model.shape(), model.options(), lengths, stages,
@@ -41,37 +40,20 @@ void require_room_for(const Config& config, const std::vector<std::string>& stag
   require_room(config, needs, machine_room(config, model.options()));
 }
 
-/// Rank 0 gets what `evaluate` found; of the other stages there is nothing to print. The machine must have
-/// room for the stage, and for those of `then`, which are to follow it.
-std::optional<Json> run_stage(const Config& config, const std::string& stage, const Workspace& workspace,
-                              World& world, const std::vector<std::string>& then = {}) {
-  const auto& [model, tokenizer] = workspace;
-  std::vector<std::string> stages = {stage};
+/// The machine must have room for the stage, and for those of `then`, which are to follow it.
+std::optional<Json> run_stage(const Config& config, Stage stage, const Workspace& workspace, World& world,
+                              const std::vector<Stage>& then = {}) {
+  std::vector<Stage> stages = {stage};
   stages.insert(stages.end(), then.begin(), then.end());
   require_room_for(config, stages, workspace, world);
-  if (stage == "traces") {
-    run_traces(config, model, tokenizer, ChatTemplate::load(config.model.path, config.model.template_date),
-               world);
-  } else if (stage == "oracle") {
-    run_oracle(config, model, tokenizer, world);
-  } else if (stage == "supervised") {
-    run_supervised(config, model, tokenizer, world);
-  } else if (stage == "grpo") {
-    run_grpo(config, model, tokenizer, world);
-  } else if (stage == "evaluate") {
-    Json evaluation = run_evaluate(config, model, tokenizer, world);
-    if (world.leads()) return evaluation;
-  } else {
-    throw Error(ErrorKind::kInternal, "no stage named " + stage);
-  }
-  return std::nullopt;
+  return stage_entry(stage).run(config, workspace, world);
 }
 
 /// Runs the stage unless its file is there, which may have been edited since: it is not written over.
 void make_traces(const Config& config, const Workspace& workspace, World& world) {
   const std::filesystem::path file = traces_file(config);
   if (!world.broadcast_flags({std::filesystem::exists(file)}, "traces file").front()) {
-    run_stage(config, "traces", workspace, world);
+    run_stage(config, Stage::kTraces, workspace, world);
     return;
   }
   if (!world.leads()) return;
@@ -80,8 +62,9 @@ void make_traces(const Config& config, const Workspace& workspace, World& world)
     if (has_generated(config, model, tokenizer,
                       ChatTemplate::load(config.model.path, config.model.template_date)))
       return;
-    log_warning(concat("traces: ", file.string(), " is used as it is; ", config.output,
-                       "/traces does not hold what this config's model, prompts, traces.* and runtime.seed "
+    log_warning(concat("traces: ", file.string(), " is used as it is; ",
+                       RunFolder{config.output}.stage(Stage::kTraces).string(),
+                       " does not hold what this config's model, prompts, traces.* and runtime.seed "
                        "give: `foresight traces` generates it anew"));
   } catch (const Error& error) {
     log_warning(concat("traces: ", file.string(),
@@ -102,9 +85,9 @@ std::vector<std::pair<std::string, std::string>> paths_of(const Config& config, 
                                                           const std::filesystem::path& exported) {
   std::vector<std::pair<std::string, std::string>> paths = {
       {"oracle (HDF5)", folder.oracle().string() + "/*.h5"}};
-  for (const char* stage : {"supervised", "grpo"}) {
-    if (!stage_finished(config.output, stage, 0)) continue;
-    paths.emplace_back("checkpoint", best_scorer_file(config.output, stage).parent_path().string());
+  for (const Stage stage : kTrainingStages) {
+    if (const auto best = best_checkpoint(folder.checkpoints(stage)))
+      paths.emplace_back("checkpoint", best->string());
   }
   paths.emplace_back("exported scorer", exported.string());
   if (!config.data.evaluation.empty()) {
@@ -128,7 +111,7 @@ void print_run(const std::optional<Json>& evaluation,
 
 }  // namespace
 
-void command_stage(const Config& config, const std::string& stage, OutputForm form, World& world) {
+void command_stage(const Config& config, Stage stage, World& world, OutputForm form) {
   const std::optional<OpenRun> run = open_for_all(config, world);
   const Workspace workspace = open_workspace(config, world);
   if (world.leads()) require_inputs(config, workspace, {stage});
@@ -146,22 +129,21 @@ std::filesystem::path command_report(const Config& config) {
   return write_report(run.folder.root);
 }
 
-void command_run(const Config& config, OutputForm form, World& world) {
+void command_run(const Config& config, World& world, OutputForm form) {
   const std::optional<OpenRun> run = open_for_all(config, world);
   const Workspace workspace = open_workspace(config, world);
   if (world.leads()) require_inputs(config, workspace, stages_of_run(config));
-  const auto stage = [&](const char* name) { return run_stage(config, name, workspace, world); };
   // A finished stage costs no more than finding that out.
   if (!config.traces.prompts.empty()) make_traces(config, workspace, world);
-  run_stage(config, "oracle", workspace, world, {"supervised", "grpo", "evaluate"});
-  if (config.supervised.steps > 0) stage("supervised");
-  if (config.grpo.steps > 0) stage("grpo");
-  const std::string best = config.grpo.steps > 0 ? "grpo" : "supervised";
+  run_stage(config, Stage::kOracle, workspace, world, {Stage::kSupervised, Stage::kGrpo, Stage::kEvaluate});
+  run_stage(config, Stage::kSupervised, workspace, world);
+  const Stage best = config.grpo.steps > 0 ? Stage::kGrpo : Stage::kSupervised;
+  if (best == Stage::kGrpo) run_stage(config, best, workspace, world);
   std::filesystem::path exported;
-  if (world.leads()) exported = command_export(config, best, "", ExportLayout::kForesight);
+  if (world.leads()) exported = command_export(config, to_string(best), "", ExportLayout::kForesight);
   std::optional<Json> evaluation;
   if (!config.data.evaluation.empty()) {
-    evaluation = stage("evaluate");
+    evaluation = run_stage(config, Stage::kEvaluate, workspace, world);
   } else if (world.leads()) {
     log_warning("evaluate: data.evaluation names no files, so nothing is evaluated");
   }

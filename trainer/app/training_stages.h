@@ -9,10 +9,8 @@
 namespace foresight {
 
 /// train_supervised() (trainer/supervised/supervised_stage.h), validated by trainer/evaluation.
-void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                    World& world = alone());
+void run_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world);
 /// train_grpo() (rl/grpo_stage.h), validated likewise.
-void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-              World& world = alone());
+void run_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer, World& world);
 
 }  // namespace foresight

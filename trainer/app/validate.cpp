@@ -5,10 +5,12 @@
 #include "trainer/app/commands.h"
 #include "trainer/app/preconditions.h"
 #include "trainer/app/run_needs.h"
+#include "trainer/app/stage_table.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/progress.h"
 #include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
+#include "trainer/config/names.h"
 #include "trainer/eviction/full_run.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/device.h"
@@ -38,6 +40,8 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
                                      const Forecast& forecast) {
   nlohmann::ordered_json traces;
   for (const SplitLengths& split : forecast.lengths) traces[split.name] = split.traces.size();
+  nlohmann::ordered_json steps;
+  for (const Stage stage : kTrainingStages) steps[to_string(stage)] = training_keys(config, stage).steps;
   const RunNeeds& needs = forecast.needs;
   nlohmann::ordered_json items = nlohmann::ordered_json::array();
   for (const MemoryItem& item : needs.items)
@@ -63,7 +67,7 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
             {"memory_bytes", forecast.room.memory_bytes},
             {"device_bytes", forecast.room.device_bytes}}},
           {"tokens_per_s", forecast.tokens_per_s},
-          {"steps", {{"supervised", config.supervised.steps}, {"grpo", config.grpo.steps}}}};
+          {"steps", steps}};
 }
 
 void print_forecast(const Config& config, const Transformer& model, const Forecast& forecast) {
@@ -105,9 +109,9 @@ void print_forecast(const Config& config, const Transformer& model, const Foreca
 }  // namespace
 
 void command_validate(const Config& config, OutputForm form) {
-  const Workspace workspace = open_workspace(config);
+  const Workspace workspace = open_workspace(config, alone());
   const ModelOptions& options = workspace.model.options();
-  const std::vector<std::string> stages = stages_of_run(config);
+  const std::vector<Stage> stages = stages_of_run(config);
   const RunTraces traces = require_inputs(config, workspace, stages);
   std::vector<SplitLengths> lengths =
       traces.to_come ? planned_lengths(config) : lengths_of(config, traces.splits);

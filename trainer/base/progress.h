@@ -14,8 +14,7 @@ class Progress {
  public:
   Progress(std::string title, std::string unit, std::int64_t total, std::int64_t first = 0);
   ~Progress();  ///< ends the line if finish() was not called
-  /// A heartbeat(), too. `done` of total are done; `units_rate_name`/`rate` (for example "tokens/s") are
-  /// shown when rate > 0.
+  /// A heartbeat(), too. `done` of total are done; `note` stands behind the rate.
   void update(std::int64_t done, const std::string& note = "");
   void finish(const std::string& note = "");
   /// Quiet mode for --quiet: nothing is printed by any bar from then on.

@@ -62,7 +62,8 @@ std::int64_t RandomStream::below(std::int64_t bound) {
 }
 
 double RandomStream::normal() {
-  // 1 - u lies in (0, 1]. The second value of the pair is not kept, so that state() says everything.
+  // 1 - u lies in (0, 1]. The second value of the pair is not kept: 64 bits are all the state that a
+  // stream has.
   const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
   return radius * std::cos(2.0 * std::numbers::pi * uniform());
 }

@@ -25,10 +25,6 @@ class RandomStream {
   /// Standard Gumbel: -log(-log(u)).
   double gumbel();
 
-  /// State for checkpoints: continuing from it gives the same numbers.
-  std::uint64_t state() const { return state_; }
-  void set_state(std::uint64_t state) { state_ = state; }
-
  private:
   std::uint64_t state_;
 };

@@ -38,8 +38,8 @@ void check(int status, const char* what) {
 }
 
 /// Since when a rank waits for others, and when it last looked at them.
-struct Patience {
-  Clock::time_point since = Clock::now(), looked = since;
+struct WaitTimes {
+  Clock::time_point began = Clock::now(), last_look = began;
 };
 
 class MpiWorld final : public World {
@@ -63,7 +63,7 @@ class MpiWorld final : public World {
   /// Waits for a collective and stays alive meanwhile.
   void wait(MPI_Request& request, const char* what);
   /// Ticks, listens, and throws when a peer has been silent for too long.
-  void stay_alive(Patience& patience, const char* what);
+  void stay_alive(WaitTimes& times, const char* what);
   void listen();
 
   MPI_Comm data_ = MPI_COMM_NULL, health_ = MPI_COMM_NULL;
@@ -177,7 +177,7 @@ DeviceGroup* MpiWorld::devices(int device) {
   if (devices_) return devices_.get();
   const std::string id = broadcast(leads() ? new_device_group_id() : std::string(), "group of devices");
   devices_ = join_device_group(id, rank_, size_, device,
-                               [this, patience = Patience()]() mutable { stay_alive(patience, "NCCL"); });
+                               [this, times = WaitTimes()]() mutable { stay_alive(times, "NCCL"); });
   return devices_.get();
 }
 
@@ -205,17 +205,16 @@ void MpiWorld::listen() {
   }
 }
 
-void MpiWorld::stay_alive(Patience& patience, const char* what) {
+void MpiWorld::stay_alive(WaitTimes& times, const char* what) {
   tick();
   listen();
   // Who did not look for long, or was stopped, heard nobody and has no reason to blame them.
   const auto now = Clock::now();
-  if (std::chrono::duration<double>(now - patience.looked).count() > silence_limit_s_ / 2)
-    patience.since = now;
-  patience.looked = now;
+  if (std::chrono::duration<double>(now - times.last_look).count() > silence_limit_s_ / 2) times.began = now;
+  times.last_look = now;
   const double limit_s = silence_limit_s_ + (rank_ == 0 ? 0 : kGrace_s);
   for (std::size_t i = 0; i < peers_.size(); ++i) {
-    const std::chrono::duration<double> silence = now - std::max(heard_[i], patience.since);
+    const std::chrono::duration<double> silence = now - std::max(heard_[i], times.began);
     if (silence.count() < limit_s) continue;
     throw Error(ErrorKind::kPeer,
                 concat("rank ", peers_[i], " on ", host(peers_[i]), " has been silent for ",
@@ -226,7 +225,7 @@ void MpiWorld::stay_alive(Patience& patience, const char* what) {
 }
 
 void MpiWorld::wait(MPI_Request& request, const char* what) {
-  Patience patience;
+  WaitTimes times;
   constexpr int kBusyTests = 200;  // most waits are short
   constexpr std::chrono::microseconds kPause{200};
   for (int tests = 0;; ++tests) {
@@ -238,7 +237,7 @@ void MpiWorld::wait(MPI_Request& request, const char* what) {
       continue;
     }
     std::this_thread::sleep_for(kPause);  // other ranks may want this core
-    stay_alive(patience, what);
+    stay_alive(times, what);
   }
 }
 

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
-#include <string_view>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"

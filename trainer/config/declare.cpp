@@ -1,9 +1,9 @@
 #include "trainer/config/declare.h"
 
 #include <limits>
-#include <utility>
+#include <optional>
 
-#include "trainer/config/names.h"
+#include "trainer/config/declarer.h"
 
 namespace foresight {
 namespace {
@@ -12,61 +12,12 @@ constexpr std::int64_t kMany = 1'000'000'000;
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
 constexpr std::int64_t kMostWindow = std::int64_t{1} << 16;
 
-struct Traits {
-  bool required = false;
-  bool expands_environment = false;
-};
-constexpr Traits kPath{.required = false, .expands_environment = true};
-constexpr Traits kRequiredPath{.required = true, .expands_environment = true};
-
-// Adds the keys of one struct to a section. `Reach` takes a Config, const or not, to that struct.
-template <class Reach>
-class Declarer {
- public:
-  Declarer(Section& section, Reach reach) : section_(section), reach_(reach) {}
-
-  template <class Owner, class Member>
-  void key(const char* name, Member Owner::*member, ValueType type, const char* help, Traits traits = {}) {
-    Key& made = add(name, std::move(type), help, traits);
-    made.get = [reach = reach_, member](const Config& config) { return Value(reach(config).*member); };
-    made.set = [reach = reach_, member](Config& config, const Value& value) {
-      reach(config).*member = std::get<Member>(value);
-    };
-  }
-
-  template <class Owner, class Enum>
-  void choice(const char* name, Enum Owner::*member, const char* help) {
-    Key& made = add(name, TextType{enum_choices<Enum>()}, help, {});
-    made.get = [reach = reach_, member](const Config& config) {
-      return Value(to_string(reach(config).*member));
-    };
-    made.set = [reach = reach_, member](Config& config, const Value& value) {
-      reach(config).*member = enum_from_string<Enum>(std::get<std::string>(value));
-    };
-  }
-
- private:
-  Key& add(const char* name, ValueType type, const char* help, Traits traits) {
-    return section_.keys.emplace_back(Key{.section = section_.name,
-                                          .name = name,
-                                          .help = help,
-                                          .type = std::move(type),
-                                          .required = traits.required,
-                                          .expands_environment = traits.expands_environment,
-                                          .get = {},
-                                          .set = {}});
-  }
-
-  Section& section_;
-  Reach reach_;
-};
-
 template <class Reach>
 Section declare_top(Reach reach) {
   Section section{"", "At the top of the file", {}};
   Declarer to(section, reach);
   to.key("output", &Config::output, TextType{}, "folder of the run; everything it writes lies in it",
-         kRequiredPath);
+         kRequiredPath.may_change_on_resume());
   return section;
 }
 
@@ -75,10 +26,12 @@ Section declare_model(Reach reach) {
   Section section{"model", "The language model whose cache is evicted", {}};
   Declarer to(section, reach);
   to.key("path", &ModelConfig::path, TextType{},
-         "Hugging Face model folder: config.json, model.safetensors, tokenizer.json", kRequiredPath);
+         "Hugging Face model folder: config.json, model.safetensors, tokenizer.json",
+         kRequiredPath.content_compared_on_resume());
   to.key("template_date", &ModelConfig::template_date, TextType{.choices = {}, .may_be_empty = true},
          "the date that a chat template is told for today (YYYY-MM-DD); empty: none, so that prompts do not "
-         "change from day to day: templates take the one they hold, or refuse");
+         "change from day to day: templates take the one they hold, or refuse",
+         kMayChangeOnResume);
   return section;
 }
 
@@ -88,9 +41,9 @@ Section declare_data(Reach reach) {
   Declarer to(section, reach);
   using C = DataConfig;
   to.key("train", &C::train, TextListType{.may_be_empty = false}, "JSONL files of training rows",
-         kRequiredPath);
+         kRequiredPath.content_compared_on_resume());
   to.key("evaluation", &C::evaluation, TextListType{}, "JSONL files of held-out rows; never trained on",
-         kPath);
+         kPath.may_change_on_resume());
   to.key("pack", &C::pack, BooleanType{}, "join short rows to traces of trace_tokens");
   to.key("trace_tokens", &C::trace_tokens, IntegerType{2, kMostTokens},
          "tokens in a packed trace; longer rows are cut");
@@ -104,7 +57,7 @@ Section declare_data(Reach reach) {
 template <class Reach>
 Section declare_traces(Reach reach) {
   Section section{"traces", "Full-KV generation of traces from prompts", {}};
-  Declarer to(section, reach);
+  Declarer to(section, reach, OnResume::kMayChange);
   using C = TracesConfig;
   to.key("prompts", &C::prompts, TextListType{}, "JSONL files of prompts; empty: the stage is skipped",
          kPath);
@@ -138,7 +91,7 @@ Section declare_oracle(Reach reach) {
   to.key("block_tokens", &OracleConfig::block_tokens, IntegerType{0, kMostWindow},
          "query block of the recorded attention; 0: eviction.window; must divide it");
   to.key("compression", &OracleConfig::compression, IntegerType{0, 9},
-         "deflate level of the HDF5 chunks; 0: none");
+         "deflate level of the HDF5 chunks; 0: none", kMayChangeOnResume);
   return section;
 }
 
@@ -150,14 +103,14 @@ Section declare_scorer(Reach reach) {
       "features", &ScorerConfig::features,
       "normalized, or the raw features of the authors' released code (needed to exchange scorers with it)");
   to.key("initial", &ScorerConfig::initial, TextType{.choices = {}, .may_be_empty = true},
-         "scorer file to start from; empty: random weights", kPath);
+         "scorer file to start from; empty: random weights", kPath.content_compared_on_resume());
   return section;
 }
 
 // The keys of CheckpointConfig stand in the section of the stage that owns them.
 template <class Reach>
 void declare_checkpoint(Section& section, Reach reach) {
-  Declarer to(section, reach);
+  Declarer to(section, reach, OnResume::kMayChange);
   using C = CheckpointConfig;
   to.key("save_every", &C::save_every, IntegerType{1, kMany}, "steps between two checkpoints");
   to.key("evaluate_every", &C::evaluate_every, IntegerType{0, kMany},
@@ -198,7 +151,7 @@ Section declare_supervised(Reach reach) {
   to.key("features_gib", &C::features_gib, NumberType{0, 1e6, true},
          "most that the cache of features takes on disk, in GiB");
   to.key("keep_features", &C::keep_features, BooleanType{},
-         "keep the cached features on disk after the stage");
+         "keep the cached features on disk after the stage", kMayChangeOnResume);
   declare_checkpoint(
       section, [reach](auto& config) -> auto& { return reach(config).checkpoint; });
   return section;
@@ -257,7 +210,8 @@ Section declare_grpo(Reach reach) {
   to.key("group_size", &C::group_size, IntegerType{2, 4096},
          "rollouts of each trace; a group needs at least 2");
   to.key("rollouts_per_pass", &C::rollouts_per_pass, IntegerType{1, 65'536},
-         "rollouts that go through the model together, whole groups where they fit; what is dealt to ranks");
+         "rollouts that go through the model together, whole groups where they fit; what is dealt to ranks",
+         kMayChangeOnResume);
   to.key("updates_per_batch", &C::updates_per_batch, IntegerType{1, 1000},
          "optimiser updates from each batch");
   declare_grpo_policy(to);
@@ -268,7 +222,8 @@ Section declare_grpo(Reach reach) {
          "weight of the KL divergence from the starting scorer");
   to.choice("kl_schedule", &C::kl_schedule, "constant, or decay of the KL weight to 0 over the steps");
   to.key("start", &C::start, TextType{.choices = {}, .may_be_empty = true},
-         "scorer file to start from; empty: the best supervised checkpoint", kPath);
+         "scorer file to start from; empty: the best supervised checkpoint",
+         kPath.content_compared_on_resume());
   declare_checkpoint(
       section, [reach](auto& config) -> auto& { return reach(config).checkpoint; });
   return section;
@@ -296,7 +251,7 @@ void declare_tasks(Declare& to) {
 template <class Reach>
 Section declare_evaluation(Reach reach) {
   Section section{"evaluation", "Policies side by side on held-out traces", {}};
-  Declarer to(section, reach);
+  Declarer to(section, reach, OnResume::kMayChange);
   using C = EvaluationConfig;
   to.key("policies", &C::policies, TextListType{.may_be_empty = false},
          "full, golden, supervised, grpo, random, streaming_llm, h2o, snapkv, tova, keydiff, rkv, or scorer "
@@ -326,7 +281,7 @@ Section declare_evaluation(Reach reach) {
 template <class Reach>
 Section declare_generation(Reach reach) {
   Section section{"generation", "Text with a policy", {}};
-  Declarer to(section, reach);
+  Declarer to(section, reach, OnResume::kMayChange);
   using C = GenerationConfig;
   to.key("policy", &C::policy, TextType{},
          "a name as in evaluation.policies (not golden, which needs the future), or a scorer file", kPath);
@@ -350,18 +305,21 @@ Section declare_runtime(Reach reach) {
          "numbers of the keys and values in caches; auto: those of the matrix products");
   to.key("threads", &C::threads, IntegerType{0, 1024},
          "CPU threads; 0: OMP_NUM_THREADS, else the cores that this process may use and its host's other "
-         "ranks do not share");
+         "ranks do not share",
+         kMayChangeOnResume);
   to.key("seed", &C::seed, IntegerType{0, std::numeric_limits<std::int64_t>::max()},
          "every random stream of the run follows from it");
   to.key(
       "deterministic", &C::deterministic, BooleanType{},
       "add up what ranks found in a fixed order, whatever their number: the same bytes on CPU for the same "
-      "`threads`; false moves less between ranks");
+      "`threads`; false moves less between ranks",
+      kMayChangeOnResume);
   to.key("silence_limit_s", &C::silence_limit_s, IntegerType{1, 1000000},
-         "a rank that is not heard from for this long ends the job");
+         "a rank that is not heard from for this long ends the job", kMayChangeOnResume);
   to.key("compare_ranks_every", &C::compare_ranks_every, IntegerType{0, 1000000},
-         "steps between comparisons of the ranks' weights; 0: never");
-  to.key("tensorboard", &C::tensorboard, BooleanType{}, "TensorBoard event files beside metrics.jsonl");
+         "steps between comparisons of the ranks' weights; 0: never", kMayChangeOnResume);
+  to.key("tensorboard", &C::tensorboard, BooleanType{}, "TensorBoard event files beside metrics.jsonl",
+         kMayChangeOnResume);
   return section;
 }
 
@@ -383,6 +341,13 @@ const std::vector<Section>& config_sections() {
       declare_runtime([](auto& config) -> auto& { return config.runtime; }),
   };
   return sections;
+}
+
+bool may_change_on_resume(const Key& key, Stage training, bool content_compared) {
+  const std::optional<Stage> owner = training_stage_named(key.section);
+  if (owner && owner != training) return true;
+  return key.on_resume == OnResume::kMayChange ||
+         (key.on_resume == OnResume::kCompareContent && content_compared);
 }
 
 const Key* find_key(const std::string& dotted) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "trainer/config/config.h"
+#include "trainer/config/stage.h"
 
 namespace foresight {
 
@@ -50,6 +51,14 @@ struct IntegerListType {
 
 using ValueType = std::variant<BooleanType, IntegerType, NumberType, TextType, TextListType, IntegerListType>;
 
+/// What a training makes of a key that has another value than when the checkpoint was written which it is to
+/// go on from.
+enum class OnResume {
+  kRefuse,          ///< the key changes what is learnt: the checkpoint is refused
+  kCompareContent,  ///< a path: the content of what it names must be the same
+  kMayChange,       ///< it changes nothing that is learnt
+};
+
 /// One key, with access to its value in a Config.
 struct Key {
   std::string section;  ///< empty for a key that stands at the top
@@ -58,6 +67,7 @@ struct Key {
   ValueType type;
   bool required = false;
   bool expands_environment = false;  ///< ${NAME} and a leading ~/ are replaced when it is read
+  OnResume on_resume = OnResume::kRefuse;
   std::function<Value(const Config&)> get;
   std::function<void(Config&, const Value&)> set;  ///< the value has passed `type`
 
@@ -74,6 +84,11 @@ struct Section {
 
 /// All sections, in the order of the file and of the documentation.
 const std::vector<Section>& config_sections();
+
+/// True when a checkpoint of the stage `training` is gone on from although the key has another value since:
+/// by the key's trait, or because it stands in the section of the other training stage. `content_compared`:
+/// the checkpoint knows the content of what kCompareContent keys name.
+bool may_change_on_resume(const Key& key, Stage training, bool content_compared);
 
 /// The key with that dotted name, or nullptr.
 const Key* find_key(const std::string& dotted);

@@ -7,7 +7,6 @@
 #include <map>
 #include <set>
 #include <system_error>
-#include <utility>
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"

@@ -22,8 +22,19 @@ Config load_config(const std::filesystem::path& file, const std::vector<std::str
 /// The effective config as YAML, every key with its value; load_config of it gives the same Config.
 std::string to_yaml(const Config& config);
 
-/// `key: value` for each key whose value differs, dotted names, for example "supervised.steps: 10 -> 20".
-std::vector<std::string> config_differences(const Config& before, const Config& after);
+struct Key;
+
+/// A key whose value differs between two configs; the values as YAML.
+struct KeyDifference {
+  const Key* key = nullptr;
+  std::string before, after;
+
+  /// "supervised.steps: 10 -> 20"
+  std::string text() const;
+};
+
+/// Each key whose value differs, in the order of the declarations.
+std::vector<KeyDifference> config_differences(const Config& before, const Config& after);
 
 /// docs/configuration.md, from the same declarations.
 std::string configuration_markdown();

@@ -109,6 +109,16 @@ const Names<ScoreTokens>& enum_names<ScoreTokens>() {
   return names;
 }
 
+template <>
+const Names<Stage>& enum_names<Stage>() {
+  static const Names<Stage> names = {{Stage::kTraces, "traces"},
+                                     {Stage::kOracle, "oracle"},
+                                     {Stage::kSupervised, "supervised"},
+                                     {Stage::kGrpo, "grpo"},
+                                     {Stage::kEvaluate, "evaluate"}};
+  return names;
+}
+
 std::string to_string(ScorerFeatures value) {
   return word_of(value);
 }
@@ -139,6 +149,9 @@ std::string to_string(Schedule value) {
 std::string to_string(ScoreTokens value) {
   return word_of(value);
 }
+std::string to_string(Stage value) {
+  return word_of(value);
+}
 
 template <class Enum>
 Enum enum_from_string(std::string_view word) {
@@ -159,6 +172,7 @@ template RewardTokens enum_from_string<RewardTokens>(std::string_view);
 template Likelihood enum_from_string<Likelihood>(std::string_view);
 template Schedule enum_from_string<Schedule>(std::string_view);
 template ScoreTokens enum_from_string<ScoreTokens>(std::string_view);
+template Stage enum_from_string<Stage>(std::string_view);
 
 const std::vector<std::string>& policy_names() {
   static const std::vector<std::string> names = {"full",   "golden",        "supervised", "grpo",
@@ -169,7 +183,7 @@ const std::vector<std::string>& policy_names() {
 
 bool is_rule(std::string_view policy) {
   return std::ranges::count(policy_names(), policy) > 0 && policy != "full" && policy != "golden" &&
-         policy != "supervised" && policy != "grpo";
+         !training_stage_named(policy);
 }
 
 bool is_scorer_path(std::string_view policy) {

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "trainer/config/config.h"
+#include "trainer/config/stage.h"
 
 namespace foresight {
 
 /// An enum's values with their words, in the order in which documentation lists them. Defined for every enum
-/// of config.h.
+/// of config.h and for Stage.
 template <class Enum>
 const std::vector<std::pair<Enum, std::string>>& enum_names();
 
@@ -35,6 +36,8 @@ template <>
 const std::vector<std::pair<Schedule, std::string>>& enum_names<Schedule>();
 template <>
 const std::vector<std::pair<ScoreTokens, std::string>>& enum_names<ScoreTokens>();
+template <>
+const std::vector<std::pair<Stage, std::string>>& enum_names<Stage>();
 
 /// The word of a value: "normalized" | "released".
 std::string to_string(ScorerFeatures value);
@@ -56,6 +59,8 @@ std::string to_string(Likelihood value);
 std::string to_string(Schedule value);
 /// "all" | "completion".
 std::string to_string(ScoreTokens value);
+/// "traces" | "oracle" | "supervised" | "grpo" | "evaluate".
+std::string to_string(Stage value);
 
 /// The words of an enum, for messages and help.
 template <class Enum>

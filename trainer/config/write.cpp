@@ -1,10 +1,12 @@
 // What is made of a Config or of the declarations: YAML, differences, documentation.
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "trainer/base/text.h"
 #include "trainer/config/declare.h"
 #include "trainer/config/load.h"
+#include "trainer/config/names.h"
 #include "trainer/config/rules.h"
 #include "trainer/config/values.h"
 
@@ -25,6 +27,38 @@ std::string limits_cell(const Key& key) {
   std::string limits = type_limits(key.type);
   if (std::get_if<BooleanType>(&key.type) != nullptr) limits.clear();
   return table_cell(limits);
+}
+
+/// "`model.path`, `data.train`": the keys with this trait, `section.*` for a section of which all keys have
+/// it.
+std::string keys_with(OnResume trait) {
+  std::vector<std::string> names;
+  for (const Section& section : config_sections()) {
+    const auto has = [&](const Key& key) { return key.on_resume == trait; };
+    if (section.keys.size() > 1 && std::ranges::all_of(section.keys, has)) {
+      names.push_back(concat("`", section.name, ".*`"));
+      continue;
+    }
+    for (const Key& key : section.keys) {
+      if (has(key)) names.push_back(concat("`", key.dotted(), "`"));
+    }
+  }
+  return join(names, ", ");
+}
+
+std::string resume_markdown() {
+  std::vector<std::string> trainings;
+  for (const Stage stage : kTrainingStages) trainings.push_back(concat("`", to_string(stage), "`"));
+  return concat(
+      "\n## Going on with other values\n\n"
+      "A checkpoint of ",
+      join(trainings, " or "),
+      " holds the config that it was written with. Once a key has another\n"
+      "value, it is neither gone on from nor taken for finished. These may change all the same:\n\n"
+      "- the keys in the section of the other of the two stages;\n"
+      "- paths whose content is compared instead: ",
+      keys_with(OnResume::kCompareContent),
+      ";\n- keys that change nothing that is learnt: ", keys_with(OnResume::kMayChange), ".\n");
 }
 
 std::string section_markdown(const Section& section, const Config& defaults) {
@@ -83,14 +117,18 @@ std::string starting_yaml(const std::string& name) {
   return text;
 }
 
-std::vector<std::string> config_differences(const Config& before, const Config& after) {
-  std::vector<std::string> differences;
+std::string KeyDifference::text() const {
+  return concat(key->dotted(), ": ", before, " -> ", after);
+}
+
+std::vector<KeyDifference> config_differences(const Config& before, const Config& after) {
+  std::vector<KeyDifference> differences;
   for (const Section& section : config_sections()) {
     for (const Key& key : section.keys) {
       const Value old_value = key.get(before);
       const Value new_value = key.get(after);
       if (old_value == new_value) continue;
-      differences.push_back(concat(key.dotted(), ": ", value_text(old_value), " -> ", value_text(new_value)));
+      differences.push_back({&key, value_text(old_value), value_text(new_value)});
     }
   }
   return differences;
@@ -126,7 +164,7 @@ std::string configuration_markdown() {
   for (const Section& section : config_sections()) text += section_markdown(section, defaults);
   text += "\n## Rules between keys\n\n";
   for (const Rule& rule : config_rules()) text += "- " + table_cell(rule.description) + "\n";
-  return text;
+  return text + resume_markdown();
 }
 
 }  // namespace foresight

@@ -14,6 +14,7 @@
 #include "trainer/base/version.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/config/names.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/evaluation_json.h"
 #include "trainer/evaluation/problems.h"
@@ -300,7 +301,7 @@ Json json_of_lead(World& world, const Make& make) {
 }  // namespace
 
 std::filesystem::path scorer_file_of_policy(const Config& config, const std::string& name) {
-  if (name == "supervised" || name == "grpo") return best_scorer_file(config.output, name);
+  if (const auto stage = training_stage_named(name)) return best_scorer_file(config.output, *stage);
   if (name.ends_with(".safetensors")) return name;
   return {};
 }

@@ -21,6 +21,6 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
 /// inputs is kept. Traces are dealt out to ranks; rank 0 alone measures cost and generates text. Returns what
 /// the file holds.
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
-                                    const Tokenizer& tokenizer, World& world = alone());
+                                    const Tokenizer& tokenizer, World& world);
 
 }  // namespace foresight

@@ -27,19 +27,19 @@ enum class Detail {
 /// Runs every policy of every set on every trace: [set][policy]. Traces of one length share forward passes,
 /// a trace's prefix is computed once for all policies of a set, and with Detail::kAll its full-KV pass once
 /// for all sets. Tokens that no eviction can touch have their full-KV loss. `rows_per_pass`: traces x
-/// policies at once, which are dealt out to ranks; all ranks get all runs. `on_tokens` (optional) is told the
-/// tokens that this rank has done, of its run_tokens(). Throws Error(kNumeric) naming trace and policy for a
-/// loss that is not finite.
+/// policies at once, which are dealt out to ranks; all ranks get all runs. `on_tokens` (may be empty) is told
+/// the tokens that this rank has done, of its run_tokens(). Throws Error(kNumeric) naming trace and policy
+/// for a loss that is not finite.
 std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
                                                  const std::vector<RecordedTrace>& traces,
                                                  const std::vector<PolicySet>& sets, Detail detail,
                                                  std::int64_t rows_per_pass,
-                                                 const std::function<void(std::int64_t)>& on_tokens = {},
-                                                 World& world = alone());
+                                                 const std::function<void(std::int64_t)>& on_tokens,
+                                                 World& world);
 
 /// Row tokens that run_policies will run under eviction on this rank.
 std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<PolicySet>& sets,
-                        std::int64_t rows_per_pass, const World& world = alone());
+                        std::int64_t rows_per_pass, const World& world);
 
 /// What evaluate_policies scores and how much runs at once.
 struct EvaluationOptions {
@@ -55,6 +55,6 @@ struct EvaluationOptions {
 std::vector<PolicyResult> evaluate_policies(const Transformer& model,
                                             const std::vector<RecordedTrace>& traces,
                                             const std::vector<Policy>& policies,
-                                            const EvaluationOptions& options, World& world = alone());
+                                            const EvaluationOptions& options, World& world);
 
 }  // namespace foresight

@@ -39,12 +39,13 @@ nlohmann::ordered_json training_cost(const std::filesystem::path& output) {
   const auto add = [&](const char* name, const std::vector<double>& numbers, auto summary) {
     if (!numbers.empty()) cost[name] = summary(numbers);
   };
-  const std::filesystem::path oracle = output / "oracle/metrics.jsonl";
+  const RunFolder run{output};
+  const std::filesystem::path oracle = run.metrics_file(Stage::kOracle);
   add("oracle_seconds_per_trace", numbers_of(oracle, "seconds"), mean);
   add("hdf5_bytes_per_trace", numbers_of(oracle, "bytes"), mean);
-  for (const char* stage : {"supervised", "grpo"}) {
-    const std::string name = std::string(stage) + "_seconds_per_step";
-    add(name.c_str(), numbers_of(output / stage / "metrics.jsonl", "step_time"), median);
+  for (const Stage stage : kTrainingStages) {
+    const std::string name = to_string(stage) + "_seconds_per_step";
+    add(name.c_str(), numbers_of(run.metrics_file(stage), "step_time"), median);
   }
   return cost;
 }

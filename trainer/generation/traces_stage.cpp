@@ -10,6 +10,7 @@
 #include "trainer/base/progress.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/generation/generate.h"
 #include "trainer/text/chat_rows.h"
 #include "trainer/text/tokenize_row.h"
@@ -52,7 +53,7 @@ std::filesystem::path batch_folder(const Config& config, const Transformer& mode
              config.traces.max_new_tokens, " ", config.traces.batch, " ", config.traces.temperature, " ",
              config.traces.top_p, " ", config.traces.top_k, "\n");
   for (const std::int32_t token : tokenizer.end_of_sequence()) facts += concat(token, " ");
-  return std::filesystem::path(config.output) / "traces" / sha256_hex(facts).substr(0, 16);
+  return RunFolder{config.output}.stage(Stage::kTraces) / sha256_hex(facts).substr(0, 16);
 }
 
 /// The file that is written must not be one of those that are read.
@@ -144,7 +145,7 @@ std::string run_batch(const Config& config, const Transformer& model, const Toke
 }  // namespace
 
 std::filesystem::path traces_file(const Config& config) {
-  return std::filesystem::path(config.output) / config.traces.file;
+  return RunFolder{config.output}.traces_file(config.traces.file);
 }
 
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,

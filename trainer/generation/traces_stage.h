@@ -20,7 +20,7 @@ std::filesystem::path traces_file(const Config& config);
 /// read or rendered and Error(kConfig) for one too long for the model, naming file and line;
 /// Error(kInterrupted) after a stop signal, Error(kConfig) where traces.file is one of the prompt files.
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                const ChatTemplate& chat, World& world = alone());
+                const ChatTemplate& chat, World& world);
 /// What run_traces() checks first. Throws as it does.
 void require_prompts(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                      const ChatTemplate& chat);

@@ -107,7 +107,7 @@ void require_released(const SafetensorsFile& file, const std::string& format) {
 }
 
 /// Every tensor is one that a scorer of these layers has; a released file may hold norms, which are not used.
-void require_nothing_else(const SafetensorsFile& file, const ModelShape& shape, bool released) {
+void require_nothing_else(const SafetensorsFile& file, const ScorerShape& shape, bool released) {
   std::set<std::string> known;
   if (!released) known = {kFeatureMean, kFeatureDeviation};
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
@@ -124,10 +124,9 @@ void require_nothing_else(const SafetensorsFile& file, const ModelShape& shape, 
   }
 }
 
-void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
+void require_layers(const SafetensorsFile& file, const ScorerShape& shape) {
   const ScorerReader reader(file);
-  const std::int64_t heads = shape.kv_heads;
-  const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+  const std::int64_t heads = shape.kv_heads, inputs = shape.inputs;
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const auto require = [&](const char* tensor, const std::vector<std::int64_t>& size) {
       reader.require_tensor(judge_tensor_name(layer, tensor), size);
@@ -144,6 +143,12 @@ void require_layers(const SafetensorsFile& file, const ModelShape& shape) {
 }
 
 }  // namespace
+
+ScorerShape ScorerShape::of(const ModelShape& model) {
+  return {.layers = model.layers,
+          .kv_heads = model.kv_heads,
+          .inputs = 2 * model.head_dimension + kStatisticsPerHead * model.group()};
+}
 
 std::string judge_tensor_name(std::int64_t layer, const std::string& tensor) {
   return concat("model.layers.", layer, ".self_attn.judge_model.", tensor);
@@ -167,7 +172,7 @@ std::string scorer_digest(const std::map<std::string, TensorView>& tensors,
   return sha256_hex(text);
 }
 
-ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape& shape) {
+ScorerFile ScorerFile::open(const std::filesystem::path& path, const ScorerShape& shape) {
   ScorerFile scorer{SafetensorsFile(path), {}};
   const ScorerReader reader(scorer.file);
   const std::string format = reader.text("format");
@@ -184,10 +189,8 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ModelShape&
   require_nothing_else(scorer.file, shape, scorer.released);
   scorer.has_normalisation = scorer.file.contains(kFeatureMean) || scorer.file.contains(kFeatureDeviation);
   if (scorer.has_normalisation) {
-    const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
-    for (const char* name : {kFeatureMean, kFeatureDeviation}) {
-      reader.require_tensor(name, {shape.layers, shape.kv_heads, inputs});
-    }
+    for (const char* name : {kFeatureMean, kFeatureDeviation})
+      reader.require_tensor(name, {shape.layers, shape.kv_heads, shape.inputs});
   }
   return scorer;
 }

@@ -30,6 +30,16 @@ struct ScorerFacts {
   std::string config;  ///< YAML of the run
 };
 
+/// What a scorer's tensors are sized by.
+struct ScorerShape {
+  std::int64_t layers = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t inputs = 0;  ///< 2d + 8g
+
+  /// Of the scorers for a model.
+  static ScorerShape of(const ModelShape& model);
+};
+
 /// "model.layers.3.self_attn.judge_model.fc1.weight"
 std::string judge_tensor_name(std::int64_t layer, const std::string& tensor);
 
@@ -38,7 +48,7 @@ std::string judge_tensor_name(std::int64_t layer, const std::string& tensor);
 std::string scorer_digest(const std::map<std::string, TensorView>& tensors,
                           const std::map<std::string, std::string>& metadata);
 
-/// An opened scorer file that fits a model: our own, or the released layout.
+/// An opened scorer file of a known shape: our own, or the released layout.
 struct ScorerFile {
   SafetensorsFile file;
   ScorerFacts facts;
@@ -49,7 +59,7 @@ struct ScorerFile {
   /// digest does not fit, a file of another format that is not the released layout beyond doubt, a fact that
   /// is no number or no known word, a tensor that is missing, of another shape than `shape` asks for, not of
   /// floating point or no part of a scorer, more layers than the model has.
-  static ScorerFile open(const std::filesystem::path& path, const ModelShape& shape);
+  static ScorerFile open(const std::filesystem::path& path, const ScorerShape& shape);
 };
 
 }  // namespace foresight

@@ -1,6 +1,5 @@
 // Generated answers, and what everything costs.
 #include <algorithm>
-#include <cmath>
 
 #include "trainer/base/text.h"
 #include "trainer/report/html.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "trainer/base/text.h"
 #include "trainer/report/policy_style.h"
 
 namespace foresight {

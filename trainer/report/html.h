@@ -1,7 +1,6 @@
 // Text and numbers as the report's page shows them; nothing here depends on the process's locale.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "trainer/base/text.h"
+#include "trainer/config/names.h"
 #include "trainer/report/html.h"
 #include "trainer/report/policy_style.h"
 #include "trainer/report/sections.h"
@@ -142,12 +143,13 @@ std::string token_key() {
   return out + "<span>of all (layer, KV head) pairs</span></p>\n";
 }
 
-/// The first policy is the one that is shown until another is chosen.
+/// The first policy is the one that is shown until another is chosen: that of the last training stage.
 template <class Named>
 void put_scorers_first(std::vector<Named>& policies) {
-  std::stable_partition(policies.begin(), policies.end(),
-                        [](const Named& p) { return p.name == "supervised"; });
-  std::stable_partition(policies.begin(), policies.end(), [](const Named& p) { return p.name == "grpo"; });
+  for (const Stage stage : kTrainingStages) {
+    std::stable_partition(policies.begin(), policies.end(),
+                          [&](const Named& policy) { return policy.name == to_string(stage); });
+  }
 }
 
 }  // namespace

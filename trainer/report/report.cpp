@@ -6,6 +6,7 @@
 #include "trainer/base/files.h"
 #include "trainer/base/json.h"
 #include "trainer/base/text.h"
+#include "trainer/config/run_layout.h"
 #include "trainer/report/evaluation_data.h"
 #include "trainer/report/html.h"
 #include "trainer/report/page.h"
@@ -55,7 +56,8 @@ std::string report_html(const nlohmann::json& evaluation, const ReportCurves& cu
 }
 
 std::filesystem::path write_report(const std::filesystem::path& run_folder) {
-  const std::filesystem::path source = run_folder / "evaluation.json";
+  const RunFolder run{run_folder};
+  const std::filesystem::path source = run.evaluation_file();
   std::error_code error;
   if (!std::filesystem::exists(source, error)) {
     throw Error(ErrorKind::kInput, concat(source.string(),
@@ -63,18 +65,17 @@ std::filesystem::path write_report(const std::filesystem::path& run_folder) {
                                           "with this run's configuration first"));
   }
   const nlohmann::json evaluation = parse_json_strictly(read_file(source), source.string(), kMaxDepth);
-  const auto rows_of = [&](const char* stage) {
-    const std::filesystem::path metrics = run_folder / stage / "metrics.jsonl";
+  const auto rows_of = [&](Stage stage) {
+    const std::filesystem::path metrics = run.metrics_file(stage);
     return parse_metrics(read_if_there(metrics), metrics.string());
   };
-  const ReportCurves curves{.supervised = rows_of("supervised"), .grpo = rows_of("grpo")};
+  const ReportCurves curves{.supervised = rows_of(Stage::kSupervised), .grpo = rows_of(Stage::kGrpo)};
   const std::string html = report_html(evaluation, curves, "Foresight report: " + name_of(run_folder),
-                                       read_if_there(run_folder / "config.yaml"), source.string());
+                                       read_if_there(run.config_file()), source.string());
   const std::string csv = evaluation_csv(evaluation, source.string());
-  write_file_atomically(run_folder / "report.csv", csv);
-  std::filesystem::path page = run_folder / "report.html";
-  write_file_atomically(page, html);
-  return page;
+  write_file_atomically(run.report_table(), csv);
+  write_file_atomically(run.report_page(), html);
+  return run.report_page();
 }
 
 }  // namespace foresight

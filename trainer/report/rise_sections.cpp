@@ -1,7 +1,6 @@
 // Loss rise against budget and against context.
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <map>
 #include <set>
 

@@ -6,7 +6,8 @@
 
 #include "trainer/base/text.h"
 #include "trainer/config/declare.h"
-#include "trainer/config/values.h"
+#include "trainer/config/load.h"
+#include "trainer/config/names.h"
 #include "trainer/report/policy_style.h"
 #include "trainer/runs/text_table.h"
 
@@ -15,16 +16,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const StageFacts* stage_named(const RunFacts& run, const std::string& name) {
-  const auto found = std::find_if(run.stages.begin(), run.stages.end(),
-                                  [&](const StageFacts& stage) { return stage.name == name; });
-  return found == run.stages.end() ? nullptr : &*found;
-}
-
 /// The numbers of a stage's last row, "step" among them; none where the stage has no rows.
-Scalars last_row(const RunFacts& run, const std::string& stage) {
-  const StageFacts* facts = stage_named(run, stage);
-  return facts == nullptr || facts->metrics.empty() ? Scalars() : facts->metrics.back().scalars;
+Scalars last_row(const RunFacts& run, Stage stage) {
+  for (const StageFacts& facts : run.stages) {
+    if (facts.stage == stage && !facts.metrics.empty()) return facts.metrics.back().scalars;
+  }
+  return {};
 }
 
 double value_in(const Scalars& scalars, const std::string& name) {
@@ -32,8 +29,7 @@ double value_in(const Scalars& scalars, const std::string& name) {
   return found == scalars.end() ? NAN : found->second;
 }
 
-std::vector<MeasurePair> measures_of(const RunFacts& first, const RunFacts& second,
-                                     const std::string& stage) {
+std::vector<MeasurePair> measures_of(const RunFacts& first, const RunFacts& second, Stage stage) {
   const Scalars one = last_row(first, stage), other = last_row(second, stage);
   std::set<std::string> names;
   for (const Scalars* scalars : {&one, &other}) {
@@ -48,12 +44,8 @@ std::vector<MeasurePair> measures_of(const RunFacts& first, const RunFacts& seco
 
 std::vector<KeyPair> keys_of(const Config& first, const Config& second) {
   std::vector<KeyPair> pairs;
-  for (const Section& section : config_sections()) {
-    for (const Key& key : section.keys) {
-      const Value one = key.get(first), other = key.get(second);
-      if (one != other) pairs.push_back({key.dotted(), value_text(one), value_text(other)});
-    }
-  }
+  for (const KeyDifference& difference : config_differences(first, second))
+    pairs.push_back({difference.key->dotted(), difference.before, difference.after});
   return pairs;
 }
 
@@ -126,14 +118,14 @@ std::string config_section(const RunComparison& comparison) {
   return "\nconfig: keys that differ\n" + text_table({{"key"}, {"first"}, {"second"}}, rows);
 }
 
-std::string measures_section(const std::string& stage, const std::vector<MeasurePair>& measures) {
+std::string measures_section(Stage stage, const std::vector<MeasurePair>& measures) {
   if (measures.empty()) return "";
   std::vector<std::vector<std::string>> rows;
   for (const MeasurePair& measure : measures) {
     rows.push_back({one_line(measure.name), number_text(measure.value.first),
                     number_text(measure.value.second), difference_text(measure.value.difference())});
   }
-  return concat("\n", stage, ": last rows\n", text_table(measure_columns(), rows));
+  return concat("\n", to_string(stage), ": last rows\n", text_table(measure_columns(), rows));
 }
 
 std::string budget_section(const BudgetPair& pair) {
@@ -194,8 +186,8 @@ RunComparison compare_runs(const RunFacts& first, const RunFacts& second) {
   comparison.first = first.folder.string();
   comparison.second = second.folder.string();
   if (first.config && second.config) comparison.config = keys_of(*first.config, *second.config);
-  comparison.supervised = measures_of(first, second, "supervised");
-  comparison.grpo = measures_of(first, second, "grpo");
+  comparison.supervised = measures_of(first, second, Stage::kSupervised);
+  comparison.grpo = measures_of(first, second, Stage::kGrpo);
   comparison.first_evaluated = first.evaluation.has_value();
   comparison.second_evaluated = second.evaluation.has_value();
   if (first.evaluation && second.evaluation) {
@@ -211,8 +203,8 @@ RunComparison compare_runs(const RunFacts& first, const RunFacts& second) {
 std::string comparison_text(const RunComparison& comparison) {
   std::string text = concat("first   ", one_line(comparison.first), "\nsecond  ", one_line(comparison.second),
                             "\n", config_section(comparison));
-  text += measures_section("supervised", comparison.supervised);
-  text += measures_section("grpo", comparison.grpo);
+  text += measures_section(Stage::kSupervised, comparison.supervised);
+  text += measures_section(Stage::kGrpo, comparison.grpo);
   for (const BudgetPair& pair : comparison.evaluation) text += budget_section(pair);
   if (comparison.first_evaluated != comparison.second_evaluated) {
     text +=
@@ -229,8 +221,8 @@ nlohmann::ordered_json comparison_json(const RunComparison& comparison) {
   Json json = {{"first", json_text(comparison.first)},
                {"second", json_text(comparison.second)},
                {"config", nullptr},
-               {"supervised", measures_json(comparison.supervised)},
-               {"grpo", measures_json(comparison.grpo)},
+               {to_string(Stage::kSupervised), measures_json(comparison.supervised)},
+               {to_string(Stage::kGrpo), measures_json(comparison.grpo)},
                {"evaluation", Json::array()},
                {"same_traces", nullptr},
                {"faults", comparison.faults}};

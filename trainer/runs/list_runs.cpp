@@ -79,7 +79,8 @@ Json stages_json(const RunFacts& run) {
     const char* state = stage.progress == StageProgress::kDone      ? "done"
                         : stage.progress == StageProgress::kPartial ? "partial"
                                                                     : "absent";
-    stages[stage.name] = {{"state", state}, {"step", or_null(stage.step)}, {"steps", or_null(stage.steps)}};
+    stages[to_string(stage.stage)] = {
+        {"state", state}, {"step", or_null(stage.step)}, {"steps", or_null(stage.steps)}};
   }
   return stages;
 }
@@ -104,7 +105,7 @@ Json run_json(const RunFacts& run) {
                {"changed", run.changed == 0 ? Json() : Json(date_text(run.changed))},
                {"faults", run.faults}};
   if (const auto measure = judged_by(run)) {
-    json["measure"] = {{"stage", measure->stage},
+    json["measure"] = {{"stage", to_string(measure->stage)},
                        {"name", measure->name},
                        {"value", number_or_null(measure->value)},
                        {"step", measure->step}};
@@ -117,7 +118,7 @@ Json run_json(const RunFacts& run) {
 std::string runs_text(const std::vector<RunFacts>& runs, const std::string& directory) {
   if (runs.empty()) return concat("no runs below ", one_line(directory), " (folders with a config.yaml)\n");
   std::vector<TextColumn> columns = {{"run"}};
-  for (const StageFacts& stage : runs.front().stages) columns.push_back({stage.name});
+  for (const StageFacts& stage : runs.front().stages) columns.push_back({to_string(stage.stage)});
   for (const char* heading :
        {"budget/window", "model", "measure @ step", "evaluated loss rise", "changed (UTC)"})
     columns.push_back({heading});

@@ -11,7 +11,6 @@
 #include "trainer/base/files.h"
 #include "trainer/base/json.h"
 #include "trainer/base/log.h"
-#include "trainer/base/manifest.h"
 #include "trainer/base/text.h"
 #include "trainer/config/load.h"
 #include "trainer/config/run_layout.h"
@@ -52,8 +51,8 @@ std::vector<std::string> names_in(const fs::path& folder) {
 
 /// True when a command has worked here: a config.yaml alone may be somebody's file.
 bool has_traces_of_a_run(const RunFolder& run) {
-  return is_file(run.lock_file()) || is_folder(run.oracle()) || is_folder(run.supervised()) ||
-         is_folder(run.grpo()) || is_file(run.evaluation_file());
+  return is_file(run.lock_file()) || is_folder(run.oracle()) || is_folder(run.stage(Stage::kSupervised)) ||
+         is_folder(run.stage(Stage::kGrpo)) || is_file(run.evaluation_file());
 }
 
 /// `seen`: folders by their true paths, as links may lead to one twice.
@@ -86,14 +85,14 @@ std::int64_t count_files(const fs::path& folder, std::string_view start, std::st
 }
 
 StageFacts traces_facts(const RunFolder& run, const std::optional<Config>& config) {
-  StageFacts facts{.name = "traces"};
+  StageFacts facts{.stage = Stage::kTraces};
   if (config && config->traces.prompts.empty()) return facts;  // the stage is skipped
   if (is_file(run.traces_file(config ? config->traces.file : TracesConfig().file))) {
     facts.progress = StageProgress::kDone;
     return facts;
   }
   std::int64_t batches = 0;
-  const fs::path folder = run.stage("traces");
+  const fs::path folder = run.stage(Stage::kTraces);
   for (const std::string& name : names_in(folder)) batches += count_files(folder / name, "batch-", ".jsonl");
   if (batches > 0) {
     facts.progress = StageProgress::kPartial;
@@ -105,7 +104,7 @@ StageFacts traces_facts(const RunFolder& run, const std::optional<Config>& confi
 /// How many held-out traces the files give is not known from the config: at most max_traces. That all there
 /// are were recorded is certain when training began.
 StageFacts oracle_facts(const RunFolder& run, const std::optional<Config>& config, bool training_began) {
-  StageFacts facts{.name = "oracle"};
+  StageFacts facts{.stage = Stage::kOracle};
   const std::int64_t recorded = count_files(run.oracle(), "", ".h5");
   if (recorded == 0) return facts;
   facts.step = recorded;
@@ -132,30 +131,15 @@ std::vector<MetricsRow> read_metrics(const fs::path& file, std::vector<std::stri
   }
 }
 
-/// The step of the newest checkpoint, by its folder's name; the files in it are not read.
-std::optional<std::int64_t> newest_step(const fs::path& checkpoints) {
-  constexpr std::string_view kStart = "step-";
-  constexpr std::size_t kMostDigits = 18;
-  std::optional<std::int64_t> newest;
-  for (const std::string& name : names_in(checkpoints)) {
-    const std::string digits = name.starts_with(kStart) ? name.substr(kStart.size()) : "";
-    const bool number = digits.find_first_not_of("0123456789") == std::string::npos;
-    if (digits.empty() || digits.size() > kMostDigits || !number) continue;
-    if (is_file(checkpoints / name / kManifestName))
-      newest = std::max<std::int64_t>(newest.value_or(0), std::stoll(digits));
-  }
-  return newest;
-}
-
-StageFacts training_facts(const RunFolder& run, const std::string& stage, std::optional<std::int64_t> steps,
+StageFacts training_facts(const RunFolder& run, Stage stage, const std::optional<Config>& config,
                           std::vector<std::string>& faults) {
-  StageFacts facts{.name = stage};
+  StageFacts facts{.stage = stage};
   facts.metrics = read_metrics(run.metrics_file(stage), faults);
-  const auto saved = newest_step(run.checkpoints(stage));
+  const auto saved = newest_checkpoint_step(run.checkpoints(stage));
   if (facts.metrics.empty() && !saved) return facts;
   facts.step = std::max(saved.value_or(0), facts.metrics.empty() ? 0 : facts.metrics.back().step);
-  facts.steps = steps;
-  const bool done = saved && steps && *saved >= *steps;
+  if (config) facts.steps = training_keys(*config, stage).steps;
+  const bool done = saved && facts.steps && *saved >= *facts.steps;
   facts.progress = done ? StageProgress::kDone : StageProgress::kPartial;
   return facts;
 }
@@ -194,7 +178,7 @@ std::optional<StageMeasure> lowest(const StageFacts& stage, const std::string& n
   for (const MetricsRow& row : stage.metrics) {
     const auto found = row.scalars.find(name);
     if (found == row.scalars.end() || (best && best->value <= found->second)) continue;
-    best = {.stage = stage.name, .name = name, .value = found->second, .step = row.step};
+    best = {.stage = stage.stage, .name = name, .value = found->second, .step = row.step};
   }
   return best;
 }
@@ -203,7 +187,7 @@ std::optional<StageMeasure> last(const StageFacts& stage, const std::string& nam
   for (auto row = stage.metrics.rbegin(); row != stage.metrics.rend(); ++row) {
     const auto found = row->scalars.find(name);
     if (found != row->scalars.end())
-      return StageMeasure{.stage = stage.name, .name = name, .value = found->second, .step = row->step};
+      return StageMeasure{.stage = stage.stage, .name = name, .value = found->second, .step = row->step};
   }
   return std::nullopt;
 }
@@ -231,14 +215,12 @@ RunFacts read_run(const fs::path& folder) {
     facts.faults.push_back(fault_text(fault));
   }
   const auto& config = facts.config;
-  const auto steps_of = [&](std::int64_t steps) { return config ? std::optional(steps) : std::nullopt; };
-  StageFacts supervised =
-      training_facts(run, "supervised", steps_of(config ? config->supervised.steps : 0), facts.faults);
-  StageFacts grpo = training_facts(run, "grpo", steps_of(config ? config->grpo.steps : 0), facts.faults);
+  StageFacts supervised = training_facts(run, Stage::kSupervised, config, facts.faults);
+  StageFacts grpo = training_facts(run, Stage::kGrpo, config, facts.faults);
   const bool training_began =
       supervised.progress != StageProgress::kAbsent || grpo.progress != StageProgress::kAbsent;
   read_evaluation_of(run, facts);
-  StageFacts evaluate{.name = "evaluate"};
+  StageFacts evaluate{.stage = Stage::kEvaluate};
   if (is_file(run.evaluation_file())) evaluate.progress = StageProgress::kDone;
   facts.stages = {traces_facts(run, config), oracle_facts(run, config, training_began), std::move(supervised),
                   std::move(grpo), std::move(evaluate)};
@@ -250,7 +232,7 @@ std::optional<StageMeasure> judged_by(const RunFacts& run) {
   std::optional<StageMeasure> judged;
   for (const StageFacts& stage : run.stages) {
     if (stage.metrics.empty()) continue;
-    const bool grpo = stage.name == "grpo";
+    const bool grpo = stage.stage == Stage::kGrpo;
     auto measure = lowest(stage, grpo ? "eval_low_entropy_loss_rise" : "eval_loss_rise");
     if (!measure) measure = last(stage, grpo ? "reward" : "loss");
     if (measure) judged = measure;

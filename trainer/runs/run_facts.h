@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "trainer/config/config.h"
+#include "trainer/config/stage.h"
 #include "trainer/report/evaluation_data.h"
 #include "trainer/report/metrics_rows.h"
 
@@ -17,7 +18,7 @@ enum class StageProgress { kAbsent, kPartial, kDone };
 
 /// How far a stage of a run is. Steps are those of training, batches of traces, or recorded traces.
 struct StageFacts {
-  std::string name;  ///< traces, oracle, supervised, grpo or evaluate
+  Stage stage = Stage::kTraces;
   StageProgress progress = StageProgress::kAbsent;
   std::optional<std::int64_t> step = {}, steps = {};
   std::vector<MetricsRow> metrics = {};  ///< of supervised and grpo: the complete rows
@@ -26,7 +27,8 @@ struct StageFacts {
 /// The measure by which a stage is judged: the lowest value of a validation measure, or else the last value
 /// of what is trained on.
 struct StageMeasure {
-  std::string stage, name;
+  Stage stage = Stage::kSupervised;
+  std::string name;
   double value = 0;
   std::int64_t step = 0;
 };
@@ -35,7 +37,7 @@ struct StageMeasure {
 struct RunFacts {
   std::filesystem::path folder;
   std::optional<Config> config;
-  std::vector<StageFacts> stages;  ///< traces, oracle, supervised, grpo, evaluate
+  std::vector<StageFacts> stages;  ///< all, in the order of a run
   std::optional<EvaluationData> evaluation;
   std::string evaluated_traces;  ///< digest of the held-out traces; empty where the file does not say
   std::int64_t changed = 0;      ///< when a file of the run was last written to: seconds since 1970, 0: none

@@ -51,14 +51,13 @@ torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) 
                     3);
 }
 
-Scorer Scorer::random(const ModelShape& shape, const ScorerFacts& facts, RandomStream stream) {
+Scorer Scorer::random(const ModelShape& model, const ScorerFacts& facts, RandomStream stream) {
   Scorer scorer;
   scorer.facts_ = facts;
-  const std::int64_t heads = shape.kv_heads;
-  const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+  const auto [layers, heads, inputs] = ScorerShape::of(model);
   const double bound1 = 1.0 / std::sqrt(static_cast<double>(inputs));
   const double bound2 = 1.0 / std::sqrt(static_cast<double>(kScorerHidden));
-  for (std::int64_t index = 0; index < shape.layers; ++index) {
+  for (std::int64_t index = 0; index < layers; ++index) {
     Layer layer;
     layer.weight1 = uniform({heads, inputs, kScorerHidden}, bound1, stream).requires_grad_();
     layer.bias1 = uniform({heads, kScorerHidden}, bound1, stream).requires_grad_();
@@ -247,12 +246,18 @@ void Scorer::save_released(const std::filesystem::path& file) const {
   write(file, judge_tensors());
 }
 
-Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) {
+ScorerShape Scorer::shape() const {
+  const torch::Tensor& weight = layers_.front().weight1;
+  return {.layers = layers(), .kv_heads = weight.size(0), .inputs = weight.size(1)};
+}
+
+Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape) {
   const ScorerFile stored = ScorerFile::open(path, shape);
   if (stored.released) {
     log_info(path.string() + ": a released judge_model file, read with released features");
   }
-  Scorer scorer = random(shape, stored.facts, RandomStream(0, "placeholder before loading"));
+  Scorer scorer;
+  scorer.facts_ = stored.facts;
   const auto read = [&](const std::string& name) {
     const torch::Tensor values =
         view_tensor(stored.file.at(name)).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
@@ -263,11 +268,14 @@ Scorer Scorer::load(const std::filesystem::path& path, const ModelShape& shape) 
     return values;
   };
   for (std::int64_t index = 0; index < shape.layers; ++index) {
-    Layer& layer = scorer.layers_[static_cast<std::size_t>(index)];
+    Layer layer;
     layer.weight1 = read(judge_tensor_name(index, "fc1.weight")).requires_grad_();
     layer.bias1 = read(judge_tensor_name(index, "fc1.bias")).requires_grad_();
     layer.weight2 = read(judge_tensor_name(index, "fc2.weight")).requires_grad_();
     layer.bias2 = read(judge_tensor_name(index, "fc2.bias")).requires_grad_();
+    layer.mean = torch::zeros({shape.kv_heads, shape.inputs});
+    layer.deviation = torch::ones({shape.kv_heads, shape.inputs});
+    scorer.layers_.push_back(std::move(layer));
   }
   if (stored.has_normalisation) {
     const torch::Tensor mean = read("feature_mean"), deviation = read("feature_deviation");
@@ -288,11 +296,11 @@ void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, st
 }
 
 EvictionSelector scorer_selector(const Scorer& scorer) {
-  const auto held = std::make_shared<Scorer>(scorer.clone());
-  return [held](const EvictionView& view) {
+  const auto copy = std::make_shared<Scorer>(scorer.clone());
+  return [copy](const EvictionView& view) {
     const torch::NoGradGuard no_grad;
-    if (held->device() != view.keys.device()) *held = held->to(view.keys.device());
-    return highest_entries(held->score(view.layer, candidate_features(view, held->facts().features)),
+    if (copy->device() != view.keys.device()) *copy = copy->to(view.keys.device());
+    return highest_entries(copy->score(view.layer, candidate_features(view, copy->facts().features)),
                            view.window);
   };
 }

@@ -25,10 +25,14 @@ torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
 class Scorer {
  public:
   /// Random weights (uniform within 1/sqrt(inputs)) from `stream`; normalisation is the identity.
-  static Scorer random(const ModelShape& shape, const ScorerFacts& facts, RandomStream stream);
+  static Scorer random(const ModelShape& model, const ScorerFacts& facts, RandomStream stream);
   /// Reads our files and the released layout (feature_norm.* ignored). Throws Error(kInput) like
   /// ScorerFile::open.
-  static Scorer load(const std::filesystem::path& file, const ModelShape& shape);
+  static Scorer load(const std::filesystem::path& file, const ScorerShape& shape);
+  /// A scorer for this model.
+  static Scorer load(const std::filesystem::path& file, const ModelShape& model) {
+    return load(file, ScorerShape::of(model));
+  }
 
   /// features [R, K, N, F] -> scores [R, K, N] on the scorer's device, wherever the features are;
   /// differentiable in the weights.
@@ -65,6 +69,7 @@ class Scorer {
   const ScorerFacts& facts() const { return facts_; }
   ScorerFacts& facts() { return facts_; }
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
+  ScorerShape shape() const;
 
  private:
   struct Layer {

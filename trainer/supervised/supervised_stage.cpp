@@ -48,7 +48,7 @@ RankingFigures gradient_of_step(const Scorer& scorer, const GoldenStates& states
       world.tick();
     });
     const RankingFigures found = gradient.finish(static_cast<double>(costs[u]) / all);
-    gradients.take(where);
+    gradients.add_unit(where);
     return pack_tensors({torch::tensor({found.loss, found.overlap}, torch::kFloat64)});
   };
   RankingFigures figures;
@@ -57,7 +57,7 @@ RankingFigures gradient_of_step(const Scorer& scorer, const GoldenStates& states
     figures.loss += found[0].item<double>();
     figures.overlap += found[1].item<double>();
   }
-  gradients.put_sum();
+  gradients.set_summed_gradients();
   return figures;
 }
 
@@ -123,23 +123,21 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
                       const Validation& validation, World& world) {
   const SupervisedConfig& stage = config.supervised;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
-  const std::filesystem::path output = config.output, oracle = output / "oracle",
-                              feature_folder = output / "supervised/features";
+  const RunFolder run{config.output};
+  const std::filesystem::path feature_folder = run.features();
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  const auto traces = load_shared_traces(world, oracle, "train", config.data.max_train_traces,
+  const auto traces = load_shared_traces(world, run.oracle(), "train", config.data.max_train_traces,
                                          model.fingerprint(), tokenizer.fingerprint());
   Scorer initial = initial_scorer(config, model, facts);
-  TrainingInputs inputs = {{"model", model.fingerprint()},
-                           {"tokenizer", tokenizer.fingerprint()},
-                           {"training traces", traces_fingerprint(traces)},
-                           {"validation traces", validation.fingerprint()}};
+  TrainingInputs inputs = training_inputs({.model = model.fingerprint(),
+                                           .tokenizer = tokenizer.fingerprint(),
+                                           .training_traces = traces_fingerprint(traces),
+                                           .validation_traces = validation.fingerprint()});
   if (!config.scorer.initial.empty()) inputs["initial scorer"] = initial.fingerprint();
-  if (finished_before(config, "supervised", stage.checkpoint, stage.steps, inputs, world)) {
+  TrainingStart start(config, Stage::kSupervised, std::move(inputs), world);
+  if (start.finished_before()) {
     if (!stage.keep_features && world.leads()) remove_features(feature_folder);
-    if (world.leads())
-      log_info("supervised: best checkpoint " +
-               best_scorer_file(output, "supervised").parent_path().string());
-    return;
+    return start.log_best();
   }
   const std::unique_ptr<GoldenStates> states = open_states(config, model, traces, feature_folder, world);
   if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized) {
@@ -149,8 +147,7 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   warn_if_made_for_other("supervised: scorer.initial", initial.facts(), config.eviction.window,
                          model.fingerprint());
   initial.facts() = facts;
-  TrainingSession session(config, "supervised", stage.checkpoint, stage.steps, stage.learning_rate,
-                          initial.to(model.options().device), inputs, world);
+  TrainingSession session(std::move(start), initial.to(model.options().device));
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
@@ -177,7 +174,7 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   }
   if (!stage.keep_features && world.leads()) remove_features(feature_folder);
   world.barrier("supervised ends");
-  if (world.leads()) log_info(concat("supervised: best checkpoint ", session.best().string()));
+  session.log_best();
 }
 
 }  // namespace foresight

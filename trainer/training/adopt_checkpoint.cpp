@@ -44,32 +44,31 @@ std::optional<std::string> rows_of(const fs::path& checkpoint, std::int64_t byte
 
 }  // namespace
 
-bool is_own_checkpoint(const fs::path& checkpoint, const CheckpointStore& store) {
-  for (const CheckpointFacts& own : list_checkpoints(store.root())) {
+bool is_own_checkpoint(const CheckpointFacts& checkpoint, CheckpointStore& store) {
+  for (const CheckpointFacts& own : store.checkpoints()) {
     std::error_code error;
-    if (fs::equivalent(own.folder, checkpoint, error)) return true;
+    if (fs::equivalent(own.folder, checkpoint.folder, error)) return true;
   }
   return false;
 }
 
-nlohmann::json adopt_checkpoint(const std::string& stage, const fs::path& checkpoint, CheckpointStore& store,
-                                const fs::path& metrics_file) {
-  nlohmann::json facts = read_manifest(checkpoint);
-  const std::int64_t step = facts.at("step").get<std::int64_t>();
-  const nlohmann::json metric = facts.value("metric", nlohmann::json());
-  log_info(concat(stage, ": taking over step ", step, " of another run, ", checkpoint.string(), ", ",
-                  metric.is_number() ? concat("with its metric ", metric.dump()) : "which was not evaluated",
+nlohmann::json adopt_checkpoint(const std::string& stage, const CheckpointFacts& checkpoint,
+                                CheckpointStore& store, const fs::path& metrics_file) {
+  const auto& [step, folder, metric, found] = checkpoint;
+  nlohmann::json facts = found;
+  log_info(concat(stage, ": taking over step ", step, " of another run, ", folder.string(), ", ",
+                  metric ? concat("with its metric ", facts.at("metric").dump()) : "which was not evaluated",
                   "; checkpoints that stood here are removed"));
-  const auto rows = rows_of(checkpoint, facts.at("metrics_offset").get<std::int64_t>());
+  const auto rows = rows_of(folder, facts.at("metrics_offset").get<std::int64_t>());
   if (!rows) {
-    log_warning(concat(stage, ": the metrics of ", checkpoint.string(),
+    log_warning(concat(stage, ": the metrics of ", folder.string(),
                        " are not there; the rows of the steps before it are missing"));
   }
-  copy_files(checkpoint, store.begin(step));
+  copy_files(folder, store.begin(step));
   store.remove_after(-1);  // they belong to another course of training, and one might be taken for the best
   write_file_atomically(metrics_file, rows.value_or(""));
   facts["metrics_offset"] = rows.value_or("").size();
-  store.publish(step, facts, metric.is_number() ? std::optional(metric.get<double>()) : std::nullopt);
+  store.publish(step, facts, metric);
   return facts;
 }
 

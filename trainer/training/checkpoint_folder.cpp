@@ -1,10 +1,7 @@
 #include "trainer/training/checkpoint_folder.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <cmath>
-#include <cstdio>
 #include <set>
 #include <string>
 #include <string_view>
@@ -16,13 +13,13 @@
 #include "trainer/base/log.h"
 #include "trainer/base/manifest.h"
 #include "trainer/base/text.h"
+#include "trainer/config/run_layout.h"
 
 namespace foresight {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kStepPrefix = "step-";
 constexpr std::string_view kTrashPrefix = ".trash-";        // being deleted
 constexpr std::string_view kReplacedPrefix = ".replaced-";  // until the new one of that step is there
 
@@ -31,34 +28,15 @@ constexpr std::string_view kReplacedPrefix = ".replaced-";  // until the new one
                                            "; free disk space or check the folder, and run again"));
 }
 
-/// "step-000120"
-std::string step_name(std::int64_t step) {
-  std::array<char, 32> name{};
-  std::snprintf(name.data(), name.size(), "step-%06lld", static_cast<long long>(step));
-  return name.data();
-}
-
-/// The step of a published checkpoint's folder name; nothing for any other name.
-std::optional<std::int64_t> step_of(const std::string& name) {
-  if (!name.starts_with(kStepPrefix)) return std::nullopt;
-  const std::string digits = name.substr(kStepPrefix.size());
-  const auto is_digit = [](unsigned char letter) { return std::isdigit(letter) != 0; };
-  if (digits.size() < 6 || digits.size() > 18 || !std::all_of(digits.begin(), digits.end(), is_digit)) {
-    return std::nullopt;
-  }
-  const std::int64_t step = std::stoll(digits);
-  return step_name(step) == name ? std::optional(step) : std::nullopt;
-}
-
 /// True for `prefix` followed by a step's name.
 bool is_step_behind(std::string_view prefix, const std::string& name) {
-  return name.starts_with(prefix) && step_of(name.substr(prefix.size())).has_value();
+  return name.starts_with(prefix) && step_of_checkpoint(name.substr(prefix.size())).has_value();
 }
 
 /// True for the name that begin() stages a step under.
-bool is_staged_step(const std::string& name) {
+bool is_staged_checkpoint(const std::string& name) {
   const std::string step = name.substr(0, name.find('.'));
-  return step_of(step).has_value() && name == staging_path(step);
+  return step_of_checkpoint(step).has_value() && name == staging_path(step);
 }
 
 /// Names in `root`; empty when there is no such folder.
@@ -86,16 +64,8 @@ void remove_tree(const fs::path& path) {
   if (error) fail_resource("remove", path, error);
 }
 
-CheckpointFacts read_checkpoint(std::int64_t step, const fs::path& folder) {
-  nlohmann::json facts = read_manifest(folder);
-  const auto fail = [&folder](const std::string& message) {
-    throw Error(ErrorKind::kInput, concat((folder / kManifestName).string(), ": ", message));
-  };
-  if (facts.value("step", nlohmann::json()) != step) fail(concat("expected step ", step));
-  const nlohmann::json metric = facts.value("metric", nlohmann::json());
-  if (!metric.is_null() && !metric.is_number()) fail("expected a number or null as metric");
-  const auto number = metric.is_null() ? std::nullopt : std::optional(metric.get<double>());
-  return {step, folder, number, std::move(facts)};
+[[noreturn]] void fail_facts(const fs::path& folder, const std::string& message) {
+  throw Error(ErrorKind::kInput, concat((folder / kManifestName).string(), ": ", message));
 }
 
 /// The `count` best of those that have a metric.
@@ -108,15 +78,36 @@ std::vector<CheckpointFacts> best_of(std::vector<CheckpointFacts> checkpoints, s
   return checkpoints;
 }
 
+std::optional<fs::path> newest_of(const std::vector<CheckpointFacts>& checkpoints) {
+  return checkpoints.empty() ? std::nullopt : std::optional(checkpoints.back().folder);
+}
+
+std::optional<fs::path> best_or_newest_of(const std::vector<CheckpointFacts>& checkpoints) {
+  const std::vector<CheckpointFacts> best = best_of(checkpoints, 1);
+  return best.empty() ? newest_of(checkpoints) : std::optional(best.front().folder);
+}
+
 }  // namespace
+
+CheckpointFacts read_checkpoint(const fs::path& folder) {
+  nlohmann::json facts = read_manifest(folder);
+  const nlohmann::json step = facts.value("step", nlohmann::json()),
+                       metric = facts.value("metric", nlohmann::json());
+  if (!step.is_number_integer()) fail_facts(folder, "expected a whole number as step");
+  if (!metric.is_null() && !metric.is_number()) fail_facts(folder, "expected a number or null as metric");
+  const auto number = metric.is_null() ? std::nullopt : std::optional(metric.get<double>());
+  return {step.get<std::int64_t>(), folder, number, std::move(facts)};
+}
 
 std::vector<CheckpointFacts> list_checkpoints(const fs::path& root) {
   std::vector<CheckpointFacts> checkpoints;
   for (const std::string& name : names_in(root)) {
-    const auto step = step_of(name);
+    const auto step = step_of_checkpoint(name);
     if (!step) continue;
     try {
-      checkpoints.push_back(read_checkpoint(*step, root / name));
+      CheckpointFacts checkpoint = read_checkpoint(root / name);
+      if (checkpoint.step != *step) fail_facts(checkpoint.folder, concat("expected step ", *step));
+      checkpoints.push_back(std::move(checkpoint));
     } catch (const Error& fault) {
       log_error(concat("skipping the damaged checkpoint ", (root / name).string(), ": ", fault.what()));
     }
@@ -127,15 +118,11 @@ std::vector<CheckpointFacts> list_checkpoints(const fs::path& root) {
 }
 
 std::optional<fs::path> newest_checkpoint(const fs::path& root) {
-  const std::vector<CheckpointFacts> checkpoints = list_checkpoints(root);
-  return checkpoints.empty() ? std::nullopt : std::optional(checkpoints.back().folder);
+  return newest_of(list_checkpoints(root));
 }
 
 std::optional<fs::path> best_checkpoint(const fs::path& root) {
-  const std::vector<CheckpointFacts> checkpoints = list_checkpoints(root);
-  const std::vector<CheckpointFacts> best = best_of(checkpoints, 1);
-  if (!best.empty()) return best.front().folder;
-  return checkpoints.empty() ? std::nullopt : std::optional(checkpoints.back().folder);
+  return best_or_newest_of(list_checkpoints(root));
 }
 
 CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int64_t keep_best)
@@ -152,7 +139,7 @@ CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int
     if (replaced && !fs::exists(original, error)) {
       rename_folder(root_ / name, original);  // interrupted before the new one was there
       sync_path(root_);
-    } else if (replaced || is_step_behind(kTrashPrefix, name) || is_staged_step(name)) {
+    } else if (replaced || is_step_behind(kTrashPrefix, name) || is_staged_checkpoint(name)) {
       remove_tree(root_ / name);
     }
   }
@@ -160,7 +147,7 @@ CheckpointStore::CheckpointStore(fs::path root, std::int64_t keep_last, std::int
 
 fs::path CheckpointStore::begin(std::int64_t step) {
   if (step < 0) throw Error(ErrorKind::kInternal, concat("checkpoint of step ", step));
-  fs::path staging = staging_path(root_ / step_name(step));
+  fs::path staging = staging_path(root_ / checkpoint_name(step));
   remove_tree(staging);
   std::error_code error;
   fs::create_directory(staging, error);
@@ -169,7 +156,7 @@ fs::path CheckpointStore::begin(std::int64_t step) {
 }
 
 void CheckpointStore::publish(std::int64_t step, const nlohmann::json& facts, std::optional<double> metric) {
-  const fs::path folder = root_ / step_name(step);
+  const fs::path folder = root_ / checkpoint_name(step);
   const fs::path staging = staging_path(folder);
   std::error_code error;
   if (!fs::exists(staging, error)) {
@@ -187,22 +174,41 @@ void CheckpointStore::publish(std::int64_t step, const nlohmann::json& facts, st
   manifest["step"] = step;
   manifest["metric"] = metric ? nlohmann::json(*metric) : nlohmann::json();
   write_manifest(staging, manifest);
-  const fs::path replaced = root_ / concat(kReplacedPrefix, step_name(step));
+  const fs::path replaced = root_ / concat(kReplacedPrefix, checkpoint_name(step));
   const bool replaces = fs::exists(folder, error);
   if (replaces) rename_folder(folder, replaced);
   foresight::publish(staging, folder);
   if (replaces) remove(replaced);
+  if (listed_) {
+    std::erase_if(*listed_, [&](const CheckpointFacts& listed) { return listed.step == step; });
+    const auto later = std::ranges::upper_bound(*listed_, step, {}, &CheckpointFacts::step);
+    listed_->insert(later, {step, folder, metric, std::move(manifest)});
+  }
   remove_beyond_limits(step);
 }
 
-void CheckpointStore::trim() const {
+const std::vector<CheckpointFacts>& CheckpointStore::checkpoints() {
+  if (!listed_) listed_ = list_checkpoints(root_);
+  return *listed_;
+}
+
+std::optional<fs::path> CheckpointStore::newest() {
+  return newest_of(checkpoints());
+}
+
+std::optional<fs::path> CheckpointStore::best() {
+  return best_or_newest_of(checkpoints());
+}
+
+void CheckpointStore::trim() {
   remove_beyond_limits(std::nullopt);
 }
 
 void CheckpointStore::remove_after(std::int64_t step) {
   for (const std::string& name : names_in(root_)) {
-    if (step_of(name).value_or(step) > step) remove(root_ / name);
+    if (step_of_checkpoint(name).value_or(step) > step) remove(root_ / name);
   }
+  if (listed_) std::erase_if(*listed_, [&](const CheckpointFacts& listed) { return listed.step > step; });
 }
 
 void CheckpointStore::remove(const fs::path& folder) const {
@@ -214,17 +220,18 @@ void CheckpointStore::remove(const fs::path& folder) const {
   remove_tree(trash);
 }
 
-void CheckpointStore::remove_beyond_limits(std::optional<std::int64_t> published_step) const {
-  const std::vector<CheckpointFacts> checkpoints = list_checkpoints(root_);
+void CheckpointStore::remove_beyond_limits(std::optional<std::int64_t> published_step) {
+  const std::vector<CheckpointFacts>& all = checkpoints();
   std::set<std::int64_t> kept;
   if (published_step) kept.insert(*published_step);
-  const std::size_t last = std::min(checkpoints.size(), static_cast<std::size_t>(keep_last_));
-  for (std::size_t i = checkpoints.size() - last; i < checkpoints.size(); ++i)
-    kept.insert(checkpoints[i].step);
-  for (const CheckpointFacts& best : best_of(checkpoints, keep_best_)) kept.insert(best.step);
-  for (const CheckpointFacts& checkpoint : checkpoints) {
-    if (!kept.contains(checkpoint.step)) remove(checkpoint.folder);
+  const std::size_t last = std::min(all.size(), static_cast<std::size_t>(keep_last_));
+  for (std::size_t i = all.size() - last; i < all.size(); ++i) kept.insert(all[i].step);
+  for (const CheckpointFacts& best : best_of(all, keep_best_)) kept.insert(best.step);
+  const auto goes = [&](const CheckpointFacts& checkpoint) { return !kept.contains(checkpoint.step); };
+  for (const CheckpointFacts& checkpoint : all) {
+    if (goes(checkpoint)) remove(checkpoint.folder);
   }
+  std::erase_if(*listed_, goes);
 }
 
 }  // namespace foresight

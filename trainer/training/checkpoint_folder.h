@@ -17,6 +17,10 @@ struct CheckpointFacts {
   nlohmann::json facts;          ///< what the stage gave to publish(), with "step" and "metric"
 };
 
+/// The checkpoint in `folder`, whatever the folder is called. Throws Error(kInput) naming the file when it is
+/// not whole (read_manifest()), or when its facts hold no step or a strange metric.
+CheckpointFacts read_checkpoint(const std::filesystem::path& folder);
+
 /// The complete checkpoints below `root`, by step; empty when there is none or no such folder. Damaged ones
 /// are logged as errors, naming the damage, and left out. Changes nothing on disk.
 std::vector<CheckpointFacts> list_checkpoints(const std::filesystem::path& root);
@@ -25,7 +29,8 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 /// The one of the lowest metric (ties: the earlier step); the newest where none has a metric.
 std::optional<std::filesystem::path> best_checkpoint(const std::filesystem::path& root);
 
-/// Publishes checkpoints below `root` and removes old ones. One store per root at a time (RunLock).
+/// Publishes checkpoints below `root` and removes old ones. One store per root at a time (RunLock): the
+/// checkpoints that stand are listed once, when they are first asked for, and followed from then on.
 class CheckpointStore {
  public:
   /// Keeps the newest `keep_last` (at least 1) and the best `keep_best` checkpoints. Creates `root` and
@@ -46,23 +51,27 @@ class CheckpointStore {
 
   /// Removes checkpoints beyond keep_last and keep_best, as publish() does: for a run that was interrupted
   /// before it could. Throws Error(kResource).
-  void trim() const;
+  void trim();
 
   /// Removes the checkpoints of later steps, damaged ones too: a run that resumes from an earlier one would
   /// otherwise find the other run's checkpoints as its newest. Throws Error(kResource).
   void remove_after(std::int64_t step);
 
-  std::optional<std::filesystem::path> newest() const { return newest_checkpoint(root_); }
-  std::optional<std::filesystem::path> best() const { return best_checkpoint(root_); }
+  /// The complete checkpoints, by step: those that list_checkpoints() found, and what happened to them since.
+  const std::vector<CheckpointFacts>& checkpoints();
+  /// As newest_checkpoint() and best_checkpoint(), of checkpoints().
+  std::optional<std::filesystem::path> newest();
+  std::optional<std::filesystem::path> best();
   const std::filesystem::path& root() const { return root_; }
 
  private:
   void remove(const std::filesystem::path& folder) const;
-  void remove_beyond_limits(std::optional<std::int64_t> published_step) const;
+  void remove_beyond_limits(std::optional<std::int64_t> published_step);
 
   std::filesystem::path root_;
   std::int64_t keep_last_;
   std::int64_t keep_best_;
+  std::optional<std::vector<CheckpointFacts>> listed_;
 };
 
 }  // namespace foresight

@@ -43,9 +43,8 @@ void log_config_changes(const fs::path& file, const Config& config) {
   std::error_code error;
   if (!fs::exists(file, error)) return;
   try {
-    for (const std::string& difference : config_differences(load_config(file), config)) {
-      log_info(concat(file.string(), ": changed since the last command: ", difference));
-    }
+    for (const KeyDifference& difference : config_differences(load_config(file), config))
+      log_info(concat(file.string(), ": changed since the last command: ", difference.text()));
   } catch (const Error& fault) {
     log_warning(concat("replacing a config that cannot be read: ", fault.what()));
   }
@@ -54,12 +53,12 @@ void log_config_changes(const fs::path& file, const Config& config) {
 /// The folders of a run in which files or folders are staged. Exports are left to the next export of that
 /// name: `foresight export` may run beside another command, without the lock.
 std::vector<fs::path> staging_folders(const RunFolder& folder) {
-  std::vector<fs::path> folders = {folder.root, folder.oracle(), folder.supervised() / "features"};
-  for (const char* stage : {"supervised", "grpo"}) {
+  std::vector<fs::path> folders = {folder.root, folder.oracle(), folder.features()};
+  for (const Stage stage : kTrainingStages) {
     folders.insert(folders.end(), {folder.checkpoints(stage), folder.event_folder(stage)});
   }
   std::error_code absent;
-  for (fs::directory_iterator entry(folder.root / "traces", absent);
+  for (fs::directory_iterator entry(folder.stage(Stage::kTraces), absent);
        !absent && entry != fs::directory_iterator(); entry.increment(absent)) {
     if (entry->is_directory(absent)) folders.push_back(entry->path());
   }
@@ -117,8 +116,8 @@ void require_own(const RunFolder& folder) {
   std::error_code error;
   if (fs::exists(folder.lock_file(), error)) return require_own_lock(folder.lock_file());
   if (is_written_config(folder.config_file())) return;
-  for (const fs::path& path : {folder.config_file(), folder.evaluation_file(), folder.root / "report.html",
-                               folder.root / "report.csv"}) {
+  for (const fs::path& path :
+       {folder.config_file(), folder.evaluation_file(), folder.report_page(), folder.report_table()}) {
     if (!fs::exists(fs::symlink_status(path, error))) continue;
     throw Error(ErrorKind::kConfig, concat("output: ", path.string(),
                                            " was there before any run in this folder, which would write "
@@ -176,8 +175,9 @@ OpenRun open_run_folder(const Config& config) {
   require_own(folder);
   RunLock lock(folder);
   remove_staging(folder, folder.traces_file(config.traces.file));
-  for (const fs::path& path : {folder.oracle(), folder.supervised(), folder.grpo(), folder.exports()})
-    create_folders(path);
+  for (const Stage stage : {Stage::kOracle, Stage::kSupervised, Stage::kGrpo})
+    create_folders(folder.stage(stage));
+  create_folders(folder.exports());
   log_config_changes(folder.config_file(), config);
   write_file_atomically(folder.config_file(), to_yaml(config));
   return {folder, std::move(lock)};

@@ -11,19 +11,38 @@ namespace {
 
 constexpr const char* kWhat = "sum of gradients";
 
-/// [P]: the gradients one after the other, zeros where a parameter has none; then clears them.
-torch::Tensor take_flat(const std::vector<torch::Tensor>& parameters) {
+/// [P]: the gradients one after the other, zeros where a parameter has none.
+torch::Tensor flat_gradients(const std::vector<torch::Tensor>& parameters) {
   std::vector<torch::Tensor> parts;
-  for (torch::Tensor parameter : parameters) {
-    torch::Tensor& gradient = parameter.mutable_grad();
+  for (const torch::Tensor& parameter : parameters) {
+    const torch::Tensor& gradient = parameter.grad();
     parts.push_back(gradient.defined() ? gradient.flatten()
                                        : torch::zeros_like(parameter).detach().flatten());
-    gradient.reset();
   }
   return torch::cat(parts);
 }
 
-void put_flat(const std::vector<torch::Tensor>& parameters, const torch::Tensor& flat) {
+std::int64_t total_size(const std::vector<torch::Tensor>& parameters) {
+  std::int64_t size = 0;
+  for (const torch::Tensor& parameter : parameters) size += parameter.numel();
+  return size;
+}
+
+/// `flat` [P]: the gradients of `parameters`, as flat_gradients() gives them.
+void require_finite(const torch::Tensor& flat, const std::vector<torch::Tensor>& parameters,
+                    const std::string& where) {
+  constexpr std::size_t kParametersPerLayer = 4;
+  const torch::Tensor finite = torch::isfinite(flat);
+  if (finite.all().item<bool>()) return;
+  const std::int64_t first = finite.logical_not().nonzero()[0].item<std::int64_t>();
+  std::size_t culprit = 0;
+  for (std::int64_t end = parameters[0].numel(); end <= first; end += parameters[culprit].numel()) ++culprit;
+  throw Error(ErrorKind::kNumeric,
+              concat(where, ": the gradient of layer ", culprit / kParametersPerLayer,
+                     " is not finite; the last checkpoint is kept: lower the stage's learning_rate"));
+}
+
+void set_flat_gradients(const std::vector<torch::Tensor>& parameters, const torch::Tensor& flat) {
   std::int64_t at = 0;
   for (torch::Tensor parameter : parameters) {
     parameter.mutable_grad() = flat.narrow(0, at, parameter.numel()).view(parameter.sizes()).clone();
@@ -38,24 +57,18 @@ SumOrder sum_order(const Config& config) {
 }
 
 void require_finite_gradients(const std::vector<torch::Tensor>& parameters, const std::string& where) {
-  constexpr std::size_t kParametersPerLayer = 4;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const torch::Tensor& gradient = parameters[i].grad();
-    if (!gradient.defined() || torch::isfinite(gradient).all().item<bool>()) continue;
-    throw Error(ErrorKind::kNumeric,
-                concat(where, ": the gradient of layer ", i / kParametersPerLayer,
-                       " is not finite; the last checkpoint is kept: lower the stage's learning_rate"));
-  }
+  require_finite(flat_gradients(parameters), parameters, where);
 }
 
 UnitGradients::UnitGradients(World& world, std::vector<torch::Tensor> parameters, std::vector<int> rank_of,
                              SumOrder order)
     : world_(&world), parameters_(std::move(parameters)), rank_of_(std::move(rank_of)), order_(order) {}
 
-void UnitGradients::take(const std::string& where) {
-  require_finite_gradients(parameters_, where);
-  torch::Tensor flat = take_flat(parameters_);
-  ++taken_;
+void UnitGradients::add_unit(const std::string& where) {
+  torch::Tensor flat = flat_gradients(parameters_);
+  require_finite(flat, parameters_, where);
+  for (torch::Tensor parameter : parameters_) parameter.mutable_grad().reset();
+  ++added_;
   if (order_ == SumOrder::kFixed && world_->size() > 1) {
     own_.push_back(std::move(flat));
   } else if (!sum_.defined()) {
@@ -65,10 +78,10 @@ void UnitGradients::take(const std::string& where) {
   }
 }
 
-void UnitGradients::put_sum() {
+void UnitGradients::set_summed_gradients() {
   const auto owned = std::count(rank_of_.begin(), rank_of_.end(), world_->rank());
-  if (static_cast<std::ptrdiff_t>(taken_) != owned)
-    throw Error(ErrorKind::kInternal, concat("gradients of ", taken_, " units of ", owned));
+  if (static_cast<std::ptrdiff_t>(added_) != owned)
+    throw Error(ErrorKind::kInternal, concat("gradients of ", added_, " units of ", owned));
   const torch::Device device = parameters_.front().device();
   DeviceGroup* devices = device.is_cuda() ? world_->devices(device.index()) : nullptr;
   if (order_ == SumOrder::kFixed && world_->size() > 1) {
@@ -77,7 +90,8 @@ void UnitGradients::put_sum() {
       sum = sum.defined() ? sum.add_(flat) : flat.clone();
     sum_ = sum;
   } else {
-    if (!sum_.defined()) sum_ = torch::zeros_like(take_flat(parameters_));  // more ranks than units
+    if (!sum_.defined())  // more ranks than units
+      sum_ = torch::zeros({total_size(parameters_)}, parameters_.front().options().requires_grad(false));
     if (devices != nullptr) {
       devices->sum(sum_.data_ptr<float>(), static_cast<std::size_t>(sum_.numel()), kWhat);
     } else {
@@ -85,10 +99,10 @@ void UnitGradients::put_sum() {
       world_->sum({sum_.data_ptr<float>(), static_cast<std::size_t>(sum_.numel())}, kWhat);
     }
   }
-  put_flat(parameters_, sum_.to(device));
+  set_flat_gradients(parameters_, sum_.to(device));
   sum_.reset();
   own_.clear();
-  taken_ = 0;
+  added_ = 0;
 }
 
 std::vector<torch::Tensor> UnitGradients::share_on_hosts() const {
@@ -101,7 +115,7 @@ std::vector<torch::Tensor> UnitGradients::share_on_hosts() const {
 }
 
 std::vector<torch::Tensor> UnitGradients::share_on_devices(DeviceGroup& devices) const {
-  const std::int64_t width = take_flat(parameters_).numel();
+  const std::int64_t width = total_size(parameters_);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(world_->size()), 0);
   for (const int rank : rank_of_) ++counts[static_cast<std::size_t>(rank)];
   const std::int64_t most = *std::max_element(counts.begin(), counts.end());

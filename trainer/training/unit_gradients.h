@@ -20,7 +20,8 @@ enum class SumOrder {
 SumOrder sum_order(const Config& config);
 
 /// `parameters`: those of a scorer, four a layer. Throws Error(kNumeric), whose message begins with `where`
-/// ("grpo: step 7, trace train-000003") and names the layer, unless all their gradients are finite.
+/// ("grpo: step 7, trace train-000003") and names the layer, unless all their gradients are finite. They are
+/// asked all at once: on a GPU each question waits for it.
 void require_finite_gradients(const std::vector<torch::Tensor>& parameters, const std::string& where);
 
 /// Collects the gradients that backward passes leave in `parameters` (all float32 on one device), a unit at a
@@ -31,12 +32,12 @@ class UnitGradients {
   UnitGradients(World& world, std::vector<torch::Tensor> parameters, std::vector<int> rank_of,
                 SumOrder order);
 
-  /// Takes this rank's next unit's gradients out of the parameters, leaving none. Units come in ascending
-  /// order. Throws Error(kNumeric) as require_finite_gradients() does; `where` names step and unit.
-  void take(const std::string& where);
-  /// Puts the sum over all units into the parameters' gradients. A collective. Throws Error(kInternal) when a
-  /// unit of this rank was not taken, else like World.
-  void put_sum();
+  /// Moves the gradients of this rank's next unit out of the parameters, leaving none. Units come in
+  /// ascending order. Throws Error(kNumeric) as require_finite_gradients() does; `where` names step and unit.
+  void add_unit(const std::string& where);
+  /// Sets the gradients of the parameters to the sum over all units. A collective. Throws Error(kInternal)
+  /// when a unit of this rank was not added, else like World.
+  void set_summed_gradients();
 
  private:
   /// The gradients of all units [P] each, by unit: through MPI, or GPU to GPU.
@@ -47,7 +48,7 @@ class UnitGradients {
   std::vector<torch::Tensor> parameters_;
   std::vector<int> rank_of_;
   SumOrder order_;
-  std::size_t taken_ = 0;
+  std::size_t added_ = 0;
   torch::Tensor sum_;               // [P] of own units, where their order is the whole order or any will do
   std::vector<torch::Tensor> own_;  // [P] each, else
 };

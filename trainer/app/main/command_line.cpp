@@ -52,18 +52,20 @@ void declare_stages(CLI::App& app, Arguments& arguments) {
                                   "foresight run --config my.yaml --set-file sweep/wide.yaml grpo.steps=80",
                                   "mpirun -np 4 foresight run --config my.yaml runtime.threads=8"});
   add_json(run, arguments, "the evaluation as JSON instead of the table");
-  config_command(app, arguments, "traces", "prompts -> full-KV traces",
+  config_command(app, arguments, to_string(Stage::kTraces), "prompts -> full-KV traces",
                  {"foresight traces --config my.yaml 'traces.prompts=[prompts.jsonl]'"});
-  config_command(app, arguments, "oracle", "traces -> future attention, loss and entropy in HDF5",
+  config_command(app, arguments, to_string(Stage::kOracle),
+                 "traces -> future attention, loss and entropy in HDF5",
                  {"foresight oracle --config my.yaml oracle.compression=4"});
-  config_command(app, arguments, "supervised", "train the scorer to rank as the golden plan does",
+  config_command(app, arguments, to_string(Stage::kSupervised),
+                 "train the scorer to rank as the golden plan does",
                  {"foresight supervised --config my.yaml supervised.steps=500",
                   "foresight supervised --config my.yaml runtime.tensorboard=true"});
   config_command(
-      app, arguments, "grpo", "fine-tune the scorer by reinforcement learning",
+      app, arguments, to_string(Stage::kGrpo), "fine-tune the scorer by reinforcement learning",
       {"foresight grpo --config my.yaml grpo.group_size=16", "mpirun -np 8 foresight grpo --config my.yaml"});
   CLI::App& evaluate =
-      config_command(app, arguments, "evaluate", "policies side by side on held-out traces",
+      config_command(app, arguments, to_string(Stage::kEvaluate), "policies side by side on held-out traces",
                      {"foresight evaluate --config my.yaml 'evaluation.budgets=[64, 256, 512]'",
                       "foresight evaluate --config my.yaml 'evaluation.policies=[full, grpo, "
                       "imported.safetensors]' --json"});

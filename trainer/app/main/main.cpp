@@ -6,8 +6,6 @@
 #include <chrono>
 #include <iostream>
 #include <memory>
-#include <set>
-#include <sstream>
 #include <thread>
 
 #include "golden_eviction/plan_file.h"
@@ -24,17 +22,16 @@
 #include "trainer/base/standard_output.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
-#include "trainer/base/version.h"
 #include "trainer/comm/world.h"
 #include "trainer/config/load.h"
+#include "trainer/config/names.h"
 
 namespace foresight {
 namespace {
 
 /// Commands that all ranks of a job work on; the others are for one process, which is rank 0 then.
 bool is_for_all_ranks(const std::string& command) {
-  static const std::set<std::string> kStages = {"run", "traces", "oracle", "supervised", "grpo", "evaluate"};
-  return kStages.contains(command);
+  return command == "run" || stage_named(command);
 }
 
 OutputForm output_form(const Arguments& arguments) {
@@ -80,7 +77,7 @@ void run_command(const CLI::App& app, const Arguments& arguments, World& world) 
   } else if (name == "validate") {
     command_validate(config, output_form(arguments));
   } else if (name == "run") {
-    command_run(config, output_form(arguments), world);
+    command_run(config, world, output_form(arguments));
   } else if (name == "report") {
     print(command_report(config).string() + "\n");
   } else if (name == "export") {
@@ -91,7 +88,7 @@ void run_command(const CLI::App& app, const Arguments& arguments, World& world) 
   } else if (name == "generate") {
     command_generate(config, arguments.prompt, arguments.raw ? PromptKind::kRaw : PromptKind::kChat);
   } else {
-    command_stage(config, name, output_form(arguments), world);
+    command_stage(config, enum_from_string<Stage>(name), world, output_form(arguments));
   }
 }
 

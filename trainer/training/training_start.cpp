@@ -1,0 +1,131 @@
+#include "trainer/training/training_start.h"
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "trainer/base/error.h"
+#include "trainer/base/log.h"
+#include "trainer/base/text.h"
+#include "trainer/config/declare.h"
+#include "trainer/config/load.h"
+#include "trainer/config/names.h"
+#include "trainer/training/event_file.h"
+
+namespace foresight {
+
+TrainingInputs training_inputs(const SharedFingerprints& fingerprints) {
+  return {{"model", fingerprints.model},
+          {"tokenizer", fingerprints.tokenizer},
+          {"training traces", fingerprints.training_traces},
+          {"validation traces", fingerprints.validation_traces}};
+}
+
+TrainingStart::TrainingStart(const Config& config, Stage stage, TrainingInputs inputs, World& world)
+    : config_(config), stage_(stage), inputs_(std::move(inputs)), world_(&world) {
+  const CheckpointConfig& limits = keys().checkpoint;
+  if (world.leads()) store_.emplace(folder().checkpoints(stage), limits.keep_last, limits.keep_best);
+}
+
+std::string TrainingStart::name() const {
+  return to_string(stage_);
+}
+
+bool TrainingStart::finished_before() {
+  if (keys().checkpoint.resume != "auto") return false;
+  constexpr const char* kWhat = "finished before";
+  if (!world_->leads()) return world_->broadcast_flags({}, kWhat).front();
+  const auto& checkpoints = store_->checkpoints();
+  const bool finished = !checkpoints.empty() && checkpoints.back().step >= keys().steps;
+  if (finished) require_same_training(checkpoints.back());
+  world_->broadcast_flags({finished}, kWhat);
+  if (!finished) return false;
+  store_->trim();
+  if (config_.runtime.tensorboard)
+    const EventFile events(folder().event_folder(stage_), folder().metrics_file(stage_));
+  log_finished(store_->checkpoints().back());
+  return true;
+}
+
+/// Rank 0 decides: all must go on from the same one.
+std::optional<CheckpointFacts> TrainingStart::checkpoint_to_resume() {
+  const std::string& resume = keys().checkpoint.resume;
+  std::optional<CheckpointFacts> found;
+  if (world_->leads() && resume == "auto") {
+    if (!store_->checkpoints().empty()) found = store_->checkpoints().back();
+  } else if (world_->leads() && resume != "never") {
+    if (!std::filesystem::is_directory(resume)) {
+      throw Error(ErrorKind::kInput, concat(name(), ".resume: no checkpoint folder at ", resume,
+                                            " (auto takes the newest, never starts anew)"));
+    }
+    found = read_checkpoint(resume);
+  }
+  const std::string folder = world_->broadcast(found ? found->folder.string() : "", "checkpoint to resume");
+  if (folder.empty()) return std::nullopt;
+  if (!found) found = read_checkpoint(folder);
+  require_same_training(*found);
+  return found;
+}
+
+void TrainingStart::log_finished(const CheckpointFacts& checkpoint) const {
+  log_info(
+      concat(name(), ": finished before at step ", checkpoint.step, " (", checkpoint.folder.string(), ")"));
+}
+
+void TrainingStart::log_best() {
+  if (!world_->leads()) return;
+  if (const auto best = store_->best()) log_info(concat(name(), ": best checkpoint ", best->string()));
+}
+
+/// What a checkpoint says of itself must be what this run would go on with.
+void TrainingStart::require_same_training(const CheckpointFacts& checkpoint) const {
+  require_same_kind(checkpoint);
+  require_same_config(checkpoint);
+  require_same_inputs(checkpoint);
+}
+
+void TrainingStart::require_same_kind(const CheckpointFacts& checkpoint) const {
+  const nlohmann::json kind = checkpoint.facts.value("kind", nlohmann::json()),
+                       stage_found = checkpoint.facts.value("stage", nlohmann::json());
+  if ((kind == kCheckpointKind || kind == kCheckpointKindWithoutInputs) && stage_found == name()) return;
+  throw Error(ErrorKind::kInput,
+              concat(checkpoint.folder.string(), ": a checkpoint of kind ", one_line(kind.dump()), ", stage ",
+                     one_line(stage_found.dump()), "; this program goes on from ", kCheckpointKind,
+                     " of stage ", name(), ": start anew with ", name(),
+                     ".resume=never, or from its scorer with scorer.initial or grpo.start"));
+}
+
+void TrainingStart::require_same_config(const CheckpointFacts& checkpoint) const {
+  const bool content_compared = checkpoint.facts.at("kind") == kCheckpointKind;
+  std::vector<std::string> differences;
+  for (const KeyDifference& difference :
+       config_differences(load_config(checkpoint.folder / kCheckpointConfig), config_)) {
+    if (!may_change_on_resume(*difference.key, stage_, content_compared))
+      differences.push_back(difference.text());
+  }
+  if (differences.empty()) return;
+  throw Error(ErrorKind::kConfig,
+              concat(checkpoint.folder.string(), ": the checkpoint was written with other settings (",
+                     join(differences, "; "), "): restore them, choose another `output`, or start anew with ",
+                     name(), ".resume=never"));
+}
+
+void TrainingStart::require_same_inputs(const CheckpointFacts& checkpoint) const {
+  if (checkpoint.facts.at("kind") == kCheckpointKindWithoutInputs) return;
+  const nlohmann::json before = checkpoint.facts.value("inputs", nlohmann::json::object()), now = inputs_;
+  std::set<std::string> differences;
+  for (const auto& [some, others] : {std::pair(&before, &now), std::pair(&now, &before)}) {
+    for (const auto& [what, fingerprint] : some->items()) {
+      if (others->value(what, nlohmann::json()) != fingerprint) differences.insert(one_line(what));
+    }
+  }
+  if (differences.empty()) return;
+  throw Error(
+      ErrorKind::kInput,
+      concat(checkpoint.folder.string(),
+             ": the checkpoint was trained with other inputs than there are now (SHA-256 of: ",
+             join(std::vector<std::string>(differences.begin(), differences.end()), ", "),
+             "): restore them, choose another `output`, or start anew with ", name(), ".resume=never"));
+}
+
+}  // namespace foresight
