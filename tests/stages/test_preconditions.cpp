@@ -39,8 +39,12 @@ void check_refused(const Config& config, const std::string& part, const std::str
   CHECK_THAT(validated, Catch::Contains(part) && Catch::Contains(other_part));
   CHECK(validated.find('\n') == std::string::npos);
   CHECK(outcome([&] { command_run(config); }).second == validated);
-  for (const char* folder : {"oracle", "supervised", "grpo", "traces"})
-    CHECK_FALSE(std::filesystem::exists(std::filesystem::path(config.output) / folder));
+  for (const char* folder : {"oracle", "supervised", "grpo", "traces"}) {
+    const auto path = std::filesystem::path(config.output) / folder;
+    if (!std::filesystem::exists(path)) continue;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
+      CHECK_FALSE(entry.is_regular_file());
+  }
 }
 
 void change_model_config(const std::filesystem::path& model, const std::string& key, std::int64_t value) {
