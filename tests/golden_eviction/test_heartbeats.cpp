@@ -4,9 +4,11 @@
 #include <torch/utils.h>
 
 #include "golden_eviction/oracle_stage.h"
+#include "golden_eviction/recorded_plan.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/heartbeat.h"
+#include "trainer/eviction/evicted_run.h"
 #include "trainer/eviction/full_run.h"
 #include "trainer/traces/recorded_trace.h"
 // after torch: c10 defines CHECK too
@@ -38,7 +40,7 @@ TEST_CASE("heartbeat: passes, recording and plans of one trace beat in every lay
   const AttentionObserver nobody = [](std::int64_t, const torch::Tensor&) {};
   CHECK(beats_of([&] { full_pass(model, tokens, window, nobody); }) >=
         layers * (1 + (length + window - 1) / window));
-  CHECK(beats_of([&] { full_states(model, tokens); }) >= layers);
+  CHECK(beats_of([&] { FullRun(model, tokens.unsqueeze(0), window).states(0, window); }) >= layers);
   // 24 tokens before the first eviction, then one window a pass.
   const EvictionSelector first = [&](const EvictionView& view) {
     return torch::arange(window).expand({view.keys.size(0), view.keys.size(1), window}).contiguous();
@@ -60,5 +62,5 @@ TEST_CASE("heartbeat: passes, recording and plans of one trace beat in every lay
   CHECK(beats_of([&] { record_trace(model, row, "train-000000", window, 0, provenance, file); }) >=
         layers * 3);
   const auto traces = load_recorded_traces(folder.path(), "train", 1, model.fingerprint(), "none");
-  CHECK(beats_of([&] { golden_plans(traces.front(), size); }) >= layers * (1 + heads));
+  CHECK(beats_of([&] { golden_evictions(traces.front(), size); }) >= layers * (1 + heads));
 }

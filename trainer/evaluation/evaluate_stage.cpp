@@ -308,8 +308,9 @@ std::filesystem::path scorer_file_of_policy(const Config& config, const std::str
 
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
                                     const Tokenizer& tokenizer, World& world) {
-  const std::filesystem::path output = config.output, file = output / "evaluation.json";
-  const auto traces = load_shared_traces(world, output / "oracle", "evaluation", config.evaluation.max_traces,
+  const RunFolder run{config.output};
+  const std::filesystem::path file = run.evaluation_file();
+  const auto traces = load_shared_traces(world, run.oracle(), "evaluation", config.evaluation.max_traces,
                                          model.fingerprint(), tokenizer.fingerprint());
   require_losses_of(traces, model.dtype_name());
   require_scored_tokens(completions_of(traces), config);
@@ -336,7 +337,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
     evaluation.update(scored_policies(config, traces, sets, runs));
     if (!config.evaluation.cost_contexts.empty())
       evaluation["cost"] = measured_cost(config, model, sets[0], traces.front());
-    Json training = training_cost(output);
+    Json training = training_cost(run.root);
     if (!training.empty()) evaluation["training"] = std::move(training);
     Json generation = measured_tasks(config, model, tokenizer, sets[0]);
     if (!generation.empty()) evaluation["generation"] = std::move(generation);

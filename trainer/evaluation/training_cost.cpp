@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "trainer/config/names.h"
+#include "trainer/config/run_layout.h"
+
 namespace foresight {
 namespace {
 

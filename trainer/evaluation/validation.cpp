@@ -1,10 +1,9 @@
 #include "trainer/evaluation/validation.h"
 
-#include <filesystem>
 #include <memory>
 
+#include "trainer/config/run_layout.h"
 #include "trainer/evaluation/side_by_side.h"
-
 #include "trainer/traces/shared_traces.h"
 
 namespace foresight {
@@ -13,7 +12,7 @@ Validation make_validation(const Config& config, const Transformer& model, const
                            World& world) {
   if (config.data.validation_traces == 0) return {traces_fingerprint({}), {}};
   const auto traces = std::make_shared<const std::vector<RecordedTrace>>(
-      load_shared_traces(world, std::filesystem::path(config.output) / "oracle", "validation",
+      load_shared_traces(world, RunFolder{config.output}.oracle(), "validation",
                          config.data.validation_traces, model.fingerprint(), tokenizer.fingerprint()));
   require_losses_of(*traces, model.dtype_name());
   const EvaluationOptions options{.size = config.eviction,
