@@ -14,6 +14,7 @@ const char* const kEverything = R"(
 output: out
 model:
   path: m
+  template_date: 2026-11-28
 data:
   train: [a.jsonl, 'b c.jsonl']
   evaluation: [e.jsonl]
@@ -122,6 +123,7 @@ TEST_CASE("load: a minimal file gives the defaults of the structs") {
 TEST_CASE("load: every key reaches its own member (paths, traces, cache)") {
   const Config config = load_text(kEverything);
   CHECK(config.output == "out");
+  CHECK(config.model.template_date == "2026-11-28");
   CHECK(config.model.path == "m");
   CHECK(config.data.train == Strings{"a.jsonl", "b c.jsonl"});
   CHECK(config.data.evaluation == Strings{"e.jsonl"});

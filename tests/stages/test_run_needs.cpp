@@ -1,5 +1,6 @@
 #include <torch/types.h>
 
+#include "tests/stages/change_model_config.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/run_needs.h"
@@ -176,6 +177,7 @@ TEST_CASE(
 
 TEST_CASE("run needs: a batch of traces that no memory holds is refused by its keys", "[stages]") {
   const Tiny tiny;
+  change_model_config(tiny.folder / "model", "max_position_embeddings", 2'000'000);
   const Config config = tiny.config(
       {"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]", "traces.batch=65536",
        "traces.samples_per_prompt=100000", "traces.max_new_tokens=1000000"});

@@ -122,7 +122,7 @@ TEST_CASE("supervised: an initial scorer of other features, or one that overflow
              Catch::Contains("trained on other features"));
   fill_first_weights(scorer, tiny.folder / "huge.safetensors", 3e38F);
   CHECK_THAT(fault(ErrorKind::kNumeric, [&] { from(tiny.folder / "huge.safetensors", "normalized"); }),
-             Catch::Contains("a score of layer 0") && Catch::Contains("at step 1 (trace train-") &&
+             Catch::Contains("supervised: step 1, trace train-") && Catch::Contains("a score of layer 0") &&
                  Catch::Contains("lower supervised.learning_rate"));
   fill_first_weights(scorer, tiny.folder / "nan.safetensors", NAN);
   CHECK_THAT(

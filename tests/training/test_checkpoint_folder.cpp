@@ -215,7 +215,7 @@ TEST_CASE("checkpoints: those beyond the limits go, when a run was interrupted b
   for (const auto& [step, metric] : {std::pair{1, 0.3}, {2, 0.1}, {3, 0.2}, {4, 0.4}}) {
     publish(before, step, metric);
   }
-  const CheckpointStore store(folder.path(), 1, 1);
+  CheckpointStore store(folder.path(), 1, 1);
   CHECK(steps_in(folder.path()) == Steps{1, 2, 3, 4});
   store.trim();
   CHECK(steps_in(folder.path()) == Steps{2, 4});
