@@ -88,10 +88,8 @@ TEST_CASE("credit: a trace that ends at its first eviction has no signal and fig
   trace.entropy = torch::ones({trace.length()});
   REQUIRE(kSmall.steps(trace.length()) == 1);
   for (const Credit credit : {Credit::kStep, Credit::kTrace}) {
-    GrpoConfig config;
-    config.credit = credit;
     const GroupCredit result =
-        group_credit(torch::rand({4, trace.length()}), {}, trace, config, kSmall, /*step=*/0);
+        group_credit(torch::rand({4, trace.length()}), {}, trace, {.credit = credit}, kSmall, /*step=*/0);
     CHECK(result.without_signal);
     CHECK(result.loss_rise == 0.0);
     CHECK(result.low_entropy_loss_rise == 0.0);
