@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "tests/stages/change_model_config.h"
+#include "tests/stages/printed.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/stage_table.h"
@@ -21,16 +22,15 @@ namespace {
 /// What `action` prints, and the message of the Error that it throws, if any.
 template <class Action>
 std::pair<std::string, std::string> outcome(Action action) {
-  std::ostringstream printed;
-  std::streambuf* const before = std::cout.rdbuf(printed.rdbuf());
   std::string message;
-  try {
-    action();
-  } catch (const Error& error) {
-    message = error.what();
-  }
-  std::cout.rdbuf(before);
-  return {printed.str(), message};
+  const std::string text = printed([&] {
+    try {
+      action();
+    } catch (const Error& error) {
+      message = error.what();
+    }
+  });
+  return {text, message};
 }
 
 /// `validate` and `run` refuse this config with the same message, before anything is recorded or trained.
@@ -109,10 +109,10 @@ TEST_CASE("preconditions: traces that are yet to be generated are planned with, 
   const Tiny tiny;
   const std::string prompts = "traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]";
   const std::string train = "data.train=[" + (tiny.run() / "traces.jsonl").string() + "]";
-  const auto [printed, message] = outcome([&] { command_validate(tiny.config({prompts, train})); });
+  const auto [text, message] = outcome([&] { command_validate(tiny.config({prompts, train})); });
   CHECK(message.empty());
-  CHECK_THAT(printed, Catch::Contains("traces.jsonl is yet to be generated") &&
-                          Catch::Contains("train: 4 traces, if `foresight traces` gives as many"));
+  CHECK_THAT(text, Catch::Contains("traces.jsonl is yet to be generated") &&
+                       Catch::Contains("train: 4 traces, if `foresight traces` gives as many"));
   CHECK(stages_of_run(tiny.config({prompts, train})).front() == Stage::kTraces);
   // Another file is nobody's to make.
   check_refused(tiny.config({prompts, "data.train=[" + (tiny.folder / "other.jsonl").string() + "]"}),

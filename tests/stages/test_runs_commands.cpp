@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/stages/printed.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
 #include "trainer/base/error.h"
@@ -12,21 +13,6 @@ namespace foresight {
 namespace {
 
 using Catch::Contains;
-
-/// What `action` prints.
-template <class Action>
-std::string printed(const Action& action) {
-  const std::ostringstream out;
-  std::streambuf* const before = std::cout.rdbuf(out.rdbuf());
-  try {
-    action();
-  } catch (...) {
-    std::cout.rdbuf(before);
-    throw;
-  }
-  std::cout.rdbuf(before);
-  return out.str();
-}
 
 TEST_CASE("runs and compare: real runs are listed and compared, as text and as JSON", "[stages]") {
   const Tiny tiny;

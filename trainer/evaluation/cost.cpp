@@ -39,7 +39,9 @@ class MeasuredGeneration {
  public:
   MeasuredGeneration(const Transformer& model, const MeasuredPolicy& policy, const CacheSize& size,
                      std::int64_t capacity, const std::function<void(std::int64_t)>& on_tokens)
-      : model_(model), on_tokens_(on_tokens), decoding_(model, 1, capacity, timed(policy), size) {}
+      : model_(model), on_tokens_(on_tokens), decoding_(model, 1, capacity, timed(policy), size) {
+    decoding_.time_evictions();
+  }
   MeasuredGeneration(const MeasuredGeneration&) = delete;
   MeasuredGeneration& operator=(const MeasuredGeneration&) = delete;
 

@@ -39,6 +39,10 @@ class Decoding {
   std::int64_t seen() const { return seen_; }
   /// Bytes of the key and value buffers.
   std::int64_t kv_bytes() const { return evicting_ ? evicting_->bytes() : full_->bytes(); }
+  /// Evictions are timed from now on (EvictingCache::time_evictions).
+  void time_evictions() {
+    if (evicting_) evicting_->time_evictions();
+  }
   EvictionTime eviction_time() const { return evicting_ ? evicting_->eviction_time() : EvictionTime{}; }
 
  private:
