@@ -215,7 +215,7 @@ TEST_CASE("checkpoints: those beyond the limits go, when a run was interrupted b
   for (const auto& [step, metric] : {std::pair{1, 0.3}, {2, 0.1}, {3, 0.2}, {4, 0.4}}) {
     publish(before, step, metric);
   }
-  const CheckpointStore store(folder.path(), 1, 1);
+  CheckpointStore store(folder.path(), 1, 1);
   CHECK(steps_in(folder.path()) == Steps{1, 2, 3, 4});
   store.trim();
   CHECK(steps_in(folder.path()) == Steps{2, 4});
@@ -234,7 +234,7 @@ TEST_CASE("checkpoints: what an interrupted run left is cleared, and a half repl
   fs::rename(folder / "step-000002", folder / ".replaced-step-000002");
   fs::copy(folder / "step-000001", folder / ".replaced-step-000001", fs::copy_options::recursive);
   CHECK(steps_in(folder.path()) == Steps{1});
-  const CheckpointStore store(folder.path(), 3, 1);
+  CheckpointStore store(folder.path(), 3, 1);
   CHECK(steps_in(folder.path()) == Steps{1, 2});
   CHECK(entries(folder.path()) == 2);
 }
