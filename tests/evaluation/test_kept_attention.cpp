@@ -160,12 +160,12 @@ TEST_CASE("evaluation: sides of several budgets run as each alone", "[evaluation
   const auto together = run_policies(recorded.model, recorded.traces,
                                      {Side{kSize, policies(kSize)}, Side{large, policies(large)}},
                                      Detail::kAll, 4, {}, alone());
-  const auto alone = run_policies(recorded.model, recorded.traces, {Side{large, policies(large)}},
-                                  Detail::kLosses, 1, {}, alone());
+  const auto by_itself = run_policies(recorded.model, recorded.traces, {Side{large, policies(large)}},
+                                      Detail::kLosses, 1, {}, alone());
   for (std::size_t p = 0; p < 2; ++p) {
     for (std::size_t n = 0; n < 2; ++n)
-      CHECK(torch::allclose(together[1][p].loss[n], alone[0][p].loss[n], 1e-5, 1e-5));
-    CHECK(alone[0][p].divergence.empty());
+      CHECK(torch::allclose(together[1][p].loss[n], by_itself[0][p].loss[n], 1e-5, 1e-5));
+    CHECK(by_itself[0][p].divergence.empty());
   }
   CHECK(run_tokens(recorded.traces, {Side{kSize, policies(kSize)}}, 6, alone()) == 2 * (24 + 2 * (61 - 24)));
 }
