@@ -1,5 +1,5 @@
 // How much attention every cached entry still gets: the recorded quantity of the oracle (paper section 3.1,
-// method.md section 2).
+// docs/method.md, "Golden Eviction").
 #pragma once
 
 #include <torch/types.h>
@@ -24,7 +24,7 @@ torch::Tensor pack_attention(const torch::Tensor& attention, const OracleDimensi
 torch::Tensor unpack_attention(const torch::Tensor& packed, const OracleDimensions& dimensions);
 
 /// Joins recorded blocks to windows of `window` tokens (a multiple of block_tokens), weighted by the queries
-/// each block really has: [K, blocks, L] -> [K, ceil(L / window), L] (method.md section 10).
+/// each block really has: [K, blocks, L] -> [K, ceil(L / window), L].
 torch::Tensor merge_blocks(const torch::Tensor& attention, std::int64_t block_tokens, std::int64_t window);
 
 }  // namespace foresight

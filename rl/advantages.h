@@ -1,4 +1,4 @@
-// Group-relative advantages (method.md section 6).
+// Group-relative advantages (docs/method.md, "Reinforcement learning").
 #pragma once
 
 #include <torch/types.h>

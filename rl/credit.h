@@ -1,4 +1,4 @@
-// From the losses of a group to the advantages of its actions (method.md sections 6 and 10).
+// From the losses of a group to the advantages of its actions (docs/method.md, "Reinforcement learning").
 #pragma once
 
 #include <torch/types.h>

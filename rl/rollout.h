@@ -1,4 +1,5 @@
-// Rollouts: stored traces, teacher-forced under evictions that the policy draws (method.md section 6).
+// Rollouts: stored traces, teacher-forced under evictions that the policy draws (docs/method.md,
+// "Reinforcement learning").
 #pragma once
 
 #include <torch/types.h>
@@ -40,8 +41,8 @@ Rollouts run_rollouts(const Transformer& model, const std::vector<const Recorded
                       const std::function<void(std::int64_t)>& on_tokens = {}, CopyRange copies = {});
 
 /// Log-likelihood of a layer's draws under `scorer`, differentiable in its weights: the mean over the W draws
-/// [S, R, K] with Plackett-Luce, per draw [S, R, K, W] with the independent likelihood (method.md section
-/// 10).
+/// [S, R, K] with Plackett-Luce, per draw [S, R, K, W] with the independent likelihood (docs/method.md,
+/// "Conventions").
 torch::Tensor draw_log_likelihood(const Scorer& scorer, std::int64_t layer, const LayerActions& actions,
                                   const GrpoConfig& config);
 

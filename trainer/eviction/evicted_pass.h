@@ -9,7 +9,7 @@
 
 namespace foresight {
 
-/// Budget and window of a cache, and the arithmetic of its steps (method.md sections 1 and 10).
+/// Budget and window of a cache, and the arithmetic of its steps (docs/method.md, "The cache").
 struct CacheSize {
   std::int64_t budget = 0;  ///< B
   std::int64_t window = 0;  ///< W

@@ -18,7 +18,7 @@ struct EvictionTime {
 };
 
 /// Buffers are allocated once at budget + window entries; each layer and KV head evicts its own set;
-/// per-entry accumulators move with their entry on compaction (method.md sections 1, 4 and 7). The cache
+/// per-entry accumulators move with their entry on compaction (docs/method.md, "The cache"). The cache
 /// swings between `budget` and `budget + window` entries: it evicts as soon as the window is complete, unless
 /// the trace ends there.
 class EvictingCache : public Attention {
