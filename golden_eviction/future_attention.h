@@ -1,5 +1,5 @@
 // How much attention every cached entry still gets: the recorded quantity of the oracle (paper section 3.1,
-// method.md section 2).
+// docs/method.md, "Golden Eviction").
 #pragma once
 
 #include <torch/types.h>
@@ -22,9 +22,8 @@ torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& 
 /// Windows first .. first + count - 1 of `window` tokens from the recorded rows of their blocks, and no
 /// others: packed [K, elements_of_blocks()] float16, of as many KV heads as there are -> [K, count, L]
 /// float32, zero beyond what a window sees. A window of several blocks (`window` is a multiple of
-/// block_tokens) is their mean, weighted by the queries each block really has (method.md section 10). Throws
-/// Error(kConfig) where the window is no multiple, Error(kInternal) for windows that the trace has not or
-/// other rows.
+/// block_tokens) is their mean, weighted by the queries each block really has. Throws Error(kConfig) where
+/// the window is no multiple, Error(kInternal) for windows that the trace has not or other rows.
 torch::Tensor unpack_windows(const torch::Tensor& packed, const OracleDimensions& dimensions,
                              std::int64_t window, std::int64_t first, std::int64_t count);
 

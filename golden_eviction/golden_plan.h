@@ -1,5 +1,5 @@
-// The golden plan: which entries an oracle evicts, from recorded future attention alone (method.md section
-// 2).
+// The golden plan: which entries an oracle evicts, from recorded future attention alone (docs/method.md,
+// "Golden Eviction").
 #pragma once
 
 #include <torch/types.h>

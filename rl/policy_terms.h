@@ -1,6 +1,6 @@
-// The terms of the GRPO objective: draws, their likelihood, the clipped loss and the KL penalty (method.md
-// section 6). Pure functions of tensors in float32 or float64; "..." is any number of leading dimensions, for
-// example [rollouts, layers, KV heads].
+// The terms of the GRPO objective: draws, their likelihood, the clipped loss and the KL penalty
+// (docs/method.md, "Reinforcement learning"). Pure functions of tensors in float32 or float64; "..." is any
+// number of leading dimensions, for example [rollouts, layers, KV heads].
 #pragma once
 
 #include <torch/types.h>

@@ -1,4 +1,5 @@
-// Rewards of a rollout: what its evictions cost in language-model loss (method.md sections 6 and 10).
+// Rewards of a rollout: what its evictions cost in language-model loss (docs/method.md, "Reinforcement
+// learning").
 // rise[r, t] = evicted loss - full-KV loss of predicting token t in rollout r, in nats. R rollouts of one
 // trace of T tokens. Values outside the mask may be anything, NaN included. Rewards of an empty mask are 0.
 #pragma once
@@ -20,9 +21,9 @@ torch::Tensor trace_rewards(const torch::Tensor& cost, const torch::Tensor& mask
 
 /// Reward of the tokens that each eviction step is the first to touch: step s covers t = first_token +
 /// s*window .. first_token + (s+1)*window - 1, cut at T - 1, with first_token = p_0 + 1 and p_s = B + (s+1)*W
-/// (method.md section 10). Minus the mean of `cost` over the masked tokens of the window; 0 when it has none.
-/// `cost` [R, T]: any of the elementwise costs above, or the rise itself; `mask` [T] bool; `steps` = S.
-/// Returns [R, S]. Throws Error(kInternal) when shapes, window, first token or steps do not fit.
+/// (docs/method.md, "The cache"). Minus the mean of `cost` over the masked tokens of the window; 0 when it
+/// has none. `cost` [R, T]: any of the elementwise costs above, or the rise itself; `mask` [T] bool; `steps`
+/// = S. Returns [R, S]. Throws Error(kInternal) when shapes, window, first token or steps do not fit.
 torch::Tensor window_rewards(const torch::Tensor& cost, const torch::Tensor& mask, std::int64_t first_token,
                              std::int64_t window, std::int64_t steps);
 

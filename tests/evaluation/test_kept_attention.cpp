@@ -202,12 +202,12 @@ TEST_CASE("evaluation: sides of several budgets run as each alone", "[evaluation
   const auto together = run_policies(recorded.model, recorded.traces,
                                      {PolicySet{kSize, policies(kSize)}, PolicySet{large, policies(large)}},
                                      Detail::kAll, 4, {}, alone());
-  const auto apart = run_policies(recorded.model, recorded.traces, {PolicySet{large, policies(large)}},
-                                  Detail::kLosses, 1, {}, alone());
+  const auto by_itself = run_policies(recorded.model, recorded.traces, {PolicySet{large, policies(large)}},
+                                      Detail::kLosses, 1, {}, alone());
   for (std::size_t p = 0; p < 2; ++p) {
     for (std::size_t n = 0; n < 2; ++n)
-      CHECK(torch::allclose(together[1][p].loss[n], apart[0][p].loss[n], 1e-5, 1e-5));
-    CHECK(apart[0][p].divergence.empty());
+      CHECK(torch::allclose(together[1][p].loss[n], by_itself[0][p].loss[n], 1e-5, 1e-5));
+    CHECK(by_itself[0][p].divergence.empty());
   }
   CHECK(run_tokens(recorded.traces, {PolicySet{kSize, policies(kSize)}}, 6, alone()) ==
         2 * (24 + 2 * (61 - 24)));

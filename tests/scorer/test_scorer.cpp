@@ -18,7 +18,7 @@ using namespace foresight::testing;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-/// The vectors are compared to 1e-5 relative with a floor of 1e-7 of their scale (method.md, issue).
+/// The vectors are compared to 1e-5 relative with a floor of 1e-7 of their scale.
 constexpr double kRelative = 1e-5, kAbsolute = 1e-7;
 // A score is a sum of float32 terms of size 1 that may cancel: the fixture's own are up to 4e-7 from
 // float64's, and processors sum in different orders.

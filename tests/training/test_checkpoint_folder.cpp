@@ -234,7 +234,7 @@ TEST_CASE("checkpoints: what an interrupted run left is cleared, and a half repl
   fs::rename(folder / "step-000002", folder / ".replaced-step-000002");
   fs::copy(folder / "step-000001", folder / ".replaced-step-000001", fs::copy_options::recursive);
   CHECK(steps_in(folder.path()) == Steps{1});
-  const CheckpointStore store(folder.path(), 3, 1);
+  CheckpointStore store(folder.path(), 3, 1);
   CHECK(steps_in(folder.path()) == Steps{1, 2});
   CHECK(entries(folder.path()) == 2);
 }

@@ -35,7 +35,7 @@ struct ScoringOptions {
   double low_entropy_share = 0.8;
 };
 
-/// t > budget + window (method.md section 10), or every token where no trace is touched by eviction.
+/// t > budget + window (docs/method.md, "The cache"), or every token where no trace is touched by eviction.
 std::int64_t first_scored_token(const std::vector<RecordedTrace>& traces, const CacheSize& size);
 
 /// Sums over the scored tokens of one trace.
@@ -53,7 +53,7 @@ struct PositionRise {
   double loss_rise = 0;
 };
 
-/// One policy's figures, pooled over the scored tokens of all traces (method.md section 10).
+/// One policy's figures, pooled over the scored tokens of all traces (docs/method.md, "Conventions").
 struct PolicyResult {
   std::string name;
   double loss = 0;                       ///< nats per scored token

@@ -11,7 +11,7 @@
 namespace foresight {
 namespace {
 
-constexpr double kDecayPerWindow = 0.9;  // method.md section 4
+constexpr double kDecayPerWindow = 0.9;  // docs/method.md, "The scorer"
 
 }  // namespace
 

@@ -8,9 +8,9 @@
 
 namespace foresight {
 
-/// One layer at one eviction step (method.md sections 1, 2 and 4). R rows, K KV heads, g query heads per KV
-/// head, N = budget + window live entries in order of age, W = window, d head dimension. Entries 0 ..
-/// budget-1 are the candidates; the newest W are never evicted. Everything is detached.
+/// One layer at one eviction step (docs/method.md, "The cache" and "The scorer"). R rows, K KV heads, g query
+/// heads per KV head, N = budget + window live entries in order of age, W = window, d head dimension. Entries
+/// 0 .. budget-1 are the candidates; the newest W are never evicted. Everything is detached.
 struct EvictionView {
   std::int64_t layer = 0;
   std::int64_t step = 0;

@@ -1,4 +1,4 @@
-// The published eviction rules, as pure functions of a view (method.md section 8).
+// The published eviction rules, as pure functions of a view.
 //
 // Every rule returns eviction scores [R, K, B] in float32, B = view.budget: HIGH = evict. All rules share the
 // harness: per KV head, at the same B and W, the newest W entries never candidates. Statistics of the g query

@@ -33,9 +33,9 @@ torch::Tensor next_logits(const Transformer& model, const torch::Tensor& hidden,
 void check_prompt(const Transformer& model, std::size_t prompt_tokens, const GenerationLimits& limits);
 
 /// Continues `prompt` [L]. With a selector the cache holds at most budget + window entries and evicts as it
-/// fills, in the prompt too (method.md section 7); without one it keeps everything. `on_token` sees each new
-/// token. Returns the new tokens, the ending one included. Throws Error(kConfig) for an empty prompt or one
-/// beyond the model's positions.
+/// fills, in the prompt too (docs/method.md, "The cache"); without one it keeps everything. `on_token` sees
+/// each new token. Returns the new tokens, the ending one included. Throws Error(kConfig) for an empty prompt
+/// or one beyond the model's positions.
 std::vector<std::int32_t> generate(const Transformer& model, const std::vector<std::int32_t>& prompt,
                                    const std::optional<EvictionSelector>& select, const CacheSize& size,
                                    const SamplingOptions& sampling, const GenerationLimits& limits,

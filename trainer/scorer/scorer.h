@@ -1,4 +1,5 @@
-// The scorer ("judge"): one small network per layer with its own weights per KV head (method.md section 4).
+// The scorer ("judge"): one small network per layer with its own weights per KV head (docs/method.md,
+// "The scorer").
 #pragma once
 
 #include <torch/types.h>

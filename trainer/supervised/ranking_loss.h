@@ -23,7 +23,7 @@ struct RankingRows {
 RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
                                   PairWeight weight = PairWeight::kUniform);
 
-/// Pairwise ranking loss (method.md section 5).
+/// Pairwise ranking loss (docs/method.md, "Ranking").
 /// `scores`, `oracle`: [rows, N], float32 or float64; a higher oracle score means evict first (oracle = -C, C
 /// the long-term contribution). A row's loss is the mean over its ordered pairs (i, j) with oracle_i >
 /// oracle_j (strictly) of max(0, margin - (score_i - score_j)); with PairWeight::kGap the mean is weighted by
@@ -35,10 +35,10 @@ RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tens
 torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
                                     PairWeight weight = PairWeight::kUniform);
 
-/// Share of the golden choice that the scores agree with (method.md section 5), the metric of the supervised
-/// stage: per row |top-`top_count` by score, intersected with top-`top_count` by oracle| / top_count. Ties go
-/// to the lower index, the older entry. `scores`, `oracle` [rows, N]; returns [rows] float32, detached.
-/// Throws Error(kInternal) unless 1 <= top_count <= N and the shapes agree.
+/// Share of the golden choice that the scores agree with, the metric of the supervised stage: per row
+/// |top-`top_count` by score, intersected with top-`top_count` by oracle| / top_count. Ties go to the lower
+/// index, the older entry. `scores`, `oracle` [rows, N]; returns [rows] float32, detached. Throws
+/// Error(kInternal) unless 1 <= top_count <= N and the shapes agree.
 torch::Tensor top_overlap(const torch::Tensor& scores, const torch::Tensor& oracle, std::int64_t top_count);
 
 }  // namespace foresight

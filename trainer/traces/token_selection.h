@@ -1,4 +1,4 @@
-// Which tokens count (method.md section 10).
+// Which tokens count (docs/method.md, "The cache" and "Conventions").
 #pragma once
 
 #include <torch/types.h>
