@@ -4,12 +4,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <initializer_list>
 
 namespace foresight {
 
 bool hold_standard_descriptors() {
-  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+  for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number) {
     if (::fcntl(number, F_GETFD) >= 0 || errno != EBADF) continue;
     // Opened the wrong way round: an input that cannot be read, an output that cannot be written.
     const int opened = ::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);

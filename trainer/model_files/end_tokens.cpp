@@ -7,12 +7,12 @@ namespace foresight {
 namespace {
 
 using Json = nlohmann::json;
-constexpr const char* kKey = "eos_token_id";
+constexpr const char* kEndTokenKey = "eos_token_id";
 
 /// Of one value; -1, which some models state, is no token.
 void add_id(const Json& value, const std::string& file, std::vector<std::int32_t>& ids) {
   if (value.is_number_integer() && value == -1) return;
-  ids.push_back(token_id_of(value, kKey, file));
+  ids.push_back(token_id_of(value, kEndTokenKey, file));
 }
 
 }  // namespace
@@ -21,7 +21,7 @@ EndTokens read_end_tokens(const std::filesystem::path& folder) {
   for (const char* name : {"generation_config.json", "config.json"}) {
     const std::string file = (folder / name).string();
     const auto config = read_model_json(file);
-    const Json value = config ? field(*config, kKey, file) : Json();
+    const Json value = config ? field(*config, kEndTokenKey, file) : Json();
     if (value.is_null()) continue;
     EndTokens found{.ids = {}, .file = file};
     if (value.is_array()) {
