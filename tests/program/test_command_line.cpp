@@ -147,6 +147,35 @@ TEST_CASE("command line: validate, evaluate and run tell scripts what they tell 
   CHECK(json_of("evaluate") == nlohmann::json::parse(content_of(folder / "run/evaluation.json")));
 }
 
+TEST_CASE("command line: what a run takes elsewhere needs neither weights nor traces nor a GPU",
+          "[program]") {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "model").string();
+  REQUIRE(run_program({"make-tiny-model", model}).exit_code == 0);
+  std::filesystem::remove(folder / "model/model.safetensors");
+  std::filesystem::remove(folder / "model/train.jsonl");
+  const auto needs_of = [&](int ranks, const std::string& device) {
+    const ProgramResult result = run_program(
+        {"validate", "--elsewhere", std::to_string(ranks), "--json", "--config", "configs/tiny.yaml",
+         "output=" + (folder / "run").string(), "model.path=" + model,
+         "data.train=[" + model + "/train.jsonl]", "traces.prompts=[]", "runtime.device=" + device});
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    return nlohmann::json::parse(result.out).at("needs");
+  };
+  const auto bytes = [](const nlohmann::json& needs, const char* key) {
+    return needs.at(key).get<std::uint64_t>();
+  };
+  const auto one = needs_of(1, "cpu"), two = needs_of(2, "cpu"), gpu = needs_of(1, "cuda");
+  CHECK(bytes(one, "device_bytes") == 0);
+  CHECK(bytes(two, "memory_bytes") > bytes(one, "memory_bytes"));
+  CHECK(bytes(gpu, "device_bytes") > 0);
+  const ProgramResult none =
+      run_program({"validate", "--elsewhere", "0", "--config", "configs/tiny.yaml", "model.path=" + model});
+  CHECK(none.exit_code == 2);
+  CHECK_THAT(none.err, Contains("expected a number of ranks from 1, got 0"));
+}
+
 TEST_CASE("command line: the supervised stage reads its initial scorer once, behind the check before it",
           "[program]") {
   const TemporaryFolder folder;

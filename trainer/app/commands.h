@@ -1,6 +1,7 @@
 // The commands of the program, one function each; main only parses and catches.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -16,6 +17,11 @@ enum class OutputForm { kText, kJson };
 /// `foresight validate`: checks config, model, all that a run needs (preconditions.h), disk and memory;
 /// prints what would run.
 void command_validate(const Config& config, OutputForm form = OutputForm::kText);
+/// `foresight validate --elsewhere RANKS`: what as many ranks would take on another machine, for traces of
+/// data.trace_tokens; reads config.json alone, neither weights nor traces, and asks for no GPU here. Throws
+/// Error(kConfig) for fewer ranks than one.
+void command_validate_elsewhere(const Config& config, std::int64_t ranks,
+                                OutputForm form = OutputForm::kText);
 /// `foresight traces|oracle|supervised|grpo|evaluate`: one stage, on all ranks. `form` is how evaluate prints
 /// its result.
 void command_stage(const Config& config, Stage stage, World& world, OutputForm form = OutputForm::kText);

@@ -30,18 +30,18 @@ bool is_there(const std::filesystem::path& file) {
   return std::filesystem::exists(file, none);
 }
 
-/// Of the weights as they lie on the disk.
-double file_bytes_of(const std::filesystem::path& model) {
+/// Of the weights as they lie on the disk; where they do not, `expected`.
+double file_bytes_of(const std::filesystem::path& model, double expected) {
+  const std::filesystem::path index = model / "model.safetensors.index.json";
   std::set<std::string> names = {"model.safetensors"};
-  if (!is_there(model / "model.safetensors"))
-    names = read_shard_names(model / "model.safetensors.index.json");
+  if (!is_there(model / "model.safetensors") && is_there(index)) names = read_shard_names(index);
   double bytes = 0;
   for (const std::string& name : names) {
     std::error_code none;
     const std::uintmax_t size = std::filesystem::file_size(model / name, none);
     if (!none) bytes += static_cast<double>(size);
   }
-  return bytes;
+  return bytes > 0 ? bytes : expected;
 }
 
 /// As bytes that can be compared: a config may ask for more than 2^64.
@@ -232,7 +232,7 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const Mod
   const auto on_host = static_cast<double>(ranks.on_this_host);
   double disk = 0, largest = -1;
   // Weights are read from a mapped file, and stand beside it then.
-  double host = host_bytes(model, options) + file_bytes_of(config.model.path);
+  double host = host_bytes(model, options) + file_bytes_of(config.model.path, model.back().bytes);
   for (const Stage stage : stages) {
     StageNeeds needs = stage_entry(stage).needs(work);
     disk += needs.disk;

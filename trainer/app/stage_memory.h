@@ -29,7 +29,7 @@ struct StageSetting {
   std::int64_t ranks = 1;
 };
 
-/// The program and its libraries, and the weights of the model.
+/// The program and its libraries, and last the weights of the model.
 std::vector<MemoryItem> model_memory(const StageSetting& setting);
 
 /// `rows` prompts continued together.

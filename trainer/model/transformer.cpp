@@ -55,7 +55,6 @@ void require_tied_head(WeightReader& weights, const torch::Tensor& embedding) {
 
 ModelOptions resolve_model_options(const std::string& device, const std::string& dtype,
                                    const std::string& cache_dtype) {
-  ModelOptions options;
   const bool has_cuda = torch::cuda::is_available();
   if (device == "cuda" && !has_cuda) {
     throw Error(
@@ -63,7 +62,14 @@ ModelOptions resolve_model_options(const std::string& device, const std::string&
         "runtime.device: cuda, but no CUDA device can be used here (no GPU, no driver, or a CPU-only build); "
         "set runtime.device=cpu or auto");
   }
-  if (device == "cuda" || (device == "auto" && has_cuda)) options.device = torch::Device(torch::kCUDA, 0);
+  const bool on_gpu = device == "cuda" || (device == "auto" && has_cuda);
+  return model_options_on(on_gpu ? torch::Device(torch::kCUDA, 0) : torch::kCPU, dtype, cache_dtype);
+}
+
+ModelOptions model_options_on(const torch::Device& device, const std::string& dtype,
+                              const std::string& cache_dtype) {
+  ModelOptions options;
+  options.device = device;
   const bool fast_bfloat16 = options.device.is_cuda() || processor_has_bfloat16();
   if (dtype == "bfloat16" || (dtype == "auto" && fast_bfloat16)) options.dtype = torch::kBFloat16;
   options.cache_dtype = cache_dtype == "auto"       ? options.dtype
@@ -221,11 +227,15 @@ torch::Tensor Transformer::logits(const torch::Tensor& hidden) const {
 }
 
 std::string Transformer::dtype_name() const {
+  return dtype_name_of(options_);
+}
+
+std::string dtype_name_of(const ModelOptions& options) {
   const auto name = [](torch::ScalarType type) -> std::string {
     return type == torch::kFloat32 ? "float32" : "bfloat16";
   };
-  if (options_.cache_dtype == options_.dtype) return name(options_.dtype);
-  return concat(name(options_.dtype), " (cache ", name(options_.cache_dtype), ")");
+  if (options.cache_dtype == options.dtype) return name(options.dtype);
+  return concat(name(options.dtype), " (cache ", name(options.cache_dtype), ")");
 }
 
 LossAndEntropy Transformer::loss_and_entropy(const torch::Tensor& hidden,

@@ -37,6 +37,13 @@ struct ModelOptions {
 ModelOptions resolve_model_options(const std::string& device, const std::string& dtype,
                                    const std::string& cache_dtype);
 
+/// The same for a device that need not be here.
+ModelOptions model_options_on(const torch::Device& device, const std::string& dtype,
+                              const std::string& cache_dtype);
+
+/// "bfloat16", or "bfloat16 (cache float32)" where they differ.
+std::string dtype_name_of(const ModelOptions& options);
+
 /// Tokens of a row that go through the matrix products together where a whole trace is at hand: a library
 /// copies the weights once for them.
 inline constexpr std::int64_t kForwardTokens = 1024;

@@ -45,7 +45,11 @@ void add_json(CLI::App& command, Arguments& arguments, const std::string& help) 
 void declare_stages(CLI::App& app, Arguments& arguments) {
   CLI::App& validate = config_command(
       app, arguments, "validate", "check config, model and data, and print what would run",
-      {"foresight validate --config my.yaml", "foresight validate --config my.yaml --json | jq .needs"});
+      {"foresight validate --config my.yaml", "foresight validate --config my.yaml --json | jq .needs",
+       "foresight validate --config my.yaml --elsewhere 8"});
+  validate.add_option("--elsewhere", arguments.ranks,
+                      "what so many ranks would take on another machine, from the config and the model's "
+                      "config.json: reads no weights and no traces, needs no GPU");
   add_json(validate, arguments, "what would run as JSON");
   CLI::App& run = config_command(app, arguments, "run", "all stages in order; finished ones are skipped",
                                  {"foresight run --config my.yaml",

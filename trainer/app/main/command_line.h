@@ -15,7 +15,7 @@ struct Arguments {
   std::vector<std::filesystem::path> set_files;
   std::vector<std::string> overrides;
   std::string policy = "grpo", output, prompt, path, other_path, name, shell, attention;
-  std::int64_t budget = 0, window = 0;
+  std::int64_t budget = 0, window = 0, ranks = 0;
   std::uint64_t seed = 1;
   bool released = false, raw = false, stored_precision = false, json = false, quiet = false;
   std::string log_level = "info";

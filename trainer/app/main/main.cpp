@@ -75,7 +75,10 @@ void run_command(const CLI::App& app, const Arguments& arguments, World& world) 
   if (name == "config") {
     print(to_yaml(config));
   } else if (name == "validate") {
-    command_validate(config, output_form(arguments));
+    if (command.count("--elsewhere") == 0)
+      command_validate(config, output_form(arguments));
+    else
+      command_validate_elsewhere(config, arguments.ranks, output_form(arguments));
   } else if (name == "run") {
     command_run(config, world, output_form(arguments));
   } else if (name == "report") {
