@@ -156,7 +156,12 @@ TEST_CASE("states: a cached one is the streamed one in float16, its keys and val
     for (std::size_t i = 0; i < states.evictions.size(); ++i) {
       const RankedStates& other = streamed.at({states.layer, states.evictions[i]});
       const auto n = static_cast<std::int64_t>(i);
-      CHECK(torch::equal(states.features[n], other.features[0].to(torch::kFloat16).to(torch::kFloat32)));
+      // Replayed with other rows beside it a statistic may differ in its last bit of float32, and fall to the
+      // neighbour in float16: one unit of its 11 bits, 2^-24 where it is subnormal.
+      const torch::Tensor expected = other.features[0].to(torch::kFloat16).to(torch::kFloat32);
+      const torch::Tensor off = (states.features[n] - expected).abs();
+      CHECK((off <= expected.abs() * 0x1p-10 + 0x1p-24).all().item<bool>());
+      CHECK((off > 0).to(torch::kFloat64).mean().item<double>() < 0.01);
       CHECK(torch::equal(states.oracle[n], other.oracle[0]));
       ++found;
     }
