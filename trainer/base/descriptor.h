@@ -1,9 +1,11 @@
-// What files.cpp and scratch_file.cpp share. Private to trainer/base.
+// What files.cpp, staged_file.cpp and scratch_file.cpp share. Private to trainer/base.
 #pragma once
 
 #include <unistd.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 namespace foresight {
@@ -24,6 +26,10 @@ class Descriptor {
  private:
   int number_;
 };
+
+/// Writes all of `content` from byte `offset` on. Throws Error(kResource) naming `path` and the cause.
+void write_at(const Descriptor& file, const std::filesystem::path& path, std::uint64_t offset,
+              std::string_view content);
 
 /// Throws Error(kResource) "<action> <path>: <cause>", with what to do, for an errno.
 [[noreturn]] void throw_resource(const char* action, const std::filesystem::path& path, int error_number);

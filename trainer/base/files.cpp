@@ -214,6 +214,11 @@ fs::path staging_path(const fs::path& final_path) {
   return staging;
 }
 
+bool is_there(const fs::path& path) {
+  std::error_code none;
+  return fs::exists(path, none);
+}
+
 bool is_staging_path(const fs::path& path) {
   const std::string name = path.filename().string();
   return name.size() > kStagingEnding.size() && name.ends_with(kStagingEnding);

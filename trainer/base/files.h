@@ -39,6 +39,9 @@ std::filesystem::path staging_path(const std::filesystem::path& final_path);
 /// True for a path that staging_path() made.
 bool is_staging_path(const std::filesystem::path& path);
 
+/// Whether something stands at `path`; false too where that cannot be told.
+bool is_there(const std::filesystem::path& path);
+
 /// SHA-256 as 64 hex digits.
 std::string sha256_hex(std::string_view bytes);
 std::string sha256_file_hex(const std::filesystem::path& path);

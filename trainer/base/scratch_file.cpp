@@ -30,13 +30,7 @@ ScratchFile::ScratchFile(const std::filesystem::path& path, std::uint64_t bytes)
 ScratchFile::~ScratchFile() = default;
 
 void ScratchFile::write(std::uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(file_->number(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_resource("cannot write", path_, errno);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
-  }
+  write_at(*file_, path_, offset, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 void ScratchFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {

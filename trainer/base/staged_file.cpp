@@ -40,14 +40,7 @@ void StagedFile::write(std::uint64_t offset, std::string_view content) {
     throw Error(ErrorKind::kInternal, concat("cannot write ", path_.string(), ": ", content.size(),
                                              " bytes at ", offset, " of ", bytes_));
   }
-  while (!content.empty()) {
-    const ssize_t written =
-        ::pwrite(file_->number(), content.data(), content.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_resource("cannot write", staging_, errno);
-    content.remove_prefix(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
-  }
+  write_at(*file_, staging_, offset, content);
 }
 
 void StagedFile::publish() {
