@@ -25,7 +25,7 @@ std::int64_t AttentionStrips::windows_from(const OracleDimensions& dimensions, s
     return dimensions.kv_heads * dimensions.elements_of_blocks(blocks.first, blocks.count) *
            static_cast<std::int64_t>(sizeof(std::uint16_t));
   };
-  const std::int64_t most = (dimensions.tokens + window_ - 1) / window_ - first;
+  const std::int64_t most = windows_of(dimensions.tokens, window_) - first;
   std::int64_t count = 1;
   while (count < most && bytes_of(count + 1) <= bytes_each_) ++count;
   return count;

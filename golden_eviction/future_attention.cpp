@@ -64,6 +64,10 @@ torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& 
   return attention;
 }
 
+std::int64_t windows_of(std::int64_t tokens, std::int64_t window) {
+  return divide_up(tokens, window);
+}
+
 BlockRange blocks_of_windows(const OracleDimensions& dimensions, std::int64_t window, std::int64_t first,
                              std::int64_t count) {
   const std::int64_t block = dimensions.block_tokens;
@@ -72,7 +76,8 @@ BlockRange blocks_of_windows(const OracleDimensions& dimensions, std::int64_t wi
                 concat("eviction.window ", window, " is not a multiple of the recorded block of ", block,
                        " tokens; choose another window or record the oracle again"));
   }
-  const std::int64_t blocks = dimensions.blocks(), each = window / block, windows = divide_up(blocks, each);
+  const std::int64_t blocks = dimensions.blocks(), each = window / block,
+                     windows = windows_of(dimensions.tokens, window);
   if (first < 0 || count < 1 || count > windows - first) {
     throw Error(ErrorKind::kInternal, concat("recorded attention: windows ", first, " .. ", first + count - 1,
                                              " were asked for, there are ", windows));

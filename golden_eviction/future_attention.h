@@ -19,6 +19,9 @@ torch::Tensor block_mean_attention(const torch::Tensor& probabilities, std::int6
 torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& key,
                                std::int64_t block_tokens);
 
+/// Windows of `window` tokens that a trace of `tokens` has, a shorter last one included.
+std::int64_t windows_of(std::int64_t tokens, std::int64_t window);
+
 /// Windows first .. first + count - 1 of `window` tokens from the recorded rows of their blocks, and no
 /// others: packed [K, elements_of_blocks()] float16, of as many KV heads as there are -> [K, count, L]
 /// float32, zero beyond what a window sees. A window of several blocks (`window` is a multiple of

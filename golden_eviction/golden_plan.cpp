@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "golden_eviction/future_attention.h"
 #include "trainer/base/error.h"
 #include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
@@ -57,16 +58,19 @@ void require_whole_windows(const CacheSize& size) {
                                          size.window, ": eviction steps must fall on the recorded windows"));
 }
 
-std::int64_t windows_of(std::int64_t length, const CacheSize& size) {
-  return (length + size.window - 1) / size.window;
-}
-
 }  // namespace
+
+torch::Tensor oracle_scores(const GoldenPlan& plan, const std::vector<std::int64_t>& steps) {
+  return plan.contribution.index_select(1, torch::tensor(steps, torch::kInt64))
+      .neg()
+      .transpose(0, 1)
+      .contiguous();
+}
 
 GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
                        const HeadAttention& attention_of) {
   require_whole_windows(size);
-  const std::int64_t windows = windows_of(length, size), steps = size.steps(length);
+  const std::int64_t windows = windows_of(length, size.window), steps = size.steps(length);
   GoldenPlan plan{.evicted = torch::empty({heads, steps, size.window}, torch::kInt32),
                   .candidates = torch::empty({heads, steps, size.budget}, torch::kInt32),
                   .contribution = torch::empty({heads, steps, size.budget})};
@@ -85,7 +89,7 @@ GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize&
 
 GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size) {
   require_whole_windows(size);
-  const std::int64_t windows = attention.dim() == 3 ? windows_of(attention.size(2), size) : -1;
+  const std::int64_t windows = attention.dim() == 3 ? windows_of(attention.size(2), size.window) : -1;
   if (attention.dim() != 3 || attention.size(1) != windows) {
     throw Error(ErrorKind::kInput,
                 concat("future attention: expected [K, ", windows, " windows, L], got ", attention.sizes()));

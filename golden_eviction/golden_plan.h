@@ -4,7 +4,9 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "trainer/config/cache_size.h"
 
@@ -18,6 +20,10 @@ struct GoldenPlan {
   torch::Tensor contribution;  ///< [K, S, B] float32, C of each candidate: the most attention a later window
                                ///< still gives it
 };
+
+/// What a ranking learns of the evictions `steps` of a plan: o = -C of each candidate, [n, K, B] float32;
+/// high: evict first.
+torch::Tensor oracle_scores(const GoldenPlan& plan, const std::vector<std::int64_t>& steps);
 
 /// Future attention of one KV head, [windows, L] float32 on the CPU, one row per window of `size.window`
 /// queries. The plan writes into it.

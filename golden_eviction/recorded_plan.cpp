@@ -3,27 +3,19 @@
 #include <limits>
 #include <memory>
 
-#include "data/oracle_file.h"
 #include "golden_eviction/future_attention.h"
 
 namespace foresight {
-namespace {
 
-GoldenPlan plan_of_layer(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
+GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
   const OracleDimensions& dimensions = reader.dimensions();
   std::vector<std::uint16_t> bits = reader.read_layer(layer);
   const torch::Tensor packed =
       torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
   return golden_plan(dimensions.kv_heads, dimensions.tokens, size, [&](std::int64_t head) {
-    const std::int64_t windows = (dimensions.tokens + size.window - 1) / size.window;
+    const std::int64_t windows = windows_of(dimensions.tokens, size.window);
     return unpack_windows(packed.narrow(0, head, 1), dimensions, size.window, 0, windows)[0];
   });
-}
-
-}  // namespace
-
-GoldenPlan golden_plan_of(const RecordedTrace& trace, std::int64_t layer, const CacheSize& size) {
-  return plan_of_layer(OracleReader(trace.file), layer, size);
 }
 
 RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size) {
@@ -31,8 +23,15 @@ RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& 
   const bool fits = reader.dimensions().tokens - 1 <= std::numeric_limits<std::int16_t>::max();
   RecordedEvictions evictions;
   for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
-    evictions.push_back(plan_of_layer(reader, layer, size).evicted.to(fits ? torch::kInt16 : torch::kInt32));
+    evictions.push_back(golden_plan_of(reader, layer, size).evicted.to(fits ? torch::kInt16 : torch::kInt32));
   }
+  return evictions;
+}
+
+std::vector<RecordedEvictions> golden_evictions(const std::vector<const RecordedTrace*>& traces,
+                                                const CacheSize& size) {
+  std::vector<RecordedEvictions> evictions;
+  for (const RecordedTrace* trace : traces) evictions.push_back(golden_evictions(*trace, size));
   return evictions;
 }
 

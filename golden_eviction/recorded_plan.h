@@ -6,15 +6,17 @@
 
 #include <vector>
 
+#include "data/oracle_file.h"
 #include "golden_eviction/golden_plan.h"
 #include "trainer/eviction/eviction_view.h"
 #include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 
-/// The golden plan of one layer of a trace. Throws Error(kInput) for a damaged file, Error(kConfig) when the
-/// window is no multiple of the recorded block or the budget none of the window.
-GoldenPlan golden_plan_of(const RecordedTrace& trace, std::int64_t layer, const CacheSize& size);
+/// The golden plan of one layer of a recorded trace, whose file is opened once for all of them. Throws
+/// Error(kInput) for a damaged file, Error(kConfig) when the window is no multiple of the recorded block or
+/// the budget none of the window.
+GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size);
 
 /// What a trace's golden plans evict, by layer: [K, S, W] original positions in order of eviction rank, int16
 /// where they fit, int32 else.
@@ -22,6 +24,9 @@ using RecordedEvictions = std::vector<torch::Tensor>;
 
 /// The golden evictions of every layer of a trace; throws as golden_plan_of().
 RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size);
+/// Those of several traces.
+std::vector<RecordedEvictions> golden_evictions(const std::vector<const RecordedTrace*>& traces,
+                                                const CacheSize& size);
 
 /// A selector that evicts what was recorded: evictions[n] for row c * N + n of any copy c.
 EvictionSelector golden_selector(std::vector<RecordedEvictions> evictions);

@@ -60,7 +60,8 @@ TEST_CASE("recorded plan: plans of a file head by head are those of the whole at
       REQUIRE(evictions.size() == whole.size());
       for (std::size_t layer = 0; layer < whole.size(); ++layer) {
         const GoldenPlan expected = golden_plan(whole[layer], kSize),
-                         plan = golden_plan_of(trace, static_cast<std::int64_t>(layer), kSize);
+                         plan = golden_plan_of(OracleReader(trace.file), static_cast<std::int64_t>(layer),
+                                               kSize);
         CHECK(torch::equal(plan.evicted, expected.evicted));
         CHECK(torch::equal(plan.candidates, expected.candidates));
         CHECK(torch::equal(plan.contribution, expected.contribution));
@@ -78,7 +79,7 @@ TEST_CASE("recorded plan: positions beyond 16 bits are kept", "[golden]") {
     const RecordedTrace trace = random_trace(folder, "train-000000", {1, 1, length, 8192}, 2);
     const torch::Tensor evicted = golden_evictions(trace, size)[0];
     CHECK(evicted.scalar_type() == (length == 32768 ? torch::kInt16 : torch::kInt32));
-    CHECK(torch::equal(evicted.to(torch::kInt32), golden_plan_of(trace, 0, size).evicted));
+    CHECK(torch::equal(evicted.to(torch::kInt32), golden_plan_of(OracleReader(trace.file), 0, size).evicted));
   }
 }
 
@@ -123,10 +124,11 @@ TEST_CASE("recorded plan: a window that is no multiple of the block and a damage
   const TemporaryFolder folder;
   const RecordedTrace trace = random_trace(folder, "train-000000", {1, 2, 61, 8}, 3);
   REQUIRE_THROWS_WITH(golden_evictions(trace, {24, 12}), Catch::Contains("not a multiple"));
-  REQUIRE_THROWS_WITH(golden_plan_of(trace, 0, {20, 8}), Catch::Contains("must be a multiple of window"));
+  REQUIRE_THROWS_WITH(golden_plan_of(OracleReader(trace.file), 0, {20, 8}),
+                      Catch::Contains("must be a multiple of window"));
   REQUIRE_THROWS_WITH(AttentionStrips({&trace}, 12), Catch::Contains("not a multiple"));
   std::filesystem::resize_file(trace.file, 3000);
-  REQUIRE_THROWS_WITH(golden_plan_of(trace, 0, kSize), Catch::Contains("train-000000.h5"));
+  REQUIRE_THROWS_WITH(golden_plan_of(OracleReader(trace.file), 0, kSize), Catch::Contains("train-000000.h5"));
   REQUIRE_THROWS_WITH(AttentionStrips({&trace}, 8), Catch::Contains("train-000000.h5"));
 }
 

@@ -138,12 +138,10 @@ void dump_generation(const std::vector<std::string>& arguments) {
 
 void dump_golden(const std::filesystem::path& oracle, const CacheSize& size,
                  const std::filesystem::path& out) {
-  RecordedTrace trace;
-  trace.file = oracle;
-  trace.dimensions = OracleReader(oracle).dimensions();
+  const OracleReader reader(oracle);
   TensorFile file;
-  for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer) {
-    const GoldenPlan plan = golden_plan_of(trace, layer, size);
+  for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
+    const GoldenPlan plan = golden_plan_of(reader, layer, size);
     const std::string name = concat("layer", layer, ".");
     file.add(name + "candidates", plan.candidates.to(torch::kInt64));
     file.add(name + "contribution", plan.contribution);
