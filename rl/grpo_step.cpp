@@ -152,10 +152,10 @@ torch::Tensor pack_figures(const UpdateFigures& update) {
   return torch::tensor({update.loss, update.kl, update.clip_ratio}, torch::kFloat64);
 }
 
-void add_figures(UpdateFigures& sum, const torch::Tensor& part) {
-  sum.loss += part[0].item<double>();
-  sum.kl += part[1].item<double>();
-  sum.clip_ratio += part[2].item<double>();
+UpdateFigures unpack_figures(const torch::Tensor& packed) {
+  return {.loss = packed[0].item<double>(),
+          .kl = packed[1].item<double>(),
+          .clip_ratio = packed[2].item<double>()};
 }
 
 /// Losses and divergences of whole groups, by trace of the step, from what units gave of theirs.
@@ -221,6 +221,13 @@ UpdateFigures learn_choice(const GrpoStep& step, const Scorer& behaviour, const 
 
 }  // namespace
 
+UpdateFigures& UpdateFigures::operator+=(const UpdateFigures& other) {
+  loss += other.loss;
+  kl += other.kl;
+  clip_ratio += other.clip_ratio;
+  return *this;
+}
+
 bool one_pass_applies(const GrpoConfig& config) {
   return config.rollouts_per_pass >= config.group_size && config.updates_per_batch == 1 &&
          config.credit == Credit::kStep && config.advantage == AdvantageScale::kTrace;
@@ -242,7 +249,7 @@ void one_pass_gradient(const GrpoStep& step, const Scorer& scorer, RolloutFigure
   GroupLosses groups(step.traces.size());
   for (std::size_t u = 0; u < units.size(); ++u) {
     const auto parts = unpack_tensors(found[u]);
-    add_figures(update, parts[0]);
+    update += unpack_figures(parts[0]);
     groups.add(units[u], batch_of(step, units[u]), parts[1], parts[2]);
   }
   groups.credits(step, rollouts);
@@ -291,11 +298,8 @@ UpdateFigures replayed_gradient(const GrpoStep& step, const DrawnRollouts& rollo
     const double weight = action_weight(step, batch);
     UpdateFigures update;
     const ChoiceConsumer learn = [&](const EvictionView& view, const PolicyChoice& choice) {
-      const UpdateFigures part = learn_choice(step, behaviour, scorer, view.layer, choice,
-                                              rollouts.advantages[u][view.step], weight);
-      update.loss += part.loss;
-      update.kl += part.kl;
-      update.clip_ratio += part.clip_ratio;
+      update += learn_choice(step, behaviour, scorer, view.layer, choice, rollouts.advantages[u][view.step],
+                             weight);
     };
     const EvictionSelector select = policy_selector(behaviour, policy_options(step.config->grpo),
                                                     replayed_draws(rollouts.draws[u]), learn);
@@ -306,7 +310,7 @@ UpdateFigures replayed_gradient(const GrpoStep& step, const DrawnRollouts& rollo
   };
   UpdateFigures update;
   for (const std::string& part : map_units(world, costs, work, "figures of an update"))
-    add_figures(update, unpack_tensors(part).front());
+    update += unpack_figures(unpack_tensors(part).front());
   gradients.set_summed_gradients();
   return update;
 }

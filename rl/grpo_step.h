@@ -34,6 +34,8 @@ struct RolloutFigures {
 /// Figures of an update: mean over layers, evictions, rollouts and KV heads.
 struct UpdateFigures {
   double loss = 0, kl = 0, clip_ratio = 0;
+
+  UpdateFigures& operator+=(const UpdateFigures& other);
 };
 
 /// True where one pass gives the gradient (eligibility_traces.h): whole groups in a pass, credit by step, one

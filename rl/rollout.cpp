@@ -75,16 +75,7 @@ EvictedPass run_rollouts(const Transformer& model, const RolloutBatch& batch, co
   EvictedRun run(model, tokens, size, batch.rows.copies, select);
   std::optional<FullRun> full;
   if (compared) full.emplace(model, tokens, size.window);
-  EvictedPass pass(run.rows().rows(), run.length(), compared);
-  EvictedWindow window;
-  while (!run.finished()) {
-    const std::int64_t tokens_done = run.tokens_of_next();
-    run.next(window, full ? &*full : nullptr);
-    pass.add(window);
-    if (on_window) on_window(window);
-    if (on_tokens) on_tokens(tokens_done);
-  }
-  return pass;
+  return run_to_end(run, full ? &*full : nullptr, on_window, on_tokens);
 }
 
 }  // namespace foresight

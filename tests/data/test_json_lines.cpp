@@ -2,7 +2,7 @@
 
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
-#include "trainer/base/error.h"
+#include "tests/input_error.h"
 
 namespace foresight {
 namespace {
@@ -22,17 +22,11 @@ Lines lines_of(const std::string& content) {
 /// Message of the Error(kInput) that reading the rows of this content ends with.
 std::string refusal(const std::string& content) {
   const TemporaryFolder folder;
-  try {
+  return input_error([&] {
     for_each_line(folder.write("rows.jsonl", content), [](const std::string& line, std::int64_t number) {
       RowReader(line, "rows.jsonl:" + std::to_string(number));
     });
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::kInput);
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.what();
-  }
-  FAIL("nothing was thrown");
-  return "";
+  });
 }
 
 TEST_CASE("json lines: files of other kinds are named with what to do", "[data]") {

@@ -7,7 +7,7 @@
 
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
-#include "trainer/base/error.h"
+#include "tests/input_error.h"
 
 namespace foresight {
 namespace {
@@ -25,19 +25,6 @@ class JsonlFile {
   TemporaryFolder folder_;
   std::filesystem::path path_;
 };
-
-template <class Call>
-std::string input_error(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::kInput);
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.what();
-  }
-  FAIL("nothing was thrown");
-  return "";
-}
 
 std::string trace_error(const std::string& content) {
   const JsonlFile file(content);

@@ -4,8 +4,8 @@
 
 #include <set>
 
-#include "golden_eviction/oracle_stage.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/golden_eviction/random_recording.h"
 #include "tests/golden_eviction/whole_attention.h"
 #include "tests/reference/paths.h"
 #include "trainer/evaluation/kept_attention.h"
@@ -28,21 +28,8 @@ struct Recorded {
   std::vector<RecordedTrace> traces;
 
   explicit Recorded(std::int64_t block = kSize.window) {
-    const OracleProvenance provenance{.model_fingerprint = model.fingerprint(),
-                                      .tokenizer_fingerprint = "none",
-                                      .config_yaml = "",
-                                      .code_version = "test",
-                                      .dtype = "float32"};
-    for (std::int64_t i = 0; i < 2; ++i) {
-      torch::manual_seed(static_cast<std::uint64_t>(i + 1));
-      const torch::Tensor tokens = torch::randint(0, 97, {61}, torch::kInt32);
-      TokenRow row;
-      row.source = "test";
-      row.tokens.assign(tokens.const_data_ptr<std::int32_t>(), tokens.const_data_ptr<std::int32_t>() + 61);
-      row.completion.assign(61, 1);
-      record_trace(model, row, "evaluation-" + std::to_string(i), block, 0, provenance,
-                   oracle_file_path(folder.path(), "evaluation", i));
-    }
+    for (std::int64_t i = 0; i < 2; ++i)
+      record_random_tokens(model, folder.path(), "evaluation", i, 61, block);
     traces = load_recorded_traces(folder.path(), "evaluation", 2, model.fingerprint(), "none");
   }
 };

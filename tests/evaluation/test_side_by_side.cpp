@@ -1,10 +1,10 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "tests/eviction/random_trace_in_memory.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
 #include "trainer/evaluation/side_by_side.h"
-#include "trainer/eviction/full_run.h"
 #include "trainer/traces/token_selection.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
@@ -15,13 +15,7 @@ namespace {
 
 RecordedTrace recorded(const Transformer& model, const std::string& id, std::int64_t length,
                        std::int64_t seed) {
-  torch::manual_seed(static_cast<std::uint64_t>(seed));
-  RecordedTrace trace;
-  trace.id = id;
-  trace.tokens = torch::randint(0, 97, {length}, torch::kInt64);
-  const FullPass pass = full_pass(model, trace.tokens, 16);
-  trace.loss = pass.loss;
-  trace.entropy = pass.entropy;
+  RecordedTrace trace = random_trace_in_memory(model, id, length, static_cast<std::uint64_t>(seed));
   trace.completion = torch::arange(length) >= length / 2;
   return trace;
 }

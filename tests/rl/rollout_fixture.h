@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "rl/grpo_step.h"
+#include "tests/eviction/random_trace_in_memory.h"
 #include "tests/reference/paths.h"
-#include "trainer/eviction/full_run.h"
 
 namespace foresight {
 
@@ -28,15 +28,7 @@ struct RolloutFixture {
   }
 
   RecordedTrace recorded(const std::string& id, std::int64_t length, std::uint64_t seed) const {
-    torch::manual_seed(seed);
-    RecordedTrace trace;
-    trace.id = id;
-    trace.tokens = torch::randint(0, 97, {length}, torch::kInt64);
-    const FullPass pass = full_pass(model, trace.tokens, 16);
-    trace.loss = pass.loss;
-    trace.entropy = pass.entropy;
-    trace.completion = torch::ones({length}, torch::kBool);
-    return trace;
+    return random_trace_in_memory(model, id, length, seed);
   }
 
   Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});

@@ -8,6 +8,7 @@
 #include "rl/policy_terms.h"
 #include "tests/comm/world_of_threads.h"
 #include "tests/rl/rollout_fixture.h"
+#include "tests/scorer/gradients.h"
 #include "trainer/base/error.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
@@ -26,20 +27,6 @@ CreditOptions credit_of(const GrpoConfig& config) {
           .credit = config.credit,
           .discount = config.credit_discount,
           .scale = config.advantage};
-}
-
-/// All gradients one after the other; clears them.
-torch::Tensor take_gradient(const Scorer& scorer) {
-  std::vector<torch::Tensor> parts;
-  for (torch::Tensor parameter : scorer.parameters()) {
-    parts.push_back(parameter.grad().flatten());
-    parameter.mutable_grad().reset();
-  }
-  return torch::cat(parts);
-}
-
-double relative_difference(const torch::Tensor& found, const torch::Tensor& expected) {
-  return ((found - expected).norm() / expected.norm()).item<double>();
 }
 
 /// The objective's gradient in the weights of `scorer`, as its formula stands: the features of every action

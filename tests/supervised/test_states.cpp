@@ -6,11 +6,12 @@
 #include <numeric>
 #include <set>
 
-#include "golden_eviction/oracle_stage.h"
 #include "golden_eviction/recorded_plan.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/comm/world_of_threads.h"
+#include "tests/golden_eviction/random_recording.h"
 #include "tests/reference/paths.h"
+#include "tests/scorer/gradients.h"
 #include "trainer/base/error.h"
 #include "trainer/base/progress.h"
 #include "trainer/eviction/evicted_run.h"
@@ -37,21 +38,9 @@ struct Recorded {
 
   Recorded() {
     Progress::set_quiet(true);
-    const OracleProvenance provenance{.model_fingerprint = model.fingerprint(),
-                                      .tokenizer_fingerprint = "none",
-                                      .config_yaml = "",
-                                      .code_version = "test",
-                                      .dtype = "float32"};
     for (const std::int64_t length : {61, 61, 48}) {
       const auto index = static_cast<std::int64_t>(traces.size());
-      torch::manual_seed(static_cast<std::uint64_t>(index + 1));
-      const torch::Tensor tokens = torch::randint(0, 97, {length}, torch::kInt32);
-      TokenRow row;
-      row.tokens.assign(tokens.const_data_ptr<std::int32_t>(),
-                        tokens.const_data_ptr<std::int32_t>() + length);
-      row.completion.assign(static_cast<std::size_t>(length), 1);
-      record_trace(model, row, "train-" + std::to_string(index), kSize.window, 0, provenance,
-                   oracle_file_path(folder.path(), "train", index));
+      record_random_tokens(model, folder.path(), "train", index, length, kSize.window);
       traces = load_recorded_traces(folder.path(), "train", index + 1, model.fingerprint(), "none");
     }
   }
@@ -77,7 +66,7 @@ PlainStates plain_states(const Recorded& recorded, const RecordedTrace& trace) {
                      std::vector<std::vector<torch::Tensor>>(layers)};
   for (std::size_t layer = 0; layer < layers; ++layer) {
     const torch::Tensor contribution =
-        golden_plan_of(trace, static_cast<std::int64_t>(layer), kSize).contribution;
+        golden_plan_of(OracleReader(trace.file), static_cast<std::int64_t>(layer), kSize).contribution;
     for (std::int64_t step = 0; step < contribution.size(1); ++step)
       states.oracle[layer].push_back(-contribution.select(1, step));
   }
@@ -88,19 +77,6 @@ PlainStates plain_states(const Recorded& recorded, const RecordedTrace& trace) {
     return golden(view);
   });
   return states;
-}
-
-torch::Tensor take_gradient(const Scorer& scorer) {
-  std::vector<torch::Tensor> parts;
-  for (torch::Tensor parameter : scorer.parameters()) {
-    parts.push_back(parameter.grad().flatten());
-    parameter.mutable_grad().reset();
-  }
-  return torch::cat(parts);
-}
-
-double relative_difference(const torch::Tensor& found, const torch::Tensor& expected) {
-  return ((found - expected).norm() / expected.norm()).item<double>();
 }
 
 torch::Tensor gradient_of(const GoldenStates& states, const Scorer& scorer, std::int64_t trace,

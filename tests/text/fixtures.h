@@ -9,7 +9,7 @@
 
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
-#include "trainer/base/error.h"
+#include "tests/input_error.h"
 
 namespace foresight {
 
@@ -27,20 +27,6 @@ inline nlohmann::json read_fixture(const std::filesystem::path& file) {
   std::ifstream in(file);
   if (!in) FAIL(file.string() + " cannot be read; set FORESIGHT_SOURCE_DIR to the repository's root");
   return nlohmann::json::parse(in);
-}
-
-/// The message of the Error(kInput) that `call` throws.
-template <class Call>
-std::string input_error(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::kInput);
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.what();
-  }
-  FAIL("nothing was thrown");
-  return "";
 }
 
 }  // namespace foresight

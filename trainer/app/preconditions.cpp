@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
 #include "trainer/config/run_layout.h"
@@ -14,19 +15,16 @@
 #include "trainer/evaluation/scored_traces.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/scorer/scorer.h"
+#include "trainer/supervised/supervised_stage.h"
 #include "trainer/training/checkpoint_folder.h"
 #include "trainer/training/training_session.h"
+#include "trainer/training/training_start.h"
 
 namespace foresight {
 namespace {
 
 bool contains(const std::vector<Stage>& stages, Stage stage) {
   return std::find(stages.begin(), stages.end(), stage) != stages.end();
-}
-
-bool is_there(const std::filesystem::path& file) {
-  std::error_code none;
-  return std::filesystem::exists(file, none);
 }
 
 /// Whether the traces stage, which is to run, writes this file.
@@ -55,23 +53,9 @@ RunTraces check_traces(const Config& config, const Workspace& workspace, const s
   return traces;
 }
 
-/// Throws unless the checkpoint that a stage is to resume from is there and whole.
-void check_resume(const Config& config, Stage stage) {
-  const std::string& resume = training_keys(config, stage).checkpoint.resume;
-  if (resume == "auto" || resume == "never") return;
-  if (!std::filesystem::is_directory(resume)) {
-    throw Error(ErrorKind::kInput, concat(to_string(stage), ".resume: no checkpoint folder at ", resume,
-                                          " (auto takes the newest, never starts anew)"));
-  }
-  read_checkpoint(resume);
-}
-
 void check_supervised(const Config& config, const ModelShape& shape) {
-  check_resume(config, Stage::kSupervised);
-  if (config.scorer.initial.empty()) return;
-  if (Scorer::load(config.scorer.initial, shape).facts().features == config.scorer.features) return;
-  throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
-                                         " was trained on other features than scorer.features asks for"));
+  named_checkpoint(config, Stage::kSupervised);
+  if (!config.scorer.initial.empty()) load_initial_scorer(config, shape);
 }
 
 /// Whether the checkpoints of a stage are there, or one of `stages` makes them.
@@ -81,7 +65,7 @@ bool is_trained(const Config& config, const std::vector<Stage>& stages, Stage st
 }
 
 void check_grpo(const Config& config, const ModelShape& shape, const std::vector<Stage>& stages) {
-  check_resume(config, Stage::kGrpo);
+  named_checkpoint(config, Stage::kGrpo);
   if (!config.grpo.start.empty()) {
     Scorer::load(config.grpo.start, shape);
   } else if (!contains(stages, Stage::kSupervised)) {

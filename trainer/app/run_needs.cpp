@@ -25,11 +25,6 @@
 namespace foresight {
 namespace {
 
-bool is_there(const std::filesystem::path& file) {
-  std::error_code none;
-  return std::filesystem::exists(file, none);
-}
-
 /// Of the weights as they lie on the disk; where they do not, `expected`.
 double file_bytes_of(const std::filesystem::path& model, double expected) {
   const std::filesystem::path index = model / "model.safetensors.index.json";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "golden_eviction/oracle_stage.h"
 #include "rl/grpo_step.h"
 #include "trainer/base/text.h"
 #include "trainer/supervised/cached_states.h"
@@ -109,8 +110,7 @@ std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double t
   const CacheSize& size = setting.config->eviction;
   const auto tokens = static_cast<double>(setting.longest_tokens);
   const auto steps = static_cast<double>(size.steps(setting.longest_tokens));
-  const double block = static_cast<double>(
-      setting.config->oracle.block_tokens > 0 ? setting.config->oracle.block_tokens : size.window);
+  const auto block = static_cast<double>(recorded_block_tokens(*setting.config));
   return {
       {"golden evictions", traces * heads_of(*setting.shape) * steps * static_cast<double>(size.window) * 4,
        false, "data.trace_tokens"},
@@ -147,9 +147,7 @@ std::vector<MemoryItem> generation_memory(const StageSetting& setting, std::int6
 
 std::vector<MemoryItem> oracle_memory(const StageSetting& setting) {
   const auto tokens = static_cast<double>(setting.longest_tokens);
-  const double block =
-      static_cast<double>(setting.config->oracle.block_tokens > 0 ? setting.config->oracle.block_tokens
-                                                                  : setting.config->eviction.window);
+  const auto block = static_cast<double>(recorded_block_tokens(*setting.config));
   const double together = std::min(tokens, static_cast<double>(kForwardTokens));
   const double watched =
       std::min(kWatchedAttentionBytes,

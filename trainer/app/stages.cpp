@@ -24,14 +24,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Better refused now than hours later.
+/// Better refused now than hours later. `splits` as for run_stage().
 void require_room_for(const Config& config, const std::vector<Stage>& stages, const Workspace& workspace,
-                      World& world) {
+                      World& world, const std::vector<TraceSplit>& splits) {
   if (!world.leads()) return;
-  const auto& [model, tokenizer] = workspace;
+  const Transformer& model = workspace.model;
   std::vector<SplitLengths> lengths;
   if (stages.front() == Stage::kOracle) {
-    lengths = lengths_of(config, make_trace_splits(config, tokenizer, model.shape()));
+    lengths = lengths_of(config, splits);
   } else if (stages.front() > Stage::kOracle) {
     lengths = recorded_lengths(config);
   }
@@ -40,12 +40,14 @@ void require_room_for(const Config& config, const std::vector<Stage>& stages, co
   require_room(config, needs, machine_room(config, model.options()));
 }
 
-/// The machine must have room for the stage, and for those of `then`, which are to follow it.
+/// The machine must have room for the stage, and for those of `then`, which are to follow it. `splits`: the
+/// traces of this config, for the oracle on rank 0.
 std::optional<Json> run_stage(const Config& config, Stage stage, const Workspace& workspace, World& world,
+                              const std::vector<TraceSplit>& splits = {},
                               const std::vector<Stage>& then = {}) {
   std::vector<Stage> stages = {stage};
   stages.insert(stages.end(), then.begin(), then.end());
-  require_room_for(config, stages, workspace, world);
+  require_room_for(config, stages, workspace, world, splits);
   return stage_entry(stage).run(config, workspace, world);
 }
 
@@ -114,8 +116,9 @@ void print_run(const std::optional<Json>& evaluation,
 void command_stage(const Config& config, Stage stage, World& world, OutputForm form) {
   const std::optional<OpenRun> run = open_for_all(config, world);
   const Workspace workspace = open_workspace(config, world);
-  if (world.leads()) require_inputs(config, workspace, {stage});
-  const auto evaluation = run_stage(config, stage, workspace, world);
+  RunTraces traces;
+  if (world.leads()) traces = require_inputs(config, workspace, {stage});
+  const auto evaluation = run_stage(config, stage, workspace, world, traces.splits);
   if (!evaluation) return;
   if (form == OutputForm::kJson) {
     print(evaluation->dump(2) + "\n");
@@ -132,10 +135,13 @@ std::filesystem::path command_report(const Config& config) {
 void command_run(const Config& config, World& world, OutputForm form) {
   const std::optional<OpenRun> run = open_for_all(config, world);
   const Workspace workspace = open_workspace(config, world);
-  if (world.leads()) require_inputs(config, workspace, stages_of_run(config));
+  RunTraces traces;
+  if (world.leads()) traces = require_inputs(config, workspace, stages_of_run(config));
   // A finished stage costs no more than finding that out.
   if (!config.traces.prompts.empty()) make_traces(config, workspace, world);
-  run_stage(config, Stage::kOracle, workspace, world, {Stage::kSupervised, Stage::kGrpo, Stage::kEvaluate});
+  if (traces.to_come) traces.splits = make_trace_splits(config, workspace.tokenizer, workspace.model.shape());
+  run_stage(config, Stage::kOracle, workspace, world, traces.splits,
+            {Stage::kSupervised, Stage::kGrpo, Stage::kEvaluate});
   run_stage(config, Stage::kSupervised, workspace, world);
   const Stage best = config.grpo.steps > 0 ? Stage::kGrpo : Stage::kSupervised;
   if (best == Stage::kGrpo) run_stage(config, best, workspace, world);

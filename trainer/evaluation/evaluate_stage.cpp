@@ -137,7 +137,7 @@ Policy make_policy(const Config& config, const std::string& name, const Transfor
 
 /// eviction.budget first, then the other budgets of the sweep.
 std::vector<PolicySet> policy_sets(const Config& config, const Transformer& model, World& world) {
-  std::vector<CacheSize> sizes = {{config.eviction.budget, config.eviction.window}};
+  std::vector<CacheSize> sizes = {config.eviction};
   for (const std::int64_t budget : config.evaluation.budgets) {
     if (budget != config.eviction.budget) sizes.push_back({budget, config.eviction.window});
   }

@@ -26,8 +26,7 @@ EvictionWatcher::EvictionWatcher(const std::vector<const RecordedTrace*>& traces
       mass_(torch::zeros({policies, layers, kv_heads}, torch::kFloat64)),
       overlap_(torch::zeros({policies}, torch::kFloat64)),
       held_(torch::zeros({policies, traces_, length_})) {
-  std::vector<RecordedEvictions> golden;
-  for (const RecordedTrace* trace : traces) golden.push_back(golden_evictions(*trace, size));
+  std::vector<RecordedEvictions> golden = golden_evictions(traces, size);
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers); ++layer) {
     std::vector<torch::Tensor> evicted;
     for (RecordedEvictions& trace : golden) evicted.push_back(std::exchange(trace.at(layer), {}));

@@ -51,9 +51,7 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   }
   if (name == "golden") {
     return {name, [size](const std::vector<const RecordedTrace*>& traces) {
-              std::vector<RecordedEvictions> evictions;
-              for (const RecordedTrace* trace : traces) evictions.push_back(golden_evictions(*trace, size));
-              return golden_selector(std::move(evictions));
+              return golden_selector(golden_evictions(traces, size));
             }};
   }
   throw Error(ErrorKind::kConfig,

@@ -53,8 +53,7 @@ void require_generation_inputs(const Config& config, const Transformer& model, c
     require_room_behind("evaluation.passkey_tokens", model, static_cast<std::size_t>(own.passkey_tokens),
                         kPasskeyNewTokens);
   }
-  require_contexts({{config.eviction.budget, config.eviction.window}, own.cost_contexts, own.cost_batch},
-                   model.shape().max_positions);
+  require_contexts({config.eviction, own.cost_contexts, own.cost_batch}, model.shape().max_positions);
 }
 
 }  // namespace foresight

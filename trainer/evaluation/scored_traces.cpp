@@ -4,17 +4,10 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/evaluation/scoring.h"
 
 namespace foresight {
 namespace {
-
-/// As first_scored_token(), of lengths alone.
-std::int64_t first_scored(const Completions& traces, const CacheSize& size) {
-  const bool touched = std::any_of(traces.begin(), traces.end(), [&](const auto& trace) {
-    return static_cast<std::int64_t>(trace.size()) > size.first_scored();
-  });
-  return touched ? size.first_scored() : 1;
-}
 
 bool any_completion_from(const Completions& traces, std::int64_t first) {
   return std::any_of(traces.begin(), traces.end(), [&](const std::vector<std::uint8_t>& trace) {
@@ -38,9 +31,13 @@ Completions completions_of(const std::vector<RecordedTrace>& traces) {
 
 void require_scored_tokens(const Completions& traces, const Config& config) {
   if (traces.empty() || config.evaluation.score != ScoreTokens::kCompletion) return;
-  std::int64_t first = first_scored(traces, {config.eviction.budget, config.eviction.window});
-  for (const std::int64_t budget : config.evaluation.budgets)
-    first = std::max(first, first_scored(traces, {budget, config.eviction.window}));
+  std::size_t longest = 0;
+  for (const std::vector<std::uint8_t>& trace : traces) longest = std::max(longest, trace.size());
+  const auto first_of = [&](std::int64_t budget) {
+    return first_scored_token(static_cast<std::int64_t>(longest), {budget, config.eviction.window});
+  };
+  std::int64_t first = first_of(config.eviction.budget);
+  for (const std::int64_t budget : config.evaluation.budgets) first = std::max(first, first_of(budget));
   if (any_completion_from(traces, first)) return;
   throw Error(ErrorKind::kInput,
               concat("evaluation.score=completion: none of the ", traces.size(),

@@ -102,10 +102,13 @@ PolicyRun full_run(const std::vector<RecordedTrace>& traces) {
 }
 
 std::int64_t first_scored_token(const std::vector<RecordedTrace>& traces, const CacheSize& size) {
-  const bool touched = std::any_of(traces.begin(), traces.end(), [&](const RecordedTrace& trace) {
-    return trace.length() > size.first_scored();
-  });
-  return touched ? size.first_scored() : 1;
+  std::int64_t longest = 0;
+  for (const RecordedTrace& trace : traces) longest = std::max(longest, trace.length());
+  return first_scored_token(longest, size);
+}
+
+std::int64_t first_scored_token(std::int64_t longest_tokens, const CacheSize& size) {
+  return longest_tokens > size.first_scored() ? size.first_scored() : 1;
 }
 
 PolicyResult score_run(const PolicyRun& run, const std::vector<RecordedTrace>& traces,

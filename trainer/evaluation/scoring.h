@@ -37,6 +37,8 @@ struct ScoringOptions {
 
 /// t > budget + window (docs/method.md, "The cache"), or every token where no trace is touched by eviction.
 std::int64_t first_scored_token(const std::vector<RecordedTrace>& traces, const CacheSize& size);
+/// The same where the longest trace has `longest_tokens`.
+std::int64_t first_scored_token(std::int64_t longest_tokens, const CacheSize& size);
 
 /// Sums over the scored tokens of one trace.
 struct TraceSums {

@@ -16,18 +16,6 @@ namespace {
 
 using Batch = std::vector<const RecordedTrace*>;
 
-/// Runs of consecutive traces of one length, at most `most` each.
-std::vector<Batch> equal_length_batches(const std::vector<RecordedTrace>& traces, std::int64_t most) {
-  std::vector<Batch> batches;
-  for (const RecordedTrace& trace : traces) {
-    const bool joins = !batches.empty() && static_cast<std::int64_t>(batches.back().size()) < most &&
-                       batches.back().front()->length() == trace.length();
-    if (!joins) batches.emplace_back();
-    batches.back().push_back(&trace);
-  }
-  return batches;
-}
-
 /// Row `row` of a pass with the full cache's value where no eviction can reach.
 torch::Tensor own_where_evicted(const torch::Tensor& values, std::int64_t row, std::int64_t first_scored,
                                 const torch::Tensor& elsewhere) {
@@ -172,8 +160,13 @@ std::vector<Batch> batches_of(const std::vector<RecordedTrace>& traces, const st
                               std::int64_t rows_per_pass) {
   std::size_t most = 1;
   for (const PolicySet& set : sets) most = std::max(most, set.policies.size());
-  return equal_length_batches(traces,
-                              std::max<std::int64_t>(1, rows_per_pass / static_cast<std::int64_t>(most)));
+  const auto together = std::max<std::size_t>(1, static_cast<std::size_t>(rows_per_pass) / most);
+  std::vector<Batch> batches;
+  for (const std::vector<std::size_t>& numbers : equal_length_batches(traces, together)) {
+    Batch& batch = batches.emplace_back();
+    for (const std::size_t i : numbers) batch.push_back(&traces[i]);
+  }
+  return batches;
 }
 
 std::vector<std::int64_t> costs_of(const std::vector<Batch>& batches) {

@@ -173,19 +173,26 @@ void replay_evictions(const Transformer& model, const torch::Tensor& tokens, con
   }
 }
 
+EvictedPass run_to_end(EvictedRun& run, FullRun* full,
+                       const std::function<void(const EvictedWindow&)>& on_window,
+                       const std::function<void(std::int64_t)>& on_tokens) {
+  EvictedPass pass(run.rows().rows(), run.length(), /*compared=*/full != nullptr);
+  EvictedWindow window;
+  while (!run.finished()) {
+    const std::int64_t tokens_done = run.tokens_of_next();
+    run.next(window, full);
+    pass.add(window);
+    if (on_window) on_window(window);
+    if (on_tokens) on_tokens(tokens_done);
+  }
+  return pass;
+}
+
 torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
                              std::int64_t copies, const EvictionSelector& select,
                              const std::function<void(std::int64_t)>& on_tokens) {
   EvictedRun run(model, tokens, size, copies, select);
-  EvictedPass pass(run.rows().rows(), run.length(), /*compared=*/false);
-  EvictedWindow window;
-  while (!run.finished()) {
-    const std::int64_t tokens_done = run.tokens_of_next();
-    run.next(window);
-    pass.add(window);
-    if (on_tokens) on_tokens(tokens_done);
-  }
-  return pass.losses;
+  return run_to_end(run, nullptr, {}, on_tokens).losses;
 }
 
 }  // namespace foresight

@@ -79,13 +79,19 @@ struct EvictedPass {
   void add(const EvictedWindow& window);
 };
 
-/// Runs through the first `steps` evictions, predicting nothing: for selectors that look on. `on_tokens` as
-/// below.
+/// Runs through the first `steps` evictions, predicting nothing: for selectors that look on. `on_tokens`
+/// (optional) is told the row tokens done.
 void replay_evictions(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
                       std::int64_t copies, std::int64_t steps, const EvictionSelector& select,
                       const std::function<void(std::int64_t)>& on_tokens = {});
 
-/// Runs to the end and gathers the losses [R, L]. `on_tokens` (optional) is told the row tokens done.
+/// Runs to the end, compared with `full` where it is given, and gathers what was predicted. `on_window`
+/// (optional) is shown each window, `on_tokens` (optional) told the row tokens done.
+EvictedPass run_to_end(EvictedRun& run, FullRun* full,
+                       const std::function<void(const EvictedWindow&)>& on_window,
+                       const std::function<void(std::int64_t)>& on_tokens);
+
+/// The losses [R, L] of such a run. `on_tokens` as above.
 torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
                              std::int64_t copies, const EvictionSelector& select,
                              const std::function<void(std::int64_t)>& on_tokens = {});

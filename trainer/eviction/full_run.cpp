@@ -9,9 +9,17 @@
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
+namespace {
+
+/// Tokens that go through the model together: about kForwardTokens, a multiple of `piece`.
+std::int64_t tokens_together(std::int64_t piece) {
+  return std::max<std::int64_t>(1, kForwardTokens / piece) * piece;
+}
+
+}  // namespace
 
 FullRun::FullRun(const Transformer& model, const torch::Tensor& tokens, std::int64_t window)
-    : model_(&model), tokens_(tokens), chunk_(std::max<std::int64_t>(1, kForwardTokens / window) * window) {
+    : model_(&model), tokens_(tokens), chunk_(tokens_together(window)) {
   check_shape(tokens, {-1, -1}, "tokens");
   for (std::int64_t trace = 0; trace < tokens.size(0); ++trace)
     caches_.emplace_back(model.shape(), 1, tokens.size(1), model.options());
@@ -52,7 +60,7 @@ FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::i
   FullCache cache(model.shape(), 1, length, model.options());
   cache.set_observer(observer);
   cache.set_query_block(query_block);
-  const std::int64_t together = std::max<std::int64_t>(1, kForwardTokens / query_block) * query_block;
+  const std::int64_t together = tokens_together(query_block);
   for (std::int64_t first = 0; first < length; first += together) {
     const std::int64_t count = std::min(together, length - first);
     const torch::Tensor hidden = model.forward(tokens.narrow(0, first, count).unsqueeze(0),

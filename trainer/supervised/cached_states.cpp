@@ -85,9 +85,9 @@ class StatesFile {
     fill("positions", place, view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU, torch::kInt32));
   }
 
-  /// o = -C of the kept evictions of a layer: contribution [K, S, B].
-  void add_oracle(std::int64_t layer, const torch::Tensor& contribution) {
-    const torch::Tensor kept = contribution.index_select(1, torch::tensor(evictions_)).neg().transpose(0, 1);
+  /// Of the kept evictions of a layer.
+  void add_oracle(std::int64_t layer, const GoldenPlan& plan) {
+    const torch::Tensor kept = oracle_scores(plan, evictions_);
     for (std::int64_t i = 0; i < count(); ++i) fill("oracle", layer * count() + i, kept[i]);
   }
 
@@ -153,10 +153,11 @@ void replay(const Transformer& model, const Replay& of, const CacheSize& size, S
     const RecordedTrace& trace = *of.traces[n];
     files.push_back(std::make_unique<StatesFile>(of.files[n], model.shape(), size, of.evictions[n],
                                                  identity(model, trace, size, features, of.evictions[n])));
+    const OracleReader reader(trace.file);
     for (std::int64_t layer = 0; layer < model.shape().layers; ++layer) {
-      const GoldenPlan plan = golden_plan_of(trace, layer, size);
+      const GoldenPlan plan = golden_plan_of(reader, layer, size);
       plans[n].push_back(plan.evicted);
-      files[n]->add_oracle(layer, plan.contribution);
+      files[n]->add_oracle(layer, plan);
     }
     last = std::max(last, of.evictions[n].back());
   }
@@ -174,20 +175,14 @@ void replay(const Transformer& model, const Replay& of, const CacheSize& size, S
 /// reading every file.
 std::vector<ReplayBatch> replay_batches(const std::vector<RecordedTrace>& traces,
                                         const std::function<bool(std::size_t)>& trace_is_done, World& world) {
-  std::vector<ReplayBatch> batches;
-  for (std::size_t i = 0; i < traces.size(); ++i) {
-    if (batches.empty() || batches.back().traces.size() == kTracesPerReplay ||
-        traces[batches.back().traces.front()].length() != traces[i].length()) {
-      batches.emplace_back();
-    }
-    ReplayBatch& batch = batches.back();
-    batch.traces.push_back(i);
-    if (world.leads()) batch.done = batch.done && trace_is_done(i);
-  }
+  const auto numbers = equal_length_batches(traces, kTracesPerReplay);
   std::vector<bool> verdicts;
-  for (const ReplayBatch& batch : batches) verdicts.push_back(batch.done);
+  if (world.leads()) {
+    for (const auto& batch : numbers) verdicts.push_back(std::ranges::all_of(batch, trace_is_done));
+  }
   verdicts = world.broadcast_flags(verdicts, "replayed traces");
-  for (std::size_t b = 0; b < batches.size(); ++b) batches[b].done = verdicts.at(b);
+  std::vector<ReplayBatch> batches;
+  for (std::size_t b = 0; b < numbers.size(); ++b) batches.push_back({numbers[b], verdicts.at(b)});
   return batches;
 }
 

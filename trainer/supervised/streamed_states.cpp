@@ -25,13 +25,13 @@ void StreamedStates::visit(std::int64_t index, const std::vector<std::int64_t>& 
   if (evictions.empty()) return;
   const RecordedTrace& trace = traces_->at(static_cast<std::size_t>(index));
   const std::int64_t last = *std::max_element(evictions.begin(), evictions.end());
-  const torch::Tensor steps = torch::tensor(evictions, torch::kInt64);
+  const OracleReader reader(trace.file);
   RecordedEvictions plan;
   std::vector<torch::Tensor> oracle;  // by layer: [n, K, B]
   for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer) {
-    const GoldenPlan golden = golden_plan_of(trace, layer, size_);
+    const GoldenPlan golden = golden_plan_of(reader, layer, size_);
     plan.push_back(golden.evicted);
-    oracle.push_back(golden.contribution.index_select(1, steps).neg().transpose(0, 1).contiguous());
+    oracle.push_back(oracle_scores(golden, evictions));
   }
   const EvictionSelector follow = golden_selector({std::move(plan)});
   const EvictionSelector show = [&](const EvictionView& view) {

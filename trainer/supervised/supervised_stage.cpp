@@ -83,12 +83,7 @@ Scorer initial_scorer(const Config& config, const Transformer& model, const Scor
     const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
     return Scorer::random(model.shape(), facts, RandomStream(seed, "scorer weights"));
   }
-  Scorer scorer = Scorer::load(config.scorer.initial, model.shape());
-  if (scorer.facts().features != facts.features) {
-    throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
-                                           " was trained on other features than scorer.features asks for"));
-  }
-  return scorer;
+  return load_initial_scorer(config, model.shape());
 }
 
 void remove_features(const std::filesystem::path& folder) {
@@ -100,6 +95,13 @@ void remove_features(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+Scorer load_initial_scorer(const Config& config, const ModelShape& shape) {
+  Scorer scorer = Scorer::load(config.scorer.initial, shape);
+  if (scorer.facts().features == config.scorer.features) return scorer;
+  throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
+                                         " was trained on other features than scorer.features asks for"));
+}
 
 std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
     const Config& config, const ModelShape& shape, const std::vector<std::int64_t>& lengths) {

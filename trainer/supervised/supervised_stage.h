@@ -8,6 +8,7 @@
 #include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
+#include "trainer/scorer/scorer.h"
 #include "trainer/text/tokenizer.h"
 #include "trainer/training/validation.h"
 
@@ -19,6 +20,10 @@ namespace foresight {
 /// for scores or gradients that are not finite.
 void train_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                       const Validation& validation, World& world);
+
+/// The scorer that scorer.initial names. Throws Error(kInput) for a file that cannot be read or is of another
+/// model's shape, Error(kConfig) for other features than scorer.features.
+Scorer load_initial_scorer(const Config& config, const ModelShape& shape);
 
 /// Whether this config's features are cached, and then which evictions of traces of these lengths
 /// (supervised.features, supervised.features_gib); nothing where they are streamed. Throws Error(kConfig)

@@ -57,6 +57,18 @@ torch::Tensor stacked_tokens(const std::vector<const RecordedTrace*>& traces) {
   return torch::stack(tokens);
 }
 
+std::vector<std::vector<std::size_t>> equal_length_batches(const std::vector<RecordedTrace>& traces,
+                                                           std::size_t most) {
+  std::vector<std::vector<std::size_t>> batches;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const bool joins = !batches.empty() && batches.back().size() < most &&
+                       traces[batches.back().front()].length() == traces[i].length();
+    if (!joins) batches.emplace_back();
+    batches.back().push_back(i);
+  }
+  return batches;
+}
+
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces) {
   std::string facts;
   for (const RecordedTrace& trace : traces) {

@@ -36,6 +36,10 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
 /// The tokens of traces of one length: [N, L] int64.
 torch::Tensor stacked_tokens(const std::vector<const RecordedTrace*>& traces);
 
+/// Runs of consecutive traces of one length, at most `most` each, by their numbers.
+std::vector<std::vector<std::size_t>> equal_length_batches(const std::vector<RecordedTrace>& traces,
+                                                           std::size_t most);
+
 /// SHA-256 (hex) of ids, tokens and completion of the traces and the dtype of their passes: not of what was
 /// recorded, which follows from these and the model, up to the rounding of a machine.
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces);

@@ -21,6 +21,16 @@ TrainingInputs training_inputs(const SharedFingerprints& fingerprints) {
           {"validation traces", fingerprints.validation_traces}};
 }
 
+std::optional<CheckpointFacts> named_checkpoint(const Config& config, Stage stage) {
+  const std::string resume = training_keys(config, stage).checkpoint.resume;
+  if (resume == "auto" || resume == "never") return std::nullopt;
+  if (!std::filesystem::is_directory(resume)) {
+    throw Error(ErrorKind::kInput, concat(to_string(stage), ".resume: no checkpoint folder at ", resume,
+                                          " (auto takes the newest, never starts anew)"));
+  }
+  return read_checkpoint(resume);
+}
+
 TrainingStart::TrainingStart(const Config& config, Stage stage, TrainingInputs inputs, World& world)
     : config_(config), stage_(stage), inputs_(std::move(inputs)), world_(&world) {
   const CheckpointConfig& limits = keys().checkpoint;
@@ -49,16 +59,11 @@ bool TrainingStart::finished_before() {
 
 /// Rank 0 decides: all must go on from the same one.
 std::optional<CheckpointFacts> TrainingStart::checkpoint_to_resume() {
-  const std::string& resume = keys().checkpoint.resume;
   std::optional<CheckpointFacts> found;
-  if (world_->leads() && resume == "auto") {
-    if (!store_->checkpoints().empty()) found = store_->checkpoints().back();
-  } else if (world_->leads() && resume != "never") {
-    if (!std::filesystem::is_directory(resume)) {
-      throw Error(ErrorKind::kInput, concat(name(), ".resume: no checkpoint folder at ", resume,
-                                            " (auto takes the newest, never starts anew)"));
-    }
-    found = read_checkpoint(resume);
+  if (world_->leads()) {
+    found = named_checkpoint(config_, stage_);
+    if (keys().checkpoint.resume == "auto" && !store_->checkpoints().empty())
+      found = store_->checkpoints().back();
   }
   const std::string folder = world_->broadcast(found ? found->folder.string() : "", "checkpoint to resume");
   if (folder.empty()) return std::nullopt;

@@ -24,6 +24,10 @@ struct SharedFingerprints {
 /// The inputs that both stages have; each adds the scorer that it starts from.
 TrainingInputs training_inputs(const SharedFingerprints& fingerprints);
 
+/// The checkpoint whose folder the stage's `resume` names; nothing for "auto" and "never". Throws
+/// Error(kInput) when it is not there or damaged.
+std::optional<CheckpointFacts> named_checkpoint(const Config& config, Stage stage);
+
 /// A training stage of a run before its first step. Its checkpoints are listed, and their files hashed, once:
 /// a damaged one is one error line.
 class TrainingStart {
