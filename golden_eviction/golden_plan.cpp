@@ -58,13 +58,37 @@ void require_whole_windows(const CacheSize& size) {
                                          size.window, ": eviction steps must fall on the recorded windows"));
 }
 
+/// The most attention of each window and those after it, [windows, L].
+torch::Tensor future_of_head(const HeadAttention& attention_of, std::int64_t head, std::int64_t windows,
+                             std::int64_t length) {
+  heartbeat();
+  torch::Tensor future = attention_of(head).contiguous();
+  check_shape(future, {windows, length}, "future attention of a head");
+  take_suffix_maximum(future);
+  return future;
+}
+
 }  // namespace
 
-torch::Tensor oracle_scores(const GoldenPlan& plan, const std::vector<std::int64_t>& steps) {
-  return plan.contribution.index_select(1, torch::tensor(steps, torch::kInt64))
-      .neg()
-      .transpose(0, 1)
-      .contiguous();
+torch::Tensor long_term_contribution(std::int64_t heads, std::int64_t length, const CacheSize& size,
+                                     const std::vector<std::int64_t>& steps,
+                                     const HeadAttention& attention_of) {
+  require_whole_windows(size);
+  std::vector<std::int64_t> rows;
+  for (const std::int64_t step : steps) {
+    if (step < 0 || step >= size.steps(length)) {
+      throw Error(ErrorKind::kInternal, concat("contribution at eviction ", step, " of a trace of ", length,
+                                               " tokens, which has ", size.steps(length)));
+    }
+    rows.push_back(size.seen_at_step(step) / size.window);
+  }
+  const torch::Tensor wanted = torch::tensor(rows, torch::kInt64);
+  torch::Tensor contribution = torch::empty({static_cast<std::int64_t>(steps.size()), heads, length});
+  for (std::int64_t head = 0; head < heads; ++head) {
+    const torch::Tensor future = future_of_head(attention_of, head, windows_of(length, size.window), length);
+    contribution.select(1, head).copy_(future.index_select(0, wanted));
+  }
+  return contribution;
 }
 
 GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
@@ -75,10 +99,7 @@ GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize&
                   .candidates = torch::empty({heads, steps, size.budget}, torch::kInt32),
                   .contribution = torch::empty({heads, steps, size.budget})};
   for (std::int64_t head = 0; head < heads; ++head) {
-    heartbeat();
-    const torch::Tensor future = attention_of(head).contiguous();
-    check_shape(future, {windows, length}, "future attention of a head");
-    take_suffix_maximum(future);
+    const torch::Tensor future = future_of_head(attention_of, head, windows, length);
     plan_head(future.const_data_ptr<float>(), length, size, steps,
               plan.evicted.data_ptr<std::int32_t>() + head * steps * size.window,
               plan.candidates.data_ptr<std::int32_t>() + head * steps * size.budget,

@@ -21,10 +21,6 @@ struct GoldenPlan {
                                ///< still gives it
 };
 
-/// What a ranking learns of the evictions `steps` of a plan: o = -C of each candidate, [n, K, B] float32;
-/// high: evict first.
-torch::Tensor oracle_scores(const GoldenPlan& plan, const std::vector<std::int64_t>& steps);
-
 /// Future attention of one KV head, [windows, L] float32 on the CPU, one row per window of `size.window`
 /// queries. The plan writes into it.
 using HeadAttention = std::function<torch::Tensor(std::int64_t head)>;
@@ -36,8 +32,17 @@ using HeadAttention = std::function<torch::Tensor(std::int64_t head)>;
 GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
                        const HeadAttention& attention_of);
 
-/// The same for `attention` [K, windows, L] float32, which is left as it is. Throws Error(kInput) when the
-/// shape does not fit, Error(kConfig) when the budget is not a multiple of the window.
+/// C of every position at the evictions `steps` (n of them, in any order), whatever was evicted before:
+/// [n, K, L] float32, the most attention that a window which begins at the eviction or later gives it.
+/// Positions that come after the eviction hold the same maximum, which nothing asks for. `attention_of` as in
+/// golden_plan(). Throws Error(kConfig), Error(kInternal) as golden_plan(), and for a step that a trace of
+/// `length` tokens has not.
+torch::Tensor long_term_contribution(std::int64_t heads, std::int64_t length, const CacheSize& size,
+                                     const std::vector<std::int64_t>& steps,
+                                     const HeadAttention& attention_of);
+
+/// The same plan for `attention` [K, windows, L] float32, which is left as it is. Throws Error(kInput) when
+/// the shape does not fit, Error(kConfig) when the budget is not a multiple of the window.
 GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size);
 
 }  // namespace foresight

@@ -4,18 +4,40 @@
 #include <memory>
 
 #include "golden_eviction/future_attention.h"
+#include "trainer/model/tensor_io.h"
 
 namespace foresight {
 
+namespace {
+
+/// The recorded attention of one layer, unpacked head by head.
+HeadAttention attention_of_layer(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
+  const OracleDimensions dimensions = reader.dimensions();
+  const auto bits = std::make_shared<std::vector<std::uint16_t>>(reader.read_layer(layer));
+  return [dimensions, bits, window = size.window](std::int64_t head) {
+    const torch::Tensor packed =
+        torch::from_blob(bits->data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
+    return unpack_windows(packed.narrow(0, head, 1), dimensions, window, 0,
+                          windows_of(dimensions.tokens, window))[0];
+  };
+}
+
+}  // namespace
+
 GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
-  const OracleDimensions& dimensions = reader.dimensions();
-  std::vector<std::uint16_t> bits = reader.read_layer(layer);
-  const torch::Tensor packed =
-      torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
-  return golden_plan(dimensions.kv_heads, dimensions.tokens, size, [&](std::int64_t head) {
-    const std::int64_t windows = windows_of(dimensions.tokens, size.window);
-    return unpack_windows(packed.narrow(0, head, 1), dimensions, size.window, 0, windows)[0];
-  });
+  return golden_plan(reader.dimensions().kv_heads, reader.dimensions().tokens, size,
+                     attention_of_layer(reader, layer, size));
+}
+
+torch::Tensor recorded_contribution(const OracleReader& reader, std::int64_t layer, const CacheSize& size,
+                                    const std::vector<std::int64_t>& steps) {
+  return long_term_contribution(reader.dimensions().kv_heads, reader.dimensions().tokens, size, steps,
+                                attention_of_layer(reader, layer, size));
+}
+
+torch::Tensor oracle_scores(const torch::Tensor& contribution, const torch::Tensor& positions) {
+  check_shape(contribution, {positions.size(0), -1}, "contribution");
+  return contribution.gather(1, positions).neg_();
 }
 
 RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size) {

@@ -18,6 +18,15 @@ namespace foresight {
 /// the budget none of the window.
 GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size);
 
+/// C of every position of one layer at the evictions `steps`: [n, K, L] float32. Throws as golden_plan_of(),
+/// and as long_term_contribution().
+torch::Tensor recorded_contribution(const OracleReader& reader, std::int64_t layer, const CacheSize& size,
+                                    const std::vector<std::int64_t>& steps);
+
+/// o = -C of the candidates of one eviction, high: evict first. `contribution` [K, L] at that eviction,
+/// `positions` [K, B] int64 of the candidates -> [K, B] float32.
+torch::Tensor oracle_scores(const torch::Tensor& contribution, const torch::Tensor& positions);
+
 /// What a trace's golden plans evict, by layer: [K, S, W] original positions in order of eviction rank, int16
 /// where they fit, int32 else.
 using RecordedEvictions = std::vector<torch::Tensor>;

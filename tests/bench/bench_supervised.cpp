@@ -88,9 +88,10 @@ void supervised_step(benchmark::State& state) {
   for (std::int64_t i = 0; i < kTraces; ++i) traces.push_back(bench_trace(kTokens, i));
   std::optional<CachedStates> replayed;
   const std::vector<std::vector<std::int64_t>> all =
-      StreamedStates(model, traces, kSize, ScorerFeatures::kNormalized).evictions();
+      StreamedStates(model, traces, kSize, ScorerFeatures::kNormalized, golden_behaviour(kSize)).evictions();
   const double replay_s = seconds_of([&] {
-    replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized, all, alone());
+    replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized,
+                     golden_behaviour(kSize), all, alone());
   });
   const Scorer& scorer = bench_scorer();
   double step_s = 0;

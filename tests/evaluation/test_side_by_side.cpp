@@ -1,7 +1,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "tests/eviction/random_trace_in_memory.h"
+#include "tests/random_trace_in_memory.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
 #include "trainer/evaluation/side_by_side.h"

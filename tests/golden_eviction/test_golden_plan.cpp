@@ -139,6 +139,37 @@ TEST_CASE("golden plan: equals the step-by-step definition on random attention, 
   }
 }
 
+TEST_CASE("contribution: of every position, the most that a window from the eviction on gives it",
+          "[golden]") {
+  torch::manual_seed(10);
+  for (const auto& [length, size] :
+       std::vector<std::pair<std::int64_t, CacheSize>>{{24, {8, 4}}, {31, {4, 4}}, {13, {8, 4}}}) {
+    const std::int64_t windows = (length + size.window - 1) / size.window;
+    const torch::Tensor attention = torch::rand({3, windows, length});
+    std::vector<std::int64_t> steps;
+    for (std::int64_t step = size.steps(length) - 1; step >= 0; step -= 2) steps.push_back(step);
+    const torch::Tensor found = long_term_contribution(
+        3, length, size, steps, [&](std::int64_t head) { return attention[head].clone(); });
+    REQUIRE(found.sizes() == torch::IntArrayRef({static_cast<std::int64_t>(steps.size()), 3, length}));
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const std::int64_t seen = size.budget + (steps[i] + 1) * size.window;
+      for (std::int64_t head = 0; head < 3; ++head) {
+        for (std::int64_t position = 0; position < seen; ++position) {
+          float most = 0;
+          for (std::int64_t window = 0; window < windows; ++window) {
+            if (window * size.window < seen) continue;  // it was over when the eviction came
+            most = std::max(most, attention[head][window][position].item<float>());
+          }
+          CHECK(found[static_cast<std::int64_t>(i)][head][position].item<float>() == most);
+        }
+      }
+    }
+    CHECK_THROWS_WITH(long_term_contribution(3, length, size, {size.steps(length)},
+                                             [&](std::int64_t head) { return attention[head].clone(); }),
+                      Catch::Contains("contribution at eviction"));
+  }
+}
+
 TEST_CASE("golden plan: contribution belongs to the candidates and the evicted ones have the least",
           "[golden]") {
   torch::manual_seed(7);

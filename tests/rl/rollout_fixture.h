@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "rl/grpo_step.h"
-#include "tests/eviction/random_trace_in_memory.h"
+#include "tests/random_trace_in_memory.h"
 #include "tests/reference/paths.h"
 
 namespace foresight {

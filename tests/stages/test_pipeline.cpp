@@ -16,6 +16,7 @@
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/supervised/behaviour.h"
 #include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/streamed_states.h"
 #include "trainer/traces/recorded_trace.h"
@@ -123,14 +124,28 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
   std::filesystem::rename(tiny.run(), whole);  // the same output path again: it stands in the files
 
   run_oracle(config, workspace.model, workspace.tokenizer, alone());
-  // The replay is not a training step: it is finished first, then training is stopped after every step.
+  // A replay is not a training step: it is finished first, then training is stopped after every step.
   const CacheSize& size = config.eviction;
   const auto traces = load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
                                            workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
-  CachedStates(tiny.run() / "supervised/features", workspace.model, traces, size, ScorerFeatures::kNormalized,
-               StreamedStates(workspace.model, traces, size, ScorerFeatures::kNormalized).evictions(),
-               alone());
-  CHECK(run_with_stops([&] { run_supervised(config, workspace.model, workspace.tokenizer, alone()); }) == 5);
+  const auto replay_under = [&](const Behaviour& behaviour) {
+    CachedStates(
+        tiny.run() / "supervised/features", workspace.model, traces, size, ScorerFeatures::kNormalized,
+        behaviour,
+        StreamedStates(workspace.model, traces, size, ScorerFeatures::kNormalized, behaviour).evictions(),
+        alone());
+  };
+  replay_under(golden_behaviour(size));
+  CHECK(run_with_stops([&] {
+          const auto newest = newest_checkpoint(tiny.run() / "supervised/checkpoints");
+          if (newest && newest->filename() == "step-000003") {  // the round on own states begins
+            const Scorer began = Scorer::load(*newest / "scorer.safetensors", workspace.model.shape());
+            clear_stop_request();
+            replay_under(scorer_behaviour(began));
+            request_stop();
+          }
+          run_supervised(config, workspace.model, workspace.tokenizer, alone());
+        }) == 5);
   CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer, alone()); }) == 2);
   for (const char* stage : {"supervised", "grpo"}) {
     INFO(stage);
@@ -148,6 +163,64 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
     REQUIRE(once.size() == often.size());
     for (std::size_t i = 0; i < once.size(); ++i) CHECK(once[i] == often[i]);
   }
+}
+
+TEST_CASE("training: a round on own states goes on with the scorer that began it, stored or adopted",
+          "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config(
+      {"supervised.steps=6", "supervised.rounds=1", "supervised.save_every=1", "supervised.keep_last=9"});
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  run_supervised(config, workspace.model, workspace.tokenizer, alone());
+  const auto checkpoints = tiny.run() / "supervised/checkpoints";
+  const auto weights = [&] { return sha256_file_hex(checkpoints / "step-000006/scorer.safetensors"); };
+  const std::string whole = weights();
+  // Steps 0 to 2 are on golden states; the scorer that came of them makes the states of steps 3 to 5.
+  CHECK_FALSE(std::filesystem::exists(checkpoints / "step-000003/behaviour.safetensors"));
+  for (const char* later : {"step-000004", "step-000006"}) {
+    const SafetensorsFile kept(checkpoints / later / "behaviour.safetensors"),
+        began(checkpoints / "step-000003/scorer.safetensors");
+    for (const auto& [name, view] : began.tensors())
+      CHECK(torch::equal(view_tensor(view), view_tensor(kept.at(name))));
+  }
+  const auto rows = timeless_metrics(tiny.run() / "supervised/metrics.jsonl");
+  CHECK(rows.at(2).at("round") == 0);
+  CHECK(rows.at(3).at("round") == 1);
+
+  const auto away = tiny.folder / "checkpoints";
+  std::filesystem::copy(checkpoints, away, std::filesystem::copy_options::recursive);
+  for (const char* from : {"step-000002", "step-000003", "step-000004", "step-000005"}) {
+    INFO(from);  // its states are gone with the stage and are made again
+    const Config again =
+        tiny.config({"supervised.steps=6", "supervised.rounds=1", "supervised.save_every=1",
+                     "supervised.keep_last=9", "supervised.resume=" + (away / from).string()});
+    run_supervised(again, workspace.model, workspace.tokenizer, alone());
+    CHECK(weights() == whole);
+  }
+}
+
+TEST_CASE("training: streamed states of the scorer's own train another scorer than golden ones, and resume",
+          "[stages]") {
+  const Tiny tiny;
+  const auto trained = [&](const std::string& states, bool stopped) {
+    const Config config =
+        tiny.config({"supervised.features=stream", "supervised.states=" + states, "supervised.resume=auto"});
+    const Workspace workspace = open_workspace(config, alone());
+    std::filesystem::remove_all(tiny.run() / "supervised");
+    run_oracle(config, workspace.model, workspace.tokenizer, alone());
+    const auto stage = [&] { run_supervised(config, workspace.model, workspace.tokenizer, alone()); };
+    if (stopped) {
+      CHECK(run_with_stops(stage) == 5);
+    } else {
+      stage();
+    }
+    return sha256_file_hex(tiny.run() / "supervised/checkpoints/step-000006/scorer.safetensors");
+  };
+  const std::string own = trained("own", false);
+  CHECK(trained("own", true) == own);
+  CHECK(trained("golden", false) != own);
+  CHECK_FALSE(std::filesystem::exists(tiny.run() / "supervised/features"));
 }
 
 TEST_CASE("training: resuming with other mathematics is refused with the keys that differ", "[stages]") {

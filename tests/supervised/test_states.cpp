@@ -7,13 +7,10 @@
 #include <set>
 
 #include "golden_eviction/recorded_plan.h"
-#include "tests/base/temporary_folder.h"
 #include "tests/comm/world_of_threads.h"
-#include "tests/golden_eviction/random_recording.h"
-#include "tests/reference/paths.h"
 #include "tests/scorer/gradients.h"
+#include "tests/supervised/recorded.h"
 #include "trainer/base/error.h"
-#include "trainer/base/progress.h"
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/eviction_samples.h"
@@ -27,32 +24,6 @@
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
 
 namespace {
-
-constexpr CacheSize kSize{16, 8};
-
-/// Recorded traces of the tiny model, of 61, 61 and 48 tokens.
-struct Recorded {
-  TemporaryFolder folder;
-  Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
-  std::vector<RecordedTrace> traces;
-
-  Recorded() {
-    Progress::set_quiet(true);
-    for (const std::int64_t length : {61, 61, 48}) {
-      const auto index = static_cast<std::int64_t>(traces.size());
-      record_random_tokens(model, folder.path(), "train", index, length, kSize.window);
-      traces = load_recorded_traces(folder.path(), "train", index + 1, model.fingerprint(), "none");
-    }
-  }
-  StreamedStates streamed(ScorerFeatures features = ScorerFeatures::kNormalized) const {
-    return {model, traces, kSize, features};
-  }
-  CachedStates cached(std::vector<std::vector<std::int64_t>> evictions, World& world = alone(),
-                      const std::string& name = "states") const {
-    return {folder.path() / name, model, traces, kSize, ScorerFeatures::kNormalized,
-            std::move(evictions), world};
-  }
-};
 
 /// The states of all evictions of a trace, from a replay that is driven by hand: features [layer][step] and
 /// oracle scores, straight from the view and the plan.
@@ -79,7 +50,7 @@ PlainStates plain_states(const Recorded& recorded, const RecordedTrace& trace) {
   return states;
 }
 
-torch::Tensor gradient_of(const GoldenStates& states, const Scorer& scorer, std::int64_t trace,
+torch::Tensor gradient_of(const StateSource& states, const Scorer& scorer, std::int64_t trace,
                           const std::vector<std::int64_t>& evictions) {
   RankingGradient gradient(scorer, 0.01, PairWeight::kGap, kSize.window);
   states.visit(trace, evictions, [&](const RankedStates& some) { gradient.add(some, "test"); });
@@ -247,7 +218,7 @@ TEST_CASE("normalisation: moments joined part by part are those of the whole", "
 
 TEST_CASE("normalisation: any number of ranks fits the same bytes", "[supervised]") {
   /// Random states in memory: ranks of this test are threads, which HDF5 does not bear.
-  class RandomStates : public GoldenStates {
+  class RandomStates : public StateSource {
    public:
     const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }
     void visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,

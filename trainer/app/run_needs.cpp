@@ -20,6 +20,7 @@
 #include "trainer/model/device_memory.h"
 #include "trainer/model_files/shard_index.h"
 #include "trainer/supervised/cached_states.h"
+#include "trainer/supervised/round_states.h"
 #include "trainer/supervised/supervised_stage.h"
 
 namespace foresight {

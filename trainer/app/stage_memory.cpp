@@ -173,11 +173,11 @@ std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cach
     const std::int64_t drawn = config.supervised.evictions_per_trace == 0
                                    ? steps
                                    : std::min(steps, config.supervised.evictions_per_trace);
-    items.push_back({"oracle scores of the drawn evictions",
-                     heads_of(shape) * static_cast<double>(drawn * config.eviction.budget) * 4, false,
+    items.push_back({"contributions at the drawn evictions",
+                     heads_of(shape) * static_cast<double>(drawn * setting.longest_tokens) * 4, false,
                      "supervised.evictions_per_trace"});
   }
-  items.push_back({"scorer, optimiser, gradients", 5 * scorer_bytes(shape), true, ""});
+  items.push_back({"scorer, optimiser, gradients", 6 * scorer_bytes(shape), true, ""});
   return items;
 }
 

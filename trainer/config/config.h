@@ -66,7 +66,10 @@ struct CheckpointConfig {
 /// supervised: the ranking stage (paper section 3.2).
 struct SupervisedConfig {
   std::int64_t steps = 1000;
+  TrainingStates states = TrainingStates::kOwn;  ///< golden | own
+  std::int64_t rounds = 1;  ///< on the scorer's own states, after one on golden states; they share the steps
   double learning_rate = 1e-2;
+  double own_learning_rate = 3e-3;  ///< of the rounds on own states
   std::int64_t warmup_steps = 10;
   double gradient_clip = 1.0;                 ///< global norm over all layers; 0: none
   double margin = 0.01;                       ///< of the pairwise hinge

@@ -129,10 +129,20 @@ Section declare_supervised(Reach reach) {
   Section section{"supervised", "The ranking stage (paper section 3.2)", {}};
   Declarer to(section, reach);
   using C = SupervisedConfig;
-  to.key("steps", &C::steps, IntegerType{1, kMany}, "optimiser steps");
+  to.key("steps", &C::steps, IntegerType{1, kMany}, "optimiser steps of all rounds together");
+  to.choice(
+      "states", &C::states,
+      "which states the scorer learns to rank: golden: those that the golden plan leads through; own: those, "
+      "and then in `rounds` further rounds the ones that the scorer's own evictions lead through");
+  to.key(
+      "rounds", &C::rounds, IntegerType{1, 1000},
+      "with states: own, rounds on the scorer's own states; the steps are shared evenly among these and the "
+      "first round, on golden states");
   to.key("learning_rate", &C::learning_rate, NumberType{0, 10, true},
-         "Adam learning rate after the warm-up; cosine decay");
-  to.key("warmup_steps", &C::warmup_steps, IntegerType{0, kMany}, "steps of linear warm-up");
+         "Adam learning rate after the warm-up; cosine decay, in each round anew");
+  to.key("own_learning_rate", &C::own_learning_rate, NumberType{0, 10, true},
+         "the same in rounds on own states");
+  to.key("warmup_steps", &C::warmup_steps, IntegerType{0, kMany}, "steps of linear warm-up in each round");
   to.key("gradient_clip", &C::gradient_clip, NumberType{0, 1e6},
          "global gradient norm over all layers; 0: none");
   to.key("margin", &C::margin, NumberType{0, 1000, true}, "margin of the pairwise hinge loss");
@@ -143,11 +153,12 @@ Section declare_supervised(Reach reach) {
   to.key("traces_per_step", &C::traces_per_step, IntegerType{1, 1'000'000}, "traces in an optimiser step");
   to.key("evictions_per_trace", &C::evictions_per_trace, IntegerType{0, 1'000'000},
          "eviction steps drawn from each trace in an optimiser step; 0: all");
-  to.choice(
-      "features", &C::features,
-      "where the features of a step come from: cache: replayed once and stored under the run's folder "
-      "(every entry's key and value once, and as many evictions of each trace as features_gib holds); "
-      "stream: each step replays its traces, nothing is stored; auto: cache where enough evictions fit");
+  to.choice("features", &C::features,
+            "where the features of a step come from: cache: replayed once a round and stored under the run's "
+            "folder "
+            "(every entry's key and value once, and as many evictions of each trace as features_gib holds); "
+            "stream: each step replays its traces, under the current scorer where states are its own, and "
+            "nothing is stored; auto: cache where enough evictions fit");
   to.key("features_gib", &C::features_gib, NumberType{0, 1e6, true},
          "most that the cache of features takes on disk, in GiB");
   to.key("keep_features", &C::keep_features, BooleanType{},

@@ -73,6 +73,13 @@ const Names<FeatureSource>& enum_names<FeatureSource>() {
 }
 
 template <>
+const Names<TrainingStates>& enum_names<TrainingStates>() {
+  static const Names<TrainingStates> names = {{TrainingStates::kGolden, "golden"},
+                                              {TrainingStates::kOwn, "own"}};
+  return names;
+}
+
+template <>
 const Names<RewardShape>& enum_names<RewardShape>() {
   static const Names<RewardShape> names = {{RewardShape::kClampedRise, "clamped_rise"},
                                            {RewardShape::kSquaredLargeRise, "squared_large_rise"},
@@ -131,6 +138,9 @@ std::string to_string(Credit value) {
 std::string to_string(AdvantageScale value) {
   return word_of(value);
 }
+std::string to_string(TrainingStates value) {
+  return word_of(value);
+}
 std::string to_string(FeatureSource value) {
   return word_of(value);
 }
@@ -166,6 +176,7 @@ template ScorerFeatures enum_from_string<ScorerFeatures>(std::string_view);
 template PairWeight enum_from_string<PairWeight>(std::string_view);
 template Credit enum_from_string<Credit>(std::string_view);
 template AdvantageScale enum_from_string<AdvantageScale>(std::string_view);
+template TrainingStates enum_from_string<TrainingStates>(std::string_view);
 template FeatureSource enum_from_string<FeatureSource>(std::string_view);
 template RewardShape enum_from_string<RewardShape>(std::string_view);
 template RewardTokens enum_from_string<RewardTokens>(std::string_view);

@@ -27,6 +27,8 @@ const std::vector<std::pair<AdvantageScale, std::string>>& enum_names<AdvantageS
 template <>
 const std::vector<std::pair<FeatureSource, std::string>>& enum_names<FeatureSource>();
 template <>
+const std::vector<std::pair<TrainingStates, std::string>>& enum_names<TrainingStates>();
+template <>
 const std::vector<std::pair<RewardShape, std::string>>& enum_names<RewardShape>();
 template <>
 const std::vector<std::pair<RewardTokens, std::string>>& enum_names<RewardTokens>();
@@ -49,6 +51,7 @@ std::string to_string(Credit value);
 std::string to_string(AdvantageScale value);
 /// "auto" | "cache" | "stream".
 std::string to_string(FeatureSource value);
+std::string to_string(TrainingStates value);
 /// "clamped_rise" | "squared_large_rise" | "mean_rise" | "expected_rise".
 std::string to_string(RewardShape value);
 /// "low_entropy" | "all".

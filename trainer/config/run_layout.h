@@ -37,6 +37,8 @@ struct RunFolder {
 
 /// Files of a checkpoint's folder, beside its manifest.
 inline constexpr const char* kCheckpointScorer = "scorer.safetensors";
+/// Where training states come from a scorer that stays as it is for a round: that one.
+inline constexpr const char* kCheckpointBehaviour = "behaviour.safetensors";
 inline constexpr const char* kCheckpointOptimizer = "optimizer.safetensors";
 inline constexpr const char* kCheckpointConfig = "config.yaml";
 

@@ -38,22 +38,23 @@ struct ReplayBatch {
 
 std::map<std::string, std::string> identity(const Transformer& model, const RecordedTrace& trace,
                                             const CacheSize& size, ScorerFeatures features,
+                                            const std::string& behaviour,
                                             const std::vector<std::int64_t>& evictions) {
-  return {{"format", "foresight.states.1"},
+  return {{"format", "foresight.states.2"},
           {"model_fingerprint", model.fingerprint()},
           {"dtype", model.dtype_name()},
           {"tokens", tensor_sha256(trace.tokens)},
           {"budget", std::to_string(size.budget)},
           {"window", std::to_string(size.window)},
           {"features", features == ScorerFeatures::kReleased ? "released" : "normalized"},
+          {"behaviour", behaviour},
           {"evictions", join(evictions, " ")}};
 }
 
 bool is_done(const std::filesystem::path& file, const std::map<std::string, std::string>& wanted) {
   if (!std::filesystem::exists(file)) return false;
   try {
-    if (SafetensorsFile(file).metadata() == wanted) return true;
-    log_info(concat(file.string(), ": made for another model, trace or cache; computing it again"));
+    return SafetensorsFile(file).metadata() == wanted;  // else of another model, trace, cache or round
   } catch (const Error& error) {
     log_warning(concat("computing again what cannot be read: ", error.what()));
   }
@@ -69,6 +70,7 @@ class StatesFile {
         size_(size),
         evictions_(evictions),
         positions_(cached_positions(size, evictions.back())),
+        candidates_(static_cast<std::size_t>(shape.layers) * evictions.size()),
         writer_(file, tensors(), metadata) {}
 
   /// Key and value of the positions that come to an end of a window, and the state of an eviction that is
@@ -82,16 +84,23 @@ class StatesFile {
     const torch::Tensor statistics =
         candidate_features(view, features)[0].narrow(2, 2 * shape_.head_dimension, statistics_width());
     fill("statistics", place, statistics.to(torch::kCPU, torch::kFloat16));
-    fill("positions", place, view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU, torch::kInt32));
+    candidates_[static_cast<std::size_t>(place)] =
+        view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU, torch::kInt32);
+    fill("positions", place, candidates_[static_cast<std::size_t>(place)]);
   }
 
-  /// Of the kept evictions of a layer.
-  void add_oracle(std::int64_t layer, const GoldenPlan& plan) {
-    const torch::Tensor kept = oracle_scores(plan, evictions_);
-    for (std::int64_t i = 0; i < count(); ++i) fill("oracle", layer * count() + i, kept[i]);
+  /// Adds what the oracle says of the candidates that were seen, and publishes.
+  void finish(const OracleReader& reader) {
+    for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
+      const torch::Tensor contribution = recorded_contribution(reader, layer, size_, evictions_);
+      for (std::int64_t i = 0; i < count(); ++i) {
+        const std::int64_t place = layer * count() + i;
+        const torch::Tensor& seen = candidates_[static_cast<std::size_t>(place)];
+        fill("oracle", place, oracle_scores(contribution[i], seen.to(torch::kInt64)));
+      }
+    }
+    writer_.publish();
   }
-
-  void publish() { writer_.publish(); }
 
  private:
   std::int64_t count() const { return static_cast<std::int64_t>(evictions_.size()); }
@@ -133,6 +142,7 @@ class StatesFile {
   CacheSize size_;
   std::vector<std::int64_t> evictions_;
   std::int64_t positions_;
+  std::vector<torch::Tensor> candidates_;  // by layer and eviction: [K, B] int32
   SafetensorsWriter writer_;
 };
 
@@ -145,30 +155,24 @@ struct Replay {
 
 /// Replays traces of one length together and writes their files.
 void replay(const Transformer& model, const Replay& of, const CacheSize& size, ScorerFeatures features,
-            const std::function<void(std::int64_t)>& on_tokens) {
+            const Behaviour& behaviour, const std::function<void(std::int64_t)>& on_tokens) {
   std::vector<std::unique_ptr<StatesFile>> files;
-  std::vector<RecordedEvictions> plans(of.traces.size());
   std::int64_t last = 0;
   for (std::size_t n = 0; n < of.traces.size(); ++n) {
     const RecordedTrace& trace = *of.traces[n];
-    files.push_back(std::make_unique<StatesFile>(of.files[n], model.shape(), size, of.evictions[n],
-                                                 identity(model, trace, size, features, of.evictions[n])));
-    const OracleReader reader(trace.file);
-    for (std::int64_t layer = 0; layer < model.shape().layers; ++layer) {
-      const GoldenPlan plan = golden_plan_of(reader, layer, size);
-      plans[n].push_back(plan.evicted);
-      files[n]->add_oracle(layer, plan);
-    }
+    files.push_back(std::make_unique<StatesFile>(
+        of.files[n], model.shape(), size, of.evictions[n],
+        identity(model, trace, size, features, behaviour.name, of.evictions[n])));
     last = std::max(last, of.evictions[n].back());
   }
-  const EvictionSelector golden = golden_selector(std::move(plans));
+  const EvictionSelector follow = behaviour.selector(of.traces);
   const EvictionSelector show = [&](const EvictionView& view) {
     for (std::size_t n = 0; n < files.size(); ++n)
       files[n]->add(view.rows(static_cast<std::int64_t>(n), 1), features);
-    return golden(view);
+    return follow(view);
   };
   replay_evictions(model, stacked_tokens(of.traces), size, /*copies=*/1, last + 1, show, on_tokens);
-  for (const auto& file : files) file->publish();
+  for (std::size_t n = 0; n < files.size(); ++n) files[n]->finish(OracleReader(of.traces[n]->file));
 }
 
 /// Which traces are replayed together, and whether that was done. Rank 0 looks, for all: its digests cost
@@ -229,15 +233,15 @@ std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions(
 
 CachedStates::CachedStates(const std::filesystem::path& folder, const Transformer& model,
                            const std::vector<RecordedTrace>& traces, const CacheSize& size,
-                           ScorerFeatures features, std::vector<std::vector<std::int64_t>> evictions,
-                           World& world)
+                           ScorerFeatures features, const Behaviour& behaviour,
+                           std::vector<std::vector<std::int64_t>> evictions, World& world)
     : evictions_(std::move(evictions)) {
   std::vector<std::filesystem::path> files;
   for (const RecordedTrace& trace : traces) files.push_back(folder / (trace.id + ".safetensors"));
   const std::vector<ReplayBatch> batches = replay_batches(
       traces,
       [&](std::size_t i) {
-        return is_done(files[i], identity(model, traces[i], size, features, evictions_[i]));
+        return is_done(files[i], identity(model, traces[i], size, features, behaviour.name, evictions_[i]));
       },
       world);
   std::vector<std::int64_t> costs;
@@ -253,7 +257,8 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
   for (std::size_t b = 0; b < batches.size(); ++b) tokens_here += rank_of[b] == world.rank() ? costs[b] : 0;
   log_info(concat("supervised: ", traces.size() - traces_missing, " traces are replayed, ", traces_missing,
                   " to do"));
-  Progress progress("replay of the golden plan", "tokens", tokens_here);
+  Progress progress(concat("replay under ", behaviour.name.substr(0, behaviour.name.find(' '))), "tokens",
+                    tokens_here);
   bool stopped = false;
   map_units(
       world, costs,
@@ -267,14 +272,14 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
           together.files.push_back(files[i]);
           together.evictions.push_back(evictions_[i]);
         }
-        replay(model, together, size, features, [&](std::int64_t tokens) {
+        replay(model, together, size, features, behaviour, [&](std::int64_t tokens) {
           progress.update(done += tokens);
           world.tick();
         });
         return std::string();
       },
-      "replay of the golden plan");
-  if (world.any(stopped, "replay of the golden plan"))
+      "replay of the training traces");
+  if (world.any(stopped, "replay of the training traces"))
     throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
   progress.finish();
   for (const auto& file : files) {

@@ -12,7 +12,8 @@
 #include "trainer/config/cache_size.h"
 #include "trainer/config/choices.h"
 #include "trainer/model/transformer.h"
-#include "trainer/supervised/golden_states.h"
+#include "trainer/supervised/behaviour.h"
+#include "trainer/supervised/state_source.h"
 #include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
@@ -35,15 +36,15 @@ double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t
 /// One safetensors file a trace: `entries` [layers, K, positions, 2d] float16, key and value of every
 /// position once; for each stored eviction the `positions` of its candidates [layers, n, K, B] int32, their
 /// `statistics` [layers, n, K, B, 8g] float16 and `oracle` [layers, n, K, B] float32. A file that is there
-/// already, for the same model, trace, cache and evictions, is kept.
-class CachedStates : public GoldenStates {
+/// already, for the same model, trace, cache, behaviour and evictions, is kept.
+class CachedStates : public StateSource {
  public:
   /// Computes what is missing in `folder`, dealt out to ranks; files are written as the replay goes on, so
   /// that memory does not grow with the traces. Throws Error(kInterrupted) on all ranks after a stop signal
   /// (finished files are kept), Error(kResource) for a full disk.
   CachedStates(const std::filesystem::path& folder, const Transformer& model,
                const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures features,
-               std::vector<std::vector<std::int64_t>> evictions, World& world);
+               const Behaviour& behaviour, std::vector<std::vector<std::int64_t>> evictions, World& world);
 
   const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }
   void visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,

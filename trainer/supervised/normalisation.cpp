@@ -31,7 +31,7 @@ torch::Tensor FeatureMoments::deviation() const {
   return (squares / count).sqrt().clamp_min(kLeastDeviation).to(torch::kFloat32);
 }
 
-void fit_normalisation(Scorer& scorer, const GoldenStates& states, std::int64_t traces, World& world) {
+void fit_normalisation(Scorer& scorer, const StateSource& states, std::int64_t traces, World& world) {
   const auto count = std::min(traces, static_cast<std::int64_t>(states.evictions().size()));
   std::vector<std::int64_t> costs;
   for (std::int64_t trace = 0; trace < count; ++trace)

@@ -5,7 +5,7 @@
 
 #include "trainer/comm/world.h"
 #include "trainer/scorer/scorer.h"
-#include "trainer/supervised/golden_states.h"
+#include "trainer/supervised/state_source.h"
 
 namespace foresight {
 
@@ -24,6 +24,6 @@ struct FeatureMoments {
 
 /// Sets the scorer's mean and deviation of every feature from all states of the first `traces` traces. Traces
 /// are dealt out to ranks and joined in their order: a collective.
-void fit_normalisation(Scorer& scorer, const GoldenStates& states, std::int64_t traces, World& world);
+void fit_normalisation(Scorer& scorer, const StateSource& states, std::int64_t traces, World& world);
 
 }  // namespace foresight

@@ -6,7 +6,7 @@
 
 #include "trainer/config/choices.h"
 #include "trainer/scorer/scorer.h"
-#include "trainer/supervised/golden_states.h"
+#include "trainer/supervised/state_source.h"
 
 namespace foresight {
 

@@ -11,9 +11,14 @@
 namespace foresight {
 
 StreamedStates::StreamedStates(const Transformer& model, const std::vector<RecordedTrace>& traces,
-                               const CacheSize& size, ScorerFeatures features,
+                               const CacheSize& size, ScorerFeatures features, Behaviour behaviour,
                                std::function<void(std::int64_t)> on_tokens)
-    : model_(&model), traces_(&traces), size_(size), features_(features), on_tokens_(std::move(on_tokens)) {
+    : model_(&model),
+      traces_(&traces),
+      size_(size),
+      features_(features),
+      behaviour_(std::move(behaviour)),
+      on_tokens_(std::move(on_tokens)) {
   for (const RecordedTrace& trace : traces) {
     const std::int64_t steps = size.steps(trace.length());
     evictions_.push_back(spread_evictions(steps, steps, 0, 0));
@@ -25,23 +30,22 @@ void StreamedStates::visit(std::int64_t index, const std::vector<std::int64_t>& 
   if (evictions.empty()) return;
   const RecordedTrace& trace = traces_->at(static_cast<std::size_t>(index));
   const std::int64_t last = *std::max_element(evictions.begin(), evictions.end());
-  const OracleReader reader(trace.file);
-  RecordedEvictions plan;
-  std::vector<torch::Tensor> oracle;  // by layer: [n, K, B]
-  for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer) {
-    const GoldenPlan golden = golden_plan_of(reader, layer, size_);
-    plan.push_back(golden.evicted);
-    oracle.push_back(oracle_scores(golden, evictions));
+  std::vector<torch::Tensor> contribution;  // by layer: [n, K, L]
+  {
+    const OracleReader reader(trace.file);
+    for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer)
+      contribution.push_back(recorded_contribution(reader, layer, size_, evictions));
   }
-  const EvictionSelector follow = golden_selector({std::move(plan)});
+  const EvictionSelector follow = behaviour_.selector({&trace});
   const EvictionSelector show = [&](const EvictionView& view) {
     const auto found = std::find(evictions.begin(), evictions.end(), view.step);
     if (found != evictions.end()) {
-      const torch::Tensor labels = oracle[static_cast<std::size_t>(view.layer)][found - evictions.begin()];
+      const torch::Tensor candidates = view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU);
+      const torch::Tensor& of_layer = contribution[static_cast<std::size_t>(view.layer)];
       consume({.layer = view.layer,
                .evictions = {view.step},
                .features = candidate_features(view, features_),
-               .oracle = labels.unsqueeze(0)});
+               .oracle = oracle_scores(of_layer[found - evictions.begin()], candidates).unsqueeze(0)});
     }
     return follow(view);
   };

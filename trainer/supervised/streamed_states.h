@@ -6,18 +6,20 @@
 #include "trainer/config/cache_size.h"
 #include "trainer/config/choices.h"
 #include "trainer/model/transformer.h"
-#include "trainer/supervised/golden_states.h"
+#include "trainer/supervised/behaviour.h"
+#include "trainer/supervised/state_source.h"
 #include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
 
-/// Every visit replays the trace under its golden plan, as far as the last eviction that is asked for. What
-/// is held is a cache, what is evicted, and what the oracle says at the evictions that were asked for.
-class StreamedStates : public GoldenStates {
+/// Every visit replays the trace, as far as the last eviction that is asked for. What is held is a cache and
+/// what the oracle says of each position at the evictions that were asked for.
+class StreamedStates : public StateSource {
  public:
   /// Model and traces must outlive it. `on_tokens` (optional) is told the tokens done.
   StreamedStates(const Transformer& model, const std::vector<RecordedTrace>& traces, const CacheSize& size,
-                 ScorerFeatures features, std::function<void(std::int64_t)> on_tokens = {});
+                 ScorerFeatures features, Behaviour behaviour,
+                 std::function<void(std::int64_t)> on_tokens = {});
 
   const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }
   void visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,
@@ -28,6 +30,7 @@ class StreamedStates : public GoldenStates {
   const std::vector<RecordedTrace>* traces_;
   CacheSize size_;
   ScorerFeatures features_;
+  Behaviour behaviour_;
   std::function<void(std::int64_t)> on_tokens_;
   std::vector<std::vector<std::int64_t>> evictions_;
 };

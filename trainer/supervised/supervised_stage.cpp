@@ -1,7 +1,6 @@
 #include "trainer/supervised/supervised_stage.h"
 
 #include <chrono>
-#include <limits>
 #include <memory>
 #include <optional>
 
@@ -9,26 +8,21 @@
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/eviction_samples.h"
 #include "trainer/supervised/normalisation.h"
 #include "trainer/supervised/ranking_gradient.h"
-#include "trainer/supervised/streamed_states.h"
+#include "trainer/supervised/round_states.h"
+#include "trainer/supervised/rounds.h"
 #include "trainer/traces/shared_traces.h"
-#include "trainer/training/schedule.h"
 #include "trainer/training/training_session.h"
 #include "trainer/training/unit_gradients.h"
 
 namespace foresight {
 namespace {
 
-/// Of each trace a cache holds at least so many times the evictions that a step draws from it, or it is not
-/// worth its room: fewer would come again and again.
-constexpr std::int64_t kLeastDraws = 8;
-
 /// The mean loss and overlap of a step's samples, whose gradient is left in the scorer's weights: a trace is
 /// a unit, and units are dealt to ranks.
-RankingFigures gradient_of_step(const Scorer& scorer, const GoldenStates& states,
+RankingFigures gradient_of_step(const Scorer& scorer, const StateSource& states,
                                 const std::vector<RecordedTrace>& traces,
                                 const std::vector<TraceSample>& samples, const Config& config,
                                 std::int64_t step, World& world) {
@@ -61,22 +55,6 @@ RankingFigures gradient_of_step(const Scorer& scorer, const GoldenStates& states
   return figures;
 }
 
-/// The states of the training traces, replayed now and stored, or as each step replays them.
-std::unique_ptr<GoldenStates> open_states(const Config& config, const Transformer& model,
-                                          const std::vector<RecordedTrace>& traces,
-                                          const std::filesystem::path& folder, World& world) {
-  std::vector<std::int64_t> lengths;
-  for (const RecordedTrace& trace : traces) lengths.push_back(trace.length());
-  auto cached = cached_evictions_of(config, model.shape(), lengths);
-  if (cached) {
-    return std::make_unique<CachedStates>(folder, model, traces, config.eviction, config.scorer.features,
-                                          std::move(*cached), world);
-  }
-  log_info("supervised: features are streamed: every step replays its traces");
-  return std::make_unique<StreamedStates>(model, traces, config.eviction, config.scorer.features,
-                                          [&world](std::int64_t /*tokens*/) { world.tick(); });
-}
-
 /// The scorer that training starts from.
 Scorer initial_scorer(const Config& config, const Transformer& model, const ScorerFacts& facts) {
   if (config.scorer.initial.empty()) {
@@ -103,30 +81,11 @@ Scorer load_initial_scorer(const Config& config, const ModelShape& shape) {
                                          " was trained on other features than scorer.features asks for"));
 }
 
-std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
-    const Config& config, const ModelShape& shape, const std::vector<std::int64_t>& lengths) {
-  const SupervisedConfig& stage = config.supervised;
-  if (stage.features == FeatureSource::kStream) return std::nullopt;
-  constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
-  const std::int64_t least = stage.evictions_per_trace == 0 ? std::numeric_limits<std::int64_t>::max()
-                                                            : kLeastDraws * stage.evictions_per_trace;
-  auto cached = cached_evictions(lengths, shape, config.eviction, stage.features_gib * kGib, least,
-                                 static_cast<std::uint64_t>(config.runtime.seed));
-  if (!cached && stage.features == FeatureSource::kCache) {
-    throw Error(ErrorKind::kConfig,
-                concat("supervised.features_gib: ", stage.features_gib, " GiB do not hold ", kLeastDraws,
-                       " times the evictions that a step draws from each of ", lengths.size(),
-                       " traces: raise it, lower data.max_train_traces, or set supervised.features=stream"));
-  }
-  return cached;
-}
-
 void train_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                       const Validation& validation, World& world) {
   const SupervisedConfig& stage = config.supervised;
   const auto seed = static_cast<std::uint64_t>(config.runtime.seed);
   const RunFolder run{config.output};
-  const std::filesystem::path feature_folder = run.features();
   const ScorerFacts facts = scorer_facts(config, model.fingerprint(), model.dtype_name());
   const auto traces = load_shared_traces(world, run.oracle(), "train", config.data.max_train_traces,
                                          model.fingerprint(), tokenizer.fingerprint());
@@ -138,12 +97,17 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   if (!config.scorer.initial.empty()) inputs["initial scorer"] = initial.fingerprint();
   TrainingStart start(config, Stage::kSupervised, std::move(inputs), world);
   if (start.finished_before()) {
-    if (!stage.keep_features && world.leads()) remove_features(feature_folder);
+    if (!stage.keep_features && world.leads()) remove_features(run.features());
     return start.log_best();
   }
-  const std::unique_ptr<GoldenStates> states = open_states(config, model, traces, feature_folder, world);
-  if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized) {
+  const RoundStates replays(config, model, traces, world);
+  std::unique_ptr<StateSource> states;  // of round `open`
+  std::int64_t open = -1;
+  if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized &&
+      !start.checkpoint_to_resume()) {
     constexpr std::int64_t kTracesForNormalisation = 4;
+    states = replays.golden();
+    open = 0;
     fit_normalisation(initial, *states, kTracesForNormalisation, world);
   }
   warn_if_made_for_other("supervised: scorer.initial", initial.facts(), config.eviction.window,
@@ -153,15 +117,21 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
 
   while (!session.finished()) {
     const auto started = std::chrono::steady_clock::now();
+    const Round round = round_of_step(stage, session.step());
+    if (round.index != open) {
+      states = nullptr;  // its files are replaced
+      states = replays.of_round(round, session);
+      open = round.index;
+    }
     const std::vector<TraceSample> samples = samples_of_step(
         session.step(), stage.traces_per_step, stage.evictions_per_trace, states->evictions(), seed);
     const RankingFigures figures =
         gradient_of_step(session.scorer(), *states, traces, samples, config, session.step(), world);
-    const double learning_rate = stage.learning_rate * schedule_factor(Schedule::kCosine, session.step(),
-                                                                       stage.steps, stage.warmup_steps);
+    const double learning_rate = learning_rate_of_step(stage, session.step());
     const double gradient_norm = session.update(learning_rate, stage.gradient_clip);
 
     nlohmann::ordered_json metrics = {{"step", session.step()},
+                                      {"round", round.index},
                                       {"loss", figures.loss},
                                       {"grad_norm", gradient_norm},
                                       {"learning_rate", learning_rate},
@@ -174,7 +144,7 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
     metrics["step_time"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     session.end_step(metrics, {"loss", "oracle_overlap", "grad_norm", "eval_loss_rise"}, rise);
   }
-  if (!stage.keep_features && world.leads()) remove_features(feature_folder);
+  if (!stage.keep_features && world.leads()) remove_features(run.features());
   world.barrier("supervised ends");
   session.log_best();
 }

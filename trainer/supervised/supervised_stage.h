@@ -1,10 +1,6 @@
 // The supervised stage: the scorer learns the oracle's ranking (paper section 3.2).
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <vector>
-
 #include "trainer/comm/world.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
@@ -24,11 +20,5 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
 /// The scorer that scorer.initial names. Throws Error(kInput) for a file that cannot be read or is of another
 /// model's shape, Error(kConfig) for other features than scorer.features.
 Scorer load_initial_scorer(const Config& config, const ModelShape& shape);
-
-/// Whether this config's features are cached, and then which evictions of traces of these lengths
-/// (supervised.features, supervised.features_gib); nothing where they are streamed. Throws Error(kConfig)
-/// where a cache is asked for and its limit is too small.
-std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
-    const Config& config, const ModelShape& shape, const std::vector<std::int64_t>& lengths);
 
 }  // namespace foresight

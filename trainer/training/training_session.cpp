@@ -76,6 +76,8 @@ void TrainingSession::restore(const CheckpointFacts& checkpoint) {
                        "data are still the same is not checked"));
   }
   scorer_ = Scorer::load(checkpoint.folder / kCheckpointScorer, scorer_.shape()).to(scorer_.device());
+  if (const auto file = checkpoint.folder / kCheckpointBehaviour; is_there(file))
+    behaviour_ = Scorer::load(file, scorer_.shape()).to(scorer_.device());
   optimizer_ = std::make_unique<torch::optim::Adam>(scorer_.parameters());
   load_optimizer(*optimizer_, scorer_.parameters(), checkpoint.folder / kCheckpointOptimizer);
   step_ = checkpoint.step;
@@ -161,6 +163,7 @@ void TrainingSession::write_checkpoint(std::optional<double> metric) {
   if (events_) events_->sync();
   const std::filesystem::path staging = start_.store().begin(step_);
   scorer_.save(staging / kCheckpointScorer);
+  if (behaviour_) behaviour_->save(staging / kCheckpointBehaviour);
   save_optimizer(*optimizer_, scorer_.parameters(), staging / kCheckpointOptimizer);
   write_file_atomically(staging / kCheckpointConfig, to_yaml(start_.config()));
   start_.store().publish(step_,

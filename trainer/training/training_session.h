@@ -39,6 +39,11 @@ class TrainingSession {
   /// True when a checkpoint was gone on from.
   bool resumed() const { return resumed_; }
 
+  /// The scorer whose evictions made the states that are trained on: checkpoints keep it beside the trained
+  /// one, and a resumed session has it again. None until the stage sets one.
+  const std::optional<Scorer>& behaviour() const { return behaviour_; }
+  void set_behaviour(const Scorer& scorer) { behaviour_ = scorer.clone(); }
+
   /// Clips the gradients to `max_norm` (0: not), applies Adam at `learning_rate`, clears them, counts the
   /// step unless more updates belong to it. Returns the norm before clipping. Throws Error(kNumeric) naming
   /// step and layer for a gradient that is not finite (each unit's was: their sum overflowed), and for
@@ -78,6 +83,7 @@ class TrainingSession {
   std::int64_t step_ = 0;
   bool resumed_ = false;
   Scorer scorer_;
+  std::optional<Scorer> behaviour_;
   std::unique_ptr<torch::optim::Adam> optimizer_;
   std::unique_ptr<MetricsLog> metrics_;  // rank 0's, like events_
   std::unique_ptr<EventFile> events_;

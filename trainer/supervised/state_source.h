@@ -1,5 +1,5 @@
-// The states that the golden plan leads through, with what the oracle says of their entries: what the ranking
-// loss learns from, stored or as a replay passes them.
+// The states of training traces, with what the oracle says of their entries: what the ranking loss learns
+// from, stored or as a replay passes them.
 #pragma once
 
 #include <torch/types.h>
@@ -20,9 +20,9 @@ struct RankedStates {
 using RankedStatesConsumer = std::function<void(const RankedStates&)>;
 
 /// A source of states. Traces are numbered as the stage lists them.
-class GoldenStates {
+class StateSource {
  public:
-  virtual ~GoldenStates() = default;
+  virtual ~StateSource() = default;
   /// The evictions that can be asked for, by trace, ascending.
   virtual const std::vector<std::vector<std::int64_t>>& evictions() const = 0;
   /// Shows the consumer these evictions of a trace in every layer, some at a time, in an order of the

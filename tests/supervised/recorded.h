@@ -1,0 +1,49 @@
+// Recorded traces of the tiny model, and their states.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "tests/base/temporary_folder.h"
+#include "tests/golden_eviction/random_recording.h"
+#include "tests/reference/paths.h"
+#include "trainer/base/progress.h"
+#include "trainer/supervised/behaviour.h"
+#include "trainer/supervised/cached_states.h"
+#include "trainer/supervised/streamed_states.h"
+
+namespace foresight {
+
+inline constexpr CacheSize kSize{16, 8};
+
+/// Recorded traces of the tiny model, of 61, 61 and 48 tokens.
+struct Recorded {
+  TemporaryFolder folder;
+  Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
+  std::vector<RecordedTrace> traces;
+
+  Recorded() {
+    Progress::set_quiet(true);
+    for (const std::int64_t length : {61, 61, 48}) {
+      const auto index = static_cast<std::int64_t>(traces.size());
+      record_random_tokens(model, folder.path(), "train", index, length, kSize.window);
+      traces = load_recorded_traces(folder.path(), "train", index + 1, model.fingerprint(), "none");
+    }
+  }
+  StreamedStates streamed(ScorerFeatures features = ScorerFeatures::kNormalized) const {
+    return {model, traces, kSize, features, golden_behaviour(kSize)};
+  }
+  StreamedStates streamed_under(const Scorer& scorer) const {
+    return {model, traces, kSize, ScorerFeatures::kNormalized, scorer_behaviour(scorer)};
+  }
+  CachedStates cached(std::vector<std::vector<std::int64_t>> evictions) const {
+    return cached_under(golden_behaviour(kSize), std::move(evictions));
+  }
+  CachedStates cached_under(const Behaviour& behaviour,
+                            std::vector<std::vector<std::int64_t>> evictions) const {
+    return {folder.path() / "states", model,  traces, kSize, ScorerFeatures::kNormalized, behaviour,
+            std::move(evictions),     alone()};
+  }
+};
+
+}  // namespace foresight

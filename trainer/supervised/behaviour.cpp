@@ -1,0 +1,19 @@
+#include "trainer/supervised/behaviour.h"
+
+#include "golden_eviction/recorded_plan.h"
+#include "trainer/base/text.h"
+
+namespace foresight {
+
+Behaviour golden_behaviour(const CacheSize& size) {
+  return {"golden", [size](const std::vector<const RecordedTrace*>& traces) {
+            return golden_selector(golden_evictions(traces, size));
+          }};
+}
+
+Behaviour scorer_behaviour(const Scorer& scorer) {
+  return {concat("scorer ", scorer.fingerprint()),
+          [&scorer](const std::vector<const RecordedTrace*>& /*traces*/) { return scorer_selector(scorer); }};
+}
+
+}  // namespace foresight

@@ -1,0 +1,50 @@
+// The states that each round of the supervised stage learns from: replayed once and stored, or by every step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "trainer/comm/world.h"
+#include "trainer/config/config.h"
+#include "trainer/model/transformer.h"
+#include "trainer/supervised/behaviour.h"
+#include "trainer/supervised/rounds.h"
+#include "trainer/supervised/state_source.h"
+#include "trainer/traces/recorded_trace.h"
+#include "trainer/training/training_session.h"
+
+namespace foresight {
+
+/// Whether this config's features are cached, and then which evictions of traces of these lengths
+/// (supervised.features, supervised.features_gib); nothing where they are streamed. Throws Error(kConfig)
+/// where a cache is asked for and its limit is too small.
+std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
+    const Config& config, const ModelShape& shape, const std::vector<std::int64_t>& lengths);
+
+/// Opens the states of rounds.
+class RoundStates {
+ public:
+  /// All must outlive it. Throws as cached_evictions_of().
+  RoundStates(const Config& config, const Transformer& model, const std::vector<RecordedTrace>& traces,
+              World& world);
+
+  /// Those of the golden plan. A collective, like of_round(): what is to be stored is replayed now, dealt out
+  /// to ranks. Throws as CachedStates.
+  std::unique_ptr<StateSource> golden() const;
+  /// Those of a round. Stored ones of the scorer's own are those of the scorer that began the round, which
+  /// the session keeps; streamed ones are those of the scorer as it is at each step.
+  std::unique_ptr<StateSource> of_round(const Round& round, TrainingSession& session) const;
+
+ private:
+  std::unique_ptr<StateSource> under(const Behaviour& behaviour) const;
+
+  const Config* config_;
+  const Transformer* model_;
+  const std::vector<RecordedTrace>* traces_;
+  World* world_;
+  std::optional<std::vector<std::vector<std::int64_t>>> cached_;  ///< evictions by trace; none: streamed
+};
+
+}  // namespace foresight

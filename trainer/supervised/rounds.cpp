@@ -1,0 +1,22 @@
+#include "trainer/supervised/rounds.h"
+
+#include "trainer/training/schedule.h"
+
+namespace foresight {
+
+Round round_of_step(const SupervisedConfig& stage, std::int64_t step) {
+  const std::int64_t rounds = stage.states == TrainingStates::kOwn ? stage.rounds + 1 : 1;
+  const auto first_step_of = [&](std::int64_t index) {
+    return (index * stage.steps + rounds - 1) / rounds;  // rounded up: the round on golden states has a step
+  };
+  const std::int64_t index = step * rounds / stage.steps;
+  return {index, first_step_of(index), first_step_of(index + 1) - first_step_of(index)};
+}
+
+double learning_rate_of_step(const SupervisedConfig& stage, std::int64_t step) {
+  const Round round = round_of_step(stage, step);
+  const double peak = round.on_own_states() ? stage.own_learning_rate : stage.learning_rate;
+  return peak * schedule_factor(Schedule::kCosine, step - round.first_step, round.steps, stage.warmup_steps);
+}
+
+}  // namespace foresight
