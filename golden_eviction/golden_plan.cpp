@@ -22,7 +22,8 @@ void take_suffix_maximum(const torch::Tensor& attention) {
 
 /// One KV head: fills the rows of the plan from future [windows, L].
 void plan_head(const float* future, std::int64_t length, const CacheSize& size, std::int64_t steps,
-               std::int32_t* evicted, std::int32_t* candidates, float* contribution) {
+               std::int64_t protected_entries, std::int32_t* evicted, std::int32_t* candidates,
+               float* contribution) {
   const std::int64_t budget = size.budget, window = size.window;
   std::vector<std::int32_t> live(static_cast<std::size_t>(budget));
   std::vector<std::int64_t> order(static_cast<std::size_t>(budget));
@@ -34,15 +35,16 @@ void plan_head(const float* future, std::int64_t length, const CacheSize& size, 
     std::copy(live.begin(), live.end(), candidates + step * budget);
     for (std::int64_t i = 0; i < budget; ++i) scores[i] = row[live[static_cast<std::size_t>(i)]];
     std::iota(order.begin(), order.end(), 0);
-    const auto first_kept = order.begin() + window;
-    std::partial_sort(order.begin(), first_kept, order.end(), [&](std::int64_t a, std::int64_t b) {
+    // Protected entries are older than all others and never go: they stay the first ones.
+    const auto first_open = order.begin() + protected_entries, first_kept = first_open + window;
+    std::partial_sort(first_open, first_kept, order.end(), [&](std::int64_t a, std::int64_t b) {
       return scores[a] != scores[b] ? scores[a] < scores[b] : a < b;
     });
     for (std::int64_t rank = 0; rank < window; ++rank) {
-      evicted[step * window + rank] = live[static_cast<std::size_t>(order[static_cast<std::size_t>(rank)])];
+      evicted[step * window + rank] = live[static_cast<std::size_t>(first_open[rank])];
     }
     std::sort(first_kept, order.end());
-    std::vector<std::int32_t> next;
+    std::vector<std::int32_t> next(live.begin(), live.begin() + protected_entries);
     next.reserve(static_cast<std::size_t>(budget));
     for (auto kept = first_kept; kept != order.end(); ++kept)
       next.push_back(live[static_cast<std::size_t>(*kept)]);
@@ -92,7 +94,7 @@ torch::Tensor long_term_contribution(std::int64_t heads, std::int64_t length, co
 }
 
 GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
-                       const HeadAttention& attention_of) {
+                       std::int64_t prompt_tokens, const HeadAttention& attention_of) {
   require_whole_windows(size);
   const std::int64_t windows = windows_of(length, size.window), steps = size.steps(length);
   GoldenPlan plan{.evicted = torch::empty({heads, steps, size.window}, torch::kInt32),
@@ -100,7 +102,7 @@ GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize&
                   .contribution = torch::empty({heads, steps, size.budget})};
   for (std::int64_t head = 0; head < heads; ++head) {
     const torch::Tensor future = future_of_head(attention_of, head, windows, length);
-    plan_head(future.const_data_ptr<float>(), length, size, steps,
+    plan_head(future.const_data_ptr<float>(), length, size, steps, size.protected_entries(prompt_tokens),
               plan.evicted.data_ptr<std::int32_t>() + head * steps * size.window,
               plan.candidates.data_ptr<std::int32_t>() + head * steps * size.budget,
               plan.contribution.data_ptr<float>() + head * steps * size.budget);
@@ -108,14 +110,14 @@ GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize&
   return plan;
 }
 
-GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size) {
+GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size, std::int64_t prompt_tokens) {
   require_whole_windows(size);
   const std::int64_t windows = attention.dim() == 3 ? windows_of(attention.size(2), size.window) : -1;
   if (attention.dim() != 3 || attention.size(1) != windows) {
     throw Error(ErrorKind::kInput,
                 concat("future attention: expected [K, ", windows, " windows, L], got ", attention.sizes()));
   }
-  return golden_plan(attention.size(0), attention.size(2), size, [&](std::int64_t head) {
+  return golden_plan(attention.size(0), attention.size(2), size, prompt_tokens, [&](std::int64_t head) {
     return attention[head].to(torch::kCPU, torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
   });
 }

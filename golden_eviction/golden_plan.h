@@ -27,10 +27,11 @@ using HeadAttention = std::function<torch::Tensor(std::int64_t head)>;
 
 /// The plan of `heads` KV heads of a trace of `length` tokens, whose attention is asked for head by head, so
 /// that no more than one need be in memory. Step s: candidates are the live entries but the newest W; the W
-/// of smallest C go, ties: the older position first. Throws Error(kConfig) when the budget is not a multiple
+/// of smallest C go, ties: the older position first; the first size.protected_entries(`prompt_tokens`) never
+/// go. Throws Error(kConfig) when the budget is not a multiple
 /// of the window, Error(kInternal) when the shape of a head's attention does not fit.
 GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
-                       const HeadAttention& attention_of);
+                       std::int64_t prompt_tokens, const HeadAttention& attention_of);
 
 /// C of every position at the evictions `steps` (n of them, in any order), whatever was evicted before:
 /// [n, K, L] float32, the most attention that a window which begins at the eviction or later gives it.
@@ -43,6 +44,6 @@ torch::Tensor long_term_contribution(std::int64_t heads, std::int64_t length, co
 
 /// The same plan for `attention` [K, windows, L] float32, which is left as it is. Throws Error(kInput) when
 /// the shape does not fit, Error(kConfig) when the budget is not a multiple of the window.
-GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size);
+GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size, std::int64_t prompt_tokens = 0);
 
 }  // namespace foresight

@@ -24,8 +24,9 @@ HeadAttention attention_of_layer(const OracleReader& reader, std::int64_t layer,
 
 }  // namespace
 
-GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
-  return golden_plan(reader.dimensions().kv_heads, reader.dimensions().tokens, size,
+GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size,
+                          std::int64_t prompt_tokens) {
+  return golden_plan(reader.dimensions().kv_heads, reader.dimensions().tokens, size, prompt_tokens,
                      attention_of_layer(reader, layer, size));
 }
 
@@ -44,8 +45,10 @@ RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& 
   const OracleReader reader(trace.file);
   const bool fits = reader.dimensions().tokens - 1 <= std::numeric_limits<std::int16_t>::max();
   RecordedEvictions evictions;
+  const std::int64_t prompt = size.protect_prompt ? trace.prompt_tokens() : 0;
   for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
-    evictions.push_back(golden_plan_of(reader, layer, size).evicted.to(fits ? torch::kInt16 : torch::kInt32));
+    evictions.push_back(
+        golden_plan_of(reader, layer, size, prompt).evicted.to(fits ? torch::kInt16 : torch::kInt32));
   }
   return evictions;
 }

@@ -16,7 +16,9 @@ namespace foresight {
 /// The golden plan of one layer of a recorded trace, whose file is opened once for all of them. Throws
 /// Error(kInput) for a damaged file, Error(kConfig) when the window is no multiple of the recorded block or
 /// the budget none of the window.
-GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size);
+/// `prompt_tokens`: of the trace, where size.protect_prompt asks for them.
+GoldenPlan golden_plan_of(const OracleReader& reader, std::int64_t layer, const CacheSize& size,
+                          std::int64_t prompt_tokens = 0);
 
 /// C of every position of one layer at the evictions `steps`: [n, K, L] float32. Throws as golden_plan_of(),
 /// and as long_term_contribution().

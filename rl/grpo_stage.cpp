@@ -25,8 +25,7 @@ Scorer starting_scorer(const Config& config, const Transformer& model, World& wo
   const std::filesystem::path file = files_of_lead(world, find, "starting scorer").front();
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
-  warn_if_made_for_other("grpo: the starting scorer", scorer.facts(), config.eviction.window,
-                         model.fingerprint());
+  warn_if_made_for_other("grpo: the starting scorer", scorer.facts(), config.eviction, model.fingerprint());
   const ScorerFeatures kind = scorer.facts().features;
   scorer.facts() = scorer_facts(config, model.fingerprint(), model.dtype_name());
   scorer.facts().features = kind;

@@ -3,9 +3,19 @@
 #include <algorithm>
 
 #include "rl/policy_terms.h"
-#include "trainer/eviction/rule_policies.h"
+#include "trainer/eviction/protection.h"
 
 namespace foresight {
+namespace {
+
+/// Logit of what is not drawn: its likelihood is 0, and no infinity comes near a gradient.
+constexpr double kNeverDrawn = -1e30;
+
+torch::Tensor open_logits(const torch::Tensor& logits, const torch::Tensor& closed) {
+  return closed.defined() ? logits.masked_fill(closed, kNeverDrawn) : logits;
+}
+
+}  // namespace
 
 EvictionSelector policy_selector(const Scorer& policy, const PolicyOptions& options, DrawSource draw,
                                  ChoiceConsumer consume) {
@@ -13,16 +23,21 @@ EvictionSelector policy_selector(const Scorer& policy, const PolicyOptions& opti
     const torch::Tensor features = candidate_features(view, policy.facts().features);  // [R, K, B, F]
     const torch::Tensor scores = policy.score(view.layer, features);                   // [R, K, B]
     const std::int64_t shortlist_size = std::min(view.budget, options.shortlist_windows * view.window);
-    const torch::Tensor shortlist = highest_entries(scores, shortlist_size);  // [R, K, M]
-    const torch::Tensor logits = scores.gather(2, shortlist) / options.temperature;
+    // Of as many for every row, whatever is protected: draws don't depend on the rows beside them.
+    const torch::Tensor shortlist = highest_unprotected(view, scores, shortlist_size);  // [R, K, M]
+    const torch::Tensor protected_ones = protected_candidates(view);                    // [R, 1, B]
+    const torch::Tensor closed =
+        protected_ones.defined() ? protected_ones.expand_as(scores).gather(2, shortlist) : protected_ones;
+    const torch::Tensor logits = open_logits(scores.gather(2, shortlist) / options.temperature, closed);
     const torch::Tensor draws = draw(view, logits);
     torch::Tensor evicted = shortlist.gather(2, draws);
     if (!consume) return evicted;
     if (options.likelihood == Likelihood::kIndependent) {
-      consume(view, {features, scores / options.temperature, evicted});
+      consume(view,
+              {features, open_logits(scores / options.temperature, protected_ones), evicted, protected_ones});
     } else {
       const torch::Tensor index = shortlist.unsqueeze(-1).expand({-1, -1, -1, features.size(3)});
-      consume(view, {features.gather(2, index), logits, draws});
+      consume(view, {features.gather(2, index), logits, draws, closed});
     }
     return evicted;
   };
@@ -36,7 +51,7 @@ torch::Tensor choice_log_likelihood(const torch::Tensor& logits, const torch::Te
 
 torch::Tensor choice_logits(const Scorer& scorer, std::int64_t layer, const PolicyChoice& choice,
                             const PolicyOptions& options) {
-  return scorer.score(layer, choice.features) / options.temperature;
+  return open_logits(scorer.score(layer, choice.features) / options.temperature, choice.closed);
 }
 
 }  // namespace foresight

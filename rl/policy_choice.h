@@ -26,6 +26,7 @@ struct PolicyChoice {
   torch::Tensor features;  ///< [R, K, M, F] float32
   torch::Tensor logits;    ///< [R, K, M] of the policy that drew
   torch::Tensor draws;     ///< [R, K, W] int64, indices into the M, in draw order
+  torch::Tensor closed;    ///< [R, K or 1, M] bool: protected ones, which are not drawn; undefined: none
 };
 
 /// Draws [R, K, W] int64 into a shortlist, in draw order, given its logits [R, K, M].

@@ -71,10 +71,10 @@ EvictedPass run_rollouts(const Transformer& model, const RolloutBatch& batch, co
                          const EvictionSelector& select, bool compared,
                          const std::function<void(const EvictedWindow&)>& on_window,
                          const std::function<void(std::int64_t)>& on_tokens) {
-  const torch::Tensor tokens = stacked_tokens(batch.traces);
-  EvictedRun run(model, tokens, size, batch.rows.copies, select);
+  const TraceTokens traces = stacked_tokens(batch.traces);
+  EvictedRun run(model, traces, size, batch.rows.copies, select);
   std::optional<FullRun> full;
-  if (compared) full.emplace(model, tokens, size.window);
+  if (compared) full.emplace(model, traces.tokens, size.window);
   return run_to_end(run, full ? &*full : nullptr, on_window, on_tokens);
 }
 

@@ -68,7 +68,9 @@ void ranking_one_layer(benchmark::State& state) {
                     .window_attention = {},
                     .window_sum = {},
                     .cumulative = sums(),
-                    .decayed = sums()};
+                    .decayed = sums(),
+                    .prompt_tokens = {},
+                    .protected_entries = {}};
   const torch::Tensor oracle = torch::rand({10 * heads, budget});
   for (auto _ : state) {
     view.window_attention = attention_probabilities(query, view.keys);

@@ -25,7 +25,7 @@ traces:
   temperature: 0.7
   top_p: 0.9
   top_k: 0
-eviction: {budget: 128, window: 32}
+eviction: {budget: 128, window: 32, protect_sinks: 4, protect_prompt: true}
 oracle:
   block_tokens: 16
   compression: 4

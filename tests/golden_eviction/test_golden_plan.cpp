@@ -21,7 +21,8 @@ namespace {
 
 /// The plan of one head by the words of the method: at each step, sort the candidates by their greatest later
 /// attention.
-std::vector<std::vector<std::int64_t>> naive_plan(const torch::Tensor& attention, const CacheSize& size) {
+std::vector<std::vector<std::int64_t>> naive_plan(const torch::Tensor& attention, const CacheSize& size,
+                                                  std::int64_t protected_entries = 0) {
   const std::int64_t blocks = attention.size(0), length = attention.size(1);
   std::vector<std::int64_t> live;
   std::vector<std::vector<std::int64_t>> evicted;
@@ -31,6 +32,7 @@ std::vector<std::vector<std::int64_t>> naive_plan(const torch::Tensor& attention
     std::vector<std::pair<float, std::int64_t>> order;
     for (std::int64_t i = 0; i < size.budget; ++i) {
       const std::int64_t position = live[static_cast<std::size_t>(i)];
+      if (position < protected_entries) continue;
       float most = 0;
       for (std::int64_t b = 0; b < blocks; ++b) {
         if (b * size.window >= t + 1) most = std::max(most, attention[b][position].item<float>());
@@ -139,6 +141,30 @@ TEST_CASE("golden plan: equals the step-by-step definition on random attention, 
   }
 }
 
+TEST_CASE("golden plan: protected entries never go, and stand among the candidates", "[golden]") {
+  torch::manual_seed(12);
+  const torch::Tensor attention = torch::randint(0, 4, {2, 8, 61}).to(torch::kFloat32) / 8;
+  // Of a prompt of 30 tokens the first budget - window = 16 are protected.
+  for (const auto& [size, prompt, protected_entries] :
+       std::vector<std::tuple<CacheSize, std::int64_t, std::int64_t>>{{{24, 8, 3, false}, 11, 3},
+                                                                      {{24, 8, 3, true}, 11, 11},
+                                                                      {{24, 8, 0, true}, 30, 16},
+                                                                      {{24, 8, 0, true}, 0, 0}}) {
+    const GoldenPlan plan = golden_plan(attention, size, prompt);
+    for (std::int64_t head = 0; head < 2; ++head) {
+      const auto expected = naive_plan(attention[head], size, protected_entries);
+      REQUIRE(plan.evicted.size(1) == static_cast<std::int64_t>(expected.size()));
+      for (std::size_t step = 0; step < expected.size(); ++step) {
+        const torch::Tensor row = plan.evicted[head][static_cast<std::int64_t>(step)];
+        CHECK(torch::equal(row.to(torch::kInt64), torch::tensor(expected[step], torch::kInt64)));
+        const torch::Tensor first =
+            plan.candidates[head][static_cast<std::int64_t>(step)].narrow(0, 0, protected_entries);
+        CHECK(torch::equal(first.to(torch::kInt64), torch::arange(protected_entries)));
+      }
+    }
+  }
+}
+
 TEST_CASE("contribution: of every position, the most that a window from the eviction on gives it",
           "[golden]") {
   torch::manual_seed(10);
@@ -191,7 +217,7 @@ TEST_CASE(
     "[golden]") {
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 6, 24}), {10, 4}), Catch::Contains("multiple"));
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 5, 24}), {8, 4}), Catch::Contains("6 windows"));
-  REQUIRE_THROWS_WITH(golden_plan(1, 24, {8, 4},
+  REQUIRE_THROWS_WITH(golden_plan(1, 24, {8, 4}, 0,
                                   [](std::int64_t) {
                                     return torch::rand({5, 24});
                                   }),

@@ -148,7 +148,21 @@ TEST_CASE("scorer file: facts that are no numbers or no known words are refused 
     CHECK_THAT(fault_with("budget", value), Contains("metadata 'budget': expected an integer of at least 0"));
   }
   CHECK_THAT(fault_with("window", "a\nb"), Contains("metadata 'window'") && Contains("got 'a\\nb'"));
+  CHECK_THAT(fault_with("protect_sinks", "few"), Contains("metadata 'protect_sinks'"));
+  CHECK_THAT(fault_with("protect_prompt", "1"), Contains("expected true or false, got '1'"));
   CHECK_THAT(fault_with("features", "raw"), Contains("expected normalized or released, got 'raw'"));
+}
+
+TEST_CASE("scorer file: what training protected is read, and nothing where an older file does not say") {
+  const TemporaryFolder folder;
+  Metadata facts = kFacts;
+  CHECK(ScorerFile::open(write_scorer(folder, facts, sizes()), kShape).facts.protect_sinks == 0);
+  CHECK_FALSE(ScorerFile::open(write_scorer(folder, facts, sizes()), kShape).facts.protect_prompt);
+  facts["protect_sinks"] = "4";
+  facts["protect_prompt"] = "true";
+  const ScorerFile scorer = ScorerFile::open(write_scorer(folder, facts, sizes()), kShape);
+  CHECK(scorer.facts.protect_sinks == 4);
+  CHECK(scorer.facts.protect_prompt);
 }
 
 TEST_CASE("scorer file: tensors that do not fit the model are refused by name") {

@@ -121,7 +121,8 @@ void dump_generation(const std::vector<std::string>& arguments) {
   const Transformer model =
       Transformer::load(arguments.at(0), resolve_model_options("cpu", "float32", "float32"));
   const Scorer scorer = Scorer::load(arguments.at(1), model.shape());
-  const CacheSize size{std::stoll(arguments.at(2)), std::stoll(arguments.at(3))};
+  const CacheSize size{std::stoll(arguments.at(2)), std::stoll(arguments.at(3)), scorer.facts().protect_sinks,
+                       scorer.facts().protect_prompt};
   SamplingOptions sampling;
   sampling.temperature = 0;
   GenerationLimits limits;

@@ -107,6 +107,40 @@ TEST_CASE("policy gradient: one pass, replay and stored features agree", "[rl]")
   CHECK(figures.tokens == 6 * fixture.a.length());
 }
 
+TEST_CASE("policy gradient: protected entries are never drawn, and the gradient is that of the rest",
+          "[rl]") {
+  RolloutFixture fixture;
+  GrpoConfig& config = fixture.config.grpo;
+  config.likelihood = GENERATE(Likelihood::kPlackettLuce, Likelihood::kIndependent);
+  config.rollouts_per_pass = 6;
+  // Of the 16 candidates 2 are protected in one trace and 7 in the other: fewer are open than the shortlist
+  // holds.
+  fixture.config.eviction.protect_sinks = 2;
+  fixture.config.eviction.protect_prompt = true;
+  fixture.b.completion.narrow(0, 0, 7).fill_(false);
+  const GrpoStep step = fixture.step({&fixture.a, &fixture.b});
+  const RolloutBatch batch{step.traces, {.traces = 2, .copies = 3}, 0, 5, step.step};
+  const EvictionSelector draw = policy_selector(fixture.scorer, policy_of(config), sampled_draws(batch), {});
+  run_rollouts(
+      fixture.model, batch, fixture.config.eviction,
+      [&](const EvictionView& view) {
+        const torch::Tensor evicted = draw(view), positions = view.positions.gather(2, evicted);
+        for (std::int64_t row = 0; row < 6; ++row)
+          CHECK(positions[row].min().item<std::int64_t>() >= (batch.rows.trace_of(row) == 0 ? 2 : 7));
+        return evicted;
+      },
+      false);
+  const torch::Tensor expected =
+      gradient_from_stored_features(fixture, step, fixture.scorer.clone(), fixture.scorer);
+  REQUIRE(expected.norm().item<double>() > 1e-3);
+  REQUIRE(torch::isfinite(expected).all().item<bool>());
+  RolloutFigures figures;
+  UpdateFigures update;
+  one_pass_gradient(step, fixture.scorer, figures, update, alone());
+  CHECK(relative_difference(take_gradient(fixture.scorer), expected) < 1e-5);
+  CHECK(relative_difference(replayed(step, fixture.scorer.clone(), fixture.scorer), expected) < 1e-5);
+}
+
 TEST_CASE("policy gradient: traces of two lengths and rewards of divergences", "[rl]") {
   RolloutFixture fixture;
   fixture.config.grpo.reward = GENERATE(RewardShape::kExpectedRise, RewardShape::kMeanRise);
@@ -154,7 +188,8 @@ TEST_CASE("policy gradient: the gradients of one choice are autograd's, row by r
   const std::int64_t inputs = fixture.scorer.parameters()[0].size(1);
   Scorer scorer = fixture.scorer.clone();
   scorer.set_normalisation(1, torch::randn({heads, inputs}), torch::rand({heads, inputs}) + 0.5);
-  PolicyChoice choice{.features = torch::randn({rows, heads, entries, inputs}), .logits = {}, .draws = {}};
+  PolicyChoice choice{
+      .features = torch::randn({rows, heads, entries, inputs}), .logits = {}, .draws = {}, .closed = {}};
   const PolicyOptions options{.temperature = 0.7,
                               .likelihood = GENERATE(Likelihood::kPlackettLuce, Likelihood::kIndependent)};
   choice.logits = choice_logits(scorer, 1, choice, options).detach();
@@ -162,8 +197,10 @@ TEST_CASE("policy gradient: the gradients of one choice are autograd's, row by r
   const ChoiceGradients found = choice_gradients(scorer, fixture.reference, 1, choice, options);
   for (std::int64_t row = 0; row < rows; ++row) {
     for (const bool divergence : {false, true}) {
-      const PolicyChoice own{choice.features.narrow(0, row, 1), choice.logits.narrow(0, row, 1),
-                             choice.draws.narrow(0, row, 1)};
+      const PolicyChoice own{choice.features.narrow(0, row, 1),
+                             choice.logits.narrow(0, row, 1),
+                             choice.draws.narrow(0, row, 1),
+                             {}};
       const auto likelihood = [&](const Scorer& of) {
         return choice_log_likelihood(choice_logits(of, 1, own, options), own.draws, options.likelihood);
       };

@@ -66,7 +66,9 @@ EvictionView small_view(const torch::Tensor& window_attention) {
           .window_attention = window_attention,
           .window_sum = sums,
           .cumulative = sums,
-          .decayed = sums};
+          .decayed = sums,
+          .prompt_tokens = {},
+          .protected_entries = {}};
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using namespace foresight;  // NOLINT(google-build-using-namespace): a test of t
 TEST_CASE("own states: what the scorer's evictions lead to, with what the recorded attention says of it",
           "[supervised]") {
   const Recorded recorded;
-  Scorer scorer = Scorer::random(recorded.model.shape(), {}, RandomStream(8, "test"));
+  const Scorer scorer = Scorer::random(recorded.model.shape(), {}, RandomStream(8, "test"));
   const RecordedTrace& trace = recorded.traces[2];
   const std::int64_t heads = recorded.model.shape().kv_heads, steps = kSize.steps(trace.length());
   // By hand: the scorer evicts, and a candidate's label is the most that a window from there on gives it.
@@ -92,6 +92,31 @@ TEST_CASE(
   CHECK_FALSE(torch::equal(features_of(streamed), before));
   const CachedStates anew = recorded.cached_under(scorer_behaviour(scorer), {{3}, {0}, {0}});
   CHECK(torch::allclose(features_of(anew), features_of(streamed), 0x1p-10, 0x1p-20));
+}
+
+TEST_CASE("own states: protected entries are no part of what is ranked, streamed or stored", "[supervised]") {
+  Recorded recorded;
+  recorded.traces[0].completion.narrow(0, 0, 5).fill_(false);
+  CacheSize size = kSize;
+  size.protect_sinks = 2;
+  size.protect_prompt = true;
+  const Scorer scorer = Scorer::random(recorded.model.shape(), {}, RandomStream(8, "test"));
+  for (const Behaviour& behaviour : {golden_behaviour(size), scorer_behaviour(scorer)}) {
+    const StreamedStates streamed(recorded.model, recorded.traces, size, ScorerFeatures::kNormalized,
+                                  behaviour);
+    const CachedStates cached(recorded.folder.path() / "states", recorded.model, recorded.traces, size,
+                              ScorerFeatures::kNormalized, behaviour, {{3}, {3}, {0}}, alone());
+    for (const auto& [trace, open] : {std::pair{0, 16 - 5}, std::pair{1, 16 - 2}}) {
+      std::map<std::int64_t, RankedStates> seen;
+      streamed.visit(trace, {3}, [&](const RankedStates& some) { seen[some.layer] = some; });
+      cached.visit(trace, {3}, [&](const RankedStates& some) {
+        CHECK(some.oracle.size(2) == open);
+        CHECK(torch::equal(some.oracle, seen.at(some.layer).oracle));
+        CHECK(torch::allclose(some.features, seen.at(some.layer).features, 0x1p-10, 0x1p-20));
+      });
+      CHECK(seen.size() == 2);
+    }
+  }
 }
 
 TEST_CASE("rounds: the golden one and those on own states share the steps, and each warms up and decays") {

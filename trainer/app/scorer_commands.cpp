@@ -25,7 +25,7 @@ namespace {
 Policy policy_of_file(const std::string& name, const std::filesystem::path& file, const CacheSize& size,
                       const Transformer& model) {
   const Scorer scorer = Scorer::load(file, model.shape());
-  warn_if_made_for_other("policy " + name, scorer.facts(), size.window, model.fingerprint());
+  warn_if_made_for_other("policy " + name, scorer.facts(), size, model.fingerprint());
   return scorer_policy(name, scorer);
 }
 

@@ -222,7 +222,7 @@ std::vector<MemoryItem> evaluation_memory(const StageSetting& setting, std::int6
       setting, setting.config->eviction, rows, logit_bytes(setting, own.detail), "evaluation.rows_per_pass");
   for (const std::int64_t budget : own.budgets) {
     if (budget == setting.config->eviction.budget) continue;
-    const CacheSize size{budget, setting.config->eviction.window};
+    const CacheSize size = setting.config->eviction.with_budget(budget);
     items.push_back({"evicting caches, " + rows_and_entries(rows, size),
                      static_cast<double>(rows) * evicting_cache_bytes(setting, size), true,
                      "evaluation.budgets or evaluation.rows_per_pass"});

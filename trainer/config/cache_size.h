@@ -1,14 +1,17 @@
-// The size of an evicting cache, and the arithmetic of its steps.
+// The size of an evicting cache, what of it is never evicted, and the arithmetic of its steps.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace foresight {
 
 /// In tokens per KV head. docs/method.md, "One harness".
 struct CacheSize {
-  std::int64_t budget = 256;  ///< B, entries kept after an eviction; a multiple of window
-  std::int64_t window = 64;   ///< W, tokens between two evictions; the newest `window` are never evicted
+  std::int64_t budget = 256;       ///< B, entries kept after an eviction; a multiple of window
+  std::int64_t window = 64;        ///< W, tokens between two evictions; the newest `window` are never evicted
+  std::int64_t protect_sinks = 0;  ///< first tokens of a trace that no policy evicts
+  bool protect_prompt = false;     ///< nor those of its prompt
   /// Live entries when an eviction is due: B + W.
   std::int64_t entries() const { return budget + window; }
   /// Tokens seen at step s: p_s = B + (s + 1) W.
@@ -19,6 +22,17 @@ struct CacheSize {
   }
   /// First token whose loss an eviction can touch: t > B + W.
   std::int64_t first_scored() const { return budget + window + 1; }
+  /// First entries of a trace that are never evicted, where its prompt has `prompt_tokens`. At least W of the
+  /// B candidates stay open: of a longer prompt its first B - W tokens are protected.
+  std::int64_t protected_entries(std::int64_t prompt_tokens) const {
+    return std::min(std::max(protect_sinks, protect_prompt ? prompt_tokens : 0), budget - window);
+  }
+  /// The same rules at another budget.
+  CacheSize with_budget(std::int64_t other) const {
+    CacheSize size = *this;
+    size.budget = other;
+    return size;
+  }
   bool operator==(const CacheSize&) const = default;
 };
 

@@ -114,8 +114,8 @@ struct GrpoConfig {
 
 /// evaluation: policies side by side on held-out traces.
 struct EvaluationConfig {
-  std::vector<std::string> policies = {"full", "golden",        "supervised", "grpo",
-                                       "rkv",  "streaming_llm", "random"};
+  std::vector<std::string> policies = {"full", "golden", "supervised",       "grpo",
+                                       "rkv",  "random", "random_protected", "recency_protected"};
   std::int64_t max_traces = 8;
   ScoreTokens score = ScoreTokens::kAll;  ///< all scored tokens, or only those of completions
   std::vector<std::int64_t> budgets;      ///< budgets swept besides eviction.budget, at eviction.window

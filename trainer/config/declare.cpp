@@ -81,6 +81,13 @@ Section declare_eviction(Reach reach) {
          "entries kept after an eviction; a multiple of window");
   to.key("window", &CacheSize::window, IntegerType{1, kMostWindow},
          "tokens between two evictions; the newest window entries are never evicted");
+  to.key("protect_sinks", &CacheSize::protect_sinks, IntegerType{0, kMostTokens},
+         "first tokens of a trace that no policy evicts, in training, evaluation and generation; stored with "
+         "scorers");
+  to.key(
+      "protect_prompt", &CacheSize::protect_prompt, BooleanType{},
+      "no policy evicts tokens of the prompt (those before a trace's first completion); of a prompt longer "
+      "than budget - window the first budget - window are protected");
   return section;
 }
 
@@ -265,9 +272,9 @@ Section declare_evaluation(Reach reach) {
   Declarer to(section, reach, OnResume::kMayChange);
   using C = EvaluationConfig;
   to.key("policies", &C::policies, TextListType{.may_be_empty = false},
-         "full, golden, supervised, grpo, random, streaming_llm, h2o, snapkv, tova, keydiff, rkv, or scorer "
-         "files "
-         "(.safetensors)",
+         "full, golden, supervised, grpo, random, random_protected, recency_protected, streaming_llm, h2o, "
+         "snapkv, "
+         "tova, keydiff, rkv, or scorer files (.safetensors)",
          kPath);
   to.key("max_traces", &C::max_traces, IntegerType{1, kMany},
          "held-out traces used, from the start of the files");

@@ -186,9 +186,19 @@ template ScoreTokens enum_from_string<ScoreTokens>(std::string_view);
 template Stage enum_from_string<Stage>(std::string_view);
 
 const std::vector<std::string>& policy_names() {
-  static const std::vector<std::string> names = {"full",   "golden",        "supervised", "grpo",
-                                                 "random", "streaming_llm", "h2o",        "snapkv",
-                                                 "tova",   "keydiff",       "rkv"};
+  static const std::vector<std::string> names = {"full",
+                                                 "golden",
+                                                 "supervised",
+                                                 "grpo",
+                                                 "random",
+                                                 "random_protected",
+                                                 "recency_protected",
+                                                 "streaming_llm",
+                                                 "h2o",
+                                                 "snapkv",
+                                                 "tova",
+                                                 "keydiff",
+                                                 "rkv"};
   return names;
 }
 

@@ -12,7 +12,7 @@ namespace {
 using Messages = std::vector<std::string>;
 
 Messages check_budget(const Config& config) {
-  const auto& [budget, window] = config.eviction;
+  const std::int64_t budget = config.eviction.budget, window = config.eviction.window;
   if (budget < window) {
     return {concat("eviction.budget is ", budget, " and eviction.window ", window,
                    ": expected a budget of at least one window; raise the budget")};
@@ -46,6 +46,14 @@ Messages check_trace_length(const Config& config) {
   if (!config.data.pack || config.data.trace_tokens >= least) return {};
   return {concat("data.trace_tokens is ", config.data.trace_tokens, ": expected at least ", least,
                  " (eviction.budget + eviction.window + 1); a shorter trace sees no eviction")};
+}
+
+Messages check_protection(const Config& config) {
+  const CacheSize& size = config.eviction;
+  if (size.protect_sinks == 0 || size.protect_sinks <= size.budget - size.window) return {};
+  return {concat("eviction.protect_sinks is ", size.protect_sinks, ": expected at most ",
+                 size.budget - size.window,
+                 " (eviction.budget - eviction.window), so that a window of entries can go")};
 }
 
 Messages check_clamp(const Config& config) {
@@ -120,6 +128,9 @@ const std::vector<Rule>& config_rules() {
        "sees no "
        "eviction.",
        check_trace_length},
+      {{"eviction.protect_sinks", "eviction.budget", "eviction.window"},
+       "eviction.protect_sinks is at most eviction.budget - eviction.window.",
+       check_protection},
       {{"grpo.reward_clamp_low_nats", "grpo.reward_clamp_high_nats"},
        "grpo.reward_clamp_low_nats is below grpo.reward_clamp_high_nats.",
        check_clamp},

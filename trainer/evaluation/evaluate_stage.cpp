@@ -131,7 +131,7 @@ Policy make_policy(const Config& config, const std::string& name, const Transfor
   const auto file = files_of_lead(world, find, "scorer of a policy");
   if (file.empty()) return rule_policy(name, size, seed);
   const Scorer scorer = Scorer::load(file.front(), model.shape());
-  warn_if_made_for_other("policy " + name, scorer.facts(), size.window, model.fingerprint());
+  warn_if_made_for_other("policy " + name, scorer.facts(), size, model.fingerprint());
   return scorer_policy(name, scorer);
 }
 
@@ -139,7 +139,7 @@ Policy make_policy(const Config& config, const std::string& name, const Transfor
 std::vector<PolicySet> policy_sets(const Config& config, const Transformer& model, World& world) {
   std::vector<CacheSize> sizes = {config.eviction};
   for (const std::int64_t budget : config.evaluation.budgets) {
-    if (budget != config.eviction.budget) sizes.push_back({budget, config.eviction.window});
+    if (budget != config.eviction.budget) sizes.push_back(config.eviction.with_budget(budget));
   }
   std::vector<PolicySet> sets;
   for (const CacheSize& size : sizes) {

@@ -4,13 +4,18 @@
 #include "trainer/base/error.h"
 #include "trainer/base/random.h"
 #include "trainer/base/text.h"
+#include "trainer/eviction/protection.h"
 #include "trainer/eviction/rule_policies.h"
 
 namespace foresight {
 namespace {
 
+/// Of the policies that protect the borders whatever the config says: as many as StreamingLLM keeps.
+constexpr std::int64_t kProtectedSinks = 4;
+
 /// Uniform noise that belongs to (seed, trace, layer, step), whatever else runs beside it.
-EvictionSelector random_selector(const std::vector<const RecordedTrace*>& traces, std::int64_t seed) {
+std::function<torch::Tensor(const EvictionView&)> random_noise(
+    const std::vector<const RecordedTrace*>& traces, std::int64_t seed) {
   std::vector<std::string> ids;
   for (const RecordedTrace* trace : traces) ids.push_back(trace->id);
   return [ids, seed](const EvictionView& view) {
@@ -22,7 +27,7 @@ EvictionSelector random_selector(const std::vector<const RecordedTrace*>& traces
                           {view.layer, view.step});
       for (std::int64_t i = 0; i < per_row; ++i) *data++ = static_cast<float>(stream.uniform());
     }
-    return highest_entries(random_scores(view, noise.to(view.keys.device())), view.window);
+    return random_scores(view, noise.to(view.keys.device()));
   };
 }
 
@@ -32,9 +37,7 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   using Scores = torch::Tensor (*)(const EvictionView&);
   const auto by_score = [&](Scores scores) {
     return Policy{name, [scores](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
-                    return [scores](const EvictionView& view) {
-                      return highest_entries(scores(view), view.window);
-                    };
+                    return [scores](const EvictionView& view) { return evict_highest(view, scores(view)); };
                   }};
   };
   if (name == "streaming_llm")
@@ -46,7 +49,23 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   if (name == "rkv") return by_score([](const EvictionView& view) { return rkv_scores(view); });
   if (name == "random") {
     return {name, [seed](const std::vector<const RecordedTrace*>& traces) {
-              return random_selector(traces, seed);
+              return [noise = random_noise(traces, seed)](const EvictionView& view) {
+                return evict_highest(view, noise(view));
+              };
+            }};
+  }
+  if (name == "random_protected") {
+    return {name, [seed](const std::vector<const RecordedTrace*>& traces) {
+              return [noise = random_noise(traces, seed)](const EvictionView& view) {
+                return evict_highest(protect_also(view, kProtectedSinks), noise(view));
+              };
+            }};
+  }
+  if (name == "recency_protected") {
+    return {name, [](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
+              return [](const EvictionView& view) {
+                return evict_highest(protect_also(view, kProtectedSinks), streaming_llm_scores(view));
+              };
             }};
   }
   if (name == "golden") {
@@ -56,8 +75,9 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   }
   throw Error(ErrorKind::kConfig,
               concat("policy '", name,
-                     "' is not known (full, golden, supervised, grpo, random, streaming_llm, h2o, snapkv, "
-                     "tova, keydiff, rkv, or the path of a scorer's .safetensors)"));
+                     "' is not known (full, golden, supervised, grpo, random, random_protected, "
+                     "recency_protected, streaming_llm, h2o, snapkv, tova, keydiff, rkv, or the path of a "
+                     "scorer's .safetensors)"));
 }
 
 Policy scorer_policy(const std::string& name, const Scorer& scorer) {

@@ -85,7 +85,7 @@ void run_batch(const Transformer& model, const Batch& batch, const std::vector<P
   }
   if (started.empty()) return;
   std::optional<FullRun> full;
-  if (detail == Detail::kAll) full.emplace(model, stacked_tokens(batch), sets.front().size.window);
+  if (detail == Detail::kAll) full.emplace(model, stacked_tokens(batch).tokens, sets.front().size.window);
   EvictedWindow window;
   while (true) {
     PolicySetRun* behind = nullptr;

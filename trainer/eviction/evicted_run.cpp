@@ -78,14 +78,15 @@ EvictedWindow predictions(const Transformer& model, const torch::Tensor& hidden,
 
 }  // namespace
 
-EvictedRun::EvictedRun(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+EvictedRun::EvictedRun(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
                        std::int64_t copies, EvictionSelector select)
     : model_(&model),
-      tokens_(tokens),
+      tokens_(traces.tokens),
       size_(size),
-      layout_{.traces = tokens.size(0), .copies = copies},
-      cache_(model.shape(), layout_, size, tokens.size(-1), std::move(select), model.options()) {
-  check_shape(tokens, {-1, -1}, "tokens");
+      layout_{.traces = tokens_.size(0), .copies = copies},
+      cache_(model.shape(), layout_, size, tokens_.size(-1), std::move(select), model.options()) {
+  check_shape(tokens_, {-1, -1}, "tokens");
+  if (!traces.prompt_tokens.empty()) cache_.set_prompts(traces.prompt_tokens);
 }
 
 std::int64_t EvictedRun::tokens_of_next() const {
@@ -161,10 +162,10 @@ void EvictedPass::add(const EvictedWindow& window) {
   put(agreement, window.agreement);
 }
 
-void replay_evictions(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+void replay_evictions(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
                       std::int64_t copies, std::int64_t steps, const EvictionSelector& select,
                       const std::function<void(std::int64_t)>& on_tokens) {
-  EvictedRun run(model, tokens, size, copies, select);
+  EvictedRun run(model, traces, size, copies, select);
   const std::int64_t end = size.seen_at_step(std::min(steps, size.steps(run.length())) - 1);
   while (run.position() < end) {
     const std::int64_t tokens_done = run.tokens_of_next();
@@ -188,10 +189,10 @@ EvictedPass run_to_end(EvictedRun& run, FullRun* full,
   return pass;
 }
 
-torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+torch::Tensor evicted_losses(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
                              std::int64_t copies, const EvictionSelector& select,
                              const std::function<void(std::int64_t)>& on_tokens) {
-  EvictedRun run(model, tokens, size, copies, select);
+  EvictedRun run(model, traces, size, copies, select);
   return run_to_end(run, nullptr, {}, on_tokens).losses;
 }
 

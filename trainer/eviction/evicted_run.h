@@ -10,6 +10,7 @@
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/eviction/full_run.h"
 #include "trainer/eviction/row_layout.h"
+#include "trainer/model/trace_tokens.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
@@ -32,9 +33,9 @@ struct EvictedWindow {
 /// first call, step s in the call that returns the losses after the eviction of step s - 1.
 class EvictedRun {
  public:
-  /// `tokens` [N, L] int64. Throws Error(kInternal) for another shape.
-  EvictedRun(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
-             std::int64_t copies, EvictionSelector select);
+  /// Throws Error(kInternal) for tokens of another shape.
+  EvictedRun(const Transformer& model, const TraceTokens& traces, const CacheSize& size, std::int64_t copies,
+             EvictionSelector select);
 
   /// Runs the next window and says what it predicted; false when no token is left to predict. With `full`,
   /// the same traces under the full cache, the predictions are compared with its.
@@ -81,7 +82,7 @@ struct EvictedPass {
 
 /// Runs through the first `steps` evictions, predicting nothing: for selectors that look on. `on_tokens`
 /// (optional) is told the row tokens done.
-void replay_evictions(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+void replay_evictions(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
                       std::int64_t copies, std::int64_t steps, const EvictionSelector& select,
                       const std::function<void(std::int64_t)>& on_tokens = {});
 
@@ -92,7 +93,7 @@ EvictedPass run_to_end(EvictedRun& run, FullRun* full,
                        const std::function<void(std::int64_t)>& on_tokens);
 
 /// The losses [R, L] of such a run. `on_tokens` as above.
-torch::Tensor evicted_losses(const Transformer& model, const torch::Tensor& tokens, const CacheSize& size,
+torch::Tensor evicted_losses(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
                              std::int64_t copies, const EvictionSelector& select,
                              const std::function<void(std::int64_t)>& on_tokens = {});
 

@@ -18,11 +18,12 @@ constexpr double kDecayPerWindow = 0.9;  // docs/method.md, "The scorer"
 EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, const CacheSize& size,
                              std::int64_t total_tokens, EvictionSelector select, const ModelOptions& options)
     : layers_(static_cast<std::size_t>(shape.layers)),
+      size_(size),
+      rows_(rows),
       group_(shape.group()),
       budget_(size.budget),
       window_(size.window),
       total_tokens_(total_tokens),
-      copies_(rows.copies),
       select_(std::move(select)) {
   const auto buffer = torch::TensorOptions().device(options.device);
   for (Layer& layer : layers_) {
@@ -103,20 +104,23 @@ void EvictingCache::close_window(std::int64_t index) {
 
 void EvictingCache::evict(std::int64_t index) {
   Layer& layer = layers_[static_cast<std::size_t>(index)];
-  if (layer.step == 0) repeat_rows(layer, copies_);
+  if (layer.step == 0) repeat_rows(layer, rows_.copies);
   std::optional<DeviceTimer> timer;
   if (timed_) timer.emplace(layer.keys.device());
-  const EvictionView view{.layer = index,
-                          .step = layer.step,
-                          .budget = budget_,
-                          .window = window_,
-                          .keys = layer.keys,
-                          .values = layer.values,
-                          .positions = layer.positions,
-                          .window_attention = layer.window_attention,
-                          .window_sum = layer.window_sum,
-                          .cumulative = layer.cumulative,
-                          .decayed = layer.decayed};
+  EvictionView view{.layer = index,
+                    .step = layer.step,
+                    .budget = budget_,
+                    .window = window_,
+                    .keys = layer.keys,
+                    .values = layer.values,
+                    .positions = layer.positions,
+                    .window_attention = layer.window_attention,
+                    .window_sum = layer.window_sum,
+                    .cumulative = layer.cumulative,
+                    .decayed = layer.decayed,
+                    .prompt_tokens = {},
+                    .protected_entries = {}};
+  protect(view);
   const torch::Tensor evicted = select_(view);
   check_shape(evicted, {layer.keys.size(0), layer.keys.size(1), window_}, "evicted cache indices");
   compact(layer, evicted);
@@ -126,6 +130,33 @@ void EvictingCache::evict(std::int64_t index) {
   ++layer.step;
   if (timer) eviction_time_.seconds += timer->seconds();
   ++eviction_time_.evictions;
+}
+
+void EvictingCache::set_prompts(const std::vector<std::int64_t>& prompt_tokens) {
+  prompt_tokens_ = prompt_tokens;
+  if (prompt_tokens.size() == 1)
+    prompt_tokens_.resize(static_cast<std::size_t>(rows_.traces), prompt_tokens[0]);
+  if (static_cast<std::int64_t>(prompt_tokens_.size()) == rows_.traces) return;
+  throw Error(ErrorKind::kInternal, concat(prompt_tokens.size(), " prompts for ", rows_.traces, " traces"));
+}
+
+/// Rows may have been repeated since the last eviction: every row is one of a trace, in turn.
+void EvictingCache::protect(EvictionView& view) {
+  if (prompt_tokens_.empty() && size_.protect_sinks == 0) return;
+  const std::int64_t rows = view.keys.size(0);
+  if (!row_prompts_.defined() || row_prompts_.size(0) != rows) {
+    std::vector<std::int64_t> prompts, entries;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const auto trace = static_cast<std::size_t>(rows_.trace_of(row));
+      prompts.push_back(prompt_tokens_.empty() ? 0 : prompt_tokens_[trace]);
+      entries.push_back(size_.protected_entries(prompts.back()));
+    }
+    row_prompts_ = torch::tensor(prompts, torch::kInt64);
+    if (size_.protect_sinks > 0 || size_.protect_prompt)
+      row_protected_ = torch::tensor(entries, torch::kInt64);
+  }
+  view.prompt_tokens = row_prompts_;
+  view.protected_entries = row_protected_;
 }
 
 void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {

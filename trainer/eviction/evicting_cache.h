@@ -30,6 +30,8 @@ class EvictingCache : public Attention {
   /// it is known (step s happens only if p_s < total_tokens), else kEndless.
   EvictingCache(const ModelShape& shape, const RowLayout& rows, const CacheSize& size,
                 std::int64_t total_tokens, EvictionSelector select, const ModelOptions& options);
+  /// Tokens of each trace's prompt, before the first eviction; one for all of them, or one each.
+  void set_prompts(const std::vector<std::int64_t>& prompt_tokens);
 
   /// The T tokens must fit room(): a forward pass never crosses the end of a window.
   torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
@@ -63,11 +65,15 @@ class EvictingCache : public Attention {
   void observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens);
   void close_window(std::int64_t index);
   void evict(std::int64_t index);
+  void protect(EvictionView& view);
   void compact(Layer& layer, const torch::Tensor& evicted) const;
 
   std::vector<Layer> layers_;
+  CacheSize size_;
+  RowLayout rows_;
+  std::vector<std::int64_t> prompt_tokens_;    // of each trace; empty: none
+  torch::Tensor row_prompts_, row_protected_;  // [R], of the rows at the last eviction
   std::int64_t group_, budget_, window_, total_tokens_;
-  std::int64_t copies_;  // of each row, from the first eviction on
   EvictionSelector select_;
   bool timed_ = false;
   EvictionTime eviction_time_;

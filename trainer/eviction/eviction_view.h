@@ -25,11 +25,16 @@ struct EvictionView {
   torch::Tensor cumulative;        ///< [R, K, g, N] since the entry was cached, this window included
   torch::Tensor decayed;           ///< [R, K, g, N] decayed by 0.9 per window, this window included
 
+  torch::Tensor prompt_tokens;      ///< [R] int64 on the CPU: tokens of each row's prompt; undefined: none
+  torch::Tensor protected_entries;  ///< [R] int64 on the CPU: so many first candidates are never evicted;
+                                    ///< undefined: none
+
   /// The view of rows first .. first+count-1; it shares the memory. Tensors that are not defined stay so.
   EvictionView rows(std::int64_t first, std::int64_t count) const {
     EvictionView part = *this;
-    for (torch::Tensor* tensor : {&part.keys, &part.values, &part.positions, &part.window_attention,
-                                  &part.window_sum, &part.cumulative, &part.decayed}) {
+    for (torch::Tensor* tensor :
+         {&part.keys, &part.values, &part.positions, &part.window_attention, &part.window_sum,
+          &part.cumulative, &part.decayed, &part.prompt_tokens, &part.protected_entries}) {
       if (tensor->defined()) *tensor = tensor->narrow(0, first, count);
     }
     return part;

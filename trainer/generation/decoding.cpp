@@ -38,6 +38,7 @@ void Decoding::forward(const torch::Tensor& tokens) {
 }
 
 void Decoding::prefill(const torch::Tensor& prompts, const std::function<void(std::int64_t)>& on_tokens) {
+  if (evicting_ && seen_ == 0) evicting_->set_prompts({prompts.size(1)});
   for (std::int64_t first = 0; first < prompts.size(1);) {
     std::int64_t count = std::min(kPrefillChunk, prompts.size(1) - first);
     if (evicting_) count = std::min(count, evicting_->room());

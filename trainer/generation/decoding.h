@@ -23,7 +23,8 @@ class Decoding {
 
   /// Rows of different length are padded on the left: [R] int64, the padding of each row. Full cache only.
   void set_padding(const torch::Tensor& padding);
-  /// Feeds prompts [R, n]. `on_tokens` (optional) is told the tokens of a row done.
+  /// Feeds prompts [R, n]; the first ones are what eviction.protect_prompt protects. `on_tokens` (optional)
+  /// is told the tokens of a row done.
   void prefill(const torch::Tensor& prompts, const std::function<void(std::int64_t)>& on_tokens = {});
   /// Adds one token to every row: [R] int64.
   void decode(const torch::Tensor& tokens);

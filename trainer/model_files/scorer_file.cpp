@@ -40,6 +40,14 @@ class ScorerReader {
     return number;
   }
 
+  /// False where the file does not say.
+  bool flag(const std::string& key) const {
+    const std::string value = text(key);
+    if (value == "true") return true;
+    if (value == "false" || !file_.metadata().contains(key)) return false;
+    fail(concat("metadata '", key, "': expected true or false, got '", one_line(value), "'"));
+  }
+
   ScorerFeatures features() const {
     const std::string value = text("features");
     if (value == "released") return ScorerFeatures::kReleased;
@@ -182,6 +190,8 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ScorerShape
   scorer.facts.features = scorer.released ? ScorerFeatures::kReleased : reader.features();
   scorer.facts.budget = reader.count("budget");
   scorer.facts.window = reader.count("window");
+  scorer.facts.protect_sinks = reader.count("protect_sinks");
+  scorer.facts.protect_prompt = reader.flag("protect_prompt");
   scorer.facts.model_fingerprint = reader.text("model_fingerprint");
   scorer.facts.dtype = reader.text("dtype");
   scorer.facts.config = reader.text("config");

@@ -25,6 +25,8 @@ struct ScorerFacts {
   ScorerFeatures features = ScorerFeatures::kNormalized;
   std::int64_t budget = 0;
   std::int64_t window = 0;
+  std::int64_t protect_sinks = 0;  ///< what was never evicted in training (eviction.protect_sinks, ...)
+  bool protect_prompt = false;
   std::string model_fingerprint;
   std::string dtype;   ///< of the base model it was trained with
   std::string config;  ///< YAML of the run

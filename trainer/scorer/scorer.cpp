@@ -10,7 +10,7 @@
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
-#include "trainer/eviction/rule_policies.h"
+#include "trainer/eviction/protection.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
@@ -195,6 +195,8 @@ void Scorer::write(const std::filesystem::path& file,
                                                  {"features", word_of(facts_.features)},
                                                  {"budget", std::to_string(facts_.budget)},
                                                  {"window", std::to_string(facts_.window)},
+                                                 {"protect_sinks", std::to_string(facts_.protect_sinks)},
+                                                 {"protect_prompt", facts_.protect_prompt ? "true" : "false"},
                                                  {"score", "high = evict"},
                                                  {"model_fingerprint", facts_.model_fingerprint},
                                                  {"dtype", facts_.dtype},
@@ -285,10 +287,15 @@ Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape)
   return scorer;
 }
 
-void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, std::int64_t window,
+void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, const CacheSize& size,
                             const std::string& model_fingerprint) {
-  if (facts.window != 0 && facts.window != window) {
-    log_warning(concat(who, ": trained with window ", facts.window, ", used with ", window));
+  if (facts.window != 0 && facts.window != size.window) {
+    log_warning(concat(who, ": trained with window ", facts.window, ", used with ", size.window));
+  }
+  if (facts.protect_sinks != size.protect_sinks || facts.protect_prompt != size.protect_prompt) {
+    log_warning(concat(who, ": trained with protect_sinks ", facts.protect_sinks, " and protect_prompt ",
+                       facts.protect_prompt ? "true" : "false", ", used with ", size.protect_sinks, " and ",
+                       size.protect_prompt ? "true" : "false"));
   }
   if (!facts.model_fingerprint.empty() && facts.model_fingerprint != model_fingerprint) {
     log_warning(concat(who, ": trained for another model than model.path"));
@@ -300,8 +307,7 @@ EvictionSelector scorer_selector(const Scorer& scorer) {
   return [copy](const EvictionView& view) {
     const torch::NoGradGuard no_grad;
     if (copy->device() != view.keys.device()) *copy = copy->to(view.keys.device());
-    return highest_entries(copy->score(view.layer, candidate_features(view, copy->facts().features)),
-                           view.window);
+    return evict_highest(view, copy->score(view.layer, candidate_features(view, copy->facts().features)));
   };
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "trainer/base/random.h"
+#include "trainer/config/cache_size.h"
 #include "trainer/eviction/eviction_view.h"
 #include "trainer/model_files/model_shape.h"
 #include "trainer/model_files/scorer_file.h"
@@ -86,9 +87,9 @@ class Scorer {
   std::vector<Layer> layers_;
 };
 
-/// Warns where `facts` say that the scorer was trained with another window than `window` or for another model
-/// than the one of `model_fingerprint`. `who` names the scorer and its use: "policy grpo".
-void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, std::int64_t window,
+/// Warns where `facts` say that the scorer was trained with another window or protection than `size` has, or
+/// for another model than the one of `model_fingerprint`. `who` names the scorer and its use: "policy grpo".
+void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, const CacheSize& size,
                             const std::string& model_fingerprint);
 
 /// A selector that evicts the entries of highest score.

@@ -46,6 +46,8 @@ std::map<std::string, std::string> identity(const Transformer& model, const Reco
           {"tokens", tensor_sha256(trace.tokens)},
           {"budget", std::to_string(size.budget)},
           {"window", std::to_string(size.window)},
+          {"protect_sinks", std::to_string(size.protect_sinks)},
+          {"protect_prompt", size.protect_prompt ? "true" : "false"},
           {"features", features == ScorerFeatures::kReleased ? "released" : "normalized"},
           {"behaviour", behaviour},
           {"evictions", join(evictions, " ")}};
@@ -282,9 +284,10 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
   if (world.any(stopped, "replay of the training traces"))
     throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
   progress.finish();
-  for (const auto& file : files) {
-    await_file(file);
-    files_.emplace_back(file);
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    await_file(files[i]);
+    files_.emplace_back(files[i]);
+    protected_.push_back(size.protected_entries(traces[i].prompt_tokens()));
   }
 }
 
@@ -296,7 +299,8 @@ void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& ev
                       positions = view_tensor(file.at("positions")),
                       statistics = view_tensor(file.at("statistics")),
                       oracle = view_tensor(file.at("oracle"));
-  const std::int64_t heads = entries.size(1), most = entries.size(2);
+  const std::int64_t heads = entries.size(1), most = entries.size(2),
+                     open = protected_[static_cast<std::size_t>(trace)];
   for (std::int64_t layer = 0; layer < entries.size(0); ++layer) {
     const torch::Tensor rows = entries[layer].flatten(0, 1);  // [K positions, 2d]
     const torch::Tensor head_start = torch::arange(heads, torch::kInt64).view({heads, 1}) * most;
@@ -313,8 +317,8 @@ void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& ev
         labels.push_back(oracle[layer][place]);
         states.evictions.push_back(evictions[i]);
       }
-      states.features = torch::stack(features).to(torch::kFloat32);
-      states.oracle = torch::stack(labels);
+      states.features = torch::stack(features).slice(2, open).to(torch::kFloat32);
+      states.oracle = torch::stack(labels).slice(2, open);
       consume(states);
     }
   }

@@ -53,6 +53,7 @@ class CachedStates : public StateSource {
  private:
   std::vector<std::vector<std::int64_t>> evictions_;
   std::vector<SafetensorsFile> files_;
+  std::vector<std::int64_t> protected_;  ///< first candidates that may not go, by trace
 };
 
 }  // namespace foresight

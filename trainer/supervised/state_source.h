@@ -10,12 +10,12 @@
 
 namespace foresight {
 
-/// Some evictions of one trace in one layer.
+/// Some evictions of one trace in one layer; N is B less what is protected.
 struct RankedStates {
   std::int64_t layer = 0;
   std::vector<std::int64_t> evictions;  ///< n of them
-  torch::Tensor features;               ///< [n, K, B, F] float32
-  torch::Tensor oracle;                 ///< [n, K, B] float32, o = -C (high = evict)
+  torch::Tensor features;               ///< [n, K, N, F] float32, of the N candidates that may go
+  torch::Tensor oracle;                 ///< [n, K, N] float32, o = -C (high = evict)
 };
 using RankedStatesConsumer = std::function<void(const RankedStates&)>;
 

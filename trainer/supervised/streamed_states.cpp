@@ -4,6 +4,7 @@
 
 #include "golden_eviction/recorded_plan.h"
 #include "trainer/eviction/evicted_run.h"
+#include "trainer/eviction/protection.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/supervised/eviction_samples.h"
@@ -42,14 +43,15 @@ void StreamedStates::visit(std::int64_t index, const std::vector<std::int64_t>& 
     if (found != evictions.end()) {
       const torch::Tensor candidates = view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU);
       const torch::Tensor& of_layer = contribution[static_cast<std::size_t>(view.layer)];
+      const torch::Tensor labels = oracle_scores(of_layer[found - evictions.begin()], candidates);
       consume({.layer = view.layer,
                .evictions = {view.step},
-               .features = candidate_features(view, features_),
-               .oracle = oracle_scores(of_layer[found - evictions.begin()], candidates).unsqueeze(0)});
+               .features = candidate_features(view, features_).slice(2, most_protected(view)),
+               .oracle = labels.slice(1, most_protected(view)).unsqueeze(0)});
     }
     return follow(view);
   };
-  replay_evictions(*model_, trace.tokens.unsqueeze(0), size_, /*copies=*/1, last + 1, show, on_tokens_);
+  replay_evictions(*model_, stacked_tokens({&trace}), size_, /*copies=*/1, last + 1, show, on_tokens_);
 }
 
 }  // namespace foresight

@@ -110,8 +110,7 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
     open = 0;
     fit_normalisation(initial, *states, kTracesForNormalisation, world);
   }
-  warn_if_made_for_other("supervised: scorer.initial", initial.facts(), config.eviction.window,
-                         model.fingerprint());
+  warn_if_made_for_other("supervised: scorer.initial", initial.facts(), config.eviction, model.fingerprint());
   initial.facts() = facts;
   TrainingSession session(std::move(start), initial.to(model.options().device));
 

@@ -51,10 +51,19 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
   return load_shared_traces(alone(), oracle_folder, split, most, model_fingerprint, tokenizer_fingerprint);
 }
 
-torch::Tensor stacked_tokens(const std::vector<const RecordedTrace*>& traces) {
-  std::vector<torch::Tensor> tokens;
-  for (const RecordedTrace* trace : traces) tokens.push_back(trace->tokens);
-  return torch::stack(tokens);
+std::int64_t RecordedTrace::prompt_tokens() const {
+  const torch::Tensor found = completion.nonzero();
+  return found.size(0) == 0 ? length() : found[0].item<std::int64_t>();
+}
+
+TraceTokens stacked_tokens(const std::vector<const RecordedTrace*>& traces) {
+  std::vector<torch::Tensor> rows;
+  std::vector<std::int64_t> prompts;
+  for (const RecordedTrace* trace : traces) {
+    rows.push_back(trace->tokens);
+    prompts.push_back(trace->prompt_tokens());
+  }
+  return {torch::stack(rows), prompts};
 }
 
 std::vector<std::vector<std::size_t>> equal_length_batches(const std::vector<RecordedTrace>& traces,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/oracle_file.h"
+#include "trainer/model/trace_tokens.h"
 
 namespace foresight {
 
@@ -23,6 +24,8 @@ struct RecordedTrace {
   torch::Tensor completion;  ///< [L] bool
 
   std::int64_t length() const { return tokens.size(0); }
+  /// Tokens before the first one of a completion; all where there is none.
+  std::int64_t prompt_tokens() const;
 };
 
 /// The recorded traces of a split ("train", "validation", "evaluation"), checked against model and tokenizer.
@@ -33,8 +36,8 @@ std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& ora
                                                 const std::string& model_fingerprint,
                                                 const std::string& tokenizer_fingerprint);
 
-/// The tokens of traces of one length: [N, L] int64.
-torch::Tensor stacked_tokens(const std::vector<const RecordedTrace*>& traces);
+/// The tokens and prompts of traces of one length.
+TraceTokens stacked_tokens(const std::vector<const RecordedTrace*>& traces);
 
 /// Runs of consecutive traces of one length, at most `most` each, by their numbers.
 std::vector<std::vector<std::size_t>> equal_length_batches(const std::vector<RecordedTrace>& traces,

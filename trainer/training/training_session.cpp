@@ -210,6 +210,8 @@ ScorerFacts scorer_facts(const Config& config, const std::string& model_fingerpr
   return {.features = config.scorer.features,
           .budget = config.eviction.budget,
           .window = config.eviction.window,
+          .protect_sinks = config.eviction.protect_sinks,
+          .protect_prompt = config.eviction.protect_prompt,
           .model_fingerprint = model_fingerprint,
           .dtype = dtype,
           .config = to_yaml(config)};

@@ -94,11 +94,13 @@ def random_tensors(layers, kv_heads, inputs, seed=1, scale=1.0):
     }
 
 
-def write_random_scorer(path, features="normalized", budget=32, window=8, layers=2, kv_heads=2, inputs=48, seed=1):
+def write_random_scorer(
+    path, features="normalized", budget=32, window=8, layers=2, kv_heads=2, inputs=48, seed=1, **facts
+):
     """A scorer file; the default shape is the tiny model's (2 layers, 2 KV heads of 16, 2 query heads each)."""
     tensors = random_tensors(layers, kv_heads, inputs, seed)
     if features == "normalized":
         tensors["feature_mean"] = 0.1 * torch.ones(layers, kv_heads, inputs)
         tensors["feature_deviation"] = 2.0 * torch.ones(layers, kv_heads, inputs)
-    write_scorer(path, tensors, ScorerFacts(features=features, budget=budget, window=window))
+    write_scorer(path, tensors, ScorerFacts(features=features, budget=budget, window=window, **facts))
     return path

@@ -50,6 +50,27 @@ def test_generate_equals_the_program(name, tiny_model, scorer, expected):
     assert found[0].tolist() == expected[tuple(PROMPTS[name])]
 
 
+@pytest.mark.parametrize(("sinks", "prompt"), [(5, False), (0, True), (4, True)])
+def test_protected_entries_stay_as_in_the_program(sinks, prompt, dump, tiny_model_folder, tiny_model, tmp_path):
+    scorer = write_random_scorer(
+        tmp_path / "s.safetensors", "normalized", BUDGET, WINDOW, protect_sinks=sinks, protect_prompt=prompt
+    )
+    plain = write_random_scorer(tmp_path / "plain.safetensors", "normalized", BUDGET, WINDOW)
+    names = ("short", "long")  # the long one leaves a window of the budget open
+    words = [",".join(map(str, PROMPTS[name])) for name in names]
+    lines = dump("generate", tiny_model_folder, scorer, BUDGET, WINDOW, NEW, *words).splitlines()
+    other = dump("generate", tiny_model_folder, plain, BUDGET, WINDOW, NEW, *words).splitlines()
+    assert lines != other
+    for name, line in zip(names, lines, strict=True):
+        cache = DynamicCache()
+        found = generate(tiny_model, list(PROMPTS[name]), ForesightPress(scorer), cache, **ENDLESS)
+        assert found[0].tolist() == [int(word) for word in line.split()]
+        kept = max(sinks, len(PROMPTS[name]) if prompt else 0)
+        for layer in cache.layers:
+            first = layer.positions[..., : min(kept, BUDGET - WINDOW)]
+            assert torch.equal(first, torch.arange(first.shape[-1]).expand(first.shape))
+
+
 def test_evictions_matter_to_what_is_compared(tiny_model, scorer, expected):
     prompt = torch.tensor([list(PROMPTS["long"])])
     full = tiny_model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, **ENDLESS)

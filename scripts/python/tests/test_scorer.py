@@ -29,7 +29,7 @@ def steps_of(tensors):
 
 
 def view_of(tensors, step, budget=80, window=40):
-    names = [field.name for field in dataclasses.fields(EvictionView) if field.name not in ("budget", "window")]
+    names = [field.name for field in dataclasses.fields(EvictionView) if field.name not in ("budget", "window", "protected")]
     return EvictionView(**{name: tensors[f"{step}.{name}"] for name in names}, budget=budget, window=window)
 
 

@@ -33,24 +33,30 @@ class EvictingLayer(DynamicLayer):
     must get the queries.
     """
 
-    def __init__(self, budget, window, choose):
-        """budget, window: tokens. choose: EvictionView -> [R, K, W] indices of the entries that go, below `budget`."""
+    def __init__(self, budget, window, choose, protect_sinks=0, protect_prompt=False):
+        """budget, window: tokens. choose: EvictionView -> [R, K, W] indices of the entries that go, below `budget`.
+
+        protect_sinks: first tokens that never go; protect_prompt: nor those of the first forward pass, or, where a caller
+        reads a prompt in parts, those that it set as `prompt`. At most budget - window entries are protected.
+        """
         super().__init__()
         self.budget, self.window, self.choose = budget, window, choose
+        self.protect_sinks, self.protect_prompt = protect_sinks, protect_prompt
         self._forget()
 
     def _forget(self):
         self.seen = 0  # tokens of the text so far
         self.live = 0  # entries whose attention was observed
         self.observed = 0  # tokens whose attention was observed
+        self.prompt = 0  # tokens of the prompt
         self.positions = None  # [R, K, live] int64: place in the text
         self.window_attention = None  # [R, K, g, W, B + W] float32 of an incomplete window
         self.window_sum = self.cumulative = self.decayed = None  # [R, K, g, live] float32
 
     @classmethod
-    def adopt(cls, layer, budget, window, choose):
+    def adopt(cls, layer, budget, window, choose, protect_sinks=0, protect_prompt=False):
         """An evicting layer with the keys and values of a DynamicLayer, none of them observed yet."""
-        adopted = cls(budget, window, choose)
+        adopted = cls(budget, window, choose, protect_sinks, protect_prompt)
         adopted.update(layer.keys, layer.values)
         return adopted
 
@@ -125,6 +131,7 @@ class EvictingLayer(DynamicLayer):
                 f"eviction: {tokens} queries for {pending} new tokens, {self.keys.shape[2]} entries where {self.live} + {tokens} "
                 "were expected: the cache was changed by others; start with a new cache"
             )
+        self.prompt = self.prompt or tokens
         new_keys, new_values = self.keys[:, :, self.live :], self.values[:, :, self.live :]
         self.keys, self.values = self.keys[:, :, : self.live], self.values[:, :, : self.live]
         late = first = 0
@@ -173,7 +180,9 @@ class EvictingLayer(DynamicLayer):
 
     def _evict(self):
         statistics = (self.window_attention, self.window_sum, self.cumulative, self.decayed)
-        evicted = self.choose(EvictionView(self.keys, self.values, *statistics, self.budget, self.window))
+        protected = self.protect_sinks if not self.protect_prompt else max(self.protect_sinks, self.prompt)
+        protected = min(protected, self.budget - self.window)
+        evicted = self.choose(EvictionView(self.keys, self.values, *statistics, self.budget, self.window, protected))
         keep = torch.ones(self.positions.shape, dtype=torch.bool, device=self.keys.device).scatter(2, evicted, False)
         rows, heads, _ = keep.shape
         kept = keep.nonzero()[:, 2].view(rows, heads, self.budget)  # ascending within a head

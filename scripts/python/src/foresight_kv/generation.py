@@ -7,16 +7,18 @@ from .errors import ForesightError
 
 
 @torch.no_grad()
-def prefill(model, input_ids, press, cache=None, chunk_tokens=256):
+def prefill(model, input_ids, press, cache=None, chunk_tokens=256, prompt_tokens=None):
     """Reads tokens [R, T] into a cache under a press, each forward pass ending at the end of a window at the latest.
 
     model: a transformers causal language model. cache: a DynamicCache to go on with, or None for a new one. chunk_tokens:
-    most tokens of a forward pass. Returns the cache. Raises ForesightError for tokens of another shape.
+    most tokens of a forward pass. prompt_tokens: what counts as the prompt of a new cache, for scorers that protect it;
+    default: these tokens. Returns the cache. Raises ForesightError for tokens of another shape.
     """
     if input_ids.dim() != 2:
         raise ForesightError(f"prefill: expected token ids [rows, tokens], got shape {list(input_ids.shape)}")
     cache = DynamicCache() if cache is None else cache
     first = 0
+    press.prompt = input_ids.shape[1] if prompt_tokens is None else prompt_tokens
     with press(model):
         while first < input_ids.shape[1]:
             # A layer without room() was filled without the press, which then says so.
@@ -24,6 +26,7 @@ def prefill(model, input_ids, press, cache=None, chunk_tokens=256):
             chunk = input_ids[:, first : first + min(room, chunk_tokens)]
             model.base_model(input_ids=chunk, past_key_values=cache, use_cache=True)
             first += chunk.shape[1]
+    press.prompt = None
     return cache
 
 
@@ -49,7 +52,7 @@ def generate(model, input_ids, press, cache=None, chunk_tokens=256, **options):
     if seen >= ids.shape[1]:
         raise ForesightError(f"generate: the cache has seen {seen} tokens, input_ids must go on behind them, got {ids.shape[1]}")
     # The last token is left to model.generate(), which needs one to begin with.
-    prefill(model, ids[:, seen:-1], press, cache, chunk_tokens)
+    prefill(model, ids[:, seen:-1], press, cache, chunk_tokens, prompt_tokens=ids.shape[1])
     settings = {"do_sample": False, "attention_mask": torch.ones_like(ids), "pad_token_id": _padding_token(model, options)}
     with press(model):
         sequences = model.generate(ids, past_key_values=cache, **(settings | options))

@@ -44,6 +44,7 @@ class ForesightPress(PrefillDecodingPress):
             )
         if facts.window and facts.window != self.window:
             logger.warning("%s: trained with window %d, used with %d", self.scorer.path, facts.window, self.window)
+        self.prompt = None  # tokens of the prompts to come, where they are read in parts (generation.prefill sets it)
         self._warned = False
 
     def _size(self, name, given, stored):
@@ -114,8 +115,15 @@ class ForesightPress(PrefillDecodingPress):
                 "recorded: start with a new cache inside `with press(model)`"
             )
         cache.layers[index] = EvictingLayer.adopt(
-            layer, self.budget, self.window, lambda view: self.scorer.choose(index, view)
+            layer,
+            self.budget,
+            self.window,
+            lambda view: self.scorer.choose(index, view),
+            self.scorer.facts.protect_sinks,
+            self.scorer.facts.protect_prompt,
         )
+        if self.prompt is not None:
+            cache.layers[index].prompt = self.prompt
         return cache.layers[index]
 
 

@@ -25,6 +25,7 @@ class EvictionView:
     decayed: torch.Tensor  # [R, K, g, N]: the same, decayed by 0.9 per window
     budget: int
     window: int
+    protected: int = 0  # so many first candidates may not go
 
 
 def candidate_features(view, kind):
@@ -103,6 +104,10 @@ class Scorer:
         return scores.view(heads, rows, entries).transpose(0, 1)
 
     def choose(self, layer, view):
-        """The W candidates of highest score in every row and KV head, [R, K, W] indices, ties to the older entry."""
+        """The W candidates of highest score in every row and KV head, [R, K, W] indices, ties to the older entry.
+
+        Protected candidates are left out: they are older than all others and stand first.
+        """
         scores = self.score(layer, candidate_features(view, self.facts.features))
+        scores[..., : view.protected] = float("-inf")
         return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., : view.window]

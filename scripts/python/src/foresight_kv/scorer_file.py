@@ -29,6 +29,8 @@ class ScorerFacts:
     features: str = "normalized"  # or "released"
     budget: int = 0
     window: int = 0
+    protect_sinks: int = 0  # first tokens of a text that training never evicted
+    protect_prompt: bool = False  # nor those of its prompt
     model_fingerprint: str = ""
     dtype: str = ""
     config: str = ""
@@ -124,7 +126,8 @@ def write_scorer(path, tensors, facts):
         raise ForesightError(f"{path}: is there already and no file; name a file, or a path where nothing is")
     path = path.resolve()
     metadata = {"format": FORMAT, "score": "high = evict"}
-    metadata |= {key: str(getattr(facts, key)) for key in ScorerFacts.__dataclass_fields__}
+    values = {key: getattr(facts, key) for key in ScorerFacts.__dataclass_fields__}
+    metadata |= {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()}
     tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
     metadata[DIGEST_KEY] = scorer_digest({name: ("F32", tensor) for name, tensor in tensors.items()}, metadata)
     staged = path.with_name(path.name + ".foresight.partial")
@@ -237,7 +240,19 @@ def _facts(path, metadata, released):
             f"{path}: metadata 'features': expected normalized or released, got '{one_line(features)}'; take another copy"
         )
     texts = {key: metadata.get(key, "") for key in ("model_fingerprint", "dtype", "config")}
-    return ScorerFacts(features=features, budget=count("budget"), window=count("window"), **texts)
+    protect_prompt = metadata.get("protect_prompt", "false")
+    if protect_prompt not in ("true", "false"):
+        raise ForesightError(
+            f"{path}: metadata 'protect_prompt': expected true or false, got '{one_line(protect_prompt)}'; take another copy"
+        )
+    return ScorerFacts(
+        features=features,
+        budget=count("budget"),
+        window=count("window"),
+        protect_sinks=count("protect_sinks"),
+        protect_prompt=protect_prompt == "true",
+        **texts,
+    )
 
 
 def _values(path, tensors, name):
