@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks the sources without running them: clang-format, scripts/check_sources.py, shellcheck, clang-tidy.
+# Checks sources and pages without running them: clang-format, scripts/check_sources.py, scripts/check_pages.py, shellcheck,
+# clang-tidy.
 # Needs scripts/setup.sh --lint once, and a configured build folder for clang-tidy.
 #
 # usage: scripts/lint.sh [--no-tidy | --tidy-all]
@@ -33,6 +34,7 @@ check() {
 }
 check "clang-format (mend with: clang-format-14 -i FILE)" clang-format-14 --dry-run --Werror "${cpp_files[@]}"
 check "layers and source rules" python3 scripts/check_sources.py
+check "pages" python3 scripts/check_pages.py
 check "shellcheck" shellcheck -x "${shell_files[@]}"
 if $tidy; then
   tidy_files=()

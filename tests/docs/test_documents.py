@@ -142,7 +142,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build/foresight")
     parser.add_argument("--python", type=pathlib.Path, default=ROOT / ".venv-python/bin/python")
-    parser.add_argument("documents", nargs="*", type=pathlib.Path, 
+    parser.add_argument("documents", nargs="*", type=pathlib.Path,
                         default=[ROOT / name for name in ("README.md", "docs/tutorial.md", "docs/commands.md")])
     options = parser.parse_args()
     skipped = set()

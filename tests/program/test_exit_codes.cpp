@@ -18,7 +18,7 @@ TEST_CASE("program: faults of the command line and of the config end with 2 and 
     INFO(word);
     const ProgramResult mistyped = run_program({"--quiet", word, "--config", "configs/tiny.yaml"});
     CHECK(mistyped.exit_code == 2);
-    CHECK(mistyped.lines_with("'" + std::string(word) + "' is no command of foresight").size() == 1);
+    CHECK(mistyped.lines_with("'" + std::string(word) + "' is not a command of foresight").size() == 1);
     CHECK(mistyped.lines_with(near).size() == 1);
   }
   CHECK(run_program({"config", "shwo"}).lines_with("the nearest is show").size() == 1);
