@@ -121,7 +121,9 @@ TEST_CASE("program: groups without a signal and traces of other settings are war
   const ProgramResult third = run_program(arguments);
   INFO(third.err);
   REQUIRE(third.exit_code == 0);
-  CHECK(third.lines_with("traces.jsonl is used as it is; what this config would generate cannot be told")
+  CHECK(third
+            .lines_with(
+                "traces.jsonl is used as it is; the program cannot tell what this config would generate")
             .size() == 1);
   CHECK(third.lines_with("error skipping the damaged checkpoint").size() == 1);
   CHECK(third.lines_with("grpo/checkpoints/step-000000 at step 0 of 1").size() == 1);

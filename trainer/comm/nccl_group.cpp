@@ -17,8 +17,9 @@ namespace foresight {
 namespace {
 
 [[noreturn]] void fail(const char* what, const std::string& why) {
-  throw Error(ErrorKind::kPeer, concat("NCCL failed in '", what, "': ", why,
-                                       "; NCCL_DEBUG=WARN says more, then run again to go on"));
+  throw Error(ErrorKind::kPeer,
+              concat("NCCL failed in '", what, "': ", why,
+                     "; NCCL_DEBUG=WARN says more, then run the same command again to resume"));
 }
 
 void check_cuda(cudaError_t status, const char* what) {

@@ -275,7 +275,8 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
       },
       "replay of the golden plan");
   if (world.any(stopped, "replay of the golden plan"))
-    throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
+    throw Error(ErrorKind::kInterrupted,
+                "supervised: stopped; replayed traces are kept, run the same command again to resume");
   progress.finish();
   for (const auto& file : files) {
     await_file(file);

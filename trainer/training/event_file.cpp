@@ -132,7 +132,7 @@ std::vector<Entry> entries_of(const std::string& jsonl, const fs::path& file) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) {
       log_warning(
-          concat(file.string(), ": line ", line, " is no row with a step; TensorBoard will not show it"));
+          concat(file.string(), ": line ", line, " is not a row with a step; TensorBoard will not show it"));
       continue;
     }
     const auto seconds = row.find("step_time");

@@ -120,8 +120,8 @@ void require_own(const RunFolder& folder) {
        {folder.config_file(), folder.evaluation_file(), folder.report_page(), folder.report_table()}) {
     if (!fs::exists(fs::symlink_status(path, error))) continue;
     throw Error(ErrorKind::kConfig, concat("output: ", path.string(),
-                                           " was there before any run in this folder, which would write "
-                                           "over it; choose another `output`, or move the file away"));
+                                           " existed before any run in this folder, which would overwrite "
+                                           "it; choose another `output`, or move the file away"));
   }
 }
 

@@ -166,7 +166,7 @@ class OracleFile:
     def _text(self, owner, name):
         attribute = self._attribute(owner, name)
         if attribute.dtype.kind != "S" or attribute.shape != ():
-            self._fail(f"{owner.name}: attribute '{name}' is no text of fixed length; record it again")
+            self._fail(f"{owner.name}: attribute '{name}' is not a text of fixed length; record it again")
         try:
             return bytes(owner.attrs[name]).rstrip(b"\0").decode()
         except UnicodeDecodeError:

@@ -88,7 +88,7 @@ def read_scorer(path):
 
     Raises ForesightError naming file and key or tensor: no such file, no safetensors, content that its digest does not
     fit, a file of another format that is not the authors' layout beyond doubt, a fact that is no number or no known word,
-    a missing tensor or one that is no part of a scorer, a shape that does not fit the others, a tensor that is not of
+    a missing tensor or one that is not part of a scorer, a shape that does not fit the others, a tensor that is not of
     floating point or holds NaN or Inf.
     """
     path = Path(path)
@@ -121,7 +121,7 @@ def write_scorer(path, tensors, facts):
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise ForesightError(f"{path}: is there already and no file; name a file, or a path where nothing is")
+        raise ForesightError(f"{path}: already exists and is not a file; name a file, or a path that does not exist yet")
     path = path.resolve()
     metadata = {"format": FORMAT, "score": "high = evict"}
     metadata |= {key: str(getattr(facts, key)) for key in ScorerFacts.__dataclass_fields__}
@@ -217,8 +217,8 @@ def _require_nothing_else(path, names, layers, released):
     for name in sorted(names):
         if name not in known and not (released and ".judge_model.feature_norm." in name):
             raise ForesightError(
-                f"{path}: tensor '{one_line(name)}' is no part of a scorer; scorers inside a model's checkpoint are taken out "
-                "by python -m foresight_kv.import_released"
+                f"{path}: tensor '{one_line(name)}' is not part of a scorer; scorers inside a model's checkpoint are taken "
+                "out by python -m foresight_kv.import_released"
             )
 
 
