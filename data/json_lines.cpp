@@ -38,7 +38,7 @@ std::string other_kind(std::string_view start) {
   return "";
 }
 
-/// The end of a message about a line that is no row: what the file may be.
+/// The end of a message about a line that is not a row: what the file may be.
 std::string hint_of(const std::string& line) {
   const std::size_t first = line.find_first_not_of(" \t\r\n");
   if (first == std::string::npos) return "";

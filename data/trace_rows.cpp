@@ -108,7 +108,7 @@ const char* question_key(const RowReader& row) {
   return row.has("problem") ? "problem" : row.has("question") ? "question" : nullptr;
 }
 
-/// A conversation, the last message of which is what is learnt from.
+/// A conversation, the last message of which is what the scorer learns from.
 void read_conversation(const RowReader& row, TraceRow& trace) {
   if (row.has("messages")) {
     trace.messages = read_messages(row, "messages");

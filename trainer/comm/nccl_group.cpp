@@ -90,7 +90,7 @@ class NcclGroup final : public DeviceGroup {
   }
 
  private:
-  /// The stream goes on when the default stream, on which the model and the scorer run, is done so far.
+  /// The stream continues when the default stream, on which the model and the scorer run, is done so far.
   void after_device_work(const char* what) {
     check_cuda(cudaEventRecord(before_.get(), cudaStreamLegacy), what);
     check_cuda(cudaStreamWaitEvent(stream_.get(), before_.get(), 0), what);

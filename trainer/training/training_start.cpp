@@ -57,7 +57,7 @@ bool TrainingStart::finished_before() {
   return true;
 }
 
-/// Rank 0 decides: all must go on from the same one.
+/// Rank 0 decides: all must resume from the same one.
 std::optional<CheckpointFacts> TrainingStart::checkpoint_to_resume() {
   std::optional<CheckpointFacts> found;
   if (world_->leads()) {
@@ -82,7 +82,7 @@ void TrainingStart::log_best() {
   if (const auto best = store_->best()) log_info(concat(name(), ": best checkpoint ", best->string()));
 }
 
-/// What a checkpoint says of itself must be what this run would go on with.
+/// What a checkpoint says of itself must be what this run would use.
 void TrainingStart::require_same_training(const CheckpointFacts& checkpoint) const {
   require_same_kind(checkpoint);
   require_same_config(checkpoint);

@@ -167,7 +167,7 @@ FAULTS = {
     "'feature_mean' has shape \\[1, 2, 48\\]": changed("feature_mean", lambda tensor: tensor[:1]),
     "metadata 'budget': expected an integer": lambda tensors, metadata: metadata.update(budget="many"),
     "expected normalized or released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
-    "this is no scorer": lambda tensors, metadata: [tensors.pop(name) for name in list(tensors) if "fc1.weight" in name],
+    "this is not a scorer": lambda tensors, metadata: [tensors.pop(name) for name in list(tensors) if "fc1.weight" in name],
 }
 
 

@@ -87,7 +87,7 @@ def read_scorer(path):
     """Reads a scorer file into a StoredScorer.
 
     Raises ForesightError naming file and key or tensor: no such file, no safetensors, content that its digest does not
-    fit, a file of another format that is not the authors' layout beyond doubt, a fact that is no number or no known word,
+    fit, a file of another format that is not the authors' layout beyond doubt, a fact that is not a number or no known word,
     a missing tensor or one that is not part of a scorer, a shape that does not fit the others, a tensor that is not of
     floating point or holds NaN or Inf.
     """
@@ -143,7 +143,7 @@ def count_layers(path, names):
     found = sorted(int(match[1]) for match in map(pattern.fullmatch, names) if match)
     if not found:
         raise ForesightError(
-            f"{path}: there is no tensor '{judge_tensor_name(0, 'fc1.weight')}' among its {len(names)} tensors: this is no "
+            f"{path}: there is no tensor '{judge_tensor_name(0, 'fc1.weight')}' among its {len(names)} tensors: this is not a "
             "scorer; scorers inside a model's checkpoint are taken out by python -m foresight_kv.import_released"
         )
     if found != list(range(len(found))):
