@@ -38,14 +38,14 @@ std::string other_kind(std::string_view start) {
   return "";
 }
 
-/// The end of a message about a line that is no row: what the file may be.
+/// The end of a message about a line that is not a row: what the file may be.
 std::string hint_of(const std::string& line) {
   const std::size_t first = line.find_first_not_of(" \t\r\n");
   if (first == std::string::npos) return "";
   if (line[first] == '[')
-    return "; a JSON list is no JSONL: write its rows one on each line, jq -c '.[]' FILE > rows.jsonl";
+    return "; a JSON list is not JSONL: write one row on each line, jq -c '.[]' FILE > rows.jsonl";
   if (line[first] == '{' && line.find_first_not_of(" \t\r\n", first + 1) == std::string::npos)
-    return "; one row stands on each line: jq -c . FILE > rows.jsonl";
+    return "; expected one row on each line: jq -c . FILE > rows.jsonl";
   return "";
 }
 
@@ -113,7 +113,7 @@ void for_each_line(const std::filesystem::path& file,
       line.append(rest.substr(0, newline));
       if (line.size() > kMaxLineBytes) {
         throw Error(ErrorKind::kInput, concat(file.string(), ":", line_number, ": the line is longer than ",
-                                              kMaxLineBytes >> 20, " MiB; one row stands on each line"));
+                                              kMaxLineBytes >> 20, " MiB; expected one row on each line"));
       }
       if (newline == std::string_view::npos) break;
       rest.remove_prefix(newline + 1);

@@ -108,7 +108,7 @@ const char* question_key(const RowReader& row) {
   return row.has("problem") ? "problem" : row.has("question") ? "question" : nullptr;
 }
 
-/// A conversation, the last message of which is what is learnt from.
+/// A conversation, the last message of which is what the scorer learns from.
 void read_conversation(const RowReader& row, TraceRow& trace) {
   if (row.has("messages")) {
     trace.messages = read_messages(row, "messages");
@@ -123,8 +123,9 @@ void read_conversation(const RowReader& row, TraceRow& trace) {
   }
   trace.template_variables = read_template_variables(row);
   if (trace.messages.back().role != "assistant") {
-    row.fail(concat("the last message is from \"", one_line(trace.messages.back().role),
-                    "\"; a training row ends with the assistant's: prompts alone belong to traces.prompts"));
+    row.fail(concat(
+        "the last message is from \"", one_line(trace.messages.back().role),
+        "\"; a training row ends with the assistant's: rows with only a prompt belong to traces.prompts"));
   }
 }
 
@@ -182,7 +183,8 @@ std::vector<ChatMessage> read_prompt_messages(const RowReader& row, const char* 
   std::vector<ChatMessage> messages = read_messages(row, list);
   while (!messages.empty() && messages.back().role == "assistant") messages.pop_back();
   if (messages.empty())
-    row.fail(concat("\"", list, "\" hold turns of the assistant alone; a prompt begins with another's"));
+    row.fail(concat("\"", list,
+                    "\" hold only turns of the assistant; a prompt begins with a turn of another role"));
   for (const char* key : {"problem", "question"}) {
     if (!row.has(key)) continue;
     const std::string text = row.text(key);

@@ -12,7 +12,7 @@ namespace foresight {
 /// A chat message.
 struct ChatMessage {
   std::string role;
-  std::string content;  ///< empty where it is no string
+  std::string content;  ///< empty where it is not a string
   /// The whole message where it is more than role and text (tool_calls, reasoning_content, a list of parts):
   /// what the template is given then; null otherwise.
   nlohmann::ordered_json fields = nullptr;

@@ -212,7 +212,8 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
   }
   costs.finish();
   if (world.any(stopped, "oracle"))
-    throw Error(ErrorKind::kInterrupted, "oracle: stopped; finished traces are kept, run again to go on");
+    throw Error(ErrorKind::kInterrupted,
+                "oracle: stopped; finished traces are kept, run the same command again to resume");
   progress.finish();
 }
 

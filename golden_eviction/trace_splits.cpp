@@ -71,8 +71,8 @@ std::vector<TraceSplit> make_trace_splits(const Config& config, const Tokenizer&
   const std::vector<std::string> overlap = overlapping_rows(train_rows, evaluation_rows);
   if (!overlap.empty()) {
     throw Error(ErrorKind::kInput,
-                concat(overlap.size(), " evaluation rows stand in the training files too (first: ",
-                       overlap[0], "): remove them from one of the two"));
+                concat(overlap.size(), " evaluation rows are in the training files too (first: ", overlap[0],
+                       "): remove them from one of the two"));
   }
   std::vector<TokenRow> all = traces_of(train_rows, config, tokenizer, train_count + validation_count);
   const auto have = static_cast<std::int64_t>(all.size());

@@ -1,4 +1,4 @@
-// One GRPO step: its rollouts, cut into units that are dealt to ranks, and the gradient of its objective.
+// One GRPO step: its rollouts, cut into units that are assigned to ranks, and the gradient of its objective.
 #pragma once
 
 #include <cstdint>

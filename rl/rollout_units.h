@@ -1,4 +1,5 @@
-// How the rollouts of a step are cut into pieces that go through the model together and are dealt to ranks.
+// How the rollouts of a step are cut into pieces that go through the model together and are assigned to
+// ranks.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What transformers takes for what foresight_bench measures, as JSON of the same names. scripts/benchmark.py runs both.
+"""Measures with transformers what foresight_bench measures, as JSON with the same names. scripts/benchmark.py runs both.
 
 usage: scripts/bench_transformers.py MODEL [--device cpu|cuda] [--dtype float32|bfloat16] [--tokens N ...]
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what docs/performance.md reports: foresight_bench beside transformers, one after the other in one run, as a table of ratios.
+"""Measures the figures of docs/performance.md: runs foresight_bench and transformers one after the other and prints a table of ratios.
 
 usage: scripts/benchmark.py [--build build] [--model FOLDER] [--device cpu|cuda] [--only NAME ...] [--from FILE] [--keep FILE]
   --only NAME   parts by name: forward, decode, oracle, files, supervised, grpo, evaluation, length (default: all)

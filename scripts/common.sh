@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# The Python whose torch is linked: the one the user names (from where the user stands), else the project's own.
+# The Python whose torch is linked: the one that the user names, relative to the user's folder, else the project's own.
 python=${FORESIGHT_PYTHON:-$root/.venv/bin/python}
 case $python in
   /*) ;;

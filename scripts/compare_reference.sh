@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Times the authors' released code beside this project, in one run on one machine, and prints the ratios.
-# Needs scripts/setup.sh and scripts/build.sh, and a clone of the released code, of which nothing is kept here.
+# Times the authors' released code beside this project, in one run on one machine, and prints the ratios. Needs
+# scripts/setup.sh, scripts/build.sh and a clone of the released code; this repository holds nothing of that code.
 #
 # usage: scripts/compare_reference.sh CLONE [part ...]
 #   CLONE   the folder of a clone of the authors' repository (it holds supervised_training/ and reinforcment_learning/)
@@ -17,7 +17,7 @@ case ${1:-} in
   -h | --help) print_help; exit 0 ;;
   "") fail "where is the clone of the authors' code? see scripts/compare_reference.sh --help" ;;
 esac
-[[ -f $clone/supervised_training/train.py ]] || fail "'$1' is no clone of the authors' code: it has no supervised_training/train.py"
+[[ -f $clone/supervised_training/train.py ]] || fail "'$1' is not a clone of the authors' code: it has no supervised_training/train.py"
 shift
 parts=("$@")
 if ((${#parts[@]} == 0)); then parts=(oracle loss layer grpo); fi

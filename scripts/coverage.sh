@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds with counters of the lines that run, runs the tests, and prints what share of each folder's lines they reach.
+# Builds with line counters, runs the tests, and prints which share of each folder's lines they reach.
 # Needs scripts/setup.sh --coverage once (gcovr).
 #
 # usage: scripts/coverage.sh [ctest argument ...]
 #   arguments go to ctest, for example -L unit (default: all tests)
-# The pages with every line lie in build-coverage/coverage/index.html afterwards.
+# Afterwards build-coverage/coverage/index.html shows every line.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

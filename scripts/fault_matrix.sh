@@ -6,7 +6,7 @@
 #   --sample N --seed S   a sample of N faults (default: all; half a second each on an idle core)
 #   --twice N             runs that are killed twice, besides (default 200)
 #   --jobs N              runs at once (default 1)
-#   --exec                load the program anew for each start, instead of forking it: more than twice the time
+#   --exec                load the program again for each start, instead of forking it: more than twice the time
 #   --only CALL:FAULT     one fault again, as a failure names it
 #   --folder FOLDER       where to work (default: a fresh folder for temporary files)
 set -euo pipefail

@@ -6,7 +6,7 @@
 # usage: scripts/fuzz.sh [--inputs N] [--seconds S] [target ...]
 #   --inputs N    N inputs in all, shared out by what a target takes (default 50000, CI's sample; a full run: 1000000).
 #                 Starts from the seeds in tests/fuzz/corpus with a fixed random seed: the same inputs each time.
-#   --seconds S   S seconds for each target instead, going on from the inputs that earlier such runs found worth keeping
+#   --seconds S   S seconds for each target instead, continuing with the inputs that earlier such runs found worth keeping
 #   target ...    only these, for example: json tokenizer (default: all but oracle_forged, which breaks HDF5 itself)
 #
 # An input that breaks a target stays in build-fuzz/findings/TARGET/. Try it again with

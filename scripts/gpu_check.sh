@@ -7,8 +7,8 @@
 #   --shape NAME      of scripts/make_random_model.py (default llama-1b)
 #   --layers N        fewer layers than the shape has
 #   --tokens N        length of the traces (default 4096)
-#   --no-build        the binaries of FORESIGHT_BUILD (default build/) as they are: no build, no tests
-#   --device cpu      the same figures of this machine's processor, to try the script
+#   --no-build        use the binaries of FORESIGHT_BUILD (default build/) as they are, without a build and tests
+#   --device cpu      measure this machine's processor instead, to try the script
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the sources without running them: clang-format, scripts/check_sources.py, shellcheck, clang-tidy.
-# Needs scripts/setup.sh --lint once, and a configured build folder for clang-tidy.
+# Checks sources and pages without running them: clang-format, scripts/check_sources.py, scripts/check_pages.py,
+# clang-tidy, shellcheck. Needs scripts/setup.sh --lint once, and a configured build folder for clang-tidy.
 #
 # usage: scripts/lint.sh [--no-tidy | --tidy-all]
 #   --no-tidy    leave out clang-tidy (a minute or two); the rest takes seconds
@@ -18,7 +18,7 @@ case ${1:-} in
   *) fail "unknown option '$1'; see scripts/lint.sh --help" ;;
 esac
 
-# All that is tracked or will be, and exists: a new file is checked before it is committed.
+# All files that are tracked, or new and not ignored: a new file is checked before it is committed.
 listed() { git ls-files -z --cached --others --exclude-standard --deduplicate -- "$@" | xargs -0 -r ls -d 2>/dev/null; }
 mapfile -t cpp_files < <(listed '*.h' '*.cpp')
 mapfile -t shell_files < <(listed '*.sh' .ci/run)
@@ -31,12 +31,13 @@ check() {
   say "lint: $name"
   "$@" || failed+=("$name")
 }
-check "clang-format (mend with: clang-format-14 -i FILE)" clang-format-14 --dry-run --Werror "${cpp_files[@]}"
+check "clang-format (fix with: clang-format-14 -i FILE)" clang-format-14 --dry-run --Werror "${cpp_files[@]}"
 check "layers and source rules" python3 scripts/check_sources.py
+check "pages" python3 scripts/check_pages.py
 check "shellcheck" shellcheck -x "${shell_files[@]}"
 if $tidy; then
   tidy_files=()
-  # clang parses all of torch for a file that includes it: minutes that CI has no room for.
+  # For a file that includes torch, clang parses all of torch, which takes minutes that CI does not have.
   if ! $tidy_all; then mapfile -t tidy_files < <(listed 'trainer/base/*.cpp' 'trainer/config/*.cpp' 'trainer/model_files/*.cpp' 'trainer/report/*.cpp' 'trainer/text/*.cpp' 'data/*.cpp'); fi
   check "clang-tidy" python3 scripts/tidy.py --build "${FORESIGHT_BUILD:-build}" "${tidy_files[@]}"
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes data/texts/code_train.jsonl and code_heldout.jsonl: this repository's own sources as trace rows.
 
-A row is one source file, {"id": path, "text": content}. Folders are dealt to one of the two sets, so that no
+A row is one source file, {"id": path, "text": content}. Folders are assigned to one of the two sets, so that no
 file of the held-out set has a sibling in the training set. data/texts/README.md names the commit that the
 rows kept there were made from.
 

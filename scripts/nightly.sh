@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# What takes too long for CI: the whole suite under the sanitizers, the thread sanitizer, coverage, every fault of the
-# fault matrix, a million fuzz inputs, jobs on several hosts. Every part runs, whatever became of the ones before; exit 1 if any failed.
+# Runs what takes too long for CI: the whole suite under the sanitizers, the thread sanitizer, coverage, every fault of
+# the fault matrix, a million fuzz inputs, jobs on several hosts. Every part runs, even if one before failed; the exit
+# code is 1 if any failed.
 #
 # usage: scripts/nightly.sh [part ...]
 #   parts: sanitize thread coverage faults fuzz hosts (default: all; one to two hours on two cores)
-# The output of each part lies in build-nightly/PART.log.
+# The output of each part is in build-nightly/PART.log.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -14,7 +15,7 @@ esac
 parts=("$@")
 if ((${#parts[@]} == 0)); then parts=(sanitize thread coverage faults fuzz hosts); fi
 
-# command_of PART: what it runs, in the array `command`.
+# command_of PART: sets the array `command` to what the part runs.
 command_of() {
   case $1 in
     sanitize) command=(scripts/sanitize.sh --all) ;;

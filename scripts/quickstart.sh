@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh clone to a trained and evaluated eviction policy: sets up, builds, and runs configs/quickstart.yaml.
-# Run again at any time: what is done is not done twice.
+# You can run it again at any time: finished work is skipped and interrupted work resumes.
 #
 # usage: scripts/quickstart.sh [argument of `foresight run` ...]
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the project's own code with sanitizers and runs tests under them; the libraries it uses are as they are.
+# Builds the project's own code with sanitizers and runs tests under them; its libraries have no sanitizers.
 # Needs scripts/setup.sh once.
 #
 # usage: scripts/sanitize.sh [--thread] [--all] [ctest argument ...]

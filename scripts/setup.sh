@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the build needs and is not there yet. Run again at any time: what is present is left alone,
-# and where nothing is missing no network is used.
+# Installs what the build needs and is missing. You can run it again at any time: it leaves alone what is present, and
+# uses no network if nothing is missing.
 #
 # usage: scripts/setup.sh [--model] [--lint] [--fuzz] [--browser] [--coverage] [--hosts] [--check]
 #   --model   also fetch the small model of the quick start and the tests (models/SmolLM2-135M-Instruct, 94 MB)
 #   --lint    also install what scripts/lint.sh needs (clang-format, clang-tidy, shellcheck)
 #   --fuzz    also install what scripts/fuzz.sh needs (clang with libFuzzer and the sanitizers)
-#   --browser also install chromium, in which a test loads the report
+#   --browser also install chromium, in which tests load the report and the documentation site
 #   --coverage also install what scripts/coverage.sh needs (gcovr)
-#   --hosts   also install what tests/hosts needs (network namespaces, an SSH server; its service is not wanted and may be off)
+#   --hosts   also install what tests/hosts needs (network namespaces, an SSH server, whose service may be off)
 #   --check   change nothing; report what is there and what is missing (exit 1 if anything is)
 #
 # environment:
@@ -46,7 +46,7 @@ for argument in "$@"; do
   esac
 done
 
-# With --check a missing thing is reported; otherwise the caller goes on to install it.
+# With --check a missing thing is reported; otherwise the caller installs it.
 report_missing() {
   say "missing: $*"
   anything_missing=true
@@ -120,7 +120,7 @@ base_python() {
 }
 
 # The stamp in the environment holds the digest of the requirements once all of them are in, and "installing" while
-# pip works: what a killed pip leaves can look complete to the next one, so such an environment is made anew.
+# pip works: what a killed pip leaves can look complete to the next one, so such an environment is made again.
 ensure_venv() {
   local stamp=.venv/foresight-requirements digest state=absent
   digest=$(sha256sum "${requirement_files[@]}" | sha256sum | cut -d' ' -f1)
@@ -153,7 +153,7 @@ ensure_venv() {
   if ! { "${pip[@]}" -r scripts/requirements.txt -c scripts/constraints.txt </dev/null &&
     "${pip[@]}" --no-deps -r scripts/requirements-no-deps.txt </dev/null; }; then
     rm "$stamp" # pip undoes what it could not finish: what was there is still good
-    fail "pip could not install the packages (its message is above); run again when that is mended"
+    fail "pip could not install the packages (its message is above); run again when that is fixed"
   fi
   trap - INT TERM
   echo "$digest" >"$stamp.partial"

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOL = "clang-tidy-14"
 # What is defined at the left margin of an anonymous namespace, as clang-format sets it: types, functions, variables.
-# An alias that says the same in two files is no clash.
+# An alias that says the same in two files is not a clash.
 ANONYMOUS = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
 HELPER = re.compile(
     r"^(?:(?:class|struct|enum class|using|namespace(?= \w+ =)) (\w+)"

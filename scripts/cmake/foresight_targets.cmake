@@ -8,7 +8,7 @@ function(foresight_library name)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/foresight>)
   target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE $<BUILD_INTERFACE:foresight_warnings> ${arg_PRIVATE_LINKS})
   if(arg_TORCH)
-    # Torch lies elsewhere on the machine of who uses the installed package: its config file finds it anew.
+    # Torch lies elsewhere on the machine of who uses the installed package: its config file finds it itself.
     target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:foresight_torch> $<INSTALL_INTERFACE:foresight::torch>)
     foresight_use_torch_header(${name})
   endif()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv-python, the Python environment of scripts/python and its tests. torch, transformers and what else the
-# project's own Python has (.venv, or FORESIGHT_PYTHON) is used from there; only what is missing is installed. Run again
-# at any time: where nothing is missing no network is used.
+# Makes .venv-python, the Python environment of scripts/python and its tests. It uses torch, transformers and all else
+# that the project's own Python has (.venv, or FORESIGHT_PYTHON) and only installs what is missing. You can run it again
+# at any time: it uses no network if nothing is missing.
 #
 # usage: scripts/python/setup.sh [--check]
 #   --check   change nothing; report whether the environment is complete (exit 1 if it is not)
@@ -24,7 +24,7 @@ stamp=$environment/foresight-requirements
 here=scripts/python
 requirement_files=("$here"/requirements.txt "$here"/requirements-no-deps.txt "$here"/constraints.txt scripts/constraints.txt)
 
-# The version of $python and the folders that hold its packages, one a line; empty where it has no torch.
+# The version of $python and the folders that hold its packages, one per line; empty if it has no torch.
 project_packages() {
   "$python" - <<'PYTHON'
 import importlib.util, os, sys
@@ -34,18 +34,18 @@ if importlib.util.find_spec("torch"):
 PYTHON
 }
 
-# The new environment sees the project's packages, and this package's sources, behind its own.
+# The new environment sees the project's packages and this package's sources after its own packages.
 write_paths() {
   local packages
   packages=$("$environment"/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
   { printf '%s\n' "$root/$here/src" && sed 1d <<<"$1"; } >"$packages/foresight-project.pth"
 }
 
-[[ -x $python ]] || fail "$python is no executable: run scripts/setup.sh first, or set FORESIGHT_PYTHON to a Python with torch"
+[[ -x $python ]] || fail "$python is not executable: run scripts/setup.sh first, or set FORESIGHT_PYTHON to a Python with torch"
 project=$(project_packages) || fail "$python does not run; run scripts/setup.sh, or set FORESIGHT_PYTHON to a Python with torch"
 [[ -n $project ]] || fail "$python has no torch: run scripts/setup.sh first, or set FORESIGHT_PYTHON to a Python with torch"
 
-# As in scripts/setup.sh: the stamp holds the digest once all is in, and "installing" while pip works.
+# As in scripts/setup.sh, the stamp holds the digest once everything is installed, and "installing" while pip works.
 digest=$({ printf '%s\n' "$project" "$root" && cat "${requirement_files[@]}"; } | sha256sum | cut -d' ' -f1)
 state=absent
 if "$environment"/bin/python -m pip --version >/dev/null 2>&1; then
@@ -59,8 +59,8 @@ if $check_only; then
   say "missing: packages in $environment (state: $state); run scripts/python/setup.sh"
   exit 1
 fi
-# Another Python or other versions may stand behind a stamp that does not fit: the environment is small, so it is made anew.
-rm -f "$environment"/bin/python* # first, so that a kill while the rest goes is seen as absent
+# If the stamp does not fit, the Python or the versions may have changed. The environment is small, so it is made again.
+rm -f "$environment"/bin/python* # first, so that after a kill the environment counts as absent
 say "python package: making $environment with the packages of $python"
 "$python" -m venv --clear "$environment" ||
   fail "$python cannot make an environment (its message is above); install its venv module (Debian: python3-venv)"
@@ -71,7 +71,7 @@ pip=("$environment"/bin/python -m pip --disable-pip-version-check --no-input --q
 trap 'exit 130' INT TERM # pip ends by itself on these, and must not look as if it had failed cleanly
 if ! { "${pip[@]}" -r "$here"/requirements.txt -c "$here"/constraints.txt -c scripts/constraints.txt </dev/null &&
   "${pip[@]}" --no-deps -r "$here"/requirements-no-deps.txt </dev/null; }; then
-  fail "pip could not install the packages (its message is above); run again when that is mended"
+  fail "pip could not install the packages (its message is above); run again when that is fixed"
 fi
 trap - INT TERM
 echo "$digest" >"$stamp.partial"

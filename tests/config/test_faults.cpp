@@ -223,7 +223,7 @@ TEST_CASE("faults: names and values are shown on one line, cut where they are lo
         "run.yaml:5: gr\\npo\\x1b[2J is not a known key; the nearest is grpo");
   CHECK_THAT(fault_with("grpo: {\"a\\nb\": 3}\n"), StartsWith("run.yaml:5: grpo.a\\nb is not a known key"));
   CHECK_THAT(fault_with("evaluation: {policies: \"a\\nb\"}\n"), Contains("write it in brackets: [a\\nb]"));
-  CHECK_THAT(fault_with("evaluation: {policies: [\"a\\nb\"]}\n"), Contains("\"a\\nb\" is no policy"));
+  CHECK_THAT(fault_with("evaluation: {policies: [\"a\\nb\"]}\n"), Contains("\"a\\nb\" is not a policy"));
   CHECK_THAT(fault_with("grpo: {steps: !a%0Ab 3}\n"), Contains("YAML tags are not accepted"));
   CHECK(fault_with(std::string(100'000, 'k') + ": 3\n").size() < 300);
   CHECK(fault_with("grpo: {steps: " + std::string(100'000, '9') + "}\n").size() < 300);
@@ -329,8 +329,8 @@ TEST_CASE("rules: the reward clamp has a lower end below its upper end") {
 
 TEST_CASE("rules: evaluation policies are known, or scorer files, each once") {
   CHECK_THAT(override_fault("evaluation.policies=[full, snapvk]"),
-             Contains("\"snapvk\" is no policy") && Contains("nearest is snapkv"));
-  CHECK_THAT(override_fault("evaluation.policies=[.safetensors]"), Contains("is no policy"));
+             Contains("\"snapvk\" is not a policy") && Contains("nearest is snapkv"));
+  CHECK_THAT(override_fault("evaluation.policies=[.safetensors]"), Contains("is not a policy"));
   CHECK_THAT(override_fault("evaluation.policies=[rkv, full, rkv]"),
              Contains("\"rkv\" is listed more than once"));
   CHECK(faults_of(kMinimalConfig, {"evaluation.policies=[full, nope, full, nada]"}).size() == 3);

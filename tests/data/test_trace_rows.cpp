@@ -118,7 +118,7 @@ TEST_CASE("trace rows: a line beyond 64 MiB is refused, one over several read bl
 }
 
 TEST_CASE("trace rows: hostile rows are refused on one line", "[data]") {
-  CHECK(contains(trace_error("{\"text\": \"a\", \"text\": \"b\"}\n"), "\"text\" stands there twice"));
+  CHECK(contains(trace_error("{\"text\": \"a\", \"text\": \"b\"}\n"), "\"text\" is there twice"));
   CHECK(contains(trace_error("{\"text\": " + std::string(1'000'000, '[') + "\n"), "nested deeper than 32"));
   CHECK(contains(trace_error("{\"tokens\": [\"a\\n\\u001b\"]}\n"), "expected an integer"));
   CHECK(trace_error("{\"tokens\": [\"" + std::string(1'000'000, 'x') + "\"]}\n").size() < 1000);
@@ -176,7 +176,7 @@ TEST_CASE("prompt rows: the assistant's turns at the end of messages are no part
   CHECK(messages_of({user, answer, again}) == Roles{"user", "assistant", "user"});
   CHECK(messages_of({user, answer, again, answer}) == Roles{"user", "assistant", "user"});
   CHECK(messages_of({user, answer, tool}) == Roles{"user", "assistant", "tool"});
-  CHECK(contains(prompt_error("{\"messages\": [" + answer + "]}\n"), "turns of the assistant alone"));
+  CHECK(contains(prompt_error("{\"messages\": [" + answer + "]}\n"), "only turns of the assistant"));
   // The problem in the answer alone is none that is asked.
   for (const char* key : {"problem", "question"}) {
     CHECK(contains(

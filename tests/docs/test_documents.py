@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every command block of README.md and docs/tutorial.md, in smaller sizes, in a folder of its own.
+"""Runs every command block of README.md, docs/tutorial.md and docs/commands.md, in smaller sizes, in a folder of its own.
 
 usage: test_documents.py [--program FILE] [--python FILE] [DOCUMENT ...]
 
@@ -142,7 +142,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build/foresight")
     parser.add_argument("--python", type=pathlib.Path, default=ROOT / ".venv-python/bin/python")
-    parser.add_argument("documents", nargs="*", type=pathlib.Path, default=[ROOT / "README.md", ROOT / "docs/tutorial.md"])
+    parser.add_argument("documents", nargs="*", type=pathlib.Path,
+                        default=[ROOT / name for name in ("README.md", "docs/tutorial.md", "docs/commands.md")])
     options = parser.parse_args()
     skipped = set()
     for document in options.documents:

@@ -186,5 +186,5 @@ class Survey:
             else:
                 wanted.append(f"{stage}: finished before at step {step} ({folder})")
         if self.evaluated:
-            wanted.append("evaluate: results stand in run/evaluation.json already")
+            wanted.append("evaluate: the results are already in run/evaluation.json")
         return [f"the next start did not say '{text}'" for text in wanted if text not in log]

@@ -128,11 +128,11 @@ TEST_CASE("scorer file: a format that is not known, and tensors of something els
   auto more = released_sizes();
   more["model.layers.0.self_attn.q_proj.weight"] = {4, 4};
   CHECK_THAT(fault_of({}, more),
-             Contains("'model.layers.0.self_attn.q_proj.weight' is no part of a scorer") &&
+             Contains("'model.layers.0.self_attn.q_proj.weight' is not part of a scorer") &&
                  Contains("foresight_kv.import_released"));
   auto ours = sizes();
   ours["feature_norm"] = {20};
-  CHECK_THAT(fault_of(kFacts, ours), Contains("'feature_norm' is no part of a scorer"));
+  CHECK_THAT(fault_of(kFacts, ours), Contains("'feature_norm' is not part of a scorer"));
 }
 
 TEST_CASE("scorer file: content that its digest does not fit is refused") {

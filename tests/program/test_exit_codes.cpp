@@ -18,7 +18,7 @@ TEST_CASE("program: faults of the command line and of the config end with 2 and 
     INFO(word);
     const ProgramResult mistyped = run_program({"--quiet", word, "--config", "configs/tiny.yaml"});
     CHECK(mistyped.exit_code == 2);
-    CHECK(mistyped.lines_with("'" + std::string(word) + "' is no command of foresight").size() == 1);
+    CHECK(mistyped.lines_with("'" + std::string(word) + "' is not a command of foresight").size() == 1);
     CHECK(mistyped.lines_with(near).size() == 1);
   }
   CHECK(run_program({"config", "shwo"}).lines_with("the nearest is show").size() == 1);
@@ -121,7 +121,9 @@ TEST_CASE("program: groups without a signal and traces of other settings are war
   const ProgramResult third = run_program(arguments);
   INFO(third.err);
   REQUIRE(third.exit_code == 0);
-  CHECK(third.lines_with("traces.jsonl is used as it is; what this config would generate cannot be told")
+  CHECK(third
+            .lines_with(
+                "traces.jsonl is used as it is; the program cannot tell what this config would generate")
             .size() == 1);
   CHECK(third.lines_with("error skipping the damaged checkpoint").size() == 1);
   CHECK(third.lines_with("grpo/checkpoints/step-000000 at step 0 of 1").size() == 1);

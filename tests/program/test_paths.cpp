@@ -124,7 +124,8 @@ TEST_CASE("program: a tiny model is not written over another model, but over a t
     const ProgramResult result = run_program({"make-tiny-model", (tiny.folder / "real").string()});
     INFO(result.err);
     CHECK(result.exit_code == 2);
-    CHECK(result.lines_with("real/" + name + " is there already and belongs to no tiny model").size() == 1);
+    CHECK(result.lines_with("real/" + name + " already exists and does not belong to a tiny model").size() ==
+          1);
     CHECK(content_of(tiny.folder / ("real/" + name)) == content);
     CHECK(std::distance(fs::directory_iterator(tiny.folder / "real"), fs::directory_iterator()) == 1);
   };

@@ -162,7 +162,7 @@ TEST_CASE("comparison: a faulty file is told and leaves out its part alone") {
   CHECK(comparison.supervised.size() == 4);
   CHECK(comparison.faults.size() == 2);
   const std::string text = comparison_text(comparison);
-  CHECK_THAT(text, Contains("evaluation: the first run alone has one"));
+  CHECK_THAT(text, Contains("evaluation: only the first run has one"));
   CHECK_THAT(text, Contains("config: cannot be compared") && Contains("fault: ") && Contains("config.yaml"));
   const auto json = comparison_json(comparison);
   CHECK(json.at("config").is_null());

@@ -330,7 +330,7 @@ TEST_CASE("oracle: bad traces and missing stages are named", "[stages]") {
       run({"data.pack=false", "data.evaluation=[" + (tiny.folder / "tokens.jsonl").string() + "]"}),
       Catch::Contains("999"));
   REQUIRE_THROWS_WITH(run({"data.evaluation=[" + (tiny.folder / "model/train.jsonl").string() + "]"}),
-                      Catch::Contains("stand in the training files"));
+                      Catch::Contains("are in the training files"));
   REQUIRE_THROWS_WITH(run_supervised(tiny.config(), workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("foresight oracle"));
   REQUIRE_THROWS_WITH(command_export(tiny.config(), "grpo", "", ExportLayout::kForesight),

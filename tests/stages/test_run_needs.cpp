@@ -138,8 +138,10 @@ TEST_CASE(
   // share.
   const Config replayed = tiny.config({"grpo.group_size=8", "grpo.traces_per_step=4",
                                        "grpo.rollouts_per_pass=16", "grpo.updates_per_batch=2"});
-  CHECK(item(needs_of(replayed, 160, {Stage::kGrpo}), "recorded draws") == 32 * 4 * 7 * 16 * 2);
-  CHECK(item(needs_of(replayed, 160, {Stage::kGrpo}, {2, 2}), "recorded draws") == 16 * 4 * 7 * 16 * 2);
+  CHECK(item(needs_of(replayed, 160, {Stage::kGrpo}), "sampled evictions for the replay") ==
+        32 * 4 * 7 * 16 * 2);
+  CHECK(item(needs_of(replayed, 160, {Stage::kGrpo}, {2, 2}), "sampled evictions for the replay") ==
+        16 * 4 * 7 * 16 * 2);
   // The full cache of an evaluation does grow, and is named.
   const RunNeeds evaluation = needs_of(config, 160, {Stage::kGrpo, Stage::kEvaluate});
   CHECK(item(evaluation, "full caches of 1 traces") == 4 * 2 * 16 * 160 * 4);
@@ -196,8 +198,8 @@ TEST_CASE("run: a memory that could never be enough is refused before the first 
     FAIL("nothing was thrown");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kResource);
-    CHECK_THAT(error.what(),
-               Catch::Contains("recorded draws") && Catch::Contains("lower grpo.traces_per_step"));
+    CHECK_THAT(error.what(), Catch::Contains("sampled evictions for the replay") &&
+                                 Catch::Contains("lower grpo.traces_per_step"));
   }
   CHECK(std::filesystem::is_empty(tiny.run() / "oracle"));
 }

@@ -299,7 +299,7 @@ TEST_CASE("tokenizer file: names are shown on one line, and nothing may stand tw
   CHECK(refused("/model/vocab/a", "[[[[[[[[[[]]]]]]]]]]", "got array"));
   const TemporaryFolder folder;
   folder.write("tokenizer.json", R"({"model": {"vocab": {"a": 0, "a": 1}}})");
-  CHECK(input_error([&] { Tokenizer::load(folder.path()); }).find("\"a\" stands there twice") !=
+  CHECK(input_error([&] { Tokenizer::load(folder.path()); }).find("\"a\" is there twice") !=
         std::string::npos);
 }
 

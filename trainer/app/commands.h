@@ -40,7 +40,8 @@ std::filesystem::path command_report(const Config& config);
 
 enum class ExportLayout { kForesight, kReleased };
 /// `foresight export`: the scorer of `policy` ("supervised", "grpo" or a file) to one safetensors file.
-/// Throws Error(kConfig) for a policy that is no scorer, and where the file to write is the one that is read.
+/// Throws Error(kConfig) for a policy that is not a scorer, and where the file to write is the one that is
+/// read.
 std::filesystem::path command_export(const Config& config, const std::string& policy,
                                      const std::filesystem::path& output, ExportLayout layout);
 /// `foresight generate`: streams the continuation of a prompt to stdout.
@@ -50,7 +51,7 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
 void command_inspect(const std::filesystem::path& path);
 
 /// `foresight runs`: the runs in and below `directory` on stdout; faulty ones with their faults. Throws
-/// Error(kInput) when `directory` is no folder.
+/// Error(kInput) when `directory` is not a folder.
 void command_runs(const std::filesystem::path& directory, OutputForm form);
 /// `foresight compare`: what differs between two runs on stdout. Throws Error(kInput) naming a folder without
 /// config.yaml.

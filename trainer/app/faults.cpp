@@ -47,9 +47,10 @@ Error fault_of(const std::exception& exception) {
     if (dynamic_cast<const c10::OutOfMemoryError*>(error) != nullptr || tells_of_memory(text))
       return out_of_memory(text);
     if (dynamic_cast<const c10::AcceleratorError*>(error) != nullptr) {
-      return {ErrorKind::kResource,
-              concat("the device failed: ", text,
-                     ": look at it (nvidia-smi, the system's log), and run again to go on")};
+      return {
+          ErrorKind::kResource,
+          concat("the device failed: ", text,
+                 ": look at it (nvidia-smi, the system's log), and run the same command again to resume")};
     }
     return internal(text);
   }

@@ -81,8 +81,8 @@ void check_policies(const Config& config, const ModelShape& shape, const std::ve
     const bool left_out = trainer == Stage::kGrpo && config.grpo.steps == 0;
     throw Error(left_out ? ErrorKind::kConfig : ErrorKind::kInput,
                 concat("evaluation.policies: ", policy, " has no checkpoint in ", config.output,
-                       left_out ? ", and grpo.steps is 0: take it out of evaluation.policies, or train it"
-                                : concat(": run `foresight ", policy, "` with this config, or take it out")));
+                       left_out ? ", and grpo.steps is 0: remove it from evaluation.policies, or train it"
+                                : concat(": run `foresight ", policy, "` with this config, or remove it")));
   }
 }
 

@@ -36,7 +36,7 @@ std::filesystem::path command_export(const Config& config, const std::string& po
   const std::filesystem::path file = scorer_file_of_policy(config, policy);
   if (file.empty()) {
     throw Error(ErrorKind::kConfig,
-                concat("export: '", policy, "' is no scorer (supervised, grpo, or a .safetensors file)"));
+                concat("export: '", policy, "' is not a scorer (supervised, grpo, or a .safetensors file)"));
   }
   const Scorer scorer = Scorer::load(file, read_model_shape(config.model.path));
   std::filesystem::path target = output;

@@ -173,7 +173,7 @@ std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cach
     const std::int64_t drawn = config.supervised.evictions_per_trace == 0
                                    ? steps
                                    : std::min(steps, config.supervised.evictions_per_trace);
-    items.push_back({"contributions at the drawn evictions",
+    items.push_back({"contributions at the sampled evictions",
                      heads_of(shape) * static_cast<double>(drawn * setting.longest_tokens) * 4, false,
                      "supervised.evictions_per_trace"});
   }
@@ -204,7 +204,7 @@ std::vector<MemoryItem> grpo_memory(const StageSetting& setting) {
     const std::int64_t units = (rollouts + rows - 1) / rows;
     const double own = static_cast<double>((units + setting.ranks - 1) / setting.ranks * rows);
     items.push_back(
-        {"recorded draws",
+        {"sampled evictions for the replay",
          own * heads_of(*setting.shape) *
              static_cast<double>(config.eviction.steps(setting.longest_tokens) * config.eviction.window) * 2,
          false, "grpo.traces_per_step"});

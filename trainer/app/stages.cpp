@@ -67,10 +67,11 @@ void make_traces(const Config& config, const Workspace& workspace, World& world)
     log_warning(concat("traces: ", file.string(), " is used as it is; ",
                        RunFolder{config.output}.stage(Stage::kTraces).string(),
                        " does not hold what this config's model, prompts, traces.* and runtime.seed "
-                       "give: `foresight traces` generates it anew"));
+                       "give: `foresight traces` generates it again"));
   } catch (const Error& error) {
-    log_warning(concat("traces: ", file.string(),
-                       " is used as it is; what this config would generate cannot be told: ", error.what()));
+    log_warning(
+        concat("traces: ", file.string(),
+               " is used as it is; the program cannot tell what this config would generate: ", error.what()));
   }
 }
 

@@ -61,7 +61,7 @@ void require_own(const std::filesystem::path& folder) {
     if (!std::filesystem::exists(std::filesystem::symlink_status(file, error))) continue;
     throw Error(ErrorKind::kConfig,
                 concat("make-tiny-model: ", file.string(),
-                       " is there already and belongs to no tiny model; name another folder"));
+                       " already exists and does not belong to a tiny model; name another folder"));
   }
 }
 

@@ -97,7 +97,7 @@ void print_forecast(const Config& config, const Transformer& model, const Foreca
   text << "rows        "
        << (forecast.traces_to_come
                ? concat(traces_file(config).string(), " is yet to be generated; the prompts fit the model")
-               : "no evaluation row stands in the training files")
+               : "no evaluation row is in the training files")
        << "\n";
   text << "disk        about " << format_bytes(needs.disk_bytes) << " needed, "
        << format_bytes(forecast.room.disk_bytes) << " free\n";

@@ -20,7 +20,7 @@ void await_file(const fs::path& path, double most_seconds) {
     if (std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() >= most_seconds) {
       throw Error(ErrorKind::kInput,
                   concat(path.string(), ": another rank of the job wrote it ", most_seconds,
-                         " s ago, and it is not there for this host: `output` must lie on a file system that "
+                         " s ago, but this host does not see it: `output` must be on a file system that "
                          "all ranks see"));
     }
     heartbeat();

@@ -102,9 +102,9 @@ fs::path behind_links(const fs::path& path) {
 void refuse_special(const fs::path& path, const fs::file_status& present) {
   if (!fs::exists(present) || fs::is_regular_file(present) || fs::is_directory(present)) return;
   if (fs::is_symlink(present)) return;
-  throw Error(ErrorKind::kResource, concat("cannot write ", path.string(),
-                                           ": it is a device, pipe or socket; name a file, or a path where "
-                                           "nothing is"));
+  throw Error(ErrorKind::kResource,
+              concat("cannot write ", path.string(),
+                     ": it is a device, pipe or socket; name a file, or a path that does not exist yet"));
 }
 
 void rename_durably(const fs::path& from, const fs::path& to) {

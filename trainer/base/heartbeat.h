@@ -1,4 +1,4 @@
-// Long work shows that it goes on.
+// Heartbeats: long work shows that it makes progress.
 #pragma once
 
 #include <functional>

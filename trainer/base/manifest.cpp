@@ -87,7 +87,7 @@ void write_manifest(const fs::path& folder, const Json& facts) {
   const fs::path path = folder / kManifestName;
   if (!facts.is_object()) {
     throw Error(ErrorKind::kInternal,
-                concat("cannot write ", path.string(), ": its facts are no JSON object"));
+                concat("cannot write ", path.string(), ": its facts are not a JSON object"));
   }
   Json files = Json::object();
   for (const auto& [name, file] : files_below(folder, ErrorKind::kResource)) {

@@ -26,7 +26,7 @@ extern "C" void foresight_on_stop_signal(int signal_number) {
 void install_signal_handlers() {
   struct sigaction action = {};
   action.sa_handler = foresight_on_stop_signal;
-  action.sa_flags = SA_RESTART;  // reads and writes in progress go on
+  action.sa_flags = SA_RESTART;  // reads and writes in progress continue
   sigemptyset(&action.sa_mask);
   for (const int signal_number : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1, SIGUSR2}) {
     struct sigaction before = {};

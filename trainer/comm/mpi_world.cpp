@@ -216,11 +216,13 @@ void MpiWorld::stay_alive(WaitTimes& times, const char* what) {
   for (std::size_t i = 0; i < peers_.size(); ++i) {
     const std::chrono::duration<double> silence = now - std::max(heard_[i], times.began);
     if (silence.count() < limit_s) continue;
-    throw Error(ErrorKind::kPeer,
-                concat("rank ", peers_[i], " on ", host(peers_[i]), " has been silent for ",
-                       static_cast<std::int64_t>(silence.count()), " s (runtime.silence_limit_s) while rank ",
-                       rank_, " waits for it in '", what,
-                       "': it hangs or its host is lost; look at that host, then run again to go on"));
+    throw Error(
+        ErrorKind::kPeer,
+        concat(
+            "rank ", peers_[i], " on ", host(peers_[i]), " has been silent for ",
+            static_cast<std::int64_t>(silence.count()), " s (runtime.silence_limit_s) while rank ", rank_,
+            " waits for it in '", what,
+            "': it hangs or its host is lost; look at that host, then run the same command again to resume"));
   }
 }
 

@@ -17,8 +17,9 @@ namespace foresight {
 namespace {
 
 [[noreturn]] void fail(const char* what, const std::string& why) {
-  throw Error(ErrorKind::kPeer, concat("NCCL failed in '", what, "': ", why,
-                                       "; NCCL_DEBUG=WARN says more, then run again to go on"));
+  throw Error(ErrorKind::kPeer,
+              concat("NCCL failed in '", what, "': ", why,
+                     "; NCCL_DEBUG=WARN says more, then run the same command again to resume"));
 }
 
 void check_cuda(cudaError_t status, const char* what) {
@@ -89,7 +90,7 @@ class NcclGroup final : public DeviceGroup {
   }
 
  private:
-  /// The stream goes on when the default stream, on which the model and the scorer run, is done so far.
+  /// The stream continues when the default stream, on which the model and the scorer run, is done so far.
   void after_device_work(const char* what) {
     check_cuda(cudaEventRecord(before_.get(), cudaStreamLegacy), what);
     check_cuda(cudaStreamWaitEvent(stream_.get(), before_.get(), 0), what);

@@ -6,7 +6,7 @@
 
 namespace foresight {
 
-/// In tokens per KV head. docs/method.md, "One harness".
+/// In tokens per KV head. docs/method.md, "The cache".
 struct CacheSize {
   std::int64_t budget = 256;       ///< B, entries kept after an eviction; a multiple of window
   std::int64_t window = 64;        ///< W, tokens between two evictions; the newest `window` are never evicted

@@ -29,53 +29,54 @@ Section declare_model(Reach reach) {
          "Hugging Face model folder: config.json, model.safetensors, tokenizer.json",
          kRequiredPath.content_compared_on_resume());
   to.key("template_date", &ModelConfig::template_date, TextType{.choices = {}, .may_be_empty = true},
-         "the date that a chat template is told for today (YYYY-MM-DD); empty: none, so that prompts do not "
-         "change from day to day: templates take the one they hold, or refuse",
+         "the date that a chat template gets as today's (YYYY-MM-DD); empty: none, so that prompts do not "
+         "change from day to day; a template then uses its own date or refuses",
          kMayChangeOnResume);
   return section;
 }
 
 template <class Reach>
 Section declare_data(Reach reach) {
-  Section section{"data", "The finished traces that everything is learned from", {}};
+  Section section{"data", "The finished traces that the scorer learns from", {}};
   Declarer to(section, reach);
   using C = DataConfig;
   to.key("train", &C::train, TextListType{.may_be_empty = false}, "JSONL files of training rows",
          kRequiredPath.content_compared_on_resume());
-  to.key("evaluation", &C::evaluation, TextListType{}, "JSONL files of held-out rows; never trained on",
-         kPath.may_change_on_resume());
-  to.key("pack", &C::pack, BooleanType{}, "join short rows to traces of trace_tokens");
+  to.key("evaluation", &C::evaluation, TextListType{},
+         "JSONL files of held-out rows; no stage trains on them", kPath.may_change_on_resume());
+  to.key("pack", &C::pack, BooleanType{}, "join short rows into traces of trace_tokens");
   to.key("trace_tokens", &C::trace_tokens, IntegerType{2, kMostTokens},
          "tokens in a packed trace; longer rows are cut");
   to.key("max_train_traces", &C::max_train_traces, IntegerType{1, kMany},
-         "training traces used, from the start of the files");
+         "number of training traces, taken from the start of the files");
   to.key("validation_traces", &C::validation_traces, IntegerType{1, kMany},
-         "traces taken after the training traces, to choose the best checkpoint");
+         "number of traces, taken after the training traces, that choose the best checkpoint");
   return section;
 }
 
 template <class Reach>
 Section declare_traces(Reach reach) {
-  Section section{"traces", "Full-KV generation of traces from prompts", {}};
+  Section section{"traces", "Generation of traces from prompts with the full cache", {}};
   Declarer to(section, reach, OnResume::kMayChange);
   using C = TracesConfig;
   to.key("prompts", &C::prompts, TextListType{}, "JSONL files of prompts; empty: the stage is skipped",
          kPath);
-  to.key("file", &C::file, TextType{}, "JSONL file that is written, relative to output", kPath);
+  to.key("file", &C::file, TextType{}, "JSONL file to write, relative to output", kPath);
   to.key("max_new_tokens", &C::max_new_tokens, IntegerType{1, kMostTokens},
-         "most tokens generated for a prompt");
+         "largest number of tokens generated for a prompt");
   to.key("samples_per_prompt", &C::samples_per_prompt, IntegerType{1, 1'000'000},
-         "traces made of each prompt");
-  to.key("batch", &C::batch, IntegerType{1, 65'536}, "traces generated side by side");
-  to.key("temperature", &C::temperature, NumberType{0, 100}, "of the draw; 0: greedy");
-  to.key("top_p", &C::top_p, NumberType{0, 1, true}, "probability mass that is drawn from; 1: all");
-  to.key("top_k", &C::top_k, IntegerType{0, kMany}, "likeliest tokens that are drawn from; 0: no limit");
+         "traces generated from each prompt");
+  to.key("batch", &C::batch, IntegerType{1, 65'536}, "traces generated together");
+  to.key("temperature", &C::temperature, NumberType{0, 100}, "sampling temperature; 0: greedy");
+  to.key("top_p", &C::top_p, NumberType{0, 1, true}, "probability mass that is sampled from; 1: all");
+  to.key("top_k", &C::top_k, IntegerType{0, kMany},
+         "number of likeliest tokens that are sampled from; 0: no limit");
   return section;
 }
 
 template <class Reach>
 Section declare_eviction(Reach reach) {
-  Section section{"eviction", "The cache, in tokens per KV head", {}};
+  Section section{"eviction", "Size of the cache, in tokens per KV head", {}};
   Declarer to(section, reach);
   to.key("budget", &CacheSize::budget, IntegerType{1, kMostTokens},
          "entries kept after an eviction; a multiple of window");
@@ -95,8 +96,9 @@ template <class Reach>
 Section declare_oracle(Reach reach) {
   Section section{"oracle", "The Golden Eviction pass", {}};
   Declarer to(section, reach);
-  to.key("block_tokens", &OracleConfig::block_tokens, IntegerType{0, kMostWindow},
-         "query block of the recorded attention; 0: eviction.window; must divide it");
+  to.key(
+      "block_tokens", &OracleConfig::block_tokens, IntegerType{0, kMostWindow},
+      "query block of the recorded attention; 0: eviction.window; otherwise it must divide eviction.window");
   to.key("compression", &OracleConfig::compression, IntegerType{0, 9},
          "deflate level of the HDF5 chunks; 0: none", kMayChangeOnResume);
   return section;
@@ -104,17 +106,17 @@ Section declare_oracle(Reach reach) {
 
 template <class Reach>
 Section declare_scorer(Reach reach) {
-  Section section{"scorer", "What the small network sees and starts from", {}};
+  Section section{"scorer", "Inputs and initial weights of the small network", {}};
   Declarer to(section, reach);
   to.choice(
       "features", &ScorerConfig::features,
-      "normalized, or the raw features of the authors' released code (needed to exchange scorers with it)");
+      "normalized, or released: the raw features of the authors' code (needed to exchange scorers with it)");
   to.key("initial", &ScorerConfig::initial, TextType{.choices = {}, .may_be_empty = true},
          "scorer file to start from; empty: random weights", kPath.content_compared_on_resume());
   return section;
 }
 
-// The keys of CheckpointConfig stand in the section of the stage that owns them.
+// The keys of CheckpointConfig are in the section of the stage that owns them.
 template <class Reach>
 void declare_checkpoint(Section& section, Reach reach) {
   Declarer to(section, reach, OnResume::kMayChange);
@@ -122,52 +124,52 @@ void declare_checkpoint(Section& section, Reach reach) {
   to.key("save_every", &C::save_every, IntegerType{1, kMany}, "steps between two checkpoints");
   to.key("evaluate_every", &C::evaluate_every, IntegerType{0, kMany},
          "steps between two evaluations on the validation traces; 0: only at the end");
-  to.key("keep_last", &C::keep_last, IntegerType{1, 1'000'000}, "newest checkpoints that are kept");
+  to.key("keep_last", &C::keep_last, IntegerType{1, 1'000'000}, "number of newest checkpoints to keep");
   to.key("keep_best", &C::keep_best, IntegerType{0, 1'000'000},
-         "best checkpoints that are kept besides them");
+         "number of best checkpoints to keep besides the newest");
   to.key("resume", &C::resume, TextType{},
-         "auto: go on from the newest checkpoint of the run; never: start anew; or the path of a checkpoint "
-         "folder (another run's is copied into this one, in place of its own)",
+         "auto: resume from the newest checkpoint of the run; never: start from step 0; or the path of a "
+         "checkpoint folder to resume from (one of another run is copied into this run and replaces its "
+         "checkpoints)",
          kPath);
 }
 
 template <class Reach>
 Section declare_supervised(Reach reach) {
-  Section section{"supervised", "The ranking stage (paper section 3.2)", {}};
+  Section section{"supervised", "The ranking stage (section 3.2 of the paper)", {}};
   Declarer to(section, reach);
   using C = SupervisedConfig;
   to.key("steps", &C::steps, IntegerType{1, kMany}, "optimiser steps of all rounds together");
   to.choice(
       "states", &C::states,
-      "which states the scorer learns to rank: golden: those that the golden plan leads through; own: those, "
-      "and then in `rounds` further rounds the ones that the scorer's own evictions lead through");
+      "states that the scorer learns to rank; golden: those of the golden plan, as in the paper; own: those "
+      "first, and then in `rounds` further rounds the states that the scorer's own evictions lead to");
   to.key(
       "rounds", &C::rounds, IntegerType{1, 1000},
-      "with states: own, rounds on the scorer's own states; the steps are shared evenly among these and the "
-      "first round, on golden states");
+      "with states: own, number of rounds on the scorer's own states; these and the first round, on golden "
+      "states, share the steps evenly");
   to.key("learning_rate", &C::learning_rate, NumberType{0, 10, true},
-         "Adam learning rate after the warm-up; cosine decay, in each round anew");
+         "Adam learning rate after the warm-up, with cosine decay; every round starts it again");
   to.key("own_learning_rate", &C::own_learning_rate, NumberType{0, 10, true},
-         "the same in rounds on own states");
+         "the same for rounds on own states");
   to.key("warmup_steps", &C::warmup_steps, IntegerType{0, kMany}, "steps of linear warm-up in each round");
   to.key("gradient_clip", &C::gradient_clip, NumberType{0, 1e6},
          "global gradient norm over all layers; 0: none");
   to.key("margin", &C::margin, NumberType{0, 1000, true}, "margin of the pairwise hinge loss");
-  to.choice(
-      "pair_weight", &C::pair_weight,
-      "what a pair of entries weighs in the loss: the gap between their oracle scores (the attention lost "
-      "when the wrong one is evicted), or uniform as in the paper");
+  to.choice("pair_weight", &C::pair_weight,
+            "weight of a pair of entries in the loss: the gap between their oracle scores (the attention "
+            "that is lost if the wrong one is evicted), or uniform as in the paper");
   to.key("traces_per_step", &C::traces_per_step, IntegerType{1, 1'000'000}, "traces in an optimiser step");
   to.key("evictions_per_trace", &C::evictions_per_trace, IntegerType{0, 1'000'000},
-         "eviction steps drawn from each trace in an optimiser step; 0: all");
-  to.choice("features", &C::features,
-            "where the features of a step come from: cache: replayed once a round and stored under the run's "
-            "folder "
-            "(every entry's key and value once, and as many evictions of each trace as features_gib holds); "
-            "stream: each step replays its traces, under the current scorer where states are its own, and "
-            "nothing is stored; auto: cache where enough evictions fit");
+         "eviction steps sampled from each trace in an optimiser step; 0: all");
+  to.choice(
+      "features", &C::features,
+      "where the features of a step come from; cache: traces are replayed once per round and stored in the "
+      "run's folder (every entry's key and value once, and as many evictions of each trace as features_gib "
+      "holds); stream: each step replays its traces, on own states under the current scorer, and stores "
+      "nothing; auto: cache if enough evictions fit");
   to.key("features_gib", &C::features_gib, NumberType{0, 1e6, true},
-         "most that the cache of features takes on disk, in GiB");
+         "largest size of the cache of features on disk, in GiB");
   to.key("keep_features", &C::keep_features, BooleanType{},
          "keep the cached features on disk after the stage", kMayChangeOnResume);
   declare_checkpoint(
@@ -181,43 +183,44 @@ void declare_grpo_policy(Declare& to) {
   to.key("temperature", &C::temperature, NumberType{0, 100, true},
          "logits = score / temperature; stored with the policy");
   to.key("shortlist_windows", &C::shortlist_windows, IntegerType{2, 1'000'000},
-         "evictions are drawn from this many windows of the highest scores");
+         "evictions are sampled from the candidates of highest score, this many windows of them");
   to.choice("likelihood", &C::likelihood,
-            "likelihood of a draw: exact without replacement, or independent terms (as the released code)");
+            "likelihood of a sampled eviction; plackett_luce: exact without replacement; independent: "
+            "independent terms as in the authors' code");
 }
 
 template <class Declare>
 void declare_grpo_reward(Declare& to) {
   using C = GrpoConfig;
   to.choice("credit", &C::credit,
-            "what an eviction is credited with: the windows after it, or the whole trace");
-  to.key("credit_discount", &C::credit_discount, NumberType{0, 1}, "discount per window with credit: step");
-  to.choice(
-      "advantage", &C::advantage,
-      "over what the deviation is taken that a group's credits are divided by: all steps of the trace, so "
-      "that a window in which nothing happened says little, or each step by itself");
-  to.choice(
-      "reward", &C::reward,
-      "how the loss rises of tokens make a reward; expected_rise: the rise that full KV's predictions expect "
-      "(their KL divergence), the same mean on the model's own text with less noise");
-  to.choice("reward_tokens", &C::reward_tokens, "tokens whose loss counts");
+            "what an eviction is credited with; step: the windows after it; trace: the whole trace");
+  to.key("credit_discount", &C::credit_discount, NumberType{0, 1}, "discount per window if credit is step");
+  to.choice("advantage", &C::advantage,
+            "deviation by which a group's credits are divided; trace: that of all steps of the trace, so "
+            "that a window in which nothing happened counts little; step: that of each step separately");
+  to.choice("reward", &C::reward,
+            "how a reward is computed from the loss rises of tokens; expected_rise: the rise that the "
+            "predictions of full KV expect (their KL divergence), which has the same mean on the model's own "
+            "text and less noise");
+  to.choice("reward_tokens", &C::reward_tokens, "tokens whose loss counts in the reward");
   to.key("low_entropy_share", &C::low_entropy_share, NumberType{0, 1, true},
          "share of the scored tokens that count as low-entropy");
   to.key("reward_threshold_nats", &C::reward_threshold_nats, NumberType{0, 1000},
-         "least loss rise that counts with reward: squared_large_rise");
+         "smallest loss rise that counts if reward is squared_large_rise");
   to.key("reward_clamp_low_nats", &C::reward_clamp_low_nats, NumberType{-1000, 1000},
-         "lower bound of a token's rise with reward: clamped_rise");
+         "lower bound of a token's rise if reward is clamped_rise");
   to.key("reward_clamp_high_nats", &C::reward_clamp_high_nats, NumberType{-1000, 1000},
-         "upper bound of a token's rise with reward: clamped_rise");
+         "upper bound of a token's rise if reward is clamped_rise");
 }
 
 template <class Reach>
 Section declare_grpo(Reach reach) {
-  Section section{"grpo", "The reinforcement-learning stage (paper section 3.3)", {}};
+  Section section{"grpo", "The reinforcement-learning stage (section 3.3 of the paper)", {}};
   Declarer to(section, reach);
   using C = GrpoConfig;
-  to.key("steps", &C::steps, IntegerType{0, kMany},
-         "batches of rollouts; 0: none (budget = window is then allowed)");
+  to.key(
+      "steps", &C::steps, IntegerType{0, kMany},
+      "steps, each with a batch of rollouts; 0: no reinforcement learning (budget = window is then allowed)");
   to.key("learning_rate", &C::learning_rate, NumberType{0, 10, true}, "Adam learning rate after the warm-up");
   to.choice("learning_rate_schedule", &C::learning_rate_schedule,
             "decay of the learning rate over the steps");
@@ -228,7 +231,7 @@ Section declare_grpo(Reach reach) {
   to.key("group_size", &C::group_size, IntegerType{2, 4096},
          "rollouts of each trace; a group needs at least 2");
   to.key("rollouts_per_pass", &C::rollouts_per_pass, IntegerType{1, 65'536},
-         "rollouts that go through the model together, whole groups where they fit; what is dealt to ranks",
+         "rollouts that go through the model together, whole groups if they fit; ranks share out these units",
          kMayChangeOnResume);
   to.key("updates_per_batch", &C::updates_per_batch, IntegerType{1, 1000},
          "optimiser updates from each batch");
@@ -253,22 +256,23 @@ void declare_tasks(Declare& to) {
   to.key(
       "tasks", &C::tasks, TextListType{},
       "JSONL files of problems with answers (question and answer as in GSM8K or AIME, or prompt and answer), "
-      "solved under every policy; lengths and sampling as in generation",
+      "which every policy solves; lengths and sampling are those of the generation section",
       kPath);
   to.key("task_problems", &C::task_problems, IntegerType{1, kMany},
-         "problems used, from the start of the files");
+         "number of problems, taken from the start of the files");
   to.key("task_samples", &C::task_samples, IntegerType{0, 4096},
-         "sampled solutions of each problem besides the greedy one: accuracy is their mean (avg@k)");
+         "sampled solutions of each problem besides the greedy one; the accuracy is their mean (avg@k)");
   to.key("task_instruction", &C::task_instruction, TextType{.choices = {}, .may_be_empty = true},
-         "put behind the text of a problem that is no chat");
+         "text that is appended to a problem that is not a chat");
   to.key("passkey_tokens", &C::passkey_tokens, IntegerType{0, kMostTokens},
-         "length of the texts in which five-digit numbers are hidden and asked for; 0: not measured");
+         "length of the texts in which five-digit numbers are hidden; the model is then asked for them; 0: "
+         "not measured");
   to.key("passkey_keys", &C::passkey_keys, IntegerType{1, 1000}, "numbers hidden at each of five depths");
 }
 
 template <class Reach>
 Section declare_evaluation(Reach reach) {
-  Section section{"evaluation", "Policies side by side on held-out traces", {}};
+  Section section{"evaluation", "Comparison of policies on held-out traces", {}};
   Declarer to(section, reach, OnResume::kMayChange);
   using C = EvaluationConfig;
   to.key("policies", &C::policies, TextListType{.may_be_empty = false},
@@ -277,63 +281,66 @@ Section declare_evaluation(Reach reach) {
          "tova, keydiff, rkv, or scorer files (.safetensors)",
          kPath);
   to.key("max_traces", &C::max_traces, IntegerType{1, kMany},
-         "held-out traces used, from the start of the files");
-  to.choice("score", &C::score, "all scored tokens, or only those of completions");
+         "number of held-out traces, taken from the start of the files");
+  to.choice("score", &C::score, "tokens whose loss counts: all scored tokens, or only those of completions");
   to.key("budgets", &C::budgets, IntegerListType{1, kMostTokens},
-         "budgets that every policy is evaluated at besides eviction.budget, at the same window; one set of "
-         "tokens is scored for all of them");
+         "further budgets at which every policy is evaluated, at the same window; all budgets score the same "
+         "tokens");
   to.key("detail", &C::detail, BooleanType{},
-         "measure KL divergence, top-1 agreement, attention kept and overlap with golden too");
+         "also measure KL divergence, top-1 agreement, attention kept and overlap with golden");
   to.key("random_seeds", &C::random_seeds, IntegerType{1, 1000},
-         "runs of the random policy with seeds of their own; its figures are their mean");
+         "number of runs of the random policy, each with its own seed; its figures are their mean");
   to.key(
       "cost_contexts", &C::cost_contexts, IntegerListType{1, kMostTokens},
       "context lengths at which cache memory, prefill and decoding speed are measured; empty: not measured");
   to.key("cost_batch", &C::cost_batch, IntegerType{1, 4096},
-         "rows whose decoding speed is measured together, besides one row alone");
-  to.key("rows_per_pass", &C::rows_per_pass, IntegerType{1, 65'536}, "traces x policies in one forward pass");
+         "rows of the batch whose decoding speed is measured, besides that of a single row");
+  to.key("rows_per_pass", &C::rows_per_pass, IntegerType{1, 65'536},
+         "rows (traces x policies) in one forward pass");
   declare_tasks(to);
   return section;
 }
 
 template <class Reach>
 Section declare_generation(Reach reach) {
-  Section section{"generation", "Text with a policy", {}};
+  Section section{"generation", "Generation of text under a policy", {}};
   Declarer to(section, reach, OnResume::kMayChange);
   using C = GenerationConfig;
   to.key("policy", &C::policy, TextType{},
          "a name as in evaluation.policies (not golden, which needs the future), or a scorer file", kPath);
   to.key("max_new_tokens", &C::max_new_tokens, IntegerType{1, kMostTokens},
-         "most tokens generated for a prompt");
-  to.key("temperature", &C::temperature, NumberType{0, 100}, "of the draw; 0: greedy");
-  to.key("top_p", &C::top_p, NumberType{0, 1, true}, "probability mass that is drawn from; 1: all");
-  to.key("top_k", &C::top_k, IntegerType{0, kMany}, "likeliest tokens that are drawn from; 0: no limit");
+         "largest number of tokens generated for a prompt");
+  to.key("temperature", &C::temperature, NumberType{0, 100}, "sampling temperature; 0: greedy");
+  to.key("top_p", &C::top_p, NumberType{0, 1, true}, "probability mass that is sampled from; 1: all");
+  to.key("top_k", &C::top_k, IntegerType{0, kMany},
+         "number of likeliest tokens that are sampled from; 0: no limit");
   return section;
 }
 
 template <class Reach>
 Section declare_runtime(Reach reach) {
-  Section section{"runtime", "Device, numbers, threads, seed", {}};
+  Section section{"runtime", "Device, number types, threads, seed, ranks", {}};
   Declarer to(section, reach);
   using C = RuntimeConfig;
-  to.key("device", &C::device, TextType{{"auto", "cpu", "cuda"}}, "auto: a GPU where there is one");
+  to.key("device", &C::device, TextType{{"auto", "cpu", "cuda"}},
+         "device of the model; auto: a GPU if there is one");
   to.key("dtype", &C::dtype, TextType{{"auto", "float32", "bfloat16"}},
-         "numbers of the base model's matrix products");
+         "number type of the language model's matrix products; auto: bfloat16 if the processor or the GPU "
+         "supports it");
   to.key("cache_dtype", &C::cache_dtype, TextType{{"auto", "float32", "bfloat16"}},
-         "numbers of the keys and values in caches; auto: those of the matrix products");
+         "number type of the keys and values in caches; auto: that of the matrix products");
   to.key("threads", &C::threads, IntegerType{0, 1024},
-         "CPU threads; 0: OMP_NUM_THREADS, else the cores that this process may use and its host's other "
-         "ranks do not share",
+         "CPU threads; 0: OMP_NUM_THREADS if set, else the process's share of the cores that it may use "
+         "(other ranks on the host have the rest)",
          kMayChangeOnResume);
   to.key("seed", &C::seed, IntegerType{0, std::numeric_limits<std::int64_t>::max()},
-         "every random stream of the run follows from it");
-  to.key(
-      "deterministic", &C::deterministic, BooleanType{},
-      "add up what ranks found in a fixed order, whatever their number: the same bytes on CPU for the same "
-      "`threads`; false moves less between ranks",
-      kMayChangeOnResume);
+         "seed of every random stream of the run");
+  to.key("deterministic", &C::deterministic, BooleanType{},
+         "add up the results of ranks in a fixed order, so that any number of ranks gives the same bytes on "
+         "a CPU with the same `threads`; false: less traffic between ranks",
+         kMayChangeOnResume);
   to.key("silence_limit_s", &C::silence_limit_s, IntegerType{1, 1000000},
-         "a rank that is not heard from for this long ends the job", kMayChangeOnResume);
+         "if a rank is not heard from for this long, the job ends", kMayChangeOnResume);
   to.key("compare_ranks_every", &C::compare_ranks_every, IntegerType{0, 1000000},
          "steps between comparisons of the ranks' weights; 0: never", kMayChangeOnResume);
   to.key("tensorboard", &C::tensorboard, BooleanType{}, "TensorBoard event files beside metrics.jsonl",

@@ -52,11 +52,11 @@ struct IntegerListType {
 using ValueType = std::variant<BooleanType, IntegerType, NumberType, TextType, TextListType, IntegerListType>;
 
 /// What a training makes of a key that has another value than when the checkpoint was written which it is to
-/// go on from.
+/// resume from.
 enum class OnResume {
-  kRefuse,          ///< the key changes what is learnt: the checkpoint is refused
+  kRefuse,          ///< the key changes what is learned: the checkpoint is refused
   kCompareContent,  ///< a path: the content of what it names must be the same
-  kMayChange,       ///< it changes nothing that is learnt
+  kMayChange,       ///< it changes nothing that is learned
 };
 
 /// One key, with access to its value in a Config.
@@ -85,7 +85,7 @@ struct Section {
 /// All sections, in the order of the file and of the documentation.
 const std::vector<Section>& config_sections();
 
-/// True when a checkpoint of the stage `training` is gone on from although the key has another value since:
+/// True when a checkpoint of the stage `training` is resumed from although the key has another value since:
 /// by the key's trait, or because it stands in the section of the other training stage. `content_compared`:
 /// the checkpoint knows the content of what kCompareContent keys name.
 bool may_change_on_resume(const Key& key, Stage training, bool content_compared);

@@ -45,7 +45,7 @@ Messages check_trace_length(const Config& config) {
   const std::int64_t least = config.eviction.budget + config.eviction.window + 1;
   if (!config.data.pack || config.data.trace_tokens >= least) return {};
   return {concat("data.trace_tokens is ", config.data.trace_tokens, ": expected at least ", least,
-                 " (eviction.budget + eviction.window + 1); a shorter trace sees no eviction")};
+                 " (eviction.budget + eviction.window + 1), because a shorter trace has no eviction")};
 }
 
 Messages check_protection(const Config& config) {
@@ -79,7 +79,7 @@ bool is_policy(const std::string& policy) {
 }
 
 std::string unknown_policy(const char* key, const std::string& policy) {
-  return concat(key, ": \"", one_line(policy), "\" is no policy; expected one of ",
+  return concat(key, ": \"", one_line(policy), "\" is not a policy; expected one of ",
                 join(policy_names(), ", "), " or a path ending in .safetensors; the nearest is ",
                 nearest_name(policy, policy_names()));
 }
@@ -112,21 +112,19 @@ Messages check_generation_policy(const Config& config) {
 const std::vector<Rule>& config_rules() {
   static const std::vector<Rule> rules = {
       {{"eviction.budget", "eviction.window"},
-       "eviction.budget is a multiple of eviction.window, and at least one window: eviction steps then fall "
-       "on the "
-       "ends of recorded blocks.",
+       "eviction.budget is a multiple of eviction.window, so that eviction steps fall on the ends of "
+       "recorded blocks.",
        check_budget},
       {{"oracle.block_tokens", "eviction.window"},
        "oracle.block_tokens is 0 (the window) or divides eviction.window.",
        check_block},
       {{"eviction.budget", "eviction.window", "grpo.steps"},
-       "eviction.budget is above eviction.window unless grpo.steps is 0: with B = W there is nothing to "
-       "choose.",
+       "eviction.budget is above eviction.window unless grpo.steps is 0, because with B = W there is nothing "
+       "to choose.",
        check_grpo_budget},
       {{"data.trace_tokens", "data.pack", "eviction.budget", "eviction.window"},
-       "data.trace_tokens is at least eviction.budget + eviction.window + 1 with data.pack: a shorter trace "
-       "sees no "
-       "eviction.",
+       "With data.pack, data.trace_tokens is at least eviction.budget + eviction.window + 1; shorter traces "
+       "have no eviction.",
        check_trace_length},
       {{"eviction.protect_sinks", "eviction.budget", "eviction.window"},
        "eviction.protect_sinks is at most eviction.budget - eviction.window.",
@@ -138,7 +136,7 @@ const std::vector<Rule>& config_rules() {
        "evaluation.budgets are multiples of eviction.window.",
        check_sweep},
       {{"evaluation.policies"},
-       "evaluation.policies holds known names or paths ending in .safetensors, each once.",
+       "evaluation.policies lists known names or paths ending in .safetensors, each of them once.",
        check_policies},
       {{"generation.policy"},
        "generation.policy is a known name other than golden, or a path ending in .safetensors.",

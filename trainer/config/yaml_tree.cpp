@@ -169,7 +169,7 @@ std::variant<YamlNode, YamlFault> parse_yaml(const std::string& file_text) {
   } catch (const YAML::Exception& fault) {
     const int line = fault.mark.is_null() ? 1 : fault.mark.line + 1;
     if (const int tab = line_indented_by_tab(text, line); tab > 0)
-      return YamlFault{tab, "not valid YAML: the line is indented by a tab; YAML takes blanks alone"};
+      return YamlFault{tab, "not valid YAML: the line is indented by a tab; YAML only takes spaces"};
     return YamlFault{line, concat("not valid YAML: ", one_line(fault.msg))};
   }
   return builder.root();

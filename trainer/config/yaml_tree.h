@@ -18,7 +18,7 @@ struct YamlNode {
   std::vector<YamlNode> items;  ///< of a list; of a map: the value of each key
 };
 
-/// Why a text is no acceptable YAML, and in which line.
+/// Why a text is not acceptable YAML, and in which line.
 struct YamlFault {
   int line = 1;
   std::string message;

@@ -317,7 +317,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
   const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 judges, for all
   Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
   if (!evaluation.is_null()) {
-    log_info("evaluate: results stand in " + file.string() + " already");
+    log_info("evaluate: the results are already in " + file.string());
     return evaluation;
   }
   const std::vector<PolicySet> sets = policy_sets(config, model, world);

@@ -18,7 +18,8 @@ using Tokens = std::vector<std::int32_t>;
 
 void require_running() {
   if (stop_requested())
-    throw Error(ErrorKind::kInterrupted, "evaluate: stopped; run again to start the tasks anew");
+    throw Error(ErrorKind::kInterrupted,
+                "evaluate: stopped; run the same command again, which starts the tasks from the beginning");
 }
 
 /// Rows of a prompt under the full cache and under every policy: [policies + 1][row], "full" first. `name`

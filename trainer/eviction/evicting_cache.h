@@ -21,7 +21,7 @@ struct EvictionTime {
 
 /// Buffers are allocated once at budget + window entries, keys and values in options.cache_dtype, statistics
 /// in float32; each layer and KV head evicts its own set; per-entry accumulators move with their entry on
-/// compaction (docs/method.md, "One harness", "The scorer"). The cache swings between `budget` and `budget +
+/// compaction (docs/method.md, "The cache", "The scorer"). The cache swings between `budget` and `budget +
 /// window` entries: it evicts as soon as the window is complete, unless the trace ends there.
 class EvictingCache : public Attention {
  public:

@@ -33,7 +33,7 @@ std::vector<std::vector<std::int32_t>> generate_rows(
   for (std::int64_t step = 0; !stop_requested(); ++step) {
     const torch::Tensor logits = next_logits(model, decoding.last(), limits);  // [R, vocabulary]
     for (std::size_t row = 0; row < samplings.size(); ++row) {
-      if (ended[row]) continue;  // it goes on with its last token, unseen
+      if (ended[row]) continue;  // it continues with its last token, unseen
       const auto r = static_cast<std::int64_t>(row);
       const std::int32_t token = sample_token(logits[r], samplings[row], randoms[row]);
       generated[row].push_back(token);

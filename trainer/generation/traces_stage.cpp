@@ -61,10 +61,10 @@ void require_other_than_prompts(const Config& config) {
   for (const std::string& file : config.traces.prompts) {
     std::error_code error;
     if (!std::filesystem::equivalent(file, traces_file(config), error)) continue;
-    throw Error(ErrorKind::kConfig,
-                concat("traces.file: ", traces_file(config).string(),
-                       " is named by traces.prompts too, and its prompts would be written "
-                       "over; name another file"));
+    throw Error(
+        ErrorKind::kConfig,
+        concat("traces.file: ", traces_file(config).string(),
+               " is also named by traces.prompts, and its prompts would be overwritten; name another file"));
   }
 }
 
@@ -83,7 +83,7 @@ Plan make_plan(const Config& config, const Transformer& model, const Tokenizer& 
       check_prompt(model, encode_prompt(tokenizer, prompt).size(), limits);
     } catch (const Error& error) {
       throw Error(error.kind(), concat("traces.prompts: ", row.source, ": ", error.what(),
-                                       " (traces.max_new_tokens), or take the row out"));
+                                       " (traces.max_new_tokens), or remove the row"));
     }
     for (std::int64_t sample = 0; sample < config.traces.samples_per_prompt; ++sample)
       plan.jobs.push_back({&row, prompt, sample});
@@ -179,7 +179,8 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
     progress.update(static_cast<std::int64_t>(end));
   }
   if (world.any(stopped, "traces"))
-    throw Error(ErrorKind::kInterrupted, "traces: stopped; finished batches are kept, run again to go on");
+    throw Error(ErrorKind::kInterrupted,
+                "traces: stopped; finished batches are kept, run the same command again to resume");
   progress.finish();
   if (world.leads()) {
     std::string all;

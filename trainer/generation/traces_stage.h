@@ -13,7 +13,7 @@ namespace foresight {
 std::filesystem::path traces_file(const Config& config);
 
 /// Generates traces.samples_per_prompt completions of every prompt of traces.prompts, traces.batch at a time;
-/// batches are dealt out to ranks, each finished one is kept, so that a stopped stage goes on where it was.
+/// batches are assigned to ranks, each finished one is kept, so that a stopped stage resumes where it was.
 /// Rows: prompt, completion, answer (where the prompt has one), finished (false: cut at max_new_tokens),
 /// tokens (ids of prompt and completion), prompt_tokens (how many are the prompt's), source, and the other
 /// columns of the prompt's row. Throws Error(kInput) before anything is generated for a prompt that cannot be

@@ -51,7 +51,7 @@ WeightReader::WeightReader(const std::filesystem::path& folder) : folder_(folder
   for (const auto& file : files_) {
     for (const auto& [name, view] : file->tensors()) {
       if (!tensors_.emplace(name, &view).second)
-        faults_.push_back("'" + one_line(name) + "' stands in two shards");
+        faults_.push_back("'" + one_line(name) + "' is in two shards");
     }
   }
 }

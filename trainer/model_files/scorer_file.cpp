@@ -125,10 +125,9 @@ void require_nothing_else(const SafetensorsFile& file, const ScorerShape& shape,
   for (const auto& [name, tensor] : file.tensors()) {
     if (known.contains(name) || (released && name.find(".judge_model.feature_norm.") != std::string::npos))
       continue;
-    ScorerReader(file).fail(
-        concat("tensor '", one_line(name),
-               "' is no part of a scorer; scorers inside a model's checkpoint are taken out "
-               "by python -m foresight_kv.import_released"));
+    ScorerReader(file).fail(concat("tensor '", one_line(name),
+                                   "' is not part of a scorer; scorers inside a model's checkpoint are taken "
+                                   "out by python -m foresight_kv.import_released"));
   }
 }
 

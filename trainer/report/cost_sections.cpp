@@ -101,7 +101,7 @@ std::string passkey_block(const PasskeyResult& passkey) {
   std::string out = "<h3>Passkey</h3>\n";
   out +=
       numbers_table("Share of passkeys found, by depth", "policy", columns, passkey.policies, format_percent);
-  std::string text = "Share of passkeys found when they stand at that depth of the context";
+  std::string text = "Share of passkeys found when they are at that depth of the context";
   if (passkey.length) text += concat(", of ", format_count(*passkey.length), " tokens");
   return out + note(text + ".");
 }

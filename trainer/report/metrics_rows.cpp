@@ -28,7 +28,7 @@ std::vector<MetricsRow> parse_metrics(std::string_view jsonl, const std::string&
     jsonl.remove_prefix(std::min(end + 1, jsonl.size()));
     const std::string where = concat(file, ": line ", line);
     const nlohmann::json row = parse_json_strictly(text, where, kMaxDepth);
-    const JsonPlace place(row, where, "mend or delete the file");
+    const JsonPlace place(row, where, "repair or delete the file");
     rows.push_back({place.at("step").whole(0), place.scalars(kShownMeasures)});
   }
   return rows;

@@ -208,7 +208,7 @@ std::string comparison_text(const RunComparison& comparison) {
   for (const BudgetPair& pair : comparison.evaluation) text += budget_section(pair);
   if (comparison.first_evaluated != comparison.second_evaluated) {
     text +=
-        concat("\nevaluation: the ", comparison.first_evaluated ? "first" : "second", " run alone has one\n");
+        concat("\nevaluation: only the ", comparison.first_evaluated ? "first" : "second", " run has one\n");
   }
   if (comparison.same_traces == false)
     text += "\nThe evaluations are of different held-out traces: only rises can be compared, with care.\n";

@@ -46,10 +46,10 @@ struct RunFacts {
 
 /// The run folders in and below `directory`, by path: folders that hold a config.yaml, up to four levels
 /// down. What lies inside a run is not searched, nor hidden folders. Folders that cannot be listed are left
-/// out with a warning. Throws Error(kInput) when `directory` is no folder.
+/// out with a warning. Throws Error(kInput) when `directory` is not a folder.
 std::vector<std::filesystem::path> find_runs(const std::filesystem::path& directory);
 
-/// Reads a run folder. Faulty files are no errors: see RunFacts::faults.
+/// Reads a run folder. Faulty files are not errors: see RunFacts::faults.
 RunFacts read_run(const std::filesystem::path& folder);
 
 /// Of the last stage that has rows: the lowest eval_loss_rise of supervised, else its last loss; the lowest

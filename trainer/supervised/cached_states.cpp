@@ -282,7 +282,8 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
       },
       "replay of the training traces");
   if (world.any(stopped, "replay of the training traces"))
-    throw Error(ErrorKind::kInterrupted, "supervised: stopped; replayed traces are kept, run again to go on");
+    throw Error(ErrorKind::kInterrupted,
+                "supervised: stopped; replayed traces are kept, run the same command again to resume");
   progress.finish();
   for (std::size_t i = 0; i < traces.size(); ++i) {
     await_file(files[i]);

@@ -30,7 +30,7 @@ std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
   if (!cached && stage.features == FeatureSource::kCache) {
     throw Error(ErrorKind::kConfig,
                 concat("supervised.features_gib: ", stage.features_gib, " GiB do not hold ", kLeastDraws,
-                       " times the evictions that a step draws from each of ", lengths.size(),
+                       " times the evictions that a step samples from each of ", lengths.size(),
                        " traces: raise it, lower data.max_train_traces, or set supervised.features=stream"));
   }
   return cached;

@@ -61,7 +61,7 @@ class BytePairModel {
   const Merge* find_merge(const std::vector<Symbol>& symbols, std::int32_t left) const;
 
   bool byte_level_ = true;
-  std::array<std::int32_t, 256> byte_ids_{};                 // -1: the byte's character is no token
+  std::array<std::int32_t, 256> byte_ids_{};                 // -1: the byte's character is not a token
   std::array<std::vector<std::int32_t>, 256> fallback_ids_;  // "<0x..>" tokens of the byte's character
   // Not byte-level: tokens of one character, and the "<0x..>" token of each byte (empty: none).
   std::unordered_map<char32_t, std::int32_t> character_ids_;

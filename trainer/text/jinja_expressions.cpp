@@ -313,7 +313,7 @@ void ExpressionReader::arguments(Expression& call) {
       advance();
       advance();
     } else if (!call.words.empty()) {
-      work_.refuse("an argument without a name stands behind one with a name");
+      work_.refuse("an argument without a name follows one with a name");
     }
     adopt(call, expression());
     if (!skip_sign(",")) break;

@@ -213,7 +213,7 @@ class Lexer {
                        });
     const std::uint64_t code = whole ? std::stoull(std::string(digits), nullptr, 16) : 0x110000;
     if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
-      work_.refuse("a string has an escape that is no character");
+      work_.refuse("a string has an escape that is not a character");
     }
     append_utf8(value, static_cast<char32_t>(code));
   }

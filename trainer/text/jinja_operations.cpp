@@ -36,7 +36,8 @@ std::vector<std::size_t> slice_places(std::int64_t size, const Value& begin, con
                                       const Value& step, Work& work) {
   std::int64_t stride = 1;
   if (!step.is(Kind::kNone)) {
-    if (!step.is(Kind::kInteger) || step.as_integer() == 0) work.refuse("a slice's step is no number but 0");
+    if (!step.is(Kind::kInteger) || step.as_integer() == 0)
+      work.refuse("a slice's step is not a number other than 0");
     // Beyond the size a step takes one item alone.
     stride = std::min(std::max(step.as_integer(), -size - 1), size + 1);
   }

@@ -18,7 +18,7 @@ class TemplateReader {
 
   Block run() {
     Block whole = block({});
-    if (in_.current().kind != TokenKind::kEnd) work_.refuse("the template goes on behind its end");
+    if (in_.current().kind != TokenKind::kEnd) work_.refuse("the template continues after its end");
     return whole;
   }
 
@@ -91,7 +91,7 @@ class TemplateReader {
       return result;
     }
     if (name == "break" || name == "continue") {
-      if (loops_ == 0) work_.refuse(concat("{% ", name, " %} stands outside a loop"));
+      if (loops_ == 0) work_.refuse(concat("{% ", name, " %} is outside a loop"));
       close_block();
       return make(name == "break" ? StatementKind::kBreak : StatementKind::kContinue, line);
     }
@@ -178,7 +178,7 @@ class TemplateReader {
       if (in_.skip_sign("=")) {
         result->defaults.push_back(in_.expression());
       } else if (!result->defaults.empty()) {
-        work_.refuse("a macro's parameter without default stands behind one with a default");
+        work_.refuse("a macro's parameter without default follows one with a default");
       }
       if (!in_.skip_sign(",")) break;
     }

@@ -284,7 +284,7 @@ class Renderer {
     if (expression.kind == ExpressionKind::kList) return Value::list(std::move(items), work_);
     Dictionary entries;
     for (std::size_t index = 0; index < items.size(); index += 2) {
-      if (!items[index].is(Kind::kText)) work_.refuse("a dictionary's key is no text");
+      if (!items[index].is(Kind::kText)) work_.refuse("a dictionary's key is not a text");
       work_.spend(entries.size() / 16);
       put(entries, items[index].as_text(), items[index + 1]);
     }

@@ -89,7 +89,7 @@ std::vector<ByteRange> Pattern::cut(std::string_view text) const {
       done = end;
       any = true;
     }
-    // Behind an empty match the search goes on at the next character.
+    // After an empty match the search continues at the next character.
     from = begin == end ? (end < text.size() ? end + utf8_step(text, end).bytes : text.size() + 1) : end;
   }
   if (done < text.size()) ranges.push_back({done, text.size(), false});

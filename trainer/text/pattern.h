@@ -18,7 +18,7 @@ struct ByteRange {
 };
 
 /// A compiled pattern with Unicode properties. Immutable, thread-safe. PCRE2 10.42 knows Unicode 14, the
-/// Oniguruma in `tokenizers` 0.22 Unicode 16: characters assigned in between are no letters or digits here.
+/// Oniguruma in `tokenizers` 0.22 Unicode 16: characters assigned in between are not letters or digits here.
 /// Over all other characters the classes that tokenizers use were compared and are the same.
 class Pattern {
  public:

@@ -58,11 +58,11 @@ nlohmann::json adopt_checkpoint(const std::string& stage, const CheckpointFacts&
   nlohmann::json facts = found;
   log_info(concat(stage, ": taking over step ", step, " of another run, ", folder.string(), ", ",
                   metric ? concat("with its metric ", facts.at("metric").dump()) : "which was not evaluated",
-                  "; checkpoints that stood here are removed"));
+                  "; the checkpoints that were here are removed"));
   const auto rows = rows_of(folder, facts.at("metrics_offset").get<std::int64_t>());
   if (!rows) {
     log_warning(concat(stage, ": the metrics of ", folder.string(),
-                       " are not there; the rows of the steps before it are missing"));
+                       " do not exist; the rows of the steps before it are missing"));
   }
   copy_files(folder, store.begin(step));
   store.remove_after(-1);  // they belong to another course of training, and one might be taken for the best

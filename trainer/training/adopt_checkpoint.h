@@ -1,4 +1,4 @@
-// A checkpoint of another run that this one goes on from.
+// A checkpoint of another run that this one resumes from.
 #pragma once
 
 #include <filesystem>
@@ -12,11 +12,10 @@ namespace foresight {
 /// True when `checkpoint` is one of those that `store` publishes.
 bool is_own_checkpoint(const CheckpointFacts& checkpoint, CheckpointStore& store);
 
-/// Makes `checkpoint` the one checkpoint of `store`, with its metric, in place of all that stand there, and
-/// begins `metrics_file` anew with the rows that belong to it; the other run stays as it is. `stage` begins
-/// the log lines, which name step and metric, and warn where the other run's rows are gone. Returns the facts
-/// as they stand in this run (metrics_offset is of `metrics_file`). Throws Error(kInput) for a damaged
-/// checkpoint, Error(kResource).
+/// Makes `checkpoint`, with its metric, the only checkpoint of `store`, and replaces `metrics_file` by the
+/// rows that belong to it. The other run stays as it is. The log lines start with `stage`, name step and
+/// metric, and warn if the other run's rows are missing. Returns the facts for this run (metrics_offset is
+/// that of `metrics_file`). Throws Error(kInput) for a damaged checkpoint, Error(kResource).
 nlohmann::json adopt_checkpoint(const std::string& stage, const CheckpointFacts& checkpoint,
                                 CheckpointStore& store, const std::filesystem::path& metrics_file);
 

@@ -168,7 +168,7 @@ void CheckpointStore::publish(std::int64_t step, const nlohmann::json& facts, st
   }
   if (!facts.is_object()) {
     throw Error(ErrorKind::kInternal,
-                concat("checkpoint ", folder.string(), ": its facts are no JSON object"));
+                concat("checkpoint ", folder.string(), ": its facts are not a JSON object"));
   }
   nlohmann::json manifest = facts;
   manifest["step"] = step;

@@ -132,7 +132,7 @@ std::vector<Entry> entries_of(const std::string& jsonl, const fs::path& file) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) {
       log_warning(
-          concat(file.string(), ": line ", line, " is no row with a step; TensorBoard will not show it"));
+          concat(file.string(), ": line ", line, " is not a row with a step; TensorBoard will not show it"));
       continue;
     }
     const auto seconds = row.find("step_time");
@@ -153,8 +153,8 @@ double date_of(const fs::path& file) {
   return static_cast<double>(facts.st_mtim.tv_sec) + 1e-9 * static_cast<double>(facts.st_mtim.tv_nsec);
 }
 
-/// The whole file for `entries`: those that stand in `old_file` at the same place keep their time, each other
-/// lies its successor's seconds before it, the last one at `end_time`.
+/// The whole file for `entries`. Entries that are in `old_file` at the same place keep their time. The last
+/// other entry gets `end_time`, and each one before it is earlier by the seconds of its successor.
 std::string whole_file(const std::vector<Entry>& entries, const std::string& old_file, double end_time) {
   const std::vector<std::string_view> old = tfrecord_payloads(old_file);
   std::vector<double> times(entries.size());

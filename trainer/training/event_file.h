@@ -26,16 +26,16 @@ std::vector<std::string_view> tfrecord_payloads(std::string_view file);
 std::string row_event(double wall_time, const nlohmann::ordered_json& row);
 
 /// The event file of a training stage: what metrics.jsonl holds, record by record, and nothing else. It is
-/// derived: whatever became of it, opening it makes it whole again from the rows.
+/// derived from these rows: opening it makes it complete again, whatever state it was in.
 class EventFile {
  public:
-  /// Opens the event file in `folder`, to append to it, for the rows that stand in `metrics_file` now (none
-  /// where there is no such file). A file that holds exactly these is gone on with. Else a new one takes its
-  /// place, under the next number, and the old one is emptied: a TensorBoard that is reading goes on to the
-  /// new one and begins anew. Rows that the old one held keep their time, others get it from the date of
-  /// `metrics_file` and their "step_time". Lines that are no rows are left out with a warning. Creates
-  /// `folder`. Throws Error(kInput) when `metrics_file` cannot be read, Error(kResource) when the event file
-  /// cannot be written.
+  /// Opens the event file in `folder` for appending. It holds the rows that are in `metrics_file` now (none
+  /// if that file does not exist). If the newest event file holds exactly these rows, it is used. Else a
+  /// complete file under the next number replaces it, and the old one is emptied: a running TensorBoard
+  /// continues with the new file and reads it from its start. Rows that the old file held keep their time;
+  /// other rows get it from the date of `metrics_file` and their "step_time". Other lines are left out with a
+  /// warning. Creates `folder`. Throws Error(kInput) when `metrics_file` cannot be read, Error(kResource)
+  /// when the event file cannot be written.
   EventFile(const std::filesystem::path& folder, const std::filesystem::path& metrics_file);
   ~EventFile();
   EventFile(const EventFile&) = delete;

@@ -13,7 +13,7 @@ namespace foresight {
 class MetricsLog {
  public:
   /// Without an offset the file starts empty (rows of an earlier run are dropped). With one, the file is cut
-  /// back to it; a file that was deleted is started anew with a warning. Creates missing parent folders.
+  /// back to it; a file that was deleted is started again with a warning. Creates missing parent folders.
   /// Throws Error(kInput) when the file is shorter than the offset or the offset is not at the start of a
   /// row, Error(kResource) when it cannot be opened or cut.
   explicit MetricsLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_offset = {});
@@ -23,7 +23,7 @@ class MetricsLog {
 
   /// Writes one row; it reaches the file before append returns. NaN and Inf become null (JSON has neither).
   /// On Error(kResource) (no space left...) no part of the row stays in the file. Throws Error(kInternal)
-  /// when `row` is no object or holds text that is not UTF-8.
+  /// when `row` is not an object or holds text that is not UTF-8.
   void append(const nlohmann::ordered_json& row);
   /// Bytes of the complete rows. They are synced to the disk first: a checkpoint that names them must not
   /// outlive them. Throws Error(kResource).

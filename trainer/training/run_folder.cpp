@@ -38,7 +38,7 @@ std::string holder_text(int descriptor) {
   return is_number ? " by process " + holder : "";
 }
 
-/// Only a log line depends on the old file: where it cannot be read that is said, and the run goes on.
+/// Only a log line depends on the old file. If it cannot be read, a warning says so and the run continues.
 void log_config_changes(const fs::path& file, const Config& config) {
   std::error_code error;
   if (!fs::exists(file, error)) return;
@@ -65,8 +65,8 @@ std::vector<fs::path> staging_folders(const RunFolder& folder) {
   return folders;
 }
 
-/// Removes what was staged in the run and not published: names that the program alone gives, where it gives
-/// them.
+/// Removes files that were staged in the run and not published: only names that the program itself gives, and
+/// only where it gives them.
 void remove_staging(const RunFolder& folder, const fs::path& traces_file) {
   std::vector<fs::path> staged;
   std::error_code error;
@@ -120,8 +120,8 @@ void require_own(const RunFolder& folder) {
        {folder.config_file(), folder.evaluation_file(), folder.report_page(), folder.report_table()}) {
     if (!fs::exists(fs::symlink_status(path, error))) continue;
     throw Error(ErrorKind::kConfig, concat("output: ", path.string(),
-                                           " was there before any run in this folder, which would write "
-                                           "over it; choose another `output`, or move the file away"));
+                                           " existed before any run in this folder, which would overwrite "
+                                           "it; choose another `output`, or move the file away"));
   }
 }
 

@@ -31,7 +31,7 @@ struct OpenRun {
 
 /// Creates the run's folders, locks it, removes what interrupted commands staged there and writes
 /// config.yaml; where that stands already, the keys that differ are logged. Throws Error(kConfig) when
-/// `config.output` is empty, and when the folder is no run yet but holds a config.yaml, evaluation.json or
+/// `config.output` is empty, and when the folder is not a run yet but holds a config.yaml, evaluation.json or
 /// report that a run would write over; Error(kResource) when the folder is in use or cannot be written.
 OpenRun open_run_folder(const Config& config);
 

@@ -62,7 +62,7 @@ void TrainingSession::compare_ranks() {
     throw Error(ErrorKind::kPeer,
                 concat(start_.name(), ": the weights of rank ", rank, " on ", start_.world().host(rank),
                        " differ from rank 0's after step ", step_,
-                       ": a fault of that host or of the program; run again to go on "
+                       ": a fault of that host or of the program; run the same command again to resume "
                        "from the last checkpoint"));
   }
 }
@@ -147,8 +147,8 @@ void TrainingSession::end_step(const nlohmann::ordered_json& metrics, const std:
   const bool stopping = start_.world().any(stop_requested(), "stop asked for") && !finished();
   if (save_due() || metric || stopping) save(metric);
   if (stopping) {
-    throw Error(ErrorKind::kInterrupted,
-                concat(start_.name(), ": stopped and saved at step ", step_, "; run again to go on"));
+    throw Error(ErrorKind::kInterrupted, concat(start_.name(), ": stopped and saved at step ", step_,
+                                                "; run the same command again to resume"));
   }
 }
 

@@ -36,7 +36,7 @@ class TrainingSession {
   Scorer& scorer() { return scorer_; }
   std::int64_t step() const { return step_; }
   bool finished() const { return step_ >= start_.keys().steps; }
-  /// True when a checkpoint was gone on from.
+  /// True when a checkpoint was resumed from.
   bool resumed() const { return resumed_; }
 
   /// The scorer whose evictions made the states that are trained on: checkpoints keep it beside the trained
@@ -91,7 +91,7 @@ class TrainingSession {
   std::optional<std::int64_t> saved_step_;
 };
 
-/// Items of step `step` when `per_step` of `count` items are taken a step, in an order shuffled anew each
+/// Items of step `step` when `per_step` of `count` items are taken a step, in an order shuffled again each
 /// epoch.
 std::vector<std::int64_t> items_of_step(std::int64_t step, std::int64_t per_step, std::int64_t count,
                                         std::uint64_t seed, const std::string& stream);

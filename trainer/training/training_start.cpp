@@ -26,7 +26,7 @@ std::optional<CheckpointFacts> named_checkpoint(const Config& config, Stage stag
   if (resume == "auto" || resume == "never") return std::nullopt;
   if (!std::filesystem::is_directory(resume)) {
     throw Error(ErrorKind::kInput, concat(to_string(stage), ".resume: no checkpoint folder at ", resume,
-                                          " (auto takes the newest, never starts anew)"));
+                                          " (auto resumes from the newest, never starts from step 0)"));
   }
   return read_checkpoint(resume);
 }
@@ -57,7 +57,7 @@ bool TrainingStart::finished_before() {
   return true;
 }
 
-/// Rank 0 decides: all must go on from the same one.
+/// Rank 0 decides: all must resume from the same one.
 std::optional<CheckpointFacts> TrainingStart::checkpoint_to_resume() {
   std::optional<CheckpointFacts> found;
   if (world_->leads()) {
@@ -82,7 +82,7 @@ void TrainingStart::log_best() {
   if (const auto best = store_->best()) log_info(concat(name(), ": best checkpoint ", best->string()));
 }
 
-/// What a checkpoint says of itself must be what this run would go on with.
+/// What a checkpoint says of itself must be what this run would use.
 void TrainingStart::require_same_training(const CheckpointFacts& checkpoint) const {
   require_same_kind(checkpoint);
   require_same_config(checkpoint);
@@ -95,8 +95,8 @@ void TrainingStart::require_same_kind(const CheckpointFacts& checkpoint) const {
   if ((kind == kCheckpointKind || kind == kCheckpointKindWithoutInputs) && stage_found == name()) return;
   throw Error(ErrorKind::kInput,
               concat(checkpoint.folder.string(), ": a checkpoint of kind ", one_line(kind.dump()), ", stage ",
-                     one_line(stage_found.dump()), "; this program goes on from ", kCheckpointKind,
-                     " of stage ", name(), ": start anew with ", name(),
+                     one_line(stage_found.dump()), "; this program resumes from ", kCheckpointKind,
+                     " of stage ", name(), ": start from step 0 with ", name(),
                      ".resume=never, or from its scorer with scorer.initial or grpo.start"));
 }
 
@@ -109,10 +109,11 @@ void TrainingStart::require_same_config(const CheckpointFacts& checkpoint) const
       differences.push_back(difference.text());
   }
   if (differences.empty()) return;
-  throw Error(ErrorKind::kConfig,
-              concat(checkpoint.folder.string(), ": the checkpoint was written with other settings (",
-                     join(differences, "; "), "): restore them, choose another `output`, or start anew with ",
-                     name(), ".resume=never"));
+  throw Error(
+      ErrorKind::kConfig,
+      concat(checkpoint.folder.string(), ": the checkpoint was written with other settings (",
+             join(differences, "; "), "): restore them, choose another `output`, or start from step 0 with ",
+             name(), ".resume=never"));
 }
 
 void TrainingStart::require_same_inputs(const CheckpointFacts& checkpoint) const {
@@ -125,12 +126,12 @@ void TrainingStart::require_same_inputs(const CheckpointFacts& checkpoint) const
     }
   }
   if (differences.empty()) return;
-  throw Error(
-      ErrorKind::kInput,
-      concat(checkpoint.folder.string(),
-             ": the checkpoint was trained with other inputs than there are now (SHA-256 of: ",
-             join(std::vector<std::string>(differences.begin(), differences.end()), ", "),
-             "): restore them, choose another `output`, or start anew with ", name(), ".resume=never"));
+  throw Error(ErrorKind::kInput,
+              concat(checkpoint.folder.string(),
+                     ": the checkpoint was trained with other inputs than there are now (SHA-256 of: ",
+                     join(std::vector<std::string>(differences.begin(), differences.end()), ", "),
+                     "): restore them, choose another `output`, or start from step 0 with ", name(),
+                     ".resume=never"));
 }
 
 }  // namespace foresight

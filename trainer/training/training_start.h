@@ -13,7 +13,7 @@
 namespace foresight {
 
 /// What a training reads besides its config: what it is -> its fingerprint (SHA-256, hex). Stored with each
-/// checkpoint, which goes on with these alone.
+/// checkpoint, which resumes with these alone.
 using TrainingInputs = std::map<std::string, std::string>;
 
 /// The fingerprints of what every training stage reads.
@@ -36,19 +36,19 @@ class TrainingStart {
   /// fails, Error(kInternal) for a stage that trains nothing.
   TrainingStart(const Config& config, Stage stage, TrainingInputs inputs, World& world);
 
-  /// True when the stage's checkpoint of its last step stands and the stage's `resume` is auto. Then says so,
-  /// clears what an interruption after that step left, and writes the event file that the config may ask for
-  /// since. A collective. Throws Error(kConfig) or Error(kInput) when that checkpoint is of other settings or
-  /// inputs, as checkpoint_to_resume() does; Error(kResource).
+  /// True if the stage's checkpoint of its last step exists and the stage's `resume` is auto. In that case it
+  /// logs this, clears what an interruption after that step left, and writes the event file if the config now
+  /// asks for it. A collective. Throws Error(kConfig) or Error(kInput) when that checkpoint is of other
+  /// settings or inputs, as checkpoint_to_resume() does; Error(kResource).
   bool finished_before();
 
-  /// The checkpoint that the stage's `resume` asks for, the same on all ranks; nothing to start anew. A
-  /// collective. Throws Error(kInput) when `resume` names no checkpoint or the checkpoint's inputs were
-  /// others, naming them; Error(kConfig) when it was written with settings that change what is learnt, naming
-  /// them (paths of inputs may change, as their content is compared).
+  /// The checkpoint that the stage's `resume` asks for, the same on all ranks; nothing if the stage starts
+  /// from step 0. A collective. Throws Error(kInput) when `resume` names no checkpoint or when the checkpoint
+  /// had other inputs, and Error(kConfig) when it was written with other settings that affect what is
+  /// learned; both name them. Paths of inputs may change, because their content is compared.
   std::optional<CheckpointFacts> checkpoint_to_resume();
 
-  /// Says that this checkpoint, of the last step, stands already.
+  /// Logs that this checkpoint of the last step exists already.
   void log_finished(const CheckpointFacts& checkpoint) const;
   /// Says where the checkpoint of the lowest metric lies (or the newest, where none was evaluated).
   void log_best();

@@ -1,4 +1,4 @@
-// Gradients of units of work that were dealt to ranks, summed so that the number of ranks changes nothing.
+// Gradients of units of work that were assigned to ranks, summed so that the number of ranks changes nothing.
 #pragma once
 
 #include <torch/types.h>

@@ -208,7 +208,7 @@ def test_sizes_and_arguments_are_checked(tiny_model, scorer, tmp_path, caplog):
         generate(tiny_model, [], press)
     with pytest.raises(ForesightError, match="num_beams=2 is not supported"):
         generate(tiny_model, [1, 2], press, num_beams=2)
-    with pytest.raises(ForesightError, match="the cache has seen 12 tokens, input_ids must go on behind them, got 5"):
+    with pytest.raises(ForesightError, match="the cache has seen 12 tokens, input_ids must continue after them, got 5"):
         generate(tiny_model, [1] * 5, press, prefill(tiny_model, torch.ones(1, 12, dtype=torch.int64), press))
     with pytest.raises(ForesightError, match="expected token ids"):
         prefill(tiny_model, torch.ones(3, dtype=torch.int64), press)

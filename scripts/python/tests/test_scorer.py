@@ -140,7 +140,7 @@ def test_a_file_that_lost_its_metadata_is_not_taken_for_a_released_one(tmp_path)
     with pytest.raises(ForesightError, match="'format' is 'foresight.scorer.3', expected foresight.scorer.2"):
         read_scorer(target)
     safetensors.torch.save_file(plain | {"lm_head.weight": torch.ones(4)}, target, {"format": "pt"})
-    with pytest.raises(ForesightError, match="'lm_head.weight' is no part of a scorer"):
+    with pytest.raises(ForesightError, match="'lm_head.weight' is not part of a scorer"):
         read_scorer(target)
     safetensors.torch.save_file(tensors, target, metadata)  # as the message says
     assert read_scorer(target).facts.window == 8
@@ -148,7 +148,7 @@ def test_a_file_that_lost_its_metadata_is_not_taken_for_a_released_one(tmp_path)
 
 def test_what_is_no_file_is_not_written_over(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ForesightError, match="pipe: is there already and no file"):
+    with pytest.raises(ForesightError, match="pipe: already exists and is not a file"):
         write_random_scorer(tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()
     (tmp_path / "deep").mkdir()
@@ -167,7 +167,7 @@ FAULTS = {
     "'feature_mean' has shape \\[1, 2, 48\\]": changed("feature_mean", lambda tensor: tensor[:1]),
     "metadata 'budget': expected an integer": lambda tensors, metadata: metadata.update(budget="many"),
     "expected normalized or released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
-    "this is no scorer": lambda tensors, metadata: [tensors.pop(name) for name in list(tensors) if "fc1.weight" in name],
+    "this is not a scorer": lambda tensors, metadata: [tensors.pop(name) for name in list(tensors) if "fc1.weight" in name],
 }
 
 

@@ -12,13 +12,12 @@ namespace foresight {
 namespace {
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 done; 1 a fault of the program; 2 command line or config; 3 a file is missing, damaged "
-    "or\n"
-    "belongs to something else; 4 disk, memory or device; 5 NaN or Inf; 6 another rank of the job is gone "
-    "or\n"
-    "silent; 75 stopped by a signal and saved: run the same command again.";
+    "Exit codes: 0 done; 1 a fault of the program; 2 the command line or the config is wrong; 3 a file is\n"
+    "missing, damaged or belongs to something else; 4 disk, memory or device; 5 NaN or Inf; 6 another rank\n"
+    "of the job has ended or no longer answers; 75 a signal stopped the program, which has saved: run the\n"
+    "same command again.";
 
-/// `lines` below the options of a command's help.
+/// Adds `lines` below the options of a command's help.
 void add_examples(CLI::App& command, const std::vector<std::string>& lines) {
   command.footer("Examples:\n  " + join(lines, "\n  "));
 }
@@ -30,10 +29,10 @@ CLI::App& config_command(CLI::App& app, Arguments& arguments, const std::string&
   command->add_option("-c,--config", arguments.config, "YAML file of the experiment")->required();
   command
       ->add_option("--set-file", arguments.set_files,
-                   "part of a config, put on top of it; several in the order given")
+                   "file with a part of a config that goes on top of it; may be repeated, later files win")
       ->allow_extra_args(false);
   command->add_option("overrides", arguments.overrides,
-                      "key=value: overrides a key of the config, for example supervised.steps=50");
+                      "key=value overrides a key of the config, for example supervised.steps=50");
   add_examples(*command, examples);
   return *command;
 }
@@ -48,18 +47,19 @@ void declare_stages(CLI::App& app, Arguments& arguments) {
       {"foresight validate --config my.yaml", "foresight validate --config my.yaml --json | jq .needs",
        "foresight validate --config my.yaml --elsewhere 8"});
   validate.add_option("--elsewhere", arguments.ranks,
-                      "what so many ranks would take on another machine, from the config and the model's "
-                      "config.json: reads no weights and no traces, needs no GPU");
-  add_json(validate, arguments, "what would run as JSON");
-  CLI::App& run = config_command(app, arguments, "run", "all stages in order; finished ones are skipped",
+                      "print what this many ranks would take on another machine; this only needs the config "
+                      "and the model's config.json, not weights, traces or a GPU");
+  add_json(validate, arguments, "print the same output as JSON");
+  CLI::App& run = config_command(app, arguments, "run", "run all stages in order and skip finished ones",
                                  {"foresight run --config my.yaml",
                                   "foresight run --config my.yaml --set-file sweep/wide.yaml grpo.steps=80",
                                   "mpirun -np 4 foresight run --config my.yaml runtime.threads=8"});
-  add_json(run, arguments, "the evaluation as JSON instead of the table");
-  config_command(app, arguments, to_string(Stage::kTraces), "prompts -> full-KV traces",
+  add_json(run, arguments, "print the evaluation as JSON instead of the table");
+  config_command(app, arguments, to_string(Stage::kTraces),
+                 "generate traces from prompts with the full cache",
                  {"foresight traces --config my.yaml 'traces.prompts=[prompts.jsonl]'"});
   config_command(app, arguments, to_string(Stage::kOracle),
-                 "traces -> future attention, loss and entropy in HDF5",
+                 "record future attention, loss and entropy of traces in HDF5",
                  {"foresight oracle --config my.yaml oracle.compression=4"});
   config_command(app, arguments, to_string(Stage::kSupervised),
                  "train the scorer to rank as the golden plan does",
@@ -69,26 +69,26 @@ void declare_stages(CLI::App& app, Arguments& arguments) {
       app, arguments, to_string(Stage::kGrpo), "fine-tune the scorer by reinforcement learning",
       {"foresight grpo --config my.yaml grpo.group_size=16", "mpirun -np 8 foresight grpo --config my.yaml"});
   CLI::App& evaluate =
-      config_command(app, arguments, to_string(Stage::kEvaluate), "policies side by side on held-out traces",
+      config_command(app, arguments, to_string(Stage::kEvaluate), "compare policies on held-out traces",
                      {"foresight evaluate --config my.yaml 'evaluation.budgets=[64, 256, 512]'",
                       "foresight evaluate --config my.yaml 'evaluation.policies=[full, grpo, "
                       "imported.safetensors]' --json"});
-  add_json(evaluate, arguments, "the evaluation as JSON instead of the table");
+  add_json(evaluate, arguments, "print the evaluation as JSON instead of the table");
 }
 
 void declare_results(CLI::App& app, Arguments& arguments) {
   config_command(app, arguments, "report",
-                 "the run's evaluation and training as one page (report.html) and a table (report.csv)",
+                 "write the run's evaluation and training as one page (report.html) and a table (report.csv)",
                  {"foresight report --config my.yaml"});
   CLI::App& exporting =
-      config_command(app, arguments, "export", "a scorer as one safetensors file",
+      config_command(app, arguments, "export", "write a scorer as one safetensors file",
                      {"foresight export --config my.yaml --policy grpo",
                       "foresight export --config my.yaml --policy supervised --out scorer.safetensors"});
   exporting.add_option("--policy", arguments.policy, "supervised | grpo | a scorer's .safetensors");
   exporting.add_option("-o,--out", arguments.output,
                        "file to write (default: <output>/exports/<policy>.safetensors)");
   exporting.add_flag("--released", arguments.released,
-                     "the layout of the authors' code alone (needs scorer.features: released)");
+                     "write the layout of the authors' code (needs scorer.features: released)");
   CLI::App& generating =
       config_command(app, arguments, "generate", "continue a prompt under generation.policy",
                      {"foresight generate --config my.yaml --prompt 'What is 17 * 23?'",
@@ -96,19 +96,19 @@ void declare_results(CLI::App& app, Arguments& arguments) {
                       "generation.temperature=0"});
   generating.add_option("-p,--prompt", arguments.prompt, "the user's message")->required();
   generating.add_flag("--raw", arguments.raw, "continue the prompt as it is, without the chat template");
-  CLI::App* runs = app.add_subcommand("runs", "the runs in and below a folder: stages, budgets, losses");
-  runs->add_option("folder", arguments.path, "where to look")->required();
-  add_json(*runs, arguments, "a list of objects as JSON");
+  CLI::App* runs = app.add_subcommand("runs", "list the runs in and below a folder: stages, budgets, losses");
+  runs->add_option("folder", arguments.path, "folder to search")->required();
+  add_json(*runs, arguments, "print the list as JSON");
   add_examples(*runs, {"foresight runs runs", "foresight runs runs --json | jq '.[].path'"});
-  CLI::App* compare = app.add_subcommand("compare", "what differs between two runs: config and metrics");
+  CLI::App* compare = app.add_subcommand("compare", "show how two runs differ: config, metrics, policies");
   compare->add_option("first", arguments.path, "folder of a run")->required();
   compare->add_option("second", arguments.other_path, "folder of another run")->required();
-  add_json(*compare, arguments, "as JSON");
+  add_json(*compare, arguments, "print the same output as JSON");
   add_examples(*compare, {"foresight compare runs/narrow runs/wide"});
 }
 
 void declare_tools(CLI::App& app, Arguments& arguments) {
-  CLI::App* plan = app.add_subcommand("plan", "golden eviction of captured queries and keys");
+  CLI::App* plan = app.add_subcommand("plan", "compute golden evictions of captured queries and keys");
   plan->add_option("--attention", arguments.attention, "safetensors with query [H, L, d] and key [K, L, d]")
       ->required();
   plan->add_option("--budget", arguments.budget, "entries kept per KV head")->required();
@@ -120,25 +120,27 @@ void declare_tools(CLI::App& app, Arguments& arguments) {
       *plan,
       {"foresight plan --attention captured.safetensors --budget 256 --window 64 --out plan.safetensors"});
   CLI::App* inspecting =
-      app.add_subcommand("inspect", "what is in an oracle file, a checkpoint or a scorer (JSON)");
+      app.add_subcommand("inspect", "show what is in an oracle file, a checkpoint or a scorer, as JSON");
   inspecting->add_option("path", arguments.path, "the file or folder")->required();
   add_examples(*inspecting, {"foresight inspect runs/my/oracle/train-000000.h5",
                              "foresight inspect runs/my/exports/grpo.safetensors | jq .metadata"});
-  CLI::App* tiny = app.add_subcommand("make-tiny-model", "a tiny random model with tokenizer and traces");
+  CLI::App* tiny =
+      app.add_subcommand("make-tiny-model", "write a tiny random model with tokenizer and traces");
   tiny->add_option("folder", arguments.path, "folder to write")->required();
   tiny->add_option("--seed", arguments.seed, "seed of weights and traces");
   add_examples(*tiny, {"foresight make-tiny-model runs/tiny-model"});
-  CLI::App* configuration = app.add_subcommand("config", "about configs")->require_subcommand(1);
+  CLI::App* configuration = app.add_subcommand("config", "write or show configs")->require_subcommand(1);
   CLI::App* init = configuration->add_subcommand("init", "write NAME.yaml, a commented config to start from");
   init->add_option("name", arguments.name, "name of the run; its output is runs/NAME")->required();
   init->add_option("-o,--out", arguments.output, "file to write (default: NAME.yaml)");
   add_examples(*init, {"foresight config init first"});
-  config_command(*configuration, arguments, "show", "the effective config as YAML: all files, all overrides",
+  config_command(*configuration, arguments, "show",
+                 "show the effective config as YAML, with all files and overrides",
                  {"foresight config show --config my.yaml --set-file sweep/wide.yaml"});
-  CLI::App* docs = configuration->add_subcommand("docs", "docs/configuration.md on stdout");
+  CLI::App* docs = configuration->add_subcommand("docs", "print docs/configuration.md");
   add_examples(*docs, {"foresight config docs > docs/configuration.md"});
   CLI::App* completion =
-      app.add_subcommand("completion", "a script that completes commands, options and keys");
+      app.add_subcommand("completion", "print a script that completes commands, options and keys");
   completion->add_option("shell", arguments.shell, "bash | zsh")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh"}));
@@ -147,13 +149,13 @@ void declare_tools(CLI::App& app, Arguments& arguments) {
 }
 
 std::string not_a_command(const CLI::App& app, const std::string& word) {
-  constexpr const char* kTrain = "train";  // what people look for
+  constexpr const char* kTrain = "train";  // a command that people look for
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
   const std::string all = join(names, ", ");
   if (app.get_parent() == nullptr) names.emplace_back(kTrain);
   const std::string nearest = nearest_name(word, names);
-  return concat("'", one_line(word), "' is no command of ", app.get_name(), "; ",
+  return concat("'", one_line(word), "' is not a command of ", app.get_name(), "; ",
                 nearest == kTrain ? "`run` trains in all stages, `supervised` and `grpo` in one of them"
                                   : concat("the nearest is ", nearest),
                 " (", all, ")");
@@ -179,12 +181,12 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
 void declare_commands(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);
   app.set_version_flag("--version", [] { return build_facts(); });
-  app.add_flag("--quiet", arguments.quiet, "no progress, warnings and errors only");
+  app.add_flag("--quiet", arguments.quiet, "print warnings and errors only, no progress");
   app.add_option("--log-level", arguments.log_level, "debug | info | warning | error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.footer(concat("`foresight COMMAND --help` has options and examples.\n\n", kExitCodes,
-                    "\n\nNO_COLOR turns colours off; elsewhere than on a terminal there are none."));
-  app.fallthrough();  // --quiet and --log-level may stand behind the command too
+                    "\n\nNO_COLOR turns colours off; only terminals get colours."));
+  app.fallthrough();  // --quiet and --log-level may also follow the command
   declare_stages(app, arguments);
   declare_results(app, arguments);
   declare_tools(app, arguments);

@@ -106,7 +106,7 @@ void keep_freed_memory() {
 #endif
 }
 
-/// One of several ranks: rank 0 alone shows progress and news, the others only what goes wrong.
+/// Sets up one of several ranks: only rank 0 shows progress and news, the others only print errors.
 void speak_as_rank(World& world, const Arguments& arguments) {
   set_log_speaker(concat("rank ", world.rank(), " on ", world.host(world.rank())));
   if (!world.leads()) {
@@ -116,8 +116,8 @@ void speak_as_rank(World& world, const Arguments& arguments) {
   set_heartbeat([&world] { world.tick(); });
 }
 
-/// Says what went wrong and ends the job on all ranks. What goes wrong on several at once is said once: rank
-/// 0 speaks first, and the end that it brings about reaches the others as a stop.
+/// Prints the error and ends the job on all ranks. An error of several ranks at once is printed once: rank 0
+/// prints first, and the end of the job reaches the others as a stop.
 int end_job(World& world, int exit_code, const std::string& message) {
   if (!world.leads()) {
     const auto wait = std::chrono::milliseconds(std::min(500 * world.rank(), 10000));

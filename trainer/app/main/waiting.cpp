@@ -1,8 +1,8 @@
 // How OpenMP's threads wait between parallel regions. libgomp lets them spin for milliseconds, which takes
-// the core from whoever else needs it: two runs of two threads on two cores were five times as slow as one
-// (docs/performance.md). It reads its settings from the environment before main() begins, so the program
-// starts itself once more with a bound on the spinning, before any library has done anything: unless the user
-// has set how to wait.
+// the core from other processes: two runs of two threads on two cores were five times as slow as one
+// (docs/performance.md). libgomp reads its settings from the environment before main() begins. Unless the
+// user has set how to wait, the program therefore starts itself once more with a bound on the spinning,
+// before any library has done anything.
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ bool says_how_to_wait(std::string_view variable) {
   return variable.starts_with("OMP_WAIT_POLICY=") || variable.starts_with("GOMP_SPINCOUNT=");
 }
 
-/// Nothing of the standard library is ready yet, nor is a sanitizer: system calls and the stack alone.
+/// Neither the standard library nor a sanitizer is ready yet: this only uses system calls and the stack.
 __attribute__((no_sanitize("address", "undefined"))) void bound_spinning(int /*count*/, char** values,
                                                                          char** environment) {
   constexpr std::size_t kMostVariables = 4096;

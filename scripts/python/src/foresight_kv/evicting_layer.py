@@ -28,7 +28,7 @@ def attention_probabilities(queries, keys, scaling):
 class EvictingLayer(DynamicLayer):
     """Keys and values of one layer, swinging between `budget` and `budget + window` entries for each KV head.
 
-    Towards transformers it is as long as the text: get_seq_length() counts all tokens seen, so that positions go on as if
+    Towards transformers it is as long as the text: get_seq_length() counts all tokens seen, so that positions continue as if
     nothing had been evicted, and get_mask_sizes() says where the live entries stand. After each forward pass observe()
     must get the queries.
     """

@@ -10,7 +10,7 @@ from .errors import ForesightError
 def prefill(model, input_ids, press, cache=None, chunk_tokens=256, prompt_tokens=None):
     """Reads tokens [R, T] into a cache under a press, each forward pass ending at the end of a window at the latest.
 
-    model: a transformers causal language model. cache: a DynamicCache to go on with, or None for a new one. chunk_tokens:
+    model: a transformers causal language model. cache: a DynamicCache to continue, or None for a new one. chunk_tokens:
     most tokens of a forward pass. prompt_tokens: what counts as the prompt of a new cache, for scorers that protect it;
     default: these tokens. Returns the cache. Raises ForesightError for tokens of another shape.
     """
@@ -50,7 +50,7 @@ def generate(model, input_ids, press, cache=None, chunk_tokens=256, **options):
     cache = DynamicCache() if cache is None else cache
     seen = cache.get_seq_length()
     if seen >= ids.shape[1]:
-        raise ForesightError(f"generate: the cache has seen {seen} tokens, input_ids must go on behind them, got {ids.shape[1]}")
+        raise ForesightError(f"generate: the cache has seen {seen} tokens, input_ids must continue after them, got {ids.shape[1]}")
     # The last token is left to model.generate(), which needs one to begin with.
     prefill(model, ids[:, seen:-1], press, cache, chunk_tokens, prompt_tokens=ids.shape[1])
     settings = {"do_sample": False, "attention_mask": torch.ones_like(ids), "pad_token_id": _padding_token(model, options)}

@@ -107,7 +107,7 @@ def _state_dict(file):
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as fault:
         raise ForesightError(
-            f"{file}: is no state dict that torch loads without running code ({one_line(fault)}); save it again with "
+            f"{file}: is not a state dict that torch loads without running code ({one_line(fault)}); save it again with "
             "torch.save(model.state_dict(), FILE)"
         ) from None
     levels = [content, *content.values()] if isinstance(content, dict) else []

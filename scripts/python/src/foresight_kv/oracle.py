@@ -75,7 +75,7 @@ class OracleFile:
     def window_attention(self, layer, window):
         """Future attention in blocks of `window` tokens, [K, ceil(L / window), L] float32: the mean over their queries.
 
-        Raises ForesightError where window is no multiple of the recorded block.
+        Raises ForesightError where window is not a multiple of the recorded block.
         """
         if window < 1 or window % self.block_tokens != 0:
             raise ForesightError(
@@ -95,7 +95,7 @@ class OracleFile:
 
         Step s happens after p_s = budget + (s + 1) window tokens, if more follow. A token's contribution is the greatest
         attention that any block from p_s on pays to it; tokens from p_s on, which are not cached yet, are NaN. Raises
-        ForesightError where budget is no multiple of window, or window none of the recorded block.
+        ForesightError where budget is not a multiple of window, or window none of the recorded block.
         """
         if window < 1 or budget < window or budget % window != 0:
             raise ForesightError(f"golden scores: budget {budget} must be a multiple of window {window}")
@@ -166,7 +166,7 @@ class OracleFile:
     def _text(self, owner, name):
         attribute = self._attribute(owner, name)
         if attribute.dtype.kind != "S" or attribute.shape != ():
-            self._fail(f"{owner.name}: attribute '{name}' is no text of fixed length; record it again")
+            self._fail(f"{owner.name}: attribute '{name}' is not a text of fixed length; record it again")
         try:
             return bytes(owner.attrs[name]).rstrip(b"\0").decode()
         except UnicodeDecodeError:

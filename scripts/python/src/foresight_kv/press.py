@@ -23,7 +23,7 @@ class ForesightPress(PrefillDecodingPress):
     is known of a cache lies in the cache itself: one press serves any number of caches, one after the other or in turn.
 
     A forward pass of several tokens attends to all entries that were live when it began. Prompts of up to budget + window
-    tokens can be read in one pass; longer ones through foresight_kv.generate() or prefill(). A pass that goes on behind the
+    tokens can be read in one pass; longer ones through foresight_kv.generate() or prefill(). A pass that continues after the
     end of a window still ends with a cache of the right size, and is warned about.
     """
 

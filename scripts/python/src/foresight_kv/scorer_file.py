@@ -89,8 +89,8 @@ def read_scorer(path):
     """Reads a scorer file into a StoredScorer.
 
     Raises ForesightError naming file and key or tensor: no such file, no safetensors, content that its digest does not
-    fit, a file of another format that is not the authors' layout beyond doubt, a fact that is no number or no known word,
-    a missing tensor or one that is no part of a scorer, a shape that does not fit the others, a tensor that is not of
+    fit, a file of another format that is not the authors' layout beyond doubt, a fact that is not a number or no known word,
+    a missing tensor or one that is not part of a scorer, a shape that does not fit the others, a tensor that is not of
     floating point or holds NaN or Inf.
     """
     path = Path(path)
@@ -123,7 +123,7 @@ def write_scorer(path, tensors, facts):
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise ForesightError(f"{path}: is there already and no file; name a file, or a path where nothing is")
+        raise ForesightError(f"{path}: already exists and is not a file; name a file, or a path that does not exist yet")
     path = path.resolve()
     metadata = {"format": FORMAT, "score": "high = evict"}
     values = {key: getattr(facts, key) for key in ScorerFacts.__dataclass_fields__}
@@ -146,7 +146,7 @@ def count_layers(path, names):
     found = sorted(int(match[1]) for match in map(pattern.fullmatch, names) if match)
     if not found:
         raise ForesightError(
-            f"{path}: there is no tensor '{judge_tensor_name(0, 'fc1.weight')}' among its {len(names)} tensors: this is no "
+            f"{path}: there is no tensor '{judge_tensor_name(0, 'fc1.weight')}' among its {len(names)} tensors: this is not a "
             "scorer; scorers inside a model's checkpoint are taken out by python -m foresight_kv.import_released"
         )
     if found != list(range(len(found))):
@@ -220,8 +220,8 @@ def _require_nothing_else(path, names, layers, released):
     for name in sorted(names):
         if name not in known and not (released and ".judge_model.feature_norm." in name):
             raise ForesightError(
-                f"{path}: tensor '{one_line(name)}' is no part of a scorer; scorers inside a model's checkpoint are taken out "
-                "by python -m foresight_kv.import_released"
+                f"{path}: tensor '{one_line(name)}' is not part of a scorer; scorers inside a model's checkpoint are taken "
+                "out by python -m foresight_kv.import_released"
             )
 
 
