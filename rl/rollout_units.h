@@ -1,5 +1,4 @@
-// How the rollouts of a step are cut into pieces that go through the model together and are assigned to
-// ranks.
+// How the rollouts of a step are cut into pieces that go through the model together, each on one rank.
 #pragma once
 
 #include <cstddef>

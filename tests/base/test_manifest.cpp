@@ -138,7 +138,7 @@ TEST_CASE("manifest: facts that JSON cannot hold are the caller's fault, an unre
   const auto fault = [&](const nlohmann::json& facts) {
     return error_of(ErrorKind::kInternal, [&] { write_manifest(folder.path(), facts); });
   };
-  CHECK_THAT(fault(nlohmann::json::array()), Contains("no JSON object"));
+  CHECK_THAT(fault(nlohmann::json::array()), Contains("not a JSON object"));
   CHECK_THAT(fault({{"name", "\xff"}}), Contains("manifest.json"));
   CHECK_FALSE(fs::exists(folder / kManifestName));
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { write_manifest(folder / "missing", kFacts); }),

@@ -193,7 +193,7 @@ TEST_CASE("program: a file that a command reads is not the one that it writes", 
       tiny.call("traces", "a",
                 {"traces.prompts=[" + prompts + "]", "traces.file=" + prompts, "traces.max_new_tokens=2"});
   CHECK(traces.exit_code == 2);
-  CHECK(traces.lines_with("is named by traces.prompts too").size() == 1);
+  CHECK(traces.lines_with("is also named by traces.prompts").size() == 1);
   CHECK(content_of(prompts) == before);
 }
 

@@ -273,7 +273,7 @@ TEST_CASE("checkpoints: wrong use is the caller's fault and publishes nothing") 
   CHECK_THAT(fault([&] { store.begin(-1); }), Contains("step -1"));
   CHECK_THAT(fault([&] { store.publish(1, {}); }), Contains("without begin()"));
   store.begin(1);
-  CHECK_THAT(fault([&] { store.publish(1, 3); }), Contains("no JSON object"));
+  CHECK_THAT(fault([&] { store.publish(1, 3); }), Contains("not a JSON object"));
   CHECK_THAT(fault([&] { store.publish(1, {{"text", "\xff"}}); }), Contains("manifest.json"));
   const nlohmann::json facts = nlohmann::json::object();
   CHECK_THAT(fault([&] { store.publish(1, facts, std::nan("")); }, ErrorKind::kNumeric),

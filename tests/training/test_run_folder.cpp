@@ -98,7 +98,7 @@ TEST_CASE("run folder: a folder that holds such files before any run is not take
     folder.write(concat("run/", name), own);
     const std::string fault =
         error_of(ErrorKind::kConfig, [&] { open_run_folder(config_in(folder / "run")); });
-    CHECK_THAT(fault, Contains(concat("run/", name, " was there before any run")));
+    CHECK_THAT(fault, Contains(concat("run/", name, " existed before any run")));
     CHECK(content_of(folder / concat("run/", name)) == own);
     CHECK(std::distance(fs::directory_iterator(folder / "run"), fs::directory_iterator()) == 1);
   }

@@ -40,8 +40,7 @@ std::filesystem::path command_report(const Config& config);
 
 enum class ExportLayout { kForesight, kReleased };
 /// `foresight export`: the scorer of `policy` ("supervised", "grpo" or a file) to one safetensors file.
-/// Throws Error(kConfig) for a policy that is not a scorer, and where the file to write is the one that is
-/// read.
+/// Throws Error(kConfig) for a policy that is not a scorer, and when the file to write is the one to read.
 std::filesystem::path command_export(const Config& config, const std::string& policy,
                                      const std::filesystem::path& output, ExportLayout layout);
 /// `foresight generate`: streams the continuation of a prompt to stdout.

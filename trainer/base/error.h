@@ -8,14 +8,13 @@ namespace foresight {
 
 /// What went wrong, as the process exit code tells it.
 enum class ErrorKind : int {
-  kInternal = 1,  ///< a fault of the program itself
-  kConfig = 2,    ///< command line or YAML
-  kInput = 3,     ///< a file that is missing, damaged or does not match another
-  kResource = 4,  ///< disk, memory or device
-  kNumeric = 5,   ///< NaN or Inf in a loss or gradient
-  kPeer = 6,      ///< another process of the job is gone or silent
-  kInterrupted =
-      75,  ///< stopped by SIGINT or SIGTERM after saving (EX_TEMPFAIL: run the same command again to resume)
+  kInternal = 1,      ///< a fault of the program itself
+  kConfig = 2,        ///< command line or YAML
+  kInput = 3,         ///< a file that is missing, damaged or does not match another
+  kResource = 4,      ///< disk, memory or device
+  kNumeric = 5,       ///< NaN or Inf in a loss or gradient
+  kPeer = 6,          ///< another process of the job is gone or silent
+  kInterrupted = 75,  ///< stopped by SIGINT or SIGTERM after saving (EX_TEMPFAIL: run again to go on)
 };
 
 /// Thrown for every fault. The message is one line: what, where (file, key, tensor), expected and got, what

@@ -14,9 +14,9 @@ std::string read_file(const std::filesystem::path& path);
 
 /// Writes `content` to `path` by staging file, fsync, rename, fsync of the parent: readers see the old or the
 /// new file, never a part. Creates missing parent folders. Where `path` is a symbolic link, the file that it
-/// leads to is written and the link stays. What is not a file is never replaced by one: a character device or
-/// a pipe that somebody reads is written into as it is. Throws Error(kResource) naming path and cause (no
-/// space left, a folder, a block device, a pipe that nobody reads, links in a circle...).
+/// leads to is written and the link stays. What is no file is never replaced by one: a character device or a
+/// pipe that somebody reads is written into as it is. Throws Error(kResource) naming path and cause (no space
+/// left, a folder, a block device, a pipe that nobody reads, links in a circle...).
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 /// The same for content that lies in several places: `parts` in their order.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::string_view> parts);

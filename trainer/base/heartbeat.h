@@ -1,4 +1,4 @@
-// Heartbeats: long work shows that it makes progress.
+// Long work shows that it goes on.
 #pragma once
 
 #include <functional>

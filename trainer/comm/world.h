@@ -62,13 +62,13 @@ class World {
   [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
-/// What was made of units of work that were assigned to ranks (`rank_of` by unit): each rank gives what it
-/// made of its own units, in ascending order, and gets that of all, by unit. Throws like World::all_gather,
-/// and Error(kInternal) when `own` has not one entry for each of this rank's units.
+/// What was made of units of work that were dealt to ranks (`rank_of` by unit): each rank gives what it made
+/// of its own units, in ascending order, and gets that of all, by unit. Throws like World::all_gather, and
+/// Error(kInternal) when `own` has not one entry for each of this rank's units.
 std::vector<std::string> share_units(World& world, const std::vector<int>& rank_of,
                                      const std::vector<std::string>& own, const char* what);
 
-/// Units of work of these costs, assigned to ranks: each rank makes its own in ascending order with `work`,
+/// Units of work of these costs, dealt to ranks: each rank makes its own in ascending order with `work`,
 /// which is given a unit and returns what came of it as bytes; all ranks get that of all units, by unit. How
 /// many ranks there are changes nothing but the time. Throws like World::all_gather, and what `work` throws.
 std::vector<std::string> map_units(World& world, const std::vector<std::int64_t>& costs,

@@ -91,7 +91,7 @@ struct GrpoConfig {
   double gradient_clip = 1.0;
   std::int64_t traces_per_step = 2;
   std::int64_t group_size = 8;
-  std::int64_t rollouts_per_pass = 8;  ///< that go through the model together; the unit assigned to ranks
+  std::int64_t rollouts_per_pass = 8;  ///< that go through the model together; the unit dealt to ranks
   std::int64_t updates_per_batch = 1;
   double temperature = 0.05;           ///< logits = score / temperature; stored with the policy
   std::int64_t shortlist_windows = 2;  ///< the shortlist is this many windows of the highest scores

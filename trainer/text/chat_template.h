@@ -35,8 +35,7 @@ class ChatTemplate {
   /// that has a statement or form which is not supported (which is warned about), gives a template that
   /// render() refuses. `date`
   /// ("2026-11-28", model.template_date): what strftime_now() tells; empty: nothing. Throws Error(kInput) on
-  /// damaged files and for named templates of which none is the default, Error(kConfig) for what is not a
-  /// date.
+  /// damaged files and for named templates without a default, Error(kConfig) for what is not a date.
   static ChatTemplate load(const std::filesystem::path& model_folder, const std::string& date = "");
   /// The prompt, ending where the assistant's answer begins (without add_generation_prompt: the conversation
   /// as it stands). A message goes to the template with all its fields. It holds the beginning-of-sequence
