@@ -55,6 +55,18 @@ TEST_CASE("config: set files come on top of the config in their order, and overr
   CHECK(load_config(folder / "main.yaml", {}, {based}).grpo.steps == 7);
 }
 
+TEST_CASE("config: keys that a written config does not name have the value of the time before them") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("config.yaml", kMinimalConfig);
+  CHECK(load_config(file).supervised.states == TrainingStates::kOwn);
+  CHECK(load_written_config(file).supervised.states == TrainingStates::kGolden);
+  CHECK(load_written_config(file).grpo.advantage == AdvantageScale::kStep);
+  Config config = load_config(file);
+  config.grpo.advantage = AdvantageScale::kTrace;
+  folder.write("config.yaml", to_yaml(config));
+  CHECK(config_differences(load_written_config(file), config).empty());
+}
+
 TEST_CASE("config: faults name the file that they stand in") {
   const TemporaryFolder folder;
   folder.write("first.yaml", std::string(kMinimalConfig) + "grpo:\n  stepz: 1\n");

@@ -143,7 +143,8 @@ Section declare_supervised(Reach reach) {
   to.choice(
       "states", &C::states,
       "states that the scorer learns to rank; golden: those of the golden plan, as in the paper; own: those "
-      "first, and then in `rounds` further rounds the states that the scorer's own evictions lead to");
+      "first, and then in `rounds` further rounds the states that the scorer's own evictions lead to",
+      before_it_was("golden"));
   to.key(
       "rounds", &C::rounds, IntegerType{1, 1000},
       "with states: own, number of rounds on the scorer's own states; these and the first round, on golden "
@@ -197,7 +198,8 @@ void declare_grpo_reward(Declare& to) {
   to.key("credit_discount", &C::credit_discount, NumberType{0, 1}, "discount per window if credit is step");
   to.choice("advantage", &C::advantage,
             "deviation by which a group's credits are divided; trace: that of all steps of the trace, so "
-            "that a window in which nothing happened counts little; step: that of each step separately");
+            "that a window in which nothing happened counts little; step: that of each step separately",
+            before_it_was("step"));
   to.choice("reward", &C::reward,
             "how a reward is computed from the loss rises of tokens; expected_rise: the rise that the "
             "predictions of full KV expect (their KL divergence), which has the same mean on the model's own "

@@ -68,6 +68,7 @@ struct Key {
   bool required = false;
   bool expands_environment = false;  ///< ${NAME} and a leading ~/ are replaced when it is read
   OnResume on_resume = OnResume::kRefuse;
+  std::string before_it_was;  ///< what the program did before it had this key, as YAML; empty: as the default
   std::function<Value(const Config&)> get;
   std::function<void(Config&, const Value&)> set;  ///< the value has passed `type`
 

@@ -14,16 +14,21 @@ struct Traits {
   bool required = false;
   bool expands_environment = false;
   std::optional<OnResume> on_resume = std::nullopt;  ///< nothing: as the section's other keys
+  const char* before_it_was = "";                    ///< Key::before_it_was
 
   constexpr Traits may_change_on_resume() const {
-    return {required, expands_environment, OnResume::kMayChange};
+    return {required, expands_environment, OnResume::kMayChange, before_it_was};
   }
   constexpr Traits content_compared_on_resume() const {
-    return {required, expands_environment, OnResume::kCompareContent};
+    return {required, expands_environment, OnResume::kCompareContent, before_it_was};
   }
 };
 inline constexpr Traits kPath{.required = false, .expands_environment = true};
 inline constexpr Traits kRequiredPath{.required = true, .expands_environment = true};
+/// A key whose default is not what the program did before it had the key.
+constexpr Traits before_it_was(const char* value) {
+  return {.before_it_was = value};
+}
 inline constexpr Traits kMayChangeOnResume = Traits().may_change_on_resume();
 
 /// Adds the keys of one struct to a section. `Reach` takes a Config, const or not, to that struct;
@@ -44,8 +49,8 @@ class Declarer {
   }
 
   template <class Owner, class Enum>
-  void choice(const char* name, Enum Owner::*member, const char* help) {
-    Key& made = add(name, TextType{enum_choices<Enum>()}, help, {});
+  void choice(const char* name, Enum Owner::*member, const char* help, Traits traits = {}) {
+    Key& made = add(name, TextType{enum_choices<Enum>()}, help, traits);
     made.get = [reach = reach_, member](const Config& config) {
       return Value(to_string(reach(config).*member));
     };
@@ -63,6 +68,7 @@ class Declarer {
                                           .required = traits.required,
                                           .expands_environment = traits.expands_environment,
                                           .on_resume = traits.on_resume.value_or(on_resume_),
+                                          .before_it_was = traits.before_it_was,
                                           .get = {},
                                           .set = {}});
   }

@@ -289,6 +289,17 @@ Config load_config(const std::filesystem::path& file, const std::vector<std::str
   return reader.finish();
 }
 
+Config load_written_config(const std::filesystem::path& file) {
+  Reader reader;
+  for (const Section& section : config_sections()) {
+    for (const Key& key : section.keys) {
+      if (!key.before_it_was.empty()) reader.read_override(concat(key.dotted(), "=", key.before_it_was));
+    }
+  }
+  reader.read_file(file);
+  return reader.finish();
+}
+
 std::vector<std::string> config_keys() {
   std::vector<std::string> names;
   for (const Section& section : config_sections()) {

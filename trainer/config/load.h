@@ -19,6 +19,10 @@ namespace foresight {
 Config load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {},
                    const std::vector<std::filesystem::path>& set_files = {});
 
+/// A config that to_yaml() wrote, by this version or an earlier one: a key that it does not name is newer,
+/// and has the value of what the program did then. Throws as load_config().
+Config load_written_config(const std::filesystem::path& file);
+
 /// The effective config as YAML, every key with its value; load_config of it gives the same Config.
 std::string to_yaml(const Config& config);
 

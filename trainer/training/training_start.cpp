@@ -104,7 +104,7 @@ void TrainingStart::require_same_config(const CheckpointFacts& checkpoint) const
   const bool content_compared = checkpoint.facts.at("kind") == kCheckpointKind;
   std::vector<std::string> differences;
   for (const KeyDifference& difference :
-       config_differences(load_config(checkpoint.folder / kCheckpointConfig), config_)) {
+       config_differences(load_written_config(checkpoint.folder / kCheckpointConfig), config_)) {
     if (!may_change_on_resume(*difference.key, stage_, content_compared))
       differences.push_back(difference.text());
   }
