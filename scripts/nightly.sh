@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What takes too long for CI: the whole suite under the sanitizers, the thread sanitizer, coverage, every fault of the
-# fault matrix, a million fuzz inputs, jobs on several hosts. Every part runs, whatever became of the ones before; exit 1 if any failed.
+# fault matrix, a million fuzz inputs, jobs on several hosts, vLLM. Every part runs, whatever became of the ones before; exit 1 if any failed.
 #
 # usage: scripts/nightly.sh [part ...]
-#   parts: sanitize thread coverage faults fuzz hosts (default: all; one to two hours on two cores)
+#   parts: sanitize thread coverage faults fuzz hosts serving (default: all; one to two hours on two cores)
 # The output of each part lies in build-nightly/PART.log.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,7 +12,7 @@ case ${1:-} in
   -h | --help) print_help; exit 0 ;;
 esac
 parts=("$@")
-if ((${#parts[@]} == 0)); then parts=(sanitize thread coverage faults fuzz hosts); fi
+if ((${#parts[@]} == 0)); then parts=(sanitize thread coverage faults fuzz hosts serving); fi
 
 # command_of PART: what it runs, in the array `command`.
 command_of() {
@@ -23,7 +23,8 @@ command_of() {
     faults) command=(scripts/fault_matrix.sh) ;;
     fuzz) command=(scripts/fuzz.sh --inputs 1000000) ;;
     hosts) command=("$python" tests/hosts/test_hosts.py --program "${FORESIGHT_BUILD:-build}/foresight") ;;
-    *) fail "there is no part '$1'; there are: sanitize thread coverage faults fuzz hosts" ;;
+    serving) command=(scripts/serving_test.sh) ;;
+    *) fail "there is no part '$1'; there are: sanitize thread coverage faults fuzz hosts serving" ;;
   esac
 }
 for part in "${parts[@]}"; do command_of "$part"; done

@@ -61,7 +61,7 @@ struct Entries {
   template <typename T>
   void read_as(const char* from, float* out) const {
     for (std::int64_t i = 0; i < width; ++i) {
-      T value;
+      T value{};
       std::memcpy(&value, from + i * number_bytes, sizeof(T));
       out[i] = static_cast<float>(value);
     }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 namespace foresight::operators {
@@ -14,17 +13,39 @@ constexpr std::int64_t kMaximum = 0, kMinimum = 1, kSum = 2, kCumulative = 6, kD
 /// order.
 constexpr std::int64_t kPartial[][2] = {{3, 16}, {4, 8}, {5, 32}};
 
-/// Sixteen partial sums: the compiler may not change the order of a single one, and would add number by
-/// number.
-float dot(const float* left, const float* right, std::int64_t width) {
+/// For processors of several generations in one library; which one runs is decided when it is loaded.
+#define FORESIGHT_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+
+/// products[e] = scale * (vector . entries[e]) for `count` entries of `width` numbers each. Sixteen partial
+/// sums: the compiler may not change the order of a single one, and would add number by number.
+FORESIGHT_CLONES void multiply(const float* vector, const float* entries, std::int64_t count,
+                               std::int64_t width, float scale, float* products) {
   constexpr std::int64_t kLanes = 16;
-  float sums[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= width; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += left[i + lane] * right[i + lane];
+  for (std::int64_t entry = 0; entry < count; ++entry) {
+    const float* other = entries + entry * width;
+    float sums[kLanes] = {};
+    std::int64_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += vector[i + lane] * other[i + lane];
+    }
+    for (; i < width; ++i) sums[i % kLanes] += vector[i] * other[i];
+    for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {
+      for (std::int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    }
+    products[entry] = scale * sums[0];
   }
-  for (; i < width; ++i) sums[i % kLanes] += left[i] * right[i];
-  return std::accumulate(sums, sums + kLanes, 0.0F);
+}
+
+/// hidden [16] += features [inputs] times weights [inputs, 16].
+FORESIGHT_CLONES void add_products(const float* features, const float* weights, std::int64_t inputs,
+                                   float* hidden) {
+  float sums[kHidden];
+  std::copy_n(hidden, kHidden, sums);
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    for (std::int64_t unit = 0; unit < kHidden; ++unit)
+      sums[unit] += features[i] * weights[i * kHidden + unit];
+  }
+  std::copy_n(sums, kHidden, hidden);
 }
 
 /// products [count] -> their softmax.
@@ -39,22 +60,59 @@ void softmax(float* products, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) products[i] *= share;
 }
 
-/// Takes one query's attention to an entry into the statistics [8, g] of query head `head`; query: its place
-/// in the window.
-void take(float* statistics, std::int64_t group, std::int64_t head, float attention, std::int64_t query,
-          std::int64_t window) {
-  float* own = statistics + head;
-  if (query == 0) {
-    own[kMaximum * group] = own[kMinimum * group] = attention;
-    for (std::int64_t sum = kSum; sum < kWindowStatistics; ++sum) own[sum * group] = 0;
+/// The window's statistics of one query head, number by number for all entries [6, live]: a query changes all
+/// entries, which lie too far apart in the cache to be gone through query by query.
+class WindowStatistics {
+ public:
+  WindowStatistics(const Entries& statistics, std::int64_t live, std::int64_t group, std::int64_t head)
+      : cache_(statistics), live_(live), group_(group), head_(head) {
+    numbers_.resize(static_cast<std::size_t>(kWindowStatistics * live));
+    for (std::int64_t entry = 0; entry < live; ++entry) {
+      const float* own = cache_.floats(entry) + head;
+      for (std::int64_t i = 0; i < kWindowStatistics; ++i) row(i)[entry] = own[i * group];
+    }
   }
-  own[kMaximum * group] = std::max(own[kMaximum * group], attention);
-  own[kMinimum * group] = std::min(own[kMinimum * group], attention);
-  own[kSum * group] += attention;
-  for (const auto& [statistic, last] : kPartial) {
-    if (query >= window - last) own[statistic * group] += attention;
+
+  /// Takes in the attention of query `query` of a window of `window` to the first `visible` entries.
+  void take(const float* attention, std::int64_t visible, std::int64_t query, std::int64_t window) {
+    if (query == 0) {
+      for (std::int64_t i = 0; i < kWindowStatistics; ++i) {
+        if (i == kMaximum || i == kMinimum) {
+          std::copy_n(attention, visible, row(i));
+        } else {
+          std::fill_n(row(i), visible, 0.0F);
+        }
+      }
+    }
+    float *highest = row(kMaximum), *lowest = row(kMinimum);
+    for (std::int64_t entry = 0; entry < visible; ++entry) {
+      highest[entry] = std::max(highest[entry], attention[entry]);
+      lowest[entry] = std::min(lowest[entry], attention[entry]);
+    }
+    add(attention, visible, row(kSum));
+    for (const auto& [statistic, last] : kPartial) {
+      if (query >= window - last) add(attention, visible, row(statistic));
+    }
   }
-}
+
+  /// Back to the cache.
+  void store() {
+    for (std::int64_t entry = 0; entry < live_; ++entry) {
+      float* own = cache_.floats(entry) + head_;
+      for (std::int64_t i = 0; i < kWindowStatistics; ++i) own[i * group_] = row(i)[entry];
+    }
+  }
+
+ private:
+  float* row(std::int64_t statistic) { return numbers_.data() + statistic * live_; }
+  static void add(const float* attention, std::int64_t count, float* sums) {
+    for (std::int64_t i = 0; i < count; ++i) sums[i] += attention[i];
+  }
+
+  Entries cache_;
+  std::int64_t live_, group_, head_;
+  std::vector<float> numbers_;
+};
 
 }  // namespace
 
@@ -66,20 +124,16 @@ void observe(const Observation& now, const Entries& keys, const Entries& statist
     std::fill_n(statistics.floats(entry), kStatistics * now.group, 0.0F);
   }
   std::vector<float> attention(static_cast<std::size_t>(now.live));
-  for (std::int64_t token = 0; token < now.tokens; ++token) {
-    const std::int64_t visible = before + token + 1, query = now.first + token;
-    for (std::int64_t head = 0; head < now.group; ++head) {
+  for (std::int64_t head = 0; head < now.group; ++head) {
+    WindowStatistics window(statistics, now.live, now.group, head);
+    for (std::int64_t token = 0; token < now.tokens; ++token) {
+      const std::int64_t visible = before + token + 1;
       const float* vector = now.queries + token * now.token_stride + head * now.head_stride;
-      for (std::int64_t entry = 0; entry < visible; ++entry) {
-        attention[static_cast<std::size_t>(entry)] =
-            now.scale * dot(vector, all.data() + entry * width, width);
-      }
+      multiply(vector, all.data(), visible, width, now.scale, attention.data());
       softmax(attention.data(), visible);
-      for (std::int64_t entry = 0; entry < visible; ++entry) {
-        take(statistics.floats(entry), now.group, head, attention[static_cast<std::size_t>(entry)], query,
-             now.window);
-      }
+      window.take(attention.data(), visible, now.first + token, now.window);
     }
+    window.store();
   }
 }
 
@@ -111,11 +165,7 @@ void score(const Entries& keys, const Entries& values, const Entries& statistics
     }
     float hidden[kHidden];
     std::copy_n(network.bias1, kHidden, hidden);
-    for (std::int64_t i = 0; i < inputs; ++i) {
-      const float value = features[static_cast<std::size_t>(i)];
-      for (std::int64_t unit = 0; unit < kHidden; ++unit)
-        hidden[unit] += value * network.weight1[i * kHidden + unit];
-    }
+    add_products(features.data(), network.weight1, inputs, hidden);
     float sum = network.bias2;
     for (std::int64_t unit = 0; unit < kHidden; ++unit) {
       const float gelu = 0.5F * hidden[unit] * (1.0F + std::erf(hidden[unit] * 0.70710678F));

@@ -35,7 +35,7 @@ Tensor window_statistics(const Tensor& query, const Tensor& key, double scale) {
   require_cache(key, "key");
   STD_TORCH_CHECK(tokens >= 1 && tokens <= key.size(2), "foresight: ", tokens, " queries, expected 1 to the ",
                   key.size(2), " entries of key");
-  const Tensor statistics = torch::stable::new_zeros(query, {rows, heads, key.size(2), kStatistics * group});
+  Tensor statistics = torch::stable::new_zeros(query, {rows, heads, key.size(2), kStatistics * group});
   const float* queries = query.const_data_ptr<float>();
   each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
     observe({.queries = queries + (row * heads + head) * group * tokens * width,
@@ -61,7 +61,7 @@ Tensor score_dense(const Tensor& key, const Tensor& value, const Tensor& statist
   const std::int64_t group = group_of(statistics);
   require_sizes(statistics, {rows, heads, count, -1}, "statistics");
   const Networks networks(weight1, bias1, weight2, bias2, heads, 2 * width + kStatistics * group);
-  const Tensor scores = torch::stable::new_zeros(weight1, {rows, heads, count});
+  Tensor scores = torch::stable::new_zeros(weight1, {rows, heads, count});
   auto* out = scores.mutable_data_ptr<float>();
   each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
     score(dense_entries(key, row, head), dense_entries(value, row, head),
@@ -93,7 +93,7 @@ Tensor keep_entries(const Tensor& scores, std::int64_t evict, const std::optiona
     STD_TORCH_CHECK(open >= evict, "foresight: ", open, " entries of row ", i / heads, ", KV head ",
                     i % heads, " are not protected, fewer than the ", evict, " to evict");
   }
-  const Tensor indices = torch::stable::new_empty(scores, {rows, heads, kept}, ScalarType::Int);
+  Tensor indices = torch::stable::new_empty(scores, {rows, heads, kept}, ScalarType::Int);
   auto* out = indices.mutable_data_ptr<std::int32_t>();
   each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
     const std::int64_t i = row * heads + head;
@@ -183,7 +183,7 @@ Tensor score_paged(const Tensor& key_cache, const Tensor& value_cache, const Ten
   require_sizes(value_cache, {-1, heads, -1, key_cache.size(3)}, "value_cache");
   require_sizes(statistics, {-1, heads, -1, -1}, "statistics");
   const Networks networks(weight1, bias1, weight2, bias2, heads, 2 * key_cache.size(3) + kStatistics * group);
-  const Tensor scores = torch::stable::new_zeros(weight1, {rows, heads, count});
+  Tensor scores = torch::stable::new_zeros(weight1, {rows, heads, count});
   auto* out = scores.mutable_data_ptr<float>();
   each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
     score(keys.entries(row, head), values.entries(row, head), own.entries(row, head), count, group,

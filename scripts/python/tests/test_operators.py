@@ -50,7 +50,7 @@ def brute_attention(query, key, scale):
 
 
 def paged_copy(dense, table, block_size, blocks, transposed=False):
-    """A paged cache [blocks, K, block size, width] with gaps, holding dense [R, K, N, width]; keys of a block may be transposed."""
+    """A paged cache [blocks, K, block size, width] with gaps that holds dense [R, K, N, width], a block's keys perhaps transposed."""
     rows, heads, entries, width = dense.shape
     store = torch.full((blocks, heads, block_size * width + 5), 9.0, dtype=dense.dtype)
     inner = (1, block_size) if transposed else (width, 1)
@@ -167,18 +167,22 @@ def test_the_operators_keep_torchs_rules(foresight, random, tmp_path):
         torch.library.opcheck(getattr(foresight, name).default, arguments)
 
 
+def int32(values):
+    return torch.tensor(values, dtype=torch.int32)
+
+
 FAULTS = {
     "protected, fewer than the 3 to evict": lambda f: f.keep(torch.zeros(1, 1, 4), 3, torch.ones(1, 1, 4, dtype=torch.bool)),
     "evict is 5, expected 0 to the 4 entries": lambda f: f.keep(torch.zeros(1, 1, 4), 5, None),
     "row 0, KV head 0 is NaN": lambda f: f.keep(torch.full((1, 1, 4), float("nan")), 1, None),
-    "the indices must ascend": lambda f: f.compact_(torch.zeros(1, 1, 4, 2), torch.tensor([[[2, 1]]], dtype=torch.int32)),
-    "kept has sizes": lambda f: f.compact_(torch.zeros(1, 2, 4, 2), torch.tensor([[[0]]], dtype=torch.int32)),
+    "the indices must ascend": lambda f: f.compact_(torch.zeros(1, 1, 4, 2), int32([[[2, 1]]])),
+    "kept has sizes": lambda f: f.compact_(torch.zeros(1, 2, 4, 2), int32([[[0]]])),
     "kept must be Int": lambda f: f.compact_(torch.zeros(1, 1, 4, 2), torch.tensor([[[0]]])),
-    "must be float32, float16 or bfloat16": lambda f: f.compact_(torch.zeros(1, 1, 4, 2).int(), torch.zeros(1, 1, 1).int()),
-    "names block 7 of cache": lambda f: f.compact_paged_(torch.zeros(2, 1, 4, 2), torch.tensor([[7]]).int(), torch.zeros(1, 1, 1).int()),
+    "must be float32, float16 or bfloat16": lambda f: f.compact_(torch.zeros(1, 1, 4, 2).int(), int32([[[0]]])),
+    "names block 7 of cache": lambda f: f.compact_paged_(torch.zeros(2, 1, 4, 2), int32([[7]]), int32([[[0]]])),
     "5 queries, expected 1 to the 4 entries": lambda f: f.window_statistics(torch.zeros(1, 1, 1, 5, 2), torch.zeros(1, 1, 4, 2), 1.0),
-    "statistics must be float32": lambda f: f.close_window_paged_(torch.zeros(2, 1, 4, 7), torch.zeros(1, 1).int(), 4),
-    "has 9 entries in statistics, expected 9 to 4": lambda f: f.close_window_paged_(torch.zeros(2, 1, 4, 8), torch.zeros(1, 1).int(), 9),
+    "statistics must be float32": lambda f: f.close_window_paged_(torch.zeros(2, 1, 4, 7), int32([[0]]), 4),
+    "has 9 entries in statistics, expected 9 to 4": lambda f: f.close_window_paged_(torch.zeros(2, 1, 4, 8), int32([[0]]), 9),
 }
 
 

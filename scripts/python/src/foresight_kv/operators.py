@@ -48,7 +48,9 @@ def load_operators():
     if not _loaded():
         path = library_path()
         if not path.is_file():
-            raise ForesightError(f"{path}: the operators' library is not there; build it (target foresight_ops), FORESIGHT_OPS=path")
+            raise ForesightError(
+                f"{path}: the operators' library is not there; build it (target foresight_ops) and set FORESIGHT_OPS to its path"
+            )
         try:
             torch.ops.load_library(path)
         except OSError as fault:

@@ -77,7 +77,8 @@ class RoundTensors:
         self.tokens = torch.tensor([token for start, count in places for token in range(start, start + count)])
         self.whole = bool(torch.equal(self.tokens, torch.arange(len(self.tokens))))
         self.full_rows = [part.rows[index] for index in part.full]
-        self._entries = [(row, before + i) for row, (before, count) in enumerate(zip(part.before, part.tokens)) for i in range(count)]
+        behind = enumerate(zip(part.before, part.tokens, strict=True))
+        self._entries = [(row, before + i) for row, (before, count) in behind for i in range(count)]
 
     def slots(self, block_size):
         """Where the tokens go, [tokens] int64: block * block_size + place in it."""
@@ -111,23 +112,23 @@ class Eviction:
         """
         foresight = self.operators
         foresight.observe_paged_(
-            query.float().contiguous(), keys, statistics, part.table, part.query_start, part.live, part.first, part.window, scale
-        )
+            query.float().contiguous(), keys, statistics, part.table, part.query_start, part.live, part.first, part.window,
+            scale,
+        )  # fmt: skip
         if len(part.closing):
             foresight.close_window_paged_(statistics, part.closing, self.budget)
         if not len(part.full):
             return None
         foresight.close_window_paged_(statistics, part.full, self.budget + self.window)
-        scores = foresight.score_paged(
-            keys, values, statistics, part.full, *self.weights[layer], self.budget, self.released
-        )
+        weights = self.weights[layer]
+        scores = foresight.score_paged(keys, values, statistics, part.full, *weights, self.budget, self.released)
         kept = self._with_window(foresight.keep(scores, self.window, None))
         for cache in (keys, values, statistics):
             foresight.compact_paged_(cache, part.full, kept)
         return kept
 
     def _with_window(self, kept):
-        """The window's entries stay: behind the candidates kept."""
+        """[rows, K, B]: the candidates kept, and behind them the window's entries, which stay."""
         newest = torch.arange(self.budget, self.budget + self.window, dtype=torch.int32)
         return torch.cat([kept, newest.expand(*kept.shape[:2], self.window)], dim=2)
 
