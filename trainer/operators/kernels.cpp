@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 namespace foresight::operators {
@@ -15,6 +16,9 @@ constexpr std::int64_t kPartial[][2] = {{3, 16}, {4, 8}, {5, 32}};
 
 /// For processors of several generations in one library; which one runs is decided when it is loaded.
 #define FORESIGHT_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+
+/// Sixteen numbers that the compiler keeps in as few registers as the processor allows.
+using Lanes = float __attribute__((vector_size(kHidden * sizeof(float))));
 
 /// products[e] = scale * (vector . entries[e]) for `count` entries of `width` numbers each. Sixteen partial
 /// sums: the compiler may not change the order of a single one, and would add number by number.
@@ -39,13 +43,15 @@ FORESIGHT_CLONES void multiply(const float* vector, const float* entries, std::i
 /// hidden [16] += features [inputs] times weights [inputs, 16].
 FORESIGHT_CLONES void add_products(const float* features, const float* weights, std::int64_t inputs,
                                    float* hidden) {
-  float sums[kHidden];
-  std::copy_n(hidden, kHidden, sums);
+  constexpr std::int64_t kChains = 4;  // sums that do not wait for each other
+  Lanes sums[kChains] = {};
   for (std::int64_t i = 0; i < inputs; ++i) {
-    for (std::int64_t unit = 0; unit < kHidden; ++unit)
-      sums[unit] += features[i] * weights[i * kHidden + unit];
+    Lanes row;
+    std::memcpy(&row, weights + i * kHidden, sizeof(row));
+    sums[i % kChains] += features[i] * row;
   }
-  std::copy_n(sums, kHidden, hidden);
+  const Lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  for (std::int64_t unit = 0; unit < kHidden; ++unit) hidden[unit] += sum[unit];
 }
 
 /// products [count] -> their softmax.
