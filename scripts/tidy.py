@@ -137,7 +137,7 @@ def check_batch(source, batch, header_filter):
     """Runs clang-tidy on one batch; returns (seconds, exit status, output)."""
     started = time.monotonic()
     # torch first: c10 defines CHECK, and Catch2's must come after it whichever file leads the batch.
-    head = "#include <torch/types.h>\n" if any("/torch/" in flag for flag in batch.flags) else ""
+    head = "#include <torch/types.h>\n" if any("/csrc/api/" in flag for flag in batch.flags) else ""
     source.write_text(head + "".join(f'#include "{path.relative_to(ROOT)}"\n' for path in batch.paths))
     command = [TOOL, "--quiet", f"--config-file={ROOT / '.clang-tidy'}", f"--header-filter={header_filter}"]
     result = subprocess.run([*command, str(source), "--", *batch.flags], cwd=ROOT, stdin=subprocess.DEVNULL,

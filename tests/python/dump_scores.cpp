@@ -6,11 +6,16 @@
 //     view.safetensors
 //   dump_scores generate MODEL SCORER BUDGET WINDOW NEW_TOKENS ID,ID,... ...
 //     continues each prompt greedily in float32; prints the new token ids, one line a prompt
+//   dump_scores evictions MODEL SCORER BUDGET WINDOW OUT ID,ID,...
+//     reads the tokens in float32; for every layer the positions evicted, [steps, KV heads, window]
+//     ascending, and how far the scores of the last entry that went and of the first that stayed are apart,
+//     [steps, KV heads]
 //   dump_scores golden ORACLE.h5 BUDGET WINDOW OUT
 //     the golden plans' candidates, contributions and evicted positions of every layer
 #include <torch/types.h>
 
 #include <iostream>
+#include <map>
 #include <sstream>
 
 #include "golden_eviction/recorded_plan.h"
@@ -117,6 +122,13 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
   file.write(folder / "view.safetensors");
 }
 
+std::vector<std::int32_t> token_ids(const std::string& text) {
+  std::vector<std::int32_t> tokens;
+  std::istringstream ids(text);
+  for (std::string id; std::getline(ids, id, ',');) tokens.push_back(std::stoi(id));
+  return tokens;
+}
+
 void dump_generation(const std::vector<std::string>& arguments) {
   const Transformer model =
       Transformer::load(arguments.at(0), resolve_model_options("cpu", "float32", "float32"));
@@ -128,13 +140,39 @@ void dump_generation(const std::vector<std::string>& arguments) {
   GenerationLimits limits;
   limits.max_new_tokens = std::stoll(arguments.at(4));
   for (std::size_t index = 5; index < arguments.size(); ++index) {
-    std::vector<std::int32_t> prompt;
-    std::istringstream ids(arguments[index]);
-    for (std::string id; std::getline(ids, id, ',');) prompt.push_back(std::stoi(id));
-    const auto tokens = generate(model, prompt, scorer_selector(scorer), size, sampling, limits,
-                                 RandomStream(1, "generation"), {});
+    const auto tokens = generate(model, token_ids(arguments[index]), scorer_selector(scorer), size, sampling,
+                                 limits, RandomStream(1, "generation"), {});
     std::cout << join(tokens, " ") << std::endl;
   }
+}
+
+void dump_evictions(const std::vector<std::string>& arguments) {
+  const Transformer model =
+      Transformer::load(arguments.at(0), resolve_model_options("cpu", "float32", "float32"));
+  const Scorer scorer = Scorer::load(arguments.at(1), model.shape());
+  std::map<std::string, std::vector<torch::Tensor>> evictions;  // by the tensor's name, one element a step
+  const EvictionSelector select = [&](const EvictionView& view) {
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor evicted = scorer_selector(scorer)(view);
+    const torch::Tensor scores =
+        std::get<0>(scorer.score(view.layer, candidate_features(view, scorer.facts().features))
+                        .sort(/*dim=*/-1, /*descending=*/true));
+    evictions[concat("layer", view.layer, ".positions")].push_back(
+        std::get<0>(view.positions.gather(2, evicted)[0].sort(-1)));
+    evictions[concat("layer", view.layer, ".margin")].push_back(
+        (scores.select(2, view.window - 1) - scores.select(2, view.window))[0]);
+    return evicted;
+  };
+  SamplingOptions sampling;
+  sampling.temperature = 0;
+  GenerationLimits limits;
+  limits.max_new_tokens = 1;
+  generate(model, token_ids(arguments.at(5)), select,
+           {std::stoll(arguments.at(2)), std::stoll(arguments.at(3))}, sampling, limits,
+           RandomStream(1, "generation"), {});
+  TensorFile file;
+  for (const auto& [name, steps] : evictions) file.add(name, torch::stack(steps));
+  file.write(arguments.at(4));
 }
 
 void dump_golden(const std::filesystem::path& oracle, const CacheSize& size,
@@ -159,6 +197,8 @@ int run(const std::vector<std::string>& arguments) {
               std::stoull(arguments[3]));
   } else if (mode == "generate" && arguments.size() >= 7) {
     dump_generation({arguments.begin() + 1, arguments.end()});
+  } else if (mode == "evictions" && arguments.size() == 7) {
+    dump_evictions({arguments.begin() + 1, arguments.end()});
   } else if (mode == "golden" && arguments.size() == 5) {
     dump_golden(arguments[1], {std::stoll(arguments[2]), std::stoll(arguments[3])}, arguments[4]);
   } else {

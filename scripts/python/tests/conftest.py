@@ -11,6 +11,7 @@ from foresight_kv.scorer_file import ScorerFacts, judge_tensor_name, write_score
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = ROOT / os.environ.get("FORESIGHT_BUILD", "build")
+os.environ.setdefault("FORESIGHT_OPS", str(BUILD / "trainer/operators/libforesight_ops.so"))
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 
 

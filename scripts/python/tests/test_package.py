@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "scripts" / "python"
-SOURCES = sorted((PACKAGE / "src" / "foresight_kv").glob("*.py"))
+SOURCES = sorted((PACKAGE / "src" / "foresight_kv").rglob("*.py"))
 
 
 def test_pip_installs_it(tmp_path):

@@ -68,5 +68,5 @@ def test_commands_run(workplace, foresight, tiny_model_folder, tmp_path_factory)
 
 def test_the_scripts_that_are_named_are_there():
     named = {shlex.split(command)[0] for command in COMMANDS if command.startswith("scripts/")}
-    assert named == {"scripts/python/setup.sh", "scripts/python/test.sh"}
+    assert named == {"scripts/python/setup.sh", "scripts/python/test.sh", "scripts/serving_test.sh"}
     assert all((ROOT / name).stat().st_mode & 0o100 for name in named)

@@ -78,6 +78,10 @@ class Scorer:
             bias = bias - torch.bmm(stored.mean[layer].unsqueeze(1), weight)
         return weight, bias, weights["fc2.weight"], weights["fc2.bias"].unsqueeze(1)
 
+    def folded(self, layer):
+        """A layer's (weight1 [K, F, 16], bias1 [K, 1, 16], weight2 [K, 16, 1], bias2 [K, 1, 1]), normalisation included."""
+        return self._weights[layer]
+
     def check_model(self, layers, kv_heads, head_dimension, group):
         """Raises ForesightError unless the scorer was made for a model of this shape (group: query heads per KV head)."""
         inputs = 2 * head_dimension + STATISTICS_PER_HEAD * group

@@ -1,0 +1,92 @@
+"""Tests of the vLLM plugin with a real engine. They run in vLLM's environment: scripts/serving_test.sh."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from foresight_kv.scorer_file import ScorerFacts, judge_tensor_name, write_scorer
+
+ROOT = Path(__file__).resolve().parents[3]
+BUILD = ROOT / os.environ.get("FORESIGHT_BUILD", "build")
+SMOLLM2 = ROOT / "models/SmolLM2-135M-Instruct"
+SHAPES = {"smollm2": {"layers": 30, "kv_heads": 3, "inputs": 152}, "small": {"layers": 2, "kv_heads": 2, "inputs": 80}}
+
+
+def random_tensors(layers, kv_heads, inputs, seed, scale):
+    """Weights of a scorer by their names in a file."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"fc1.weight": (inputs, 16), "fc1.bias": (16,), "fc2.weight": (16, 1), "fc2.bias": (1,)}
+    return {
+        judge_tensor_name(layer, name): scale * torch.randn(kv_heads, *shape, generator=generator)
+        for layer in range(layers)
+        for name, shape in shapes.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory):
+    """A random Llama that takes milliseconds a pass; the tiny model's heads are too narrow for vLLM's kernels."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("small")
+    config = LlamaConfig(
+        hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
+        vocab_size=512, max_position_embeddings=8192, bos_token_id=1, eos_token_id=2, initializer_range=0.2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models(small_model):
+    return {"smollm2": SMOLLM2, "small": small_model}
+
+
+@pytest.fixture(scope="session")
+def scorers(tmp_path_factory):
+    """A random scorer for each model."""
+    folder, found = tmp_path_factory.mktemp("scorers"), {}
+    for name, shape in SHAPES.items():
+        tensors = random_tensors(**shape, seed=3, scale=0.3)
+        sizes = (shape["layers"], shape["kv_heads"], shape["inputs"])
+        tensors |= {"feature_mean": torch.full(sizes, 0.1), "feature_deviation": torch.full(sizes, 2.0)}
+        write_scorer(folder / f"{name}.safetensors", tensors, ScorerFacts(budget=128, window=32))
+        found[name] = folder / f"{name}.safetensors"
+    return found
+
+
+@pytest.fixture
+def engine(models, scorers, tmp_path):
+    """engine(model, prompts, max_tokens, plugin=(budget, window) or None, mode=..., **options) -> result of engine.py"""
+
+    def call(model, prompts, max_tokens, plugin=None, mode="generate", expect=0, **options):
+        defaults = {"model": str(models[model]), "dtype": "float32", "max_model_len": 1024, "block_size": 32}
+        tokenizer = {"skip_tokenizer_init": True} if model == "small" else {}
+        job = {"options": defaults | tokenizer | options, "prompts": prompts, "max_tokens": max_tokens, "mode": mode}
+        (tmp_path / "job.json").write_text(json.dumps(job))
+        done = subprocess.run(
+            [sys.executable, Path(__file__).with_name("engine.py"), tmp_path / "job.json", tmp_path / "result.json"],
+            env=os.environ | environment(scorers[model], plugin), capture_output=True, text=True, timeout=1500,
+        )  # fmt: skip
+        said = done.stdout[-3000:] + done.stderr[-6000:]
+        assert (done.returncode == 0) == (expect == 0), said
+        return said if expect else json.loads((tmp_path / "result.json").read_text())
+
+    return call
+
+
+def environment(scorer, plugin):
+    """What turns the plugin on."""
+    if plugin is None:
+        return {}
+    library = str(BUILD / "trainer/operators/libforesight_ops.so")
+    return {
+        "FORESIGHT_SCORER": str(scorer), "FORESIGHT_BUDGET": str(plugin[0]), "FORESIGHT_WINDOW": str(plugin[1]),
+        "FORESIGHT_OPS": library,
+    }  # fmt: skip

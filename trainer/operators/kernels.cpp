@@ -1,0 +1,206 @@
+#include "trainer/operators/kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+namespace foresight::operators {
+namespace {
+
+constexpr float kDecayPerWindow = 0.9F;  // as trainer/eviction/evicting_cache.cpp
+constexpr std::int64_t kMaximum = 0, kMinimum = 1, kSum = 2, kCumulative = 6, kDecayed = 7;
+/// Statistic and the number of a window's last queries that it is the sum of, in candidate_features()'s
+/// order.
+constexpr std::int64_t kPartial[][2] = {{3, 16}, {4, 8}, {5, 32}};
+
+/// For processors of several generations in one library; which one runs is decided when it is loaded.
+#define FORESIGHT_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+
+/// Sixteen numbers that the compiler keeps in as few registers as the processor allows.
+using Lanes = float __attribute__((vector_size(kHidden * sizeof(float))));
+
+/// products[e] = scale * (vector . entries[e]) for `count` entries of `width` numbers each. Sixteen partial
+/// sums: the compiler may not change the order of a single one, and would add number by number.
+FORESIGHT_CLONES void multiply(const float* vector, const float* entries, std::int64_t count,
+                               std::int64_t width, float scale, float* products) {
+  constexpr std::int64_t kLanes = 16;
+  for (std::int64_t entry = 0; entry < count; ++entry) {
+    const float* other = entries + entry * width;
+    float sums[kLanes] = {};
+    std::int64_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += vector[i + lane] * other[i + lane];
+    }
+    for (; i < width; ++i) sums[i % kLanes] += vector[i] * other[i];
+    for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {
+      for (std::int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    }
+    products[entry] = scale * sums[0];
+  }
+}
+
+/// hidden [16] += features [inputs] times weights [inputs, 16].
+FORESIGHT_CLONES void add_products(const float* features, const float* weights, std::int64_t inputs,
+                                   float* hidden) {
+  constexpr std::int64_t kChains = 4;  // sums that do not wait for each other
+  Lanes sums[kChains] = {};
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    Lanes row;
+    std::memcpy(&row, weights + i * kHidden, sizeof(row));
+    sums[i % kChains] += features[i] * row;
+  }
+  const Lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  for (std::int64_t unit = 0; unit < kHidden; ++unit) hidden[unit] += sum[unit];
+}
+
+/// products [count] -> their softmax.
+void softmax(float* products, std::int64_t count) {
+  const float highest = *std::max_element(products, products + count);
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    products[i] = std::exp(products[i] - highest);
+    sum += products[i];
+  }
+  const auto share = static_cast<float>(1.0 / sum);
+  for (std::int64_t i = 0; i < count; ++i) products[i] *= share;
+}
+
+/// The window's statistics of one query head, number by number for all entries [6, live]: a query changes all
+/// entries, which lie too far apart in the cache to be gone through query by query.
+class WindowStatistics {
+ public:
+  WindowStatistics(const Entries& statistics, std::int64_t live, std::int64_t group, std::int64_t head)
+      : cache_(statistics), live_(live), group_(group), head_(head) {
+    numbers_.resize(static_cast<std::size_t>(kWindowStatistics * live));
+    for (std::int64_t entry = 0; entry < live; ++entry) {
+      const float* own = cache_.floats(entry) + head;
+      for (std::int64_t i = 0; i < kWindowStatistics; ++i) row(i)[entry] = own[i * group];
+    }
+  }
+
+  /// Takes in the attention of query `query` of a window of `window` to the first `visible` entries.
+  void take(const float* attention, std::int64_t visible, std::int64_t query, std::int64_t window) {
+    if (query == 0) {
+      for (std::int64_t i = 0; i < kWindowStatistics; ++i) {
+        if (i == kMaximum || i == kMinimum) {
+          std::copy_n(attention, visible, row(i));
+        } else {
+          std::fill_n(row(i), visible, 0.0F);
+        }
+      }
+    }
+    float *highest = row(kMaximum), *lowest = row(kMinimum);
+    for (std::int64_t entry = 0; entry < visible; ++entry) {
+      highest[entry] = std::max(highest[entry], attention[entry]);
+      lowest[entry] = std::min(lowest[entry], attention[entry]);
+    }
+    add(attention, visible, row(kSum));
+    for (const auto& [statistic, last] : kPartial) {
+      if (query >= window - last) add(attention, visible, row(statistic));
+    }
+  }
+
+  /// Back to the cache.
+  void store() {
+    for (std::int64_t entry = 0; entry < live_; ++entry) {
+      float* own = cache_.floats(entry) + head_;
+      for (std::int64_t i = 0; i < kWindowStatistics; ++i) own[i * group_] = row(i)[entry];
+    }
+  }
+
+ private:
+  float* row(std::int64_t statistic) { return numbers_.data() + statistic * live_; }
+  static void add(const float* attention, std::int64_t count, float* sums) {
+    for (std::int64_t i = 0; i < count; ++i) sums[i] += attention[i];
+  }
+
+  Entries cache_;
+  std::int64_t live_, group_, head_;
+  std::vector<float> numbers_;
+};
+
+}  // namespace
+
+void observe(const Observation& now, const Entries& keys, const Entries& statistics) {
+  const std::int64_t width = keys.width, before = now.live - now.tokens;
+  std::vector<float> all(static_cast<std::size_t>(now.live * width));
+  for (std::int64_t entry = 0; entry < now.live; ++entry) keys.read(entry, all.data() + entry * width);
+  for (std::int64_t entry = before; entry < now.live; ++entry) {
+    std::fill_n(statistics.floats(entry), kStatistics * now.group, 0.0F);
+  }
+  std::vector<float> attention(static_cast<std::size_t>(now.live));
+  for (std::int64_t head = 0; head < now.group; ++head) {
+    WindowStatistics window(statistics, now.live, now.group, head);
+    for (std::int64_t token = 0; token < now.tokens; ++token) {
+      const std::int64_t visible = before + token + 1;
+      const float* vector = now.queries + token * now.token_stride + head * now.head_stride;
+      multiply(vector, all.data(), visible, width, now.scale, attention.data());
+      softmax(attention.data(), visible);
+      window.take(attention.data(), visible, now.first + token, now.window);
+    }
+    window.store();
+  }
+}
+
+void close_window(const Entries& statistics, std::int64_t live, std::int64_t group) {
+  for (std::int64_t entry = 0; entry < live; ++entry) {
+    float* own = statistics.floats(entry);
+    for (std::int64_t head = 0; head < group; ++head) {
+      const float sum = own[kSum * group + head];
+      own[kCumulative * group + head] += sum;
+      float& decayed = own[kDecayed * group + head];
+      decayed = kDecayPerWindow * decayed + sum;
+    }
+  }
+}
+
+void score(const Entries& keys, const Entries& values, const Entries& statistics, std::int64_t count,
+           std::int64_t group, const Network& network, bool released, float* scores) {
+  const std::int64_t width = keys.width, inputs = 2 * width + kStatistics * group;
+  std::vector<float> features(static_cast<std::size_t>(inputs));
+  for (std::int64_t entry = 0; entry < count; ++entry) {
+    keys.read(entry, features.data());
+    values.read(entry, features.data() + width);
+    const float* raw = statistics.floats(entry);
+    for (std::int64_t i = 0; i < kStatistics * group; ++i) {
+      const std::int64_t kind = i / group, head = i % group;
+      const bool repeats = released && kind > kSum && kind < kCumulative;
+      const float value = raw[repeats ? kSum * group + head : i];
+      features[static_cast<std::size_t>(2 * width + i)] = released ? value : std::log1p(value * 100.0F);
+    }
+    float hidden[kHidden];
+    std::copy_n(network.bias1, kHidden, hidden);
+    add_products(features.data(), network.weight1, inputs, hidden);
+    float sum = network.bias2;
+    for (std::int64_t unit = 0; unit < kHidden; ++unit) {
+      const float gelu = 0.5F * hidden[unit] * (1.0F + std::erf(hidden[unit] * 0.70710678F));
+      sum += gelu * network.weight2[unit];
+    }
+    scores[entry] = sum;
+  }
+}
+
+void keep(const float* scores, const bool* protect, std::int64_t count, std::int64_t evict,
+          std::int32_t* kept) {
+  std::vector<std::int32_t> order;
+  for (std::int64_t entry = 0; entry < count; ++entry) {
+    if (protect == nullptr || !protect[entry]) order.push_back(static_cast<std::int32_t>(entry));
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::int32_t left, std::int32_t right) { return scores[left] > scores[right]; });
+  std::vector<bool> goes(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < evict; ++i)
+    goes[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = true;
+  for (std::int64_t entry = 0; entry < count; ++entry) {
+    if (!goes[static_cast<std::size_t>(entry)]) *kept++ = static_cast<std::int32_t>(entry);
+  }
+}
+
+void compact(const Entries& entries, const std::int32_t* kept, std::int64_t count) {
+  for (std::int64_t place = 0; place < count; ++place) {
+    if (kept[place] != place) entries.move(kept[place], place);
+  }
+}
+
+}  // namespace foresight::operators
