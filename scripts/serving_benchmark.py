@@ -40,7 +40,8 @@ def measure(options):
         for requests in options.requests:
             prefill, whole = seconds(requests, context, 1), seconds(requests, context, 1 + options.new)
             row = {"requests": requests, "context": context, "prefill": requests * context / prefill}
-            print("RESULT " + json.dumps(row | {"decoding": requests * options.new / max(whole - prefill, 1e-9)}), flush=True)
+            decoding = requests * options.new / (whole - prefill) if whole > prefill else None  # lost in the noise of the prefill
+            print("RESULT " + json.dumps(row | {"decoding": decoding}), flush=True)
 
 
 def main():
@@ -70,7 +71,8 @@ def main():
         for line in process.stdout:
             if line.startswith("RESULT "):
                 row = json.loads(line.removeprefix("RESULT "))
-                speeds = f"prefill {row['prefill']:8.0f} tokens/s, decoding {row['decoding']:7.1f} tokens/s"
+                decoding = f"{row['decoding']:7.1f} tokens/s" if row["decoding"] else "lost in noise: give a larger --new"
+                speeds = f"prefill {row['prefill']:8.0f} tokens/s, decoding {decoding}"
                 print(f"{name:16} {row['requests']:3} requests of {row['context']:5} tokens: {speeds}", flush=True)
         if process.wait() != 0:
             sys.exit(f"error: the engine ({name}) ended with {process.returncode}; run with --in-engine to see why")
