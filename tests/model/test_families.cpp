@@ -27,7 +27,9 @@ constexpr Family kFamilies[] = {{"llama3", "LlamaForCausalLM"},
                                 {"qwen2", "Qwen2ForCausalLM"},
                                 {"qwen2_yarn", "Qwen2ForCausalLM"},
                                 {"qwen3", "Qwen3ForCausalLM"},
-                                {"qwen3_yarn", "Qwen3ForCausalLM"}};
+                                {"qwen3_yarn", "Qwen3ForCausalLM"},
+                                {"qwen3_moe", "Qwen3MoeForCausalLM"},
+                                {"qwen3_moe_stacked", "Qwen3MoeForCausalLM"}};
 
 SafetensorsFile fixture_of(const Family& family) {
   return SafetensorsFile(reference_folder() / "families" / concat(family.name, ".safetensors"));

@@ -113,6 +113,55 @@ TEST_CASE("model shape: biases, norms and head sizes are those of the architectu
   CHECK_THAT(fault_of(bare), Contains("'num_key_value_heads': missing"));
 }
 
+/// Of three layers, with a mixture of four experts in each unless `more` says otherwise.
+std::string expert_config(const std::string& more = "", const std::string& chosen = "2") {
+  std::string config =
+      config_of("Qwen3MoeForCausalLM",
+                concat(more, R"("num_experts": 4, "moe_intermediate_size": 24, "num_experts_per_tok": )",
+                       chosen, ", "));
+  config.replace(config.find("\"num_hidden_layers\": 2"), 22, "\"num_hidden_layers\": 3");
+  return config;
+}
+
+TEST_CASE("model shape: which layers are mixtures of experts, and of which") {
+  const auto mixtures = [](const ModelShape& shape) {
+    std::vector<std::int64_t> layers;
+    for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+      if (shape.kind(layer).feed_forward == FeedForwardKind::kExperts) layers.push_back(layer);
+    }
+    return layers;
+  };
+  const ModelShape all = shape_of(expert_config());
+  CHECK(mixtures(all) == std::vector<std::int64_t>{0, 1, 2});
+  CHECK(all.expert_layers() == 3);
+  CHECK((all.experts.count == 4 && all.experts.chosen == 2 && all.experts.intermediate_size == 24));
+  CHECK_FALSE(all.experts.normalised);
+  CHECK(all.head_dimension == 8);  // hidden_size / num_attention_heads where it is not stated
+  CHECK(shape_of(expert_config("\"norm_topk_prob\": true, ")).experts.normalised);
+  CHECK(mixtures(shape_of(expert_config("\"decoder_sparse_step\": 2, "))) == std::vector<std::int64_t>{1});
+  CHECK(mixtures(shape_of(expert_config("\"mlp_only_layers\": [0, 2], "))) == std::vector<std::int64_t>{1});
+  const ModelShape none = shape_of(expert_config("\"mlp_only_layers\": [0, 1, 2], "));
+  CHECK((none.expert_layers() == 0 && none.experts.count == 0));
+  CHECK(mixtures(shape_of(config_of("Qwen3ForCausalLM"))).empty());
+  std::string newer = expert_config();
+  newer.replace(newer.find("num_experts\""), 12, "num_local_experts\"");
+  CHECK(shape_of(newer).experts.count == 4);
+}
+
+TEST_CASE("model shape: experts that cannot be are refused by key") {
+  CHECK_THAT(fault_of(expert_config("", "5")),
+             Contains("'num_experts_per_tok': 5 is more than num_experts 4"));
+  CHECK_THAT(fault_of(expert_config("", "0")), Contains("'num_experts_per_tok': out of range: 0"));
+  CHECK_THAT(fault_of(config_of("Qwen3MoeForCausalLM")), Contains("'num_local_experts': missing"));
+  CHECK_THAT(fault_of(expert_config("\"mlp_only_layers\": 1, ")),
+             Contains("'mlp_only_layers': expected a list"));
+  for (const char* number : {"3", "-1", "0.5", "\"0\""}) {
+    CHECK_THAT(fault_of(expert_config(concat("\"mlp_only_layers\": [", number, "], "))),
+               Contains("'mlp_only_layers': expected layer numbers 0 to 2, got "));
+  }
+  CHECK_THAT(fault_of(expert_config("\"decoder_sparse_step\": 0, ")), Contains("'decoder_sparse_step'"));
+}
+
 TEST_CASE("model shape: attention that does not see the whole text is refused") {
   CHECK_THAT(fault_of(config_of("MistralForCausalLM", "\"sliding_window\": 4096, ")),
              Contains("'sliding_window': 4096 is not supported (null is)"));

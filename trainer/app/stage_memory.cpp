@@ -54,12 +54,21 @@ double evicting_cache_bytes(const StageSetting& setting, const CacheSize& size) 
 }
 
 /// What a layer of a forward pass of `tokens` tokens works with, its attention apart: the two halves of the
-/// gate and their product, in the products' type and in float32.
+/// gate and their product, in the products' type and in float32. Of a mixture of experts all tokens may go to
+/// the same ones; each of a token's experts takes a copy of it and gives one, which are sorted back.
 double layer_bytes(const StageSetting& setting, double tokens) {
   const ModelShape& shape = *setting.shape;
   const double hidden = static_cast<double>(shape.hidden_size),
                gate = static_cast<double>(shape.intermediate_size);
-  return tokens * (3 * gate + 4 * hidden) * (2 + number_bytes(setting.options.dtype));
+  const double both_types = 2 + number_bytes(setting.options.dtype);
+  const double dense =
+      shape.expert_layers() < shape.layers ? tokens * (3 * gate + 4 * hidden) * both_types : 0;
+  const double of_expert = 3 * static_cast<double>(shape.experts.intermediate_size) + hidden;
+  const double copies =
+      static_cast<double>(shape.experts.chosen) * hidden * (number_bytes(setting.options.dtype) + 3 * 4);
+  const double mixture =
+      shape.expert_layers() > 0 ? tokens * ((of_expert + 4 * hidden) * both_types + copies) : 0;
+  return std::max(dense, mixture);
 }
 
 double logit_bytes(const StageSetting& setting, bool compared) {
@@ -127,11 +136,17 @@ std::vector<MemoryItem> model_memory(const StageSetting& setting) {
   const auto embedding = static_cast<double>(shape.vocabulary_size * shape.hidden_size);
   const double head =
       shape.tied_embeddings && setting.options.dtype == torch::kFloat32 ? 0 : embedding * dtype;
-  const auto layer = static_cast<double>(
-      shape.hidden_size *
-      ((2 * shape.query_heads + 2 * shape.kv_heads) * shape.head_dimension + 3 * shape.intermediate_size));
+  const auto attention = static_cast<double>(
+      shape.hidden_size * (2 * shape.query_heads + 2 * shape.kv_heads) * shape.head_dimension);
+  const auto dense = static_cast<double>(3 * shape.hidden_size * shape.intermediate_size);
+  const ExpertShape& experts = shape.experts;
+  const auto mixture = static_cast<double>(3 * shape.hidden_size * experts.intermediate_size * experts.count);
+  const auto mixtures = static_cast<double>(shape.expert_layers()),
+             layers = static_cast<double>(shape.layers);
+  const double numbers = layers * attention + (layers - mixtures) * dense + mixtures * mixture;
+  const double routers = mixtures * static_cast<double>(shape.hidden_size * experts.count) * 4;
   return {{"program and libraries", kProgramBytes, false, ""},
-          {"weights", embedding * 4 + head + static_cast<double>(shape.layers) * layer * dtype, true, ""}};
+          {"weights", embedding * 4 + head + numbers * dtype + routers, true, ""}};
 }
 
 std::vector<MemoryItem> generation_memory(const StageSetting& setting, std::int64_t rows) {

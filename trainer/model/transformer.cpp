@@ -10,7 +10,8 @@
 #include "trainer/base/files.h"
 #include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
-#include "trainer/model/few_rows.h"
+#include "trainer/model/layer_weights.h"
+#include "trainer/model/linear_product.h"
 #include "trainer/model/rope.h"
 #include "trainer/model/row_functions.h"
 #include "trainer/model/tensor_io.h"
@@ -142,23 +143,13 @@ Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t i
                torch::kFloat32);
     }
   }
-  layer.gate_up = hold(torch::cat({take("mlp.gate_proj.weight", {shape_.intermediate_size, hidden}),
-                                   take("mlp.up_proj.weight", {shape_.intermediate_size, hidden})}),
-                       options_.dtype);
-  layer.down = hold(take("mlp.down_proj.weight", {hidden, shape_.intermediate_size}), options_.dtype);
+  if (shape_.kind(index).feed_forward == FeedForwardKind::kExperts) {
+    layer.feed_forward = take_experts(weights, prefix + "mlp.", shape_, options_);
+  } else {
+    layer.feed_forward = take_dense(weights, prefix + "mlp.", shape_, options_);
+  }
   weights.ignore(prefix + "self_attn.rotary_emb.inv_freq");
   return layer;
-}
-
-torch::Tensor Transformer::linear(const torch::Tensor& input, const torch::Tensor& weight,
-                                  const torch::Tensor& bias) const {
-  if (suits_few_rows(input, weight)) {
-    const torch::Tensor product = few_rows_linear(input, weight);
-    return bias.defined() ? product + bias : product;
-  }
-  if (weight.scalar_type() == torch::kFloat32) return torch::linear(input, weight, bias);
-  const torch::Tensor product = torch::linear(input.to(weight.scalar_type()), weight);
-  return bias.defined() ? product.to(torch::kFloat32) + bias : product;
 }
 
 std::pair<torch::Tensor, torch::Tensor> Transformer::rotations(const torch::Tensor& positions) const {
@@ -185,7 +176,7 @@ torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tens
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
   const std::int64_t rows = hidden.size(0), tokens = hidden.size(1), d = shape_.head_dimension;
   const std::int64_t heads = shape_.query_heads + 2 * shape_.kv_heads;
-  const torch::Tensor joined = linear(hidden, layer.query_key_value, layer.query_key_value_bias)
+  const torch::Tensor joined = linear_product(hidden, layer.query_key_value, layer.query_key_value_bias)
                                    .view({rows, tokens, heads, d})
                                    .transpose(1, 2);  // [R, H + 2K, T, d]
   torch::Tensor query_key = joined.narrow(1, 0, shape_.query_heads + shape_.kv_heads);
@@ -195,8 +186,8 @@ torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tens
   const torch::Tensor attended =
       attention.attend(index, rotated.narrow(1, 0, shape_.query_heads),
                        rotated.narrow(1, shape_.query_heads, shape_.kv_heads), values.to(torch::kFloat32));
-  return linear(attended.transpose(1, 2).reshape({rows, tokens, shape_.query_heads * d}), layer.output,
-                layer.output_bias);
+  return linear_product(attended.transpose(1, 2).reshape({rows, tokens, shape_.query_heads * d}),
+                        layer.output, layer.output_bias);
 }
 
 torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Tensor& positions,
@@ -214,8 +205,7 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
     heartbeat();
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
     add_update(hidden, attention_block(index, norm(layer.input_norm), cosine, sine, attention));
-    const torch::Tensor gate_up = linear(norm(layer.post_attention_norm), layer.gate_up);
-    add_update(hidden, linear(gated_silu(gate_up), layer.down));
+    add_update(hidden, feed_forward(norm(layer.post_attention_norm), layer.feed_forward));
   }
   return rms_norm(hidden, final_norm_, shape_.norm_epsilon);
 }
@@ -223,7 +213,7 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
 torch::Tensor Transformer::logits(const torch::Tensor& hidden) const {
   const torch::NoGradGuard no_grad;
   check_shape(hidden, {-1, shape_.hidden_size}, "hidden");
-  return linear(hidden, head_).to(torch::kFloat32);
+  return linear_product(hidden, head_).to(torch::kFloat32);
 }
 
 std::string Transformer::dtype_name() const {
@@ -250,8 +240,8 @@ LossAndEntropy Transformer::loss_and_entropy(const torch::Tensor& hidden,
                         .entropy = torch::empty({total}, hidden.options())};
   for (std::int64_t first = 0; first < total; first += kRows) {
     const std::int64_t count = std::min(kRows, total - first);
-    const LossAndEntropy some = foresight::loss_and_entropy(linear(hidden.narrow(0, first, count), head_),
-                                                            wanted.narrow(0, first, count));
+    const LossAndEntropy some = foresight::loss_and_entropy(
+        linear_product(hidden.narrow(0, first, count), head_), wanted.narrow(0, first, count));
     result.loss.narrow(0, first, count).copy_(some.loss);
     result.entropy.narrow(0, first, count).copy_(some.entropy);
   }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainer/model/feed_forward.h"
 #include "trainer/model/row_functions.h"
 #include "trainer/model_files/model_shape.h"
 
@@ -82,11 +83,8 @@ class Transformer {
     torch::Tensor query_key_value, query_key_value_bias;  // [(H + 2K) d, hidden], [(H + 2K) d] or undefined
     torch::Tensor output, output_bias;                    // [hidden, H d], [hidden] or undefined
     torch::Tensor query_key_norm;                         // [H + K, 1, d] or undefined
-    torch::Tensor gate_up, down;                          // [2 intermediate, hidden], [hidden, intermediate]
+    FeedForwardWeights feed_forward;
   };
-  /// input [..., in] times weight [out, in] transposed, in the weight's type; float32 with a bias.
-  torch::Tensor linear(const torch::Tensor& input, const torch::Tensor& weight,
-                       const torch::Tensor& bias = {}) const;
   Layer take_layer(WeightReader& weights, std::int64_t index) const;
   /// Cosine and sine of positions [R or 1, T], each [R or 1, 1, T, d / 2].
   std::pair<torch::Tensor, torch::Tensor> rotations(const torch::Tensor& positions) const;

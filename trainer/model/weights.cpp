@@ -56,24 +56,35 @@ WeightReader::WeightReader(const std::filesystem::path& folder) : folder_(folder
   }
 }
 
-torch::Tensor WeightReader::take(const std::string& name, torch::IntArrayRef shape) {
-  // Never zeros of the asked shape: a damaged config.json may ask for any number of bytes.
-  const auto note = [&](const std::string& fault) {
-    faults_.push_back(fault);
-    return torch::zeros({0});
+bool WeightReader::expect(const std::string& name, torch::IntArrayRef shape) {
+  const auto note_fault = [&](const std::string& fault) {
+    note(fault);
+    return false;
   };
   used_.insert(name);
   const auto found = tensors_.find(name);
-  if (found == tensors_.end()) return note(concat("'", name, "' is missing"));
+  if (found == tensors_.end()) return note_fault(concat("'", name, "' is missing"));
   const TensorView& stored = *found->second;
   if (!std::ranges::equal(stored.shape, shape)) {
-    return note(concat("'", name, "' has shape [", one_line(join(stored.shape, ", ")),
-                       "], config.json asks for ", shape));
+    return note_fault(concat("'", name, "' has shape [", one_line(join(stored.shape, ", ")),
+                             "], config.json asks for ", shape));
   }
   if (!is_floating_point(stored.dtype)) {
-    return note(concat("'", name, "' is ", dtype_name(stored.dtype), ", expected floating point"));
+    return note_fault(concat("'", name, "' is ", dtype_name(stored.dtype), ", expected floating point"));
   }
-  return view_tensor(stored).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+  return true;
+}
+
+torch::Tensor WeightReader::take(const std::string& name, torch::IntArrayRef shape) {
+  // Never zeros of the asked shape: a damaged config.json may ask for any number of bytes.
+  if (!expect(name, shape)) return torch::zeros({0});
+  return view_tensor(*tensors_.at(name)).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+}
+
+void WeightReader::read_into(const std::string& name, const torch::Tensor& destination) const {
+  const torch::NoGradGuard no_grad;
+  torch::Tensor target = destination;
+  target.copy_(view_tensor(*tensors_.at(name)));
 }
 
 void WeightReader::finish() const {

@@ -23,6 +23,10 @@ class WeightReader {
   /// A float32 copy. An absent or ill-shaped tensor is noted and given as one without elements; finish() then
   /// throws.
   torch::Tensor take(const std::string& name, torch::IntArrayRef shape);
+  /// Whether `name` is there with this shape; a fault is noted otherwise.
+  bool expect(const std::string& name, torch::IntArrayRef shape);
+  /// Copies an expected tensor to `destination` of its shape, on any device and of any floating type.
+  void read_into(const std::string& name, const torch::Tensor& destination) const;
   bool contains(const std::string& name) const { return tensors_.contains(name); }
   /// Adds a fault that the caller found to those of finish().
   void note(const std::string& fault) { faults_.push_back(fault); }

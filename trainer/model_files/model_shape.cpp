@@ -1,5 +1,6 @@
 #include "trainer/model_files/model_shape.h"
 
+#include <algorithm>
 #include <array>
 
 #include "trainer/base/text.h"
@@ -14,6 +15,7 @@ using Json = nlohmann::json;
 // No model comes near these; they keep products of sizes within int64.
 constexpr std::int64_t kMaxLayers = 4096;
 constexpr std::int64_t kMaxHeads = 4096;
+constexpr std::int64_t kMaxExperts = 4096;
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
 
@@ -24,12 +26,14 @@ struct Architecture {
   bool query_key_norm;
   bool states_sizes;                    ///< num_key_value_heads and max_position_embeddings must be there
   std::int64_t head_dimension_default;  ///< 0: hidden_size / num_attention_heads
+  bool experts;                         ///< layers may be mixtures of experts
 };
-constexpr std::array<Architecture, 4> kArchitectures = {{
-    {"LlamaForCausalLM", Architecture::Bias::kAsConfigured, false, false, 0},
-    {"MistralForCausalLM", Architecture::Bias::kNone, false, true, 0},
-    {"Qwen2ForCausalLM", Architecture::Bias::kQueryKeyValue, false, true, 0},
-    {"Qwen3ForCausalLM", Architecture::Bias::kAsConfigured, true, true, 128},
+constexpr std::array<Architecture, 5> kArchitectures = {{
+    {"LlamaForCausalLM", Architecture::Bias::kAsConfigured, false, false, 0, false},
+    {"MistralForCausalLM", Architecture::Bias::kNone, false, true, 0, false},
+    {"Qwen2ForCausalLM", Architecture::Bias::kQueryKeyValue, false, true, 0, false},
+    {"Qwen3ForCausalLM", Architecture::Bias::kAsConfigured, true, true, 128, false},
+    {"Qwen3MoeForCausalLM", Architecture::Bias::kAsConfigured, true, true, 0, true},
 }};
 
 /// The one architecture of the file; empty where it names none or several.
@@ -90,7 +94,48 @@ void read_sizes(const ConfigJson& config, const Architecture& architecture, Mode
   }
 }
 
+/// Layers that stay dense by name: numbers below `layers`.
+std::vector<std::int64_t> dense_layers(const ConfigJson& config, std::int64_t layers) {
+  constexpr const char* kKey = "mlp_only_layers";
+  std::vector<std::int64_t> numbers;
+  if (!config.has(kKey)) return numbers;
+  if (!config.get(kKey).is_array()) config.fail(kKey, "expected a list of layer numbers");
+  for (const Json& number : config.get(kKey)) {
+    if (!number.is_number_integer() || number < 0 || number >= layers) {
+      config.fail(kKey, concat("expected layer numbers 0 to ", layers - 1, ", got ", shown_json(number)));
+    }
+    numbers.push_back(number.get<std::int64_t>());
+  }
+  return numbers;
+}
+
+/// The layers' kinds and, where some layers are mixtures, their experts.
+void read_experts(const ConfigJson& config, ModelShape& shape) {
+  // transformers 5 writes the second name.
+  const char* count_key = config.has("num_experts") ? "num_experts" : "num_local_experts";
+  ExpertShape& experts = shape.experts;
+  experts.count = config.count(count_key, kMaxExperts);
+  experts.chosen = config.count("num_experts_per_tok", kMaxExperts);
+  if (experts.chosen > experts.count) {
+    config.fail("num_experts_per_tok",
+                concat(experts.chosen, " is more than ", count_key, " ", experts.count));
+  }
+  experts.intermediate_size = config.count("moe_intermediate_size", kMaxWidth);
+  experts.normalised = config.flag("norm_topk_prob");
+  const std::int64_t every = config.count("decoder_sparse_step", kMaxLayers, 1);
+  const std::vector<std::int64_t> dense = dense_layers(config, shape.layers);
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    const bool sparse = (layer + 1) % every == 0 && std::ranges::find(dense, layer) == dense.end();
+    shape.kinds.push_back({sparse ? FeedForwardKind::kExperts : FeedForwardKind::kDense});
+  }
+  if (shape.expert_layers() == 0) experts = {};
+}
+
 }  // namespace
+
+std::int64_t ModelShape::expert_layers() const {
+  return std::ranges::count(kinds, FeedForwardKind::kExperts, &LayerKind::feed_forward);
+}
 
 const std::vector<std::string>& supported_architectures() {
   static const std::vector<std::string> kNames = [] {
@@ -112,6 +157,7 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   if (config.flag("mlp_bias")) config.fail("mlp_bias", "true is not supported");
   refuse_sliding_window(config, shape.architecture);
   read_sizes(config, architecture, shape);
+  if (architecture.experts) read_experts(config, shape);
   shape.norm_epsilon = config.positive("rms_norm_eps", 1e-6);
   shape.tied_embeddings = config.flag("tie_word_embeddings");
   const bool configured =

@@ -3,7 +3,7 @@
 Writes, beside itself, a folder NAME per family (config.json, weights) and NAME.safetensors: tokens [2, T], logits [2, T, V] and
 entropy [2, T] of a float32 forward pass, greedy [G], the continuation of the first `prompt_tokens` tokens of row 0.
 
-    python tests/reference/families/make_fixture.py
+    python tests/reference/families/make_fixture.py [NAME ...]
 
 All parameters are drawn anew: transformers starts biases at 0 and norms at 1, where a forgotten one would not be noticed.
 Made with transformers 5.2.0 and torch 2.11.0 on a CPU.
@@ -11,11 +11,12 @@ Made with transformers 5.2.0 and torch 2.11.0 on a CPU.
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 here = pathlib.Path(__file__).parent
 TOKENS, PROMPT, CONTINUED = 96, 12, 60
@@ -51,17 +52,40 @@ FAMILIES = {
         max_position_embeddings=128, tie_word_embeddings=False, head_dim=12, attention_bias=True,
         rope_parameters=dict(rope_type="yarn", rope_theta=5000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=4.0,
                              beta_slow=0.5, truncate=False, mscale=1.2, mscale_all_dim=0.7)), torch.float32, "16KB", False),
+    # A dense layer first (every second is a mixture), then one that mlp_only_layers keeps dense.
+    "qwen3_moe": (Qwen3MoeForCausalLM, Qwen3MoeConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, head_dim=12, num_hidden_layers=4, num_experts=8,
+        num_experts_per_tok=3, moe_intermediate_size=20, norm_topk_prob=True, decoder_sparse_step=2, mlp_only_layers=[3],
+        rope_parameters=dict(rope_type="default", rope_theta=1000000.0)), torch.bfloat16, "16KB", True),
+    "qwen3_moe_stacked": (Qwen3MoeForCausalLM, Qwen3MoeConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, head_dim=16, num_experts=6, num_experts_per_tok=2,
+        moe_intermediate_size=12, norm_topk_prob=False, attention_bias=True,
+        rope_parameters=dict(rope_type="default", rope_theta=10000.0)), torch.float32, None, False),
 }
+STACKED = {"qwen3_moe_stacked"}
 
 
 def write_as_version_4(file: pathlib.Path):
-    """rope_parameters -> rope_theta and rope_scaling, as most published models have them."""
+    """rope_parameters -> rope_theta and rope_scaling, num_local_experts -> num_experts, as most published models have them."""
     config = json.loads(file.read_text())
     rope = config.pop("rope_parameters")
     config["rope_theta"] = rope.pop("rope_theta")
     config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     config["torch_dtype"] = config.pop("dtype")
+    if "num_local_experts" in config:
+        config["num_experts"] = config.pop("num_local_experts")
     file.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def stack_experts(file: pathlib.Path):
+    """experts.E.gate_proj, up_proj, down_proj -> experts.gate_up_proj and down_proj, as transformers 5 holds them."""
+    tensors = load_file(file)
+    for prefix in sorted({key.split("experts.")[0] + "experts." for key in tensors if ".experts." in key}):
+        count = len([key for key in tensors if key.startswith(prefix) and key.endswith("gate_proj.weight")])
+        parts = [[tensors.pop(f"{prefix}{expert}.{part}_proj.weight") for part in ("gate", "up", "down")] for expert in range(count)]
+        tensors[prefix + "gate_up_proj"] = torch.stack([torch.cat([gate, up]) for gate, up, _ in parts])
+        tensors[prefix + "down_proj"] = torch.stack([down for _, _, down in parts])
+    save_file(tensors, file, {"format": "pt"})
 
 
 def make(name: str, seed: int):
@@ -69,7 +93,7 @@ def make(name: str, seed: int):
     folder = here / name
     shutil.rmtree(folder, ignore_errors=True)
     generator = torch.Generator().manual_seed(seed)
-    model = model_class(config_class(**SIZES, **settings)).eval()
+    model = model_class(config_class(**(SIZES | settings))).eval()
     for key, parameter in model.named_parameters():
         random = torch.randn(parameter.shape, generator=generator)
         parameter.data = 1.0 + 0.3 * random if "norm" in key else 0.3 * random
@@ -90,10 +114,13 @@ def make(name: str, seed: int):
     entropy = -(log_probability.exp() * log_probability).sum(-1).float()
     save_file({"tokens": tokens, "logits": logits.contiguous(), "entropy": entropy, "greedy": greedy.contiguous(),
                "prompt_tokens": torch.tensor([PROMPT])}, here / f"{name}.safetensors")
+    if name in STACKED:  # after transformers read it
+        stack_experts(folder / "model.safetensors")
     ranked = logits[0].sort(-1, descending=True).values
     print(f"{name}: smallest lead of a greedy choice {(ranked[:, 0] - ranked[:, 1]).min().item():.4f}, "
           f"entropy {entropy.min().item():.3f} to {entropy.max().item():.3f}")
 
 
 for number, family in enumerate(FAMILIES):
-    make(family, 100 + number)
+    if not sys.argv[1:] or family in sys.argv[1:]:
+        make(family, 100 + number)

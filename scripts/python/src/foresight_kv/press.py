@@ -7,7 +7,9 @@ from kvpress.presses.base_press import BasePress
 from kvpress.presses.prefill_decoding_press import PrefillDecodingPress
 from kvpress.utils import get_prerope_query_states
 from transformers.cache_utils import DynamicLayer
+from transformers.models.gemma3.modeling_gemma3 import Gemma3Attention
 from transformers.models.llama.modeling_llama import rotate_half
+from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
 from .errors import ForesightError
 from .evicting_layer import EvictingLayer
@@ -78,7 +80,7 @@ class ForesightPress(PrefillDecodingPress):
         _refuse_padding(kwargs.get("attention_mask"), layer.keys.shape[2])
         if module.layer_idx == 0:
             _require_positions(kwargs.get("position_ids"), layer.seen - tokens, tokens)
-        queries = _rotated(get_prerope_query_states(module, hidden), *kwargs["position_embeddings"])
+        queries = _rotated(_queries(module, hidden), *kwargs["position_embeddings"])
         heads = layer.keys.shape[1]
         late = layer.observe(queries.view(rows, heads, -1, tokens, queries.shape[3]), module.scaling)
         if late and not self._warned:
@@ -146,6 +148,20 @@ def _require_positions(positions, first, tokens):
             f"press: the position of the pass's first token is {positions.flatten()[0].item()}, its text continues at {first}; "
             "leave out position_ids of your own and prefill_chunk_size, whose positions transformers 5.2.0 gets wrong"
         )
+
+
+def _queries(module, hidden):
+    """An attention layer's queries [R, H, T, d] before rotation, normed where the layer norms each head's."""
+    queries = get_prerope_query_states(module, hidden)
+    norm = getattr(module, "q_norm", None)
+    if norm is None or isinstance(module, (Qwen3Attention, Gemma3Attention)):  # kvpress 0.5.5 norms these two classes' alone
+        return queries
+    if tuple(norm.weight.shape) != (queries.shape[-1],):
+        raise ForesightError(
+            f"press: {type(module).__name__} norms its queries over {tuple(norm.weight.shape)} numbers, not over a head's "
+            f"{queries.shape[-1]}: models with such norms are not supported"
+        )
+    return norm(queries)
 
 
 def _rotated(queries, cosine, sine):

@@ -1,0 +1,49 @@
+// The feed-forward part of a layer: one gated product, or a mixture of experts.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <variant>
+
+namespace foresight {
+
+/// One gated product for every token (Shazeer 2020).
+struct DenseWeights {
+  torch::Tensor gate_up;  // [2 n, hidden]
+  torch::Tensor down;     // [hidden, n]
+};
+
+/// A mixture of E experts, each a gated product of its own.
+struct ExpertWeights {
+  torch::Tensor router;     // [E, hidden] float32
+  torch::Tensor gate_up;    // [E, 2 n, hidden]
+  torch::Tensor down;       // [E, hidden, n]
+  std::int64_t chosen = 0;  // experts that a token goes through
+  bool normalised = false;  // their probabilities are divided by their sum
+};
+
+/// down(silu(gate(input)) * up(input)): input [..., hidden] -> [..., hidden] of the weights' type.
+torch::Tensor dense_feed_forward(const torch::Tensor& input, const DenseWeights& weights);
+
+/// Which experts the tokens go through, and how much each counts.
+struct Routing {
+  torch::Tensor experts;  ///< [N, chosen] int64, distinct for each token
+  torch::Tensor weights;  ///< [N, chosen] float32
+};
+
+/// The experts of largest probability, softmax(router input) in float32, for input [N, hidden].
+Routing route(const torch::Tensor& input, const ExpertWeights& weights);
+
+/// The weighted sum over a token's experts: input [..., hidden] -> [..., hidden] float32. Tokens are sorted
+/// by expert, and each expert that any of them chose makes one product of its tokens. The terms of a token
+/// are added in the order of its routing, so that the result does not depend on how the tokens were sorted.
+torch::Tensor expert_feed_forward(const torch::Tensor& input, const ExpertWeights& weights);
+
+/// Of either kind.
+using FeedForwardWeights = std::variant<DenseWeights, ExpertWeights>;
+
+/// input [..., hidden] -> [..., hidden], as the function of the weights' kind above.
+torch::Tensor feed_forward(const torch::Tensor& input, const FeedForwardWeights& weights);
+
+}  // namespace foresight

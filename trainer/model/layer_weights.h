@@ -1,0 +1,23 @@
+// The feed-forward weights of a layer, as the files of different models name them.
+#pragma once
+
+#include <string>
+
+#include "trainer/model/feed_forward.h"
+#include "trainer/model/transformer.h"
+#include "trainer/model/weights.h"
+
+namespace foresight {
+
+/// `prefix` is "model.layers.3.mlp.". What does not fit is noted in `weights`, and the result is then of no
+/// use: WeightReader::finish() throws.
+DenseWeights take_dense(WeightReader& weights, const std::string& prefix, const ModelShape& shape,
+                        const ModelOptions& options);
+
+/// Of a mixture whose experts are stored one by one (experts.5.gate_proj.weight) or stacked
+/// (experts.gate_up_proj). The values go straight from the file to where they are held, in the products'
+/// type.
+ExpertWeights take_experts(WeightReader& weights, const std::string& prefix, const ModelShape& shape,
+                           const ModelOptions& options);
+
+}  // namespace foresight
