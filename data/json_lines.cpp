@@ -22,6 +22,8 @@ constexpr int kMaxJsonDepth = 32;
 /// What a file is that begins like this, and what to do; empty for what may be text.
 std::string other_kind(std::string_view start) {
   constexpr const char* kUnpack = "; unpack it first";
+  constexpr const char* kConvert =
+      "; write its rows as JSONL: foresight-rows FILE --out rows.jsonl (scripts/python)";
   if (start.starts_with("\x1f\x8b")) return concat("is compressed by gzip", kUnpack, ": gunzip -k FILE");
   if (start.starts_with("\x28\xb5\x2f\xfd")) return concat("is compressed by zstd", kUnpack, ": unzstd FILE");
   if (start.starts_with("BZh")) return concat("is compressed by bzip2", kUnpack, ": bunzip2 -k FILE");
@@ -29,10 +31,9 @@ std::string other_kind(std::string_view start) {
                         "7zXZ"))
     return concat("is compressed by xz", kUnpack, ": unxz -k FILE");
   if (start.starts_with("PK\x03\x04")) return concat("is a zip archive", kUnpack);
-  if (start.starts_with("PAR1"))
-    return "is a Parquet file; write its rows as JSONL, for example with pandas: "
-           "read_parquet(FILE).to_json(OUT, orient='records', lines=True)";
-  if (start.starts_with("ARROW1")) return "is an Arrow file; write its rows as JSONL";
+  if (start.starts_with("PAR1")) return concat("is a Parquet file", kConvert);
+  if (start.starts_with("ARROW1") || start.starts_with("\xff\xff\xff\xff"))
+    return concat("is an Arrow file", kConvert);
   if (start.starts_with("version https://git-lfs"))
     return "is a pointer of Git LFS, not the file itself; fetch it: git lfs pull";
   return "";

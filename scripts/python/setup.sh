@@ -22,7 +22,7 @@ esac
 environment=.venv-python
 stamp=$environment/foresight-requirements
 here=scripts/python
-requirement_files=("$here"/requirements.txt "$here"/requirements-no-deps.txt "$here"/constraints.txt scripts/constraints.txt)
+requirement_files=("$here"/pyproject.toml "$here"/requirements.txt "$here"/requirements-no-deps.txt "$here"/constraints.txt scripts/constraints.txt)
 
 # The version of $python and the folders that hold its packages, one per line; empty if it has no torch.
 project_packages() {
@@ -39,6 +39,17 @@ write_paths() {
   local packages
   packages=$("$environment"/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
   { printf '%s\n' "$root/$here/src" && sed 1d <<<"$1"; } >"$packages/foresight-project.pth"
+}
+
+# The commands that pyproject.toml declares, as pip would write them for a package that it installs.
+write_commands() {
+  local name module function
+  sed -n '/^\[project.scripts\]/,/^\[/s/^\([a-z-]*\) = "\(.*\):\(.*\)"$/\1 \2 \3/p' "$here"/pyproject.toml |
+    while read -r name module function; do
+      printf '#!%s\nimport sys\n\nfrom %s import %s\n\nsys.exit(%s())\n' \
+        "$root/$environment/bin/python" "$module" "$function" "$function" >"$environment/bin/$name"
+      chmod +x "$environment/bin/$name"
+    done
 }
 
 [[ -x $python ]] || fail "$python is not executable: run scripts/setup.sh first, or set FORESIGHT_PYTHON to a Python with torch"
@@ -66,6 +77,7 @@ say "python package: making $environment with the packages of $python"
   fail "$python cannot make an environment (its message is above); install its venv module (Debian: python3-venv)"
 echo installing >"$stamp"
 write_paths "$project"
+write_commands
 say "python package: installing what is missing of $here/requirements.txt (some 150 MB to fetch the first time)"
 pip=("$environment"/bin/python -m pip --disable-pip-version-check --no-input --quiet install)
 trap 'exit 130' INT TERM # pip ends by itself on these, and must not look as if it had failed cleanly

@@ -37,7 +37,9 @@ TEST_CASE("json lines: files of other kinds are named with what to do", "[data]"
                      "7zXZ"),
              Contains("xz"));
   CHECK_THAT(refusal("PK\x03\x04"), Contains("zip archive"));
-  CHECK_THAT(refusal("PAR1..."), Contains("Parquet") && Contains("lines=True"));
+  CHECK_THAT(refusal("PAR1..."), Contains("Parquet") && Contains("foresight-rows FILE --out rows.jsonl"));
+  CHECK_THAT(refusal("ARROW1.."), Contains("Arrow file") && Contains("foresight-rows FILE"));
+  CHECK_THAT(refusal("\xff\xff\xff\xff\x10"), Contains("Arrow file") && Contains("foresight-rows FILE"));
   CHECK_THAT(refusal("version https://git-lfs.github.com/spec/v1\n"), Contains("git lfs pull"));
   CHECK_THAT(refusal("[{\"text\": \"a\"}]"),
              Contains("rows.jsonl:1: expected a JSON object, got array") && Contains("jq -c '.[]'"));

@@ -46,6 +46,9 @@ std::filesystem::path command_export(const Config& config, const std::string& po
 /// `foresight generate`: streams the continuation of a prompt to stdout.
 enum class PromptKind { kChat, kRaw };
 void command_generate(const Config& config, const std::string& prompt, PromptKind kind);
+/// `foresight doctor`: what of this machine a run will use, a line each, on stdout; `folder` is where runs
+/// are to be written. Throws Error(kResource) behind the lines when one of them is a fault.
+void command_doctor(const std::filesystem::path& folder, OutputForm form);
 /// `foresight inspect`: JSON on stdout of an oracle file, a checkpoint folder or a safetensors file.
 void command_inspect(const std::filesystem::path& path);
 

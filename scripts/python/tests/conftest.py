@@ -17,7 +17,8 @@ SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 
 def run(*command, **options):
     """Standard output of a command; fails the test with its messages where it does not end with 0."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, cwd=ROOT, **options)
+    options = {"cwd": ROOT, **options}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, **options)
     assert done.returncode == 0, f"{command[:3]} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 

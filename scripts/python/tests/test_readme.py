@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -64,6 +65,25 @@ def test_commands_run(workplace, foresight, tiny_model_folder, tmp_path_factory)
     plotted = python_command(next(command for command in COMMANDS if "plot_future_attention" in command))
     assert "wrote attention.png" in plotted
     assert (workplace / "attention.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_commands_of_data_sets_run(workplace):
+    import datasets
+
+    rows = [{"problem": f"p{i}", "generations": [f"g{i}"], "answer": str(i)} for i in range(3)]
+    whole = datasets.Dataset.from_list(rows)
+    whole.to_parquet(workplace / "math.parquet")
+    datasets.DatasetDict({"train": whole, "test": whole}).save_to_disk(workplace / "saved")
+    settings = json.loads((workplace / "models" / "SmolLM2-135M-Instruct" / "tokenizer_config.json").read_text())
+    settings["chat_template"] = "{% for turn in messages %}{{ turn['role'] }} {{ turn['content'] }}\n{% endfor %}"
+    (workplace / "models" / "SmolLM2-135M-Instruct" / "tokenizer_config.json").write_text(json.dumps(settings))
+    commands = [command for command in COMMANDS if command.startswith("foresight-rows ")]
+    assert len(commands) == 2
+    for command in commands:
+        # As setup.sh puts it beside the environment's Python.
+        run(Path(sys.executable).with_name("foresight-rows"), *shlex.split(command)[1:], cwd=workplace)
+    assert [json.loads(line)["answer"] for line in open("train.jsonl")] == ["0", "1", "2"]
+    assert "tokens" in json.loads(open("train.jsonl").readline()) and "messages" in json.loads(open("prompts.jsonl").readline())
 
 
 def test_the_scripts_that_are_named_are_there():

@@ -124,6 +124,12 @@ void declare_tools(CLI::App& app, Arguments& arguments) {
   inspecting->add_option("path", arguments.path, "the file or folder")->required();
   add_examples(*inspecting, {"foresight inspect runs/my/oracle/train-000000.h5",
                              "foresight inspect runs/my/exports/grpo.safetensors | jq .metadata"});
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "what of this machine a run will use: libraries, cores, memory, GPUs, ranks, limits, disk");
+  doctor->add_option("folder", arguments.path, "where runs will be written (default: runs)");
+  add_json(*doctor, arguments, "as JSON");
+  add_examples(*doctor, {"foresight doctor", "foresight doctor /scratch/runs",
+                         "foresight doctor --json | jq '.findings[] | select(.level != \"ok\")'"});
   CLI::App* tiny =
       app.add_subcommand("make-tiny-model", "write a tiny random model with tokenizer and traces");
   tiny->add_option("folder", arguments.path, "folder to write")->required();

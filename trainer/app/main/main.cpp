@@ -53,6 +53,8 @@ bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arg
     command_runs(arguments.path, output_form(arguments));
   } else if (name == "compare") {
     command_compare(arguments.path, arguments.other_path, output_form(arguments));
+  } else if (name == "doctor") {
+    command_doctor(arguments.path.empty() ? "runs" : arguments.path, output_form(arguments));
   } else if (name == "completion") {
     print(completion_script(app, config_keys(), arguments.shell));
   } else if (name == "config" && command.got_subcommand("docs")) {
