@@ -1,8 +1,12 @@
 #include "trainer/evaluation/evaluation_json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
+#include <vector>
 
+#include "trainer/base/distinct_names.h"
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
 
@@ -61,10 +65,20 @@ Json difference_json(const PolicyResult& result, const PolicyResult& baseline, s
   return json;
 }
 
-std::string shown_name(std::string name) {
-  if (name == "grpo") return "supervised + RL";
-  if (name.size() > 22) return concat("...", name.substr(name.size() - 19));
-  return name;
+/// Policies by name as the table shows them: scorers' files by the part of their paths that differs.
+std::map<std::string, std::string> shown_names(const Json& policies) {
+  std::map<std::string, std::string> shown;
+  std::vector<std::string> files;
+  for (const auto& [name, policy] : policies.items()) {
+    if (name.ends_with(".safetensors")) {
+      files.push_back(name);
+    } else {
+      shown[name] = name == "grpo" ? "supervised + RL" : name;
+    }
+  }
+  const std::vector<std::string> short_names = distinct_names(files);
+  for (std::size_t file = 0; file < files.size(); ++file) shown[files[file]] = one_line(short_names[file]);
+  return shown;
 }
 
 }  // namespace
@@ -141,22 +155,28 @@ std::string evaluation_table(const nlohmann::ordered_json& evaluation) {
       concat("budget ", evaluation.at("budget").get<std::int64_t>(), ", window ",
              evaluation.at("window").get<std::int64_t>(), ": ", first.at("tokens").get<std::int64_t>(),
              " scored tokens of ", first.at("traces").get<std::int64_t>(), " held-out traces\n");
+  constexpr std::size_t kLeastWidth = 22;
+  const std::map<std::string, std::string> shown = shown_names(policies);
+  std::size_t width = kLeastWidth;
+  for (const auto& [name, text] : shown) width = std::max(width, text.size());
+  const auto padded = [width](const std::string& text) {
+    return text + std::string(width - text.size(), ' ');
+  };
   char line[200];
-  std::snprintf(line, sizeof line, "%-22s %9s %10s %10s %16s\n", "policy", "loss", "loss rise", "ratio",
-                "low-entropy rise");
-  table += line;
+  std::snprintf(line, sizeof line, " %9s %10s %10s %16s\n", "loss", "loss rise", "ratio", "low-entropy rise");
+  table += padded("policy") + line;
   for (const auto& [name, policy] : policies.items()) {
-    std::snprintf(line, sizeof line, "%-22s %9.4f %+10.4f %10.4f %+16.4f\n", shown_name(name).c_str(),
-                  policy.at("loss").get<double>(), policy.at("loss_rise").get<double>(),
-                  policy.at("loss_ratio").get<double>(), policy.at("low_entropy_loss_rise").get<double>());
-    table += line;
+    std::snprintf(line, sizeof line, " %9.4f %+10.4f %10.4f %+16.4f\n", policy.at("loss").get<double>(),
+                  policy.at("loss_rise").get<double>(), policy.at("loss_ratio").get<double>(),
+                  policy.at("low_entropy_loss_rise").get<double>());
+    table += padded(shown.at(name)) + line;
   }
   for (const auto& [name, policy] : policies.items()) {
     if (is_rule(name) || !policy.contains("difference")) continue;
-    table += concat(shown_name(name), ": ", policy["difference"]["sentence"].get<std::string>(), "\n");
+    table += concat(shown.at(name), ": ", policy["difference"]["sentence"].get<std::string>(), "\n");
     if (!policy.contains("difference_to_supervised")) continue;
-    table += concat(shown_name(name), ": ", policy["difference_to_supervised"]["sentence"].get<std::string>(),
-                    "\n");
+    table +=
+        concat(shown.at(name), ": ", policy["difference_to_supervised"]["sentence"].get<std::string>(), "\n");
   }
   return table;
 }
