@@ -22,7 +22,9 @@ const std::vector<std::pair<std::string, PolicyStyle>>& styles() {
       {"tova", {"TOVA", "TOVA", "p-tova", kDiamond, false, false}},
       {"keydiff", {"KeyDiff", "KeyDiff", "p-keydiff", kPlus, false, false}},
       {"streaming_llm", {"StreamingLLM", "StreamingLLM", "p-streaming", kSquare, false, false}},
-      {"random", {"random", "random", "p-random", kCircle, false, false}}};
+      {"random", {"random", "random", "p-random", kCircle, false, false}},
+      {"random_protected", {"random, prompt kept", "random, prompt", "p-random", kPlus, false, false}},
+      {"recency_protected", {"newest, prompt kept", "newest, prompt", "p-streaming", kCross, false, false}}};
   return all;
 }
 
