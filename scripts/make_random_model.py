@@ -29,6 +29,12 @@ SHAPES = {
         "hidden_size": 2560, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
         "intermediate_size": 9728, "head_dim": 128, "vocab_size": 151936,
     },
+    "qwen3-30b-a3b": {
+        "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+        "hidden_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 4,
+        "intermediate_size": 6144, "head_dim": 128, "vocab_size": 151936, "tie_word_embeddings": False, "num_experts": 128,
+        "num_experts_per_tok": 8, "moe_intermediate_size": 768, "norm_topk_prob": True,
+    },
 }
 COMMON = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5,
@@ -41,24 +47,32 @@ def weights(shape: dict) -> dict:
     import torch
 
     torch.manual_seed(1)
-    hidden, inner, d = shape["hidden_size"], shape["intermediate_size"], shape["head_dim"]
+    hidden, d = shape["hidden_size"], shape["head_dim"]
+    inner = shape.get("moe_intermediate_size", shape["intermediate_size"])
+    experts = [f"experts.{expert}." for expert in range(shape.get("num_experts", 0))]
     queries, keys = shape["num_attention_heads"] * d, shape["num_key_value_heads"] * d
 
     def random(*size: int):
         return (torch.randn(*size) * size[-1] ** -0.5).to(torch.bfloat16)
 
     tensors = {"model.embed_tokens.weight": random(shape["vocab_size"], hidden), "model.norm.weight": torch.ones(hidden, dtype=torch.bfloat16)}
+    if not shape.get("tie_word_embeddings", True):
+        tensors["lm_head.weight"] = random(shape["vocab_size"], hidden)
     for layer in range(shape["num_hidden_layers"]):
         prefix = f"model.layers.{layer}."
         for name, size in {
             "self_attn.q_proj": (queries, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
-            "self_attn.o_proj": (hidden, queries), "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden),
-            "mlp.down_proj": (hidden, inner),
+            "self_attn.o_proj": (hidden, queries),
         }.items():
             tensors[f"{prefix}{name}.weight"] = random(*size)
+        for part in experts or [""]:
+            for name, size in {"gate_proj": (inner, hidden), "up_proj": (inner, hidden), "down_proj": (hidden, inner)}.items():
+                tensors[f"{prefix}mlp.{part}{name}.weight"] = random(*size)
+        if experts:
+            tensors[f"{prefix}mlp.gate.weight"] = random(len(experts), hidden)
         for name in ("input_layernorm", "post_attention_layernorm"):
             tensors[f"{prefix}{name}.weight"] = torch.ones(hidden, dtype=torch.bfloat16)
-        if shape.get("model_type") == "qwen3":
+        if shape.get("model_type", "").startswith("qwen3"):
             for name in ("self_attn.q_norm", "self_attn.k_norm"):
                 tensors[f"{prefix}{name}.weight"] = torch.ones(d, dtype=torch.bfloat16)
     return tensors

@@ -21,15 +21,24 @@ class BareProducts {
         torch::TensorOptions().device(bench_model().options().device).dtype(bench_model().options().dtype);
     const std::int64_t hidden = shape_.hidden_size, d = shape_.head_dimension;
     const std::int64_t queries = shape_.query_heads * d, keys = shape_.kv_heads * d;
+    const auto add = [&](std::int64_t out, std::int64_t in, std::int64_t rows) {
+      products_.push_back({torch::randn({out, in}, options), rows});
+      if (!inputs_.contains(in)) inputs_[in] = torch::randn({kForwardTokens, in}, options);
+    };
     for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
-      for (const auto& [out, in] :
-           {std::pair{queries + 2 * keys, hidden}, std::pair{hidden, queries},
-            std::pair{2 * shape_.intermediate_size, hidden}, std::pair{hidden, shape_.intermediate_size}})
-        weights_.push_back(torch::randn({out, in}, options));
+      add(queries + 2 * keys, hidden, kForwardTokens);
+      add(hidden, queries, kForwardTokens);
+      const bool mixture = shape_.kind(layer).feed_forward == FeedForwardKind::kExperts;
+      const ExpertShape& experts = shape_.experts;
+      const std::int64_t width = mixture ? experts.intermediate_size : shape_.intermediate_size;
+      // Every expert is given as many tokens.
+      const std::int64_t rows = mixture ? kForwardTokens * experts.chosen / experts.count : kForwardTokens;
+      for (std::int64_t part = 0; part < (mixture ? experts.count : 1); ++part) {
+        add(2 * width, hidden, rows);
+        add(hidden, width, rows);
+      }
     }
     head_ = torch::randn({shape_.vocabulary_size, hidden}, options);
-    for (const std::int64_t width : {hidden, queries, shape_.intermediate_size})
-      inputs_[width] = torch::randn({kForwardTokens, width}, options);
     query_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, d}, options);
     key_ = torch::randn({shape_.kv_heads, tokens, d}, options);
     probabilities_ = torch::randn({shape_.kv_heads, shape_.group() * query_block_, tokens}, options);
@@ -37,10 +46,12 @@ class BareProducts {
 
   void run() const {
     const torch::NoGradGuard no_grad;
-    for (std::size_t i = 0; i < weights_.size(); ++i) {
+    for (const auto& [weight, rows] : products_) {
+      const torch::Tensor input = inputs_.at(weight.size(1)).narrow(0, 0, rows);
       for (std::int64_t first = 0; first < tokens_; first += kForwardTokens)
-        benchmark::DoNotOptimize(torch::linear(inputs_.at(weights_[i].size(1)), weights_[i]));
-      if (i % 4 != 0) continue;
+        benchmark::DoNotOptimize(torch::linear(input, weight));
+    }
+    for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
       for (std::int64_t seen = query_block_; seen <= tokens_; seen += query_block_) {
         const torch::Tensor keys = key_.narrow(1, 0, seen);
         benchmark::DoNotOptimize(torch::bmm(query_, keys.transpose(1, 2)));
@@ -55,8 +66,8 @@ class BareProducts {
  private:
   ModelShape shape_;
   std::int64_t tokens_, query_block_ = bench_query_block();
-  std::vector<torch::Tensor> weights_;
-  std::map<std::int64_t, torch::Tensor> inputs_;  // by width
+  std::vector<std::pair<torch::Tensor, std::int64_t>> products_;  // weight, rows that it is multiplied with
+  std::map<std::int64_t, torch::Tensor> inputs_;                  // by width
   torch::Tensor head_, query_, key_, probabilities_;
 };
 

@@ -389,5 +389,5 @@ TEST_CASE("export: ours round-trips, the released layout needs released features
   REQUIRE_THROWS_WITH(command_export(normalised, "supervised", "", ExportLayout::kReleased),
                       Catch::Contains("released"));
   REQUIRE_THROWS_WITH(command_export(normalised, "rkv", "", ExportLayout::kForesight),
-                      Catch::Contains("no scorer"));
+                      Catch::Contains("is not a scorer"));
 }
