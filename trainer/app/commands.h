@@ -55,6 +55,9 @@ void command_inspect(const std::filesystem::path& path);
 /// `foresight runs`: the runs in and below `directory` on stdout; faulty ones with their faults. Throws
 /// Error(kInput) when `directory` is not a folder.
 void command_runs(const std::filesystem::path& directory, OutputForm form);
+/// `foresight status`: what the run in `folder` is doing, on stdout. Throws Error(kInput) naming a folder
+/// without config.yaml.
+void command_status(const std::filesystem::path& folder, OutputForm form);
 /// `foresight compare`: what differs between two runs on stdout. Throws Error(kInput) naming a folder without
 /// config.yaml.
 void command_compare(const std::filesystem::path& first, const std::filesystem::path& second,

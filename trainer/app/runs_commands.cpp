@@ -6,11 +6,12 @@
 #include "trainer/runs/compare_runs.h"
 #include "trainer/runs/list_runs.h"
 #include "trainer/runs/run_facts.h"
+#include "trainer/runs/run_status.h"
 
 namespace foresight {
 namespace {
 
-RunFacts read_existing_run(const std::filesystem::path& folder) {
+void require_run(const std::filesystem::path& folder) {
   const std::filesystem::path config = RunFolder{folder}.config_file();
   std::error_code error;
   if (!std::filesystem::is_regular_file(config, error)) {
@@ -18,6 +19,10 @@ RunFacts read_existing_run(const std::filesystem::path& folder) {
                 concat("no run in ", one_line(folder.string()), ": there is no ", config.filename().string(),
                        "; `foresight runs` lists the runs below a folder"));
   }
+}
+
+RunFacts read_existing_run(const std::filesystem::path& folder) {
+  require_run(folder);
   return read_run(folder);
 }
 
@@ -31,6 +36,12 @@ void command_runs(const std::filesystem::path& directory, OutputForm form) {
   } else {
     print(runs_text(runs, directory.string()));
   }
+}
+
+void command_status(const std::filesystem::path& folder, OutputForm form) {
+  require_run(folder);
+  const RunStatus status = read_status(folder);
+  print(form == OutputForm::kJson ? status_json(status).dump(2) + "\n" : status_text(status));
 }
 
 void command_compare(const std::filesystem::path& first, const std::filesystem::path& second,

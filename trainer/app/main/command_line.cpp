@@ -100,6 +100,11 @@ void declare_results(CLI::App& app, Arguments& arguments) {
   runs->add_option("folder", arguments.path, "folder to search")->required();
   add_json(*runs, arguments, "print the list as JSON");
   add_examples(*runs, {"foresight runs runs", "foresight runs runs --json | jq '.[].path'"});
+  CLI::App* status = app.add_subcommand(
+      "status", "show what a run is doing: stages, rate, time left, newest measures, who holds it");
+  status->add_option("folder", arguments.path, "folder of a run")->required();
+  add_json(*status, arguments, "print the same as JSON");
+  add_examples(*status, {"foresight status runs/my", "watch -n 10 foresight status runs/my"});
   CLI::App* compare = app.add_subcommand("compare", "show how two runs differ: config, metrics, policies");
   compare->add_option("first", arguments.path, "folder of a run")->required();
   compare->add_option("second", arguments.other_path, "folder of another run")->required();

@@ -51,6 +51,8 @@ bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arg
     make_tiny_model(arguments.path, arguments.seed);
   } else if (name == "runs") {
     command_runs(arguments.path, output_form(arguments));
+  } else if (name == "status") {
+    command_status(arguments.path, output_form(arguments));
   } else if (name == "compare") {
     command_compare(arguments.path, arguments.other_path, output_form(arguments));
   } else if (name == "doctor") {
