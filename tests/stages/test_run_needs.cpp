@@ -76,6 +76,23 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   CHECK(to_train(anew) == needs.disk_bytes - oracle);
 }
 
+TEST_CASE("run needs: a trace is replayed once a round, or whenever a streamed step takes it", "[stages]") {
+  const Tiny tiny;
+  const Config cached = tiny.config({"supervised.rounds=2"}),
+               golden = tiny.config({"supervised.states=golden"}),
+               streamed = tiny.config(
+                   {"supervised.features=stream", "supervised.steps=10", "supervised.traces_per_step=3"});
+  const Workspace workspace = open_workspace(cached, alone());
+  const std::vector<SplitLengths> lengths = {{"train", {{"train-0", 160, true}, {"train-1", 100, true}}}};
+  const auto replayed = [&](const Config& of) {
+    return estimate_needs(of, workspace.model.shape(), workspace.model.options(), lengths, {}, {1, 1})
+        .replay_tokens;
+  };
+  CHECK(replayed(golden) == 260);
+  CHECK(replayed(cached) == 3 * 260);
+  CHECK(replayed(streamed) == Approx(15 * 260));
+}
+
 TEST_CASE("run needs: recorded traces count as far as the config uses them and they can be read",
           "[stages]") {
   const Tiny tiny;

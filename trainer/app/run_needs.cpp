@@ -21,6 +21,7 @@
 #include "trainer/model_files/shard_index.h"
 #include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/round_states.h"
+#include "trainer/supervised/rounds.h"
 #include "trainer/supervised/supervised_stage.h"
 
 namespace foresight {
@@ -92,14 +93,28 @@ StageSetting setting_of(const StageWork& work, const SplitLengths* split) {
           .ranks = work.ranks};
 }
 
+/// How often a training trace is replayed: once a round where states are stored, else whenever a step takes
+/// it.
+double replays_of_a_trace(const Config& config, const ModelShape& shape, const SplitLengths& train) {
+  const SupervisedConfig& stage = config.supervised;
+  if (train.traces.empty()) return 0;
+  std::vector<std::int64_t> lengths;
+  for (const TraceLength& trace : train.traces) lengths.push_back(trace.tokens);
+  if (stage.features == FeatureSource::kCache || cached_evictions_of(config, shape, lengths))
+    return static_cast<double>(round_of_step(stage, stage.steps - 1).index + 1);
+  return static_cast<double>(stage.steps * stage.traces_per_step) / static_cast<double>(lengths.size());
+}
+
 /// Tokens of the passes of each stage, whichever of them is to run.
-void count_tokens(const Config& config, const std::vector<SplitLengths>& splits, RunNeeds& needs) {
+void count_tokens(const Config& config, const ModelShape& shape, const std::vector<SplitLengths>& splits,
+                  RunNeeds& needs) {
   const double rows_per_trace = evaluation_rows(config);
   for (const SplitLengths& split : splits) {
+    const double replays = split.name == "train" ? replays_of_a_trace(config, shape, split) : 0;
     for (const TraceLength& trace : split.traces) {
       const auto length = static_cast<double>(trace.tokens);
       needs.oracle_tokens += length;
-      if (split.name == "train") needs.replay_tokens += length;
+      needs.replay_tokens += length * replays;
       if (split.name == "evaluation") needs.evaluation_tokens += length * rows_per_trace;
     }
   }
@@ -222,7 +237,7 @@ RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const Mod
                         const std::vector<SplitLengths>& splits, const std::vector<Stage>& stages,
                         const RankCounts& ranks) {
   RunNeeds result;
-  count_tokens(config, splits, result);
+  count_tokens(config, shape, splits, result);
   const StageWork work{config, shape, options, splits, ranks.all};
   const std::vector<MemoryItem> model = model_memory(setting_of(work, nullptr));
   const auto on_host = static_cast<double>(ranks.on_this_host);
