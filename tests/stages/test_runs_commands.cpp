@@ -1,11 +1,18 @@
+#include <unistd.h>
+
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "golden_eviction/oracle_stage.h"
 #include "tests/stages/printed.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
+#include "trainer/app/training_stages.h"
+#include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
+#include "trainer/base/stop_signal.h"
+#include "trainer/training/run_folder.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -56,6 +63,28 @@ TEST_CASE("runs and compare: real runs are listed and compared, as text and as J
   CHECK_THAT(printed([&] { command_compare(a, a, OutputForm::kText); }), Contains("config: no difference"));
 }
 
+TEST_CASE("status: a run is seen while it is held, and when its training was stopped", "[stages]") {
+  const Tiny tiny;
+  const Config config = tiny.config({"supervised.features=stream"});
+  const Workspace workspace = open_workspace(config, alone());
+  run_oracle(config, workspace.model, workspace.tokenizer, alone());
+  request_stop();
+  CHECK_THROWS_AS(run_supervised(config, workspace.model, workspace.tokenizer, alone()), Error);
+  clear_stop_request();
+  const auto status = [&] {
+    return nlohmann::json::parse(printed([&] { command_status(tiny.run(), OutputForm::kJson); }));
+  };
+  {
+    const OpenRun held = open_run_folder(config);
+    CHECK(status().at("holder") == ::getpid());
+    CHECK(status().at("current_stage") == "supervised");
+    CHECK(status().at("stages").at("supervised").at("step") == 1);
+    CHECK(status().at("stage_seconds_left").get<double>() > 0);
+  }
+  CHECK(status().at("holder").is_null());
+  CHECK_THAT(printed([&] { command_status(tiny.run(), OutputForm::kText); }), Contains("supervised  1/6"));
+}
+
 TEST_CASE("runs and compare: a folder that is no run is an input error that says so", "[stages]") {
   const TemporaryFolder folder;
   const auto kind_of = [](const auto& action) {
@@ -68,6 +97,7 @@ TEST_CASE("runs and compare: a folder that is no run is an input error that says
     return 0;
   };
   CHECK(kind_of([&] { command_runs(folder / "nothing", OutputForm::kText); }) == 3);
+  CHECK(kind_of([&] { command_status(folder / "nothing", OutputForm::kText); }) == 3);
   CHECK(kind_of([&] { command_compare(folder / "nothing", folder.path(), OutputForm::kText); }) == 3);
   CHECK(printed([&] { command_runs(folder.path(), OutputForm::kJson); }) == "[]\n");
 }
