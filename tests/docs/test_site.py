@@ -7,13 +7,16 @@ scripts/docs.sh builds the site and checks its links. Served from this process, 
 log, ask no other host for anything, fit the width of a phone, and show all its pictures; the search has to find a key of the config.
 """
 import argparse
+import contextlib
 import functools
 import http.server
 import json
+import os
 import pathlib
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,12 +105,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 def visit(address, setting, answers):
     """What the harness found, and the browser's log, under the reader's setting: light or dark."""
-    with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryFile("w+") as log:
+    # Processes of the browser may outlive it for a moment and still write into the profile.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, tempfile.TemporaryFile("w+") as log:
         browser = subprocess.Popen(
             ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
              "--enable-logging=stderr", f"--user-data-dir={profile}", "--remote-debugging-port=0",  # which keeps it open
              f"--blink-settings=preferredColorScheme={int(setting == 'light')}", address],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
         try:
             found = answers.get(timeout=LIMIT_S)
         except queue.Empty:
@@ -115,6 +119,8 @@ def visit(address, setting, answers):
         finally:
             browser.terminate()
             browser.wait(timeout=LIMIT_S)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(browser.pid, signal.SIGKILL)
         log.seek(0)
         text = log.read()
     if found is None:
