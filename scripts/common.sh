@@ -21,3 +21,13 @@ fail() {
 
 # The comment block below a script's first line is its help.
 print_help() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"; }
+
+# environment_state FOLDER STAMP: what STAMP says that the Python environment in FOLDER was made of; "unknown" without a
+# stamp, "absent" where there is no environment that runs.
+environment_state() {
+  if ! "$1"/bin/python -m pip --version >/dev/null 2>&1; then
+    echo absent
+    return
+  fi
+  cat "$2" 2>/dev/null || echo unknown
+}

@@ -122,11 +122,9 @@ base_python() {
 # The stamp in the environment holds the digest of the requirements once all of them are in, and "installing" while
 # pip works: what a killed pip leaves can look complete to the next one, so such an environment is made again.
 ensure_venv() {
-  local stamp=.venv/foresight-requirements digest state=absent
+  local stamp=.venv/foresight-requirements digest state
   digest=$(sha256sum "${requirement_files[@]}" | sha256sum | cut -d' ' -f1)
-  if .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    state=$(cat "$stamp" 2>/dev/null || echo unknown)
-  fi
+  state=$(environment_state .venv "$stamp")
   if [[ $state == "$digest" ]]; then
     say "python: .venv is up to date"
     return

@@ -58,10 +58,7 @@ project=$(project_packages) || fail "$python does not run; run scripts/setup.sh,
 
 # As in scripts/setup.sh, the stamp holds the digest once everything is installed, and "installing" while pip works.
 digest=$({ printf '%s\n' "$project" "$root" && cat "${requirement_files[@]}"; } | sha256sum | cut -d' ' -f1)
-state=absent
-if "$environment"/bin/python -m pip --version >/dev/null 2>&1; then
-  state=$(cat "$stamp" 2>/dev/null || echo unknown)
-fi
+state=$(environment_state "$environment" "$stamp")
 if [[ $state == "$digest" ]]; then
   say "python package: $environment is up to date"
   exit 0

@@ -25,10 +25,7 @@ here=scripts/python
 requirements=$here/requirements-vllm.txt
 stamp=$environment/foresight-requirements
 digest=$({ printf '%s\n' "$root" && cat "$requirements" "$here"/pyproject.toml; } | sha256sum | cut -d' ' -f1)
-state=absent
-if "$environment"/bin/python -m pip --version >/dev/null 2>&1; then
-  state=$(cat "$stamp" 2>/dev/null || echo unknown)
-fi
+state=$(environment_state "$environment" "$stamp")
 if [[ $state == "$digest" ]]; then
   say "vLLM: $environment is up to date"
   exit 0
