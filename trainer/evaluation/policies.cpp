@@ -35,36 +35,26 @@ std::function<torch::Tensor(const EvictionView&)> random_noise(
 
 Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t seed) {
   using Scores = torch::Tensor (*)(const EvictionView&);
+  const auto evict = [protects = name.ends_with("_protected")](const EvictionView& view,
+                                                               const torch::Tensor& scores) {
+    return evict_highest(protects ? protect_also(view, kProtectedSinks) : view, scores);
+  };
   const auto by_score = [&](Scores scores) {
-    return Policy{name, [scores](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
-                    return [scores](const EvictionView& view) { return evict_highest(view, scores(view)); };
+    return Policy{name, [scores, evict](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
+                    return [scores, evict](const EvictionView& view) { return evict(view, scores(view)); };
                   }};
   };
-  if (name == "streaming_llm")
+  if (name == "streaming_llm" || name == "recency_protected")
     return by_score([](const EvictionView& view) { return streaming_llm_scores(view); });
   if (name == "h2o") return by_score(&h2o_scores);
   if (name == "snapkv") return by_score([](const EvictionView& view) { return snapkv_scores(view); });
   if (name == "tova") return by_score(&tova_scores);
   if (name == "keydiff") return by_score(&keydiff_scores);
   if (name == "rkv") return by_score([](const EvictionView& view) { return rkv_scores(view); });
-  if (name == "random") {
-    return {name, [seed](const std::vector<const RecordedTrace*>& traces) {
-              return [noise = random_noise(traces, seed)](const EvictionView& view) {
-                return evict_highest(view, noise(view));
-              };
-            }};
-  }
-  if (name == "random_protected") {
-    return {name, [seed](const std::vector<const RecordedTrace*>& traces) {
-              return [noise = random_noise(traces, seed)](const EvictionView& view) {
-                return evict_highest(protect_also(view, kProtectedSinks), noise(view));
-              };
-            }};
-  }
-  if (name == "recency_protected") {
-    return {name, [](const std::vector<const RecordedTrace*>&) -> EvictionSelector {
-              return [](const EvictionView& view) {
-                return evict_highest(protect_also(view, kProtectedSinks), streaming_llm_scores(view));
+  if (name == "random" || name == "random_protected") {
+    return {name, [seed, evict](const std::vector<const RecordedTrace*>& traces) {
+              return [noise = random_noise(traces, seed), evict](const EvictionView& view) {
+                return evict(view, noise(view));
               };
             }};
   }
