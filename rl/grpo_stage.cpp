@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -76,6 +77,14 @@ std::vector<const RecordedTrace*> choose_traces(const std::vector<RecordedTrace>
   return chosen;
 }
 
+/// The size of the cache in a step: one that leaves each of its traces an eviction.
+CacheSize size_of_step(const Config& config, const std::vector<const RecordedTrace*>& traces,
+                       std::int64_t step) {
+  std::int64_t shortest = traces.front()->length();
+  for (const RecordedTrace* trace : traces) shortest = std::min(shortest, trace->length());
+  return size_of_turn(config.eviction, config.grpo.budgets, shortest, step);
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -111,8 +120,9 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
     const double learning_rate = stage.learning_rate * schedule_factor(stage.learning_rate_schedule, done,
                                                                        stage.steps, stage.warmup_steps);
     const double kl_weight = stage.kl_weight * schedule_factor(stage.kl_schedule, done, stage.steps, 0);
-    const GrpoStep step{&model, &config,   choose_traces(traces, stage, seed, done),
-                        done,   kl_weight, &reference};
+    const auto chosen = choose_traces(traces, stage, seed, done);
+    const GrpoStep step{&model,    &config,   size_of_step(config, chosen, done), chosen, done,
+                        kl_weight, &reference};
     RolloutFigures figures;
     UpdateFigures update;
     double gradient_norm = 0;
@@ -132,6 +142,7 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
 
     auto metrics = step_metrics(done + 1, figures, update, gradient_norm, learning_rate, kl_weight,
                                 seconds_since(started));
+    if (!stage.budgets.empty()) metrics["budget"] = step.size.budget;
     std::optional<double> rise;
     if (session.evaluation_due()) {
       if (const auto measured = validation.measure(session.scorer(), metrics))

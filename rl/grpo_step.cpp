@@ -65,7 +65,7 @@ std::string where(const GrpoStep& step, const RolloutBatch& batch) {
 double action_weight(const GrpoStep& step, const RolloutBatch& batch) {
   const ModelShape& shape = step.model->shape();
   const auto rollouts = static_cast<std::int64_t>(step.traces.size()) * step.config->grpo.group_size;
-  const std::int64_t evictions = step.config->eviction.steps(batch.traces.front()->length());
+  const std::int64_t evictions = step.size.steps(batch.traces.front()->length());
   return 1.0 / static_cast<double>(shape.layers * shape.kv_heads * evictions * rollouts);
 }
 
@@ -115,13 +115,13 @@ UnitPass run_unit(const GrpoStep& step, const RolloutBatch& batch, const Scorer&
                            config.grpo.credit_discount);
   std::vector<torch::Tensor> masks;
   for (const RecordedTrace* trace : batch.traces)
-    masks.push_back(rewarded_tokens(*trace, config.eviction, options));
+    masks.push_back(rewarded_tokens(*trace, step.size, options));
   const EvictionSelector select = policy_selector(
       scorer, policy_options(config.grpo), sampled_draws(batch),
       [&](const EvictionView& view, const PolicyChoice& choice) { traces.act(view.layer, choice); });
   UnitPass pass{.update = {},
                 .losses = run_rollouts(
-                    *step.model, batch, config.eviction, select, compares(config.grpo),
+                    *step.model, batch, step.size, select, compares(config.grpo),
                     [&](const EvictedWindow& window) {
                       traces.reward(window_rewards_of(batch, masks, options, window));
                     },
@@ -132,7 +132,7 @@ UnitPass run_unit(const GrpoStep& step, const RolloutBatch& batch, const Scorer&
   for (std::size_t n = 0; n < batch.traces.size(); ++n) {
     const GroupCredit credit =
         group_credit(rows_of(batch, pass.losses.losses, n), rows_of(batch, pass.losses.divergence, n),
-                     *batch.traces[n], options, config.eviction, step.step);
+                     *batch.traces[n], options, step.size, step.step);
     scale.push_back(-weight / credit.deviation);
   }
   Scorer learner = scorer;  // shares the weights
@@ -179,7 +179,7 @@ class GroupLosses {
     for (std::size_t i = 0; i < losses_.size(); ++i) {
       const torch::Tensor divergence = divergence_[i].empty() ? torch::Tensor() : torch::cat(divergence_[i]);
       credits.push_back(group_credit(torch::cat(losses_[i]), divergence, *step.traces[i],
-                                     credit_options(step.config->grpo), step.config->eviction, step.step));
+                                     credit_options(step.config->grpo), step.size, step.step));
       add_group(figures, credits.back(), static_cast<std::int64_t>(losses_.size()));
     }
     return credits;
@@ -261,12 +261,12 @@ DrawnRollouts roll_out(const GrpoStep& step, const Scorer& scorer, World& world)
   rollouts.draws.resize(rollouts.units.size());
   const auto work = [&](std::size_t u) {
     const RolloutBatch batch = batch_of(step, rollouts.units[u]);
-    const std::int64_t evictions = config.eviction.steps(batch.traces.front()->length());
+    const std::int64_t evictions = step.size.steps(batch.traces.front()->length());
     const EvictionSelector select = policy_selector(
         scorer, policy_options(config.grpo),
         recording_draws(sampled_draws(batch), scorer.layers(), evictions, rollouts.draws[u]), {});
-    const EvictedPass pass = run_rollouts(*step.model, batch, config.eviction, select, compares(config.grpo),
-                                          {}, [&](std::int64_t /*tokens*/) { world.tick(); });
+    const EvictedPass pass = run_rollouts(*step.model, batch, step.size, select, compares(config.grpo), {},
+                                          [&](std::int64_t /*tokens*/) { world.tick(); });
     return pack_tensors({pass.losses, pass.divergence});
   };
   const auto found = map_units(world, costs_of(step, rollouts.units), work, "rollouts");
@@ -279,7 +279,7 @@ DrawnRollouts roll_out(const GrpoStep& step, const Scorer& scorer, World& world)
   for (const RolloutUnit& unit : rollouts.units) {
     const RolloutBatch batch = batch_of(step, unit);
     torch::Tensor advantages =
-        torch::empty({config.eviction.steps(batch.traces.front()->length()), batch.rows.rows()});
+        torch::empty({step.size.steps(batch.traces.front()->length()), batch.rows.rows()});
     for (std::size_t n = 0; n < unit.traces.size(); ++n) {
       batch.rows.of_trace(advantages, static_cast<std::int64_t>(n), /*dim=*/1)
           .copy_(credits[unit.traces[n]].advantages.narrow(1, unit.first_copy, unit.copies));
@@ -303,7 +303,7 @@ UpdateFigures replayed_gradient(const GrpoStep& step, const DrawnRollouts& rollo
     };
     const EvictionSelector select = policy_selector(behaviour, policy_options(step.config->grpo),
                                                     replayed_draws(rollouts.draws[u]), learn);
-    replay_evictions(*step.model, stacked_tokens(batch.traces), step.config->eviction, batch.rows.copies,
+    replay_evictions(*step.model, stacked_tokens(batch.traces), step.size, batch.rows.copies,
                      rollouts.advantages[u].size(0), select, [&](std::int64_t /*tokens*/) { world.tick(); });
     gradients.add_unit(where(step, batch));
     return pack_tensors({pack_figures(update)});

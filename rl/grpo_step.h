@@ -8,6 +8,7 @@
 #include "rl/rollout.h"
 #include "rl/rollout_units.h"
 #include "trainer/comm/world.h"
+#include "trainer/config/cache_size.h"
 #include "trainer/config/config.h"
 #include "trainer/model/transformer.h"
 #include "trainer/scorer/scorer.h"
@@ -18,6 +19,7 @@ namespace foresight {
 struct GrpoStep {
   const Transformer* model;
   const Config* config;
+  CacheSize size;  ///< of the step's rollouts
   std::vector<const RecordedTrace*> traces;
   std::int64_t step = 0;  ///< counts from 0
   double kl_weight = 0;

@@ -37,8 +37,8 @@ void grpo_step(benchmark::State& state) {
     const double step = seconds_of([&] {
       RolloutFigures figures;
       UpdateFigures update;
-      one_pass_gradient({&model, &config, {&trace}, 0, config.grpo.kl_weight, &reference}, scorer, figures,
-                        update, alone());
+      one_pass_gradient({&model, &config, config.eviction, {&trace}, 0, config.grpo.kl_weight, &reference},
+                        scorer, figures, update, alone());
     });
     for (torch::Tensor parameter : scorer.parameters()) parameter.mutable_grad().reset();
     step_s += step;

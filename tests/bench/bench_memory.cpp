@@ -66,7 +66,7 @@ void memory_of_stages(benchmark::State& state) {
     const std::vector<RecordedTrace> traces =
         load_recorded_traces(folder.path(), "train", 1, model.fingerprint(), "benchmark");
     measure(state, "supervised", 0, supervised_memory(setting, /*cached=*/false), [&] {
-      const StreamedStates states(model, traces, size, ScorerFeatures::kNormalized, golden_behaviour(size));
+      const StreamedStates states(model, traces, {size}, ScorerFeatures::kNormalized, golden_behaviour());
       const std::int64_t last = size.steps(tokens) - 1;
       RankingGradient gradient(scorer, config.supervised.margin, config.supervised.pair_weight, size.window);
       states.visit(0, {0, last / 2, last},
@@ -76,7 +76,7 @@ void memory_of_stages(benchmark::State& state) {
     measure(state, "grpo", 0, grpo_memory(setting), [&] {
       RolloutFigures rollouts;
       UpdateFigures update;
-      one_pass_gradient({&model, &config, {&traces[0]}, 0, config.grpo.kl_weight, &reference}, scorer,
+      one_pass_gradient({&model, &config, size, {&traces[0]}, 0, config.grpo.kl_weight, &reference}, scorer,
                         rollouts, update, alone());
     });
     measure(state, "evaluate", full_cache, evaluation_memory(setting, 2), [&] {

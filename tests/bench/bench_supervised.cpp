@@ -88,12 +88,13 @@ void supervised_step(benchmark::State& state) {
   const TemporaryFolder folder;
   std::vector<RecordedTrace> traces;
   for (std::int64_t i = 0; i < kTraces; ++i) traces.push_back(bench_trace(kTokens, i));
+  const std::vector<CacheSize> sizes(kTraces, kSize);
   std::optional<CachedStates> replayed;
   const std::vector<std::vector<std::int64_t>> all =
-      StreamedStates(model, traces, kSize, ScorerFeatures::kNormalized, golden_behaviour(kSize)).evictions();
+      StreamedStates(model, traces, sizes, ScorerFeatures::kNormalized, golden_behaviour()).evictions();
   const double replay_s = seconds_of([&] {
-    replayed.emplace(folder.path(), model, traces, kSize, ScorerFeatures::kNormalized,
-                     golden_behaviour(kSize), all, alone());
+    replayed.emplace(folder.path(), model, traces, sizes, ScorerFeatures::kNormalized, golden_behaviour(),
+                     all, alone());
   });
   const Scorer& scorer = bench_scorer();
   double step_s = 0;

@@ -38,6 +38,7 @@ supervised:
   own_learning_rate: 4e-3
   warmup_steps: 11
   gradient_clip: 0
+  budgets: [64, 128]
   margin: 0.02
   pair_weight: uniform
   traces_per_step: 5
@@ -60,6 +61,7 @@ grpo:
   group_size: 12
   rollouts_per_pass: 24
   updates_per_batch: 2
+  budgets: [128, 256]
   temperature: 0.1
   shortlist_windows: 3
   likelihood: independent

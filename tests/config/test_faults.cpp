@@ -352,5 +352,22 @@ TEST_CASE("rules: a rule is not checked against a default that stands in for a f
   CHECK_THAT(faults[0], Contains("expected an integer"));
 }
 
+TEST_CASE("faults: budgets to train at that do not fit the window, or lack the evaluated one") {
+  const std::string eviction = "eviction: {budget: 128, window: 32}\n";
+  CHECK_THAT(
+      fault_with(eviction + "supervised: {budgets: [128, 144]}\n"),
+      Contains("supervised.budgets: 144 does not fit eviction.window 32; expected a multiple of it, at "
+               "least 64"));
+  CHECK_THAT(fault_with(eviction + "grpo: {budgets: [32, 128]}\n"),
+             Contains("grpo.budgets: 32 does not fit eviction.window 32"));
+  CHECK_THAT(fault_with("eviction: {budget: 128, window: 32, protect_sinks: 40}\n" +
+                        std::string("supervised: {budgets: [64, 128]}\n")),
+             Contains("supervised.budgets: 64 does not fit eviction.window 32; expected a multiple of it, at "
+                      "least 72"));
+  CHECK_THAT(fault_with(eviction + "supervised: {budgets: [64, 256]}\n"),
+             Contains("supervised.budgets lacks eviction.budget, which is 128"));
+  CHECK(faults_of(kMinimalConfig + eviction + "supervised: {budgets: [64, 128]}\n").empty());
+}
+
 }  // namespace
 }  // namespace foresight

@@ -57,6 +57,7 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(supervised.learning_rate == 3e-3);
   CHECK(supervised.warmup_steps == 11);
   CHECK(supervised.gradient_clip == 0);
+  CHECK(supervised.budgets == std::vector<std::int64_t>{64, 128});
   CHECK(supervised.margin == 0.02);
   CHECK(supervised.pair_weight == PairWeight::kUniform);
   CHECK(supervised.traces_per_step == 5);
@@ -111,6 +112,7 @@ TEST_CASE("load: every key reaches its own member (grpo)") {
   CHECK(grpo.group_size == 12);
   CHECK(grpo.rollouts_per_pass == 24);
   CHECK(grpo.updates_per_batch == 2);
+  CHECK(grpo.budgets == std::vector<std::int64_t>{128, 256});
   CHECK(grpo.temperature == 0.1);
   CHECK(grpo.shortlist_windows == 3);
   CHECK(grpo.likelihood == Likelihood::kIndependent);

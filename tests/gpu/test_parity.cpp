@@ -126,8 +126,8 @@ TEST_CASE("gpu: rollouts draw the same entries, and have the same losses and pol
   const Scorer cpu = Scorer::random(models.cpu.shape(), {}, RandomStream(3, "test")), gpu = cpu.to(kGpu);
   const Scorer reference_cpu = Scorer::random(models.cpu.shape(), {}, RandomStream(4, "test")),
                reference_gpu = reference_cpu.to(kGpu);
-  const GrpoStep on_cpu{&models.cpu, &config, {&trace}, 2, 0.3, &reference_cpu},
-      on_gpu{&models.gpu, &config, {&trace}, 2, 0.3, &reference_gpu};
+  const GrpoStep on_cpu{&models.cpu, &config, config.eviction, {&trace}, 2, 0.3, &reference_cpu},
+      on_gpu{&models.gpu, &config, config.eviction, {&trace}, 2, 0.3, &reference_gpu};
   const DrawnRollouts drawn_cpu = roll_out(on_cpu, cpu, alone()), drawn_gpu = roll_out(on_gpu, gpu, alone());
   for (std::size_t layer = 0; layer < 2; ++layer)
     CHECK(torch::equal(drawn_cpu.draws[0].layers[layer], drawn_gpu.draws[0].layers[layer]));

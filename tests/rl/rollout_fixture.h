@@ -24,7 +24,7 @@ struct RolloutFixture {
   }
 
   GrpoStep step(std::vector<const RecordedTrace*> traces, double kl_weight = 0.3) const {
-    return {&model, &config, std::move(traces), 2, kl_weight, &reference};
+    return {&model, &config, config.eviction, std::move(traces), 2, kl_weight, &reference};
   }
 
   RecordedTrace recorded(const std::string& id, std::int64_t length, std::uint64_t seed) const {

@@ -48,12 +48,12 @@ TEST_CASE("replay: a batch of which some files are there is replayed as a whole"
   const auto traces = load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
                                            workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
   REQUIRE(traces.size() == 4);
-  const CacheSize& size = config.eviction;
+  const std::vector<CacheSize> sizes(traces.size(), config.eviction);
   const std::filesystem::path features = tiny.run() / "features";
   const auto digests = [&] {
     CachedStates(
-        features, workspace.model, traces, size, ScorerFeatures::kNormalized, golden_behaviour(size),
-        StreamedStates(workspace.model, traces, size, ScorerFeatures::kNormalized, golden_behaviour(size))
+        features, workspace.model, traces, sizes, ScorerFeatures::kNormalized, golden_behaviour(),
+        StreamedStates(workspace.model, traces, sizes, ScorerFeatures::kNormalized, golden_behaviour())
             .evictions(),
         alone());
     std::vector<std::string> found;

@@ -1,10 +1,10 @@
 #include <torch/types.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "data/oracle_file.h"
 #include "golden_eviction/oracle_stage.h"
+#include "tests/stages/timeless_metrics.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/training_stages.h"
@@ -16,9 +16,6 @@
 #include "trainer/evaluation/evaluate_stage.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/supervised/behaviour.h"
-#include "trainer/supervised/cached_states.h"
-#include "trainer/supervised/streamed_states.h"
 #include "trainer/traces/recorded_trace.h"
 #include "trainer/training/run_folder.h"
 #include "trainer/training/training_session.h"
@@ -26,40 +23,6 @@
 #include "tests/catch.h"
 
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
-
-namespace {
-
-/// metrics.jsonl without what a clock says.
-std::vector<nlohmann::json> timeless_metrics(const std::filesystem::path& file) {
-  std::vector<nlohmann::json> rows;
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    rows.push_back(nlohmann::json::parse(line));
-    rows.back().erase("step_time");
-    rows.back().erase("tokens_per_second");
-  }
-  return rows;
-}
-
-/// Calls the stage again and again, stopping it after every step, until it ends by itself. Returns the number
-/// of stops.
-template <class Stage>
-int run_with_stops(Stage stage) {
-  for (int stops = 0;; ++stops) {
-    REQUIRE(stops < 100);
-    request_stop();
-    try {
-      stage();
-      clear_stop_request();
-      return stops;
-    } catch (const Error& error) {
-      REQUIRE(error.kind() == ErrorKind::kInterrupted);
-    }
-    clear_stop_request();
-  }
-}
-
-}  // namespace
 
 TEST_CASE("pipeline: run makes every output, and a second run changes none of them", "[stages]") {
   const Tiny tiny;
@@ -110,146 +73,6 @@ TEST_CASE("pipeline: run makes every output, and a second run changes none of th
   CHECK(before == sha256_hex(read_file(tiny.run() / "evaluation.json")) +
                       sha256_file_hex(tiny.run() / "exports/grpo.safetensors") +
                       sha256_file_hex(tiny.run() / "grpo/metrics.jsonl"));
-}
-
-TEST_CASE("training: stopped after every step and resumed, both stages give the bytes of an undisturbed run",
-          "[stages]") {
-  const Tiny tiny;
-  const Config config = tiny.config();
-  const Workspace workspace = open_workspace(config, alone());
-  run_oracle(config, workspace.model, workspace.tokenizer, alone());
-  run_supervised(config, workspace.model, workspace.tokenizer, alone());
-  run_grpo(config, workspace.model, workspace.tokenizer, alone());
-  const auto whole = tiny.folder / "whole";
-  std::filesystem::rename(tiny.run(), whole);  // the same output path again: it stands in the files
-
-  run_oracle(config, workspace.model, workspace.tokenizer, alone());
-  // A replay is not a training step: it is finished first, then training is stopped after every step.
-  const CacheSize& size = config.eviction;
-  const auto traces = load_recorded_traces(tiny.run() / "oracle", "train", config.data.max_train_traces,
-                                           workspace.model.fingerprint(), workspace.tokenizer.fingerprint());
-  const auto replay_under = [&](const Behaviour& behaviour) {
-    CachedStates(
-        tiny.run() / "supervised/features", workspace.model, traces, size, ScorerFeatures::kNormalized,
-        behaviour,
-        StreamedStates(workspace.model, traces, size, ScorerFeatures::kNormalized, behaviour).evictions(),
-        alone());
-  };
-  replay_under(golden_behaviour(size));
-  CHECK(run_with_stops([&] {
-          const auto newest = newest_checkpoint(tiny.run() / "supervised/checkpoints");
-          if (newest && newest->filename() == "step-000003") {  // the round on own states begins
-            const Scorer began = Scorer::load(*newest / "scorer.safetensors", workspace.model.shape());
-            clear_stop_request();
-            replay_under(scorer_behaviour(began));
-            request_stop();
-          }
-          run_supervised(config, workspace.model, workspace.tokenizer, alone());
-        }) == 5);
-  CHECK(run_with_stops([&] { run_grpo(config, workspace.model, workspace.tokenizer, alone()); }) == 2);
-  for (const char* stage : {"supervised", "grpo"}) {
-    INFO(stage);
-    const auto one = newest_checkpoint(whole / stage / "checkpoints"),
-               two = newest_checkpoint(tiny.run() / stage / "checkpoints");
-    REQUIRE((one && two));
-    const SafetensorsFile a(*one / "scorer.safetensors"), b(*two / "scorer.safetensors");
-    for (const auto& [name, view] : a.tensors())
-      CHECK(torch::equal(view_tensor(view), view_tensor(b.at(name))));
-    const SafetensorsFile c(*one / "optimizer.safetensors"), d(*two / "optimizer.safetensors");
-    for (const auto& [name, view] : c.tensors())
-      CHECK(torch::equal(view_tensor(view), view_tensor(d.at(name))));
-    const auto once = timeless_metrics(whole / stage / "metrics.jsonl"),
-               often = timeless_metrics(tiny.run() / stage / "metrics.jsonl");
-    REQUIRE(once.size() == often.size());
-    for (std::size_t i = 0; i < once.size(); ++i) CHECK(once[i] == often[i]);
-  }
-}
-
-TEST_CASE("training: a round on own states goes on with the scorer that began it, stored or adopted",
-          "[stages]") {
-  const Tiny tiny;
-  const Config config = tiny.config(
-      {"supervised.steps=6", "supervised.rounds=1", "supervised.save_every=1", "supervised.keep_last=9"});
-  const Workspace workspace = open_workspace(config, alone());
-  run_oracle(config, workspace.model, workspace.tokenizer, alone());
-  run_supervised(config, workspace.model, workspace.tokenizer, alone());
-  const auto checkpoints = tiny.run() / "supervised/checkpoints";
-  const auto weights = [&] { return sha256_file_hex(checkpoints / "step-000006/scorer.safetensors"); };
-  const std::string whole = weights();
-  // Steps 0 to 2 are on golden states; the scorer that came of them makes the states of steps 3 to 5.
-  CHECK_FALSE(std::filesystem::exists(checkpoints / "step-000003/behaviour.safetensors"));
-  for (const char* later : {"step-000004", "step-000006"}) {
-    const SafetensorsFile kept(checkpoints / later / "behaviour.safetensors"),
-        began(checkpoints / "step-000003/scorer.safetensors");
-    for (const auto& [name, view] : began.tensors())
-      CHECK(torch::equal(view_tensor(view), view_tensor(kept.at(name))));
-  }
-  const auto rows = timeless_metrics(tiny.run() / "supervised/metrics.jsonl");
-  CHECK(rows.at(2).at("round") == 0);
-  CHECK(rows.at(3).at("round") == 1);
-
-  const auto away = tiny.folder / "checkpoints";
-  std::filesystem::copy(checkpoints, away, std::filesystem::copy_options::recursive);
-  for (const char* from : {"step-000002", "step-000003", "step-000004", "step-000005"}) {
-    INFO(from);  // its states are gone with the stage and are made again
-    const Config again =
-        tiny.config({"supervised.steps=6", "supervised.rounds=1", "supervised.save_every=1",
-                     "supervised.keep_last=9", "supervised.resume=" + (away / from).string()});
-    run_supervised(again, workspace.model, workspace.tokenizer, alone());
-    CHECK(weights() == whole);
-  }
-}
-
-TEST_CASE("training: streamed states of the scorer's own train another scorer than golden ones, and resume",
-          "[stages]") {
-  const Tiny tiny;
-  const auto trained = [&](const std::string& states, bool stopped) {
-    const Config config =
-        tiny.config({"supervised.features=stream", "supervised.states=" + states, "supervised.resume=auto"});
-    const Workspace workspace = open_workspace(config, alone());
-    std::filesystem::remove_all(tiny.run() / "supervised");
-    run_oracle(config, workspace.model, workspace.tokenizer, alone());
-    const auto stage = [&] { run_supervised(config, workspace.model, workspace.tokenizer, alone()); };
-    if (stopped) {
-      CHECK(run_with_stops(stage) == 5);
-    } else {
-      stage();
-    }
-    return sha256_file_hex(tiny.run() / "supervised/checkpoints/step-000006/scorer.safetensors");
-  };
-  const std::string own = trained("own", false);
-  CHECK(trained("own", true) == own);
-  CHECK(trained("golden", false) != own);
-  CHECK_FALSE(std::filesystem::exists(tiny.run() / "supervised/features"));
-}
-
-TEST_CASE("training: resuming with other mathematics is refused with the keys that differ", "[stages]") {
-  const Tiny tiny;
-  const Config config = tiny.config({"supervised.steps=2"});
-  const Workspace workspace = open_workspace(config, alone());
-  run_oracle(config, workspace.model, workspace.tokenizer, alone());
-  run_supervised(config, workspace.model, workspace.tokenizer, alone());
-  const Config other = tiny.config({"supervised.steps=4", "supervised.margin=0.5"});
-  REQUIRE_THROWS_WITH(run_supervised(other, workspace.model, workspace.tokenizer, alone()),
-                      Catch::Contains("supervised.margin"));
-  // A stage that is finished would otherwise say so, and leave the changed key without effect.
-  REQUIRE_THROWS_WITH(run_supervised(tiny.config({"supervised.steps=2", "supervised.margin=0.5"}),
-                                     workspace.model, workspace.tokenizer, alone()),
-                      Catch::Contains("supervised.margin"));
-  const Config anew = tiny.config({"supervised.steps=4", "supervised.margin=0.5", "supervised.resume=never"});
-  REQUIRE_NOTHROW(run_supervised(anew, workspace.model, workspace.tokenizer, alone()));
-  const Config lost = tiny.config({"supervised.steps=5", "supervised.resume=/nowhere/step-1"});
-  REQUIRE_THROWS_WITH(run_supervised(lost, workspace.model, workspace.tokenizer, alone()),
-                      Catch::Contains("/nowhere/step-1"));
-  // A checkpoint of another kind, whole as it is.
-  const auto folder = *newest_checkpoint(tiny.run() / "supervised/checkpoints");
-  nlohmann::json facts = read_manifest(folder);
-  facts["kind"] = "foresight.checkpoint.0";
-  write_manifest(folder, facts);
-  REQUIRE_THROWS_WITH(
-      run_supervised(tiny.config({"supervised.steps=5", "supervised.margin=0.5"}), workspace.model,
-                     workspace.tokenizer, alone()),
-      Catch::Contains("of kind \"foresight.checkpoint.0\"") && Catch::Contains("supervised.resume=never"));
 }
 
 TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, another model's is refused",

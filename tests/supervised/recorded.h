@@ -21,6 +21,7 @@ struct Recorded {
   TemporaryFolder folder;
   Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   std::vector<RecordedTrace> traces;
+  std::vector<CacheSize> sizes = std::vector<CacheSize>(3, kSize);  // by trace
 
   Recorded() {
     Progress::set_quiet(true);
@@ -31,17 +32,17 @@ struct Recorded {
     }
   }
   StreamedStates streamed(ScorerFeatures features = ScorerFeatures::kNormalized) const {
-    return {model, traces, kSize, features, golden_behaviour(kSize)};
+    return {model, traces, sizes, features, golden_behaviour()};
   }
   StreamedStates streamed_under(const Scorer& scorer) const {
-    return {model, traces, kSize, ScorerFeatures::kNormalized, scorer_behaviour(scorer)};
+    return {model, traces, sizes, ScorerFeatures::kNormalized, scorer_behaviour(scorer)};
   }
   CachedStates cached(std::vector<std::vector<std::int64_t>> evictions) const {
-    return cached_under(golden_behaviour(kSize), std::move(evictions));
+    return cached_under(golden_behaviour(), std::move(evictions));
   }
   CachedStates cached_under(const Behaviour& behaviour,
                             std::vector<std::vector<std::int64_t>> evictions) const {
-    return {folder.path() / "states", model,  traces, kSize, ScorerFeatures::kNormalized, behaviour,
+    return {folder.path() / "states", model,  traces, sizes, ScorerFeatures::kNormalized, behaviour,
             std::move(evictions),     alone()};
   }
 };

@@ -16,26 +16,28 @@ using namespace foresight;  // NOLINT(google-build-using-namespace): a test of t
 
 TEST_CASE("own states: what the scorer's evictions lead to, with what the recorded attention says of it",
           "[supervised]") {
-  const Recorded recorded;
+  Recorded recorded;
+  const CacheSize size = kSize.with_budget(GENERATE(16, 24));
+  recorded.sizes[2] = size;  // the others stay at 16
   const Scorer scorer = Scorer::random(recorded.model.shape(), {}, RandomStream(8, "test"));
   const RecordedTrace& trace = recorded.traces[2];
-  const std::int64_t heads = recorded.model.shape().kv_heads, steps = kSize.steps(trace.length());
+  const std::int64_t heads = recorded.model.shape().kv_heads, steps = size.steps(trace.length());
   // By hand: the scorer evicts, and a candidate's label is the most that a window from there on gives it.
   std::map<std::pair<std::int64_t, std::int64_t>, std::pair<torch::Tensor, torch::Tensor>> expected;
   const OracleReader reader(trace.file);
   std::int64_t unlike_golden = 0;
-  const EvictionSelector golden = golden_selector({golden_evictions(trace, kSize)});
-  evicted_losses(recorded.model, trace.tokens.unsqueeze(0), kSize, 1, [&](const EvictionView& view) {
+  const EvictionSelector golden = golden_selector({golden_evictions(trace, size)});
+  evicted_losses(recorded.model, trace.tokens.unsqueeze(0), size, 1, [&](const EvictionView& view) {
     std::vector<std::uint16_t> bits = reader.read_layer(view.layer);
     const torch::Tensor packed =
         torch::from_blob(bits.data(), {heads, reader.dimensions().packed_elements()}, torch::kFloat16);
-    const std::int64_t windows = (trace.length() + kSize.window - 1) / kSize.window;
-    const torch::Tensor attention = unpack_windows(packed, reader.dimensions(), kSize.window, 0, windows);
-    torch::Tensor labels = torch::zeros({heads, kSize.budget});
+    const std::int64_t windows = (trace.length() + size.window - 1) / size.window;
+    const torch::Tensor attention = unpack_windows(packed, reader.dimensions(), size.window, 0, windows);
+    torch::Tensor labels = torch::zeros({heads, size.budget});
     for (std::int64_t head = 0; head < heads; ++head) {
-      for (std::int64_t i = 0; i < kSize.budget; ++i) {
+      for (std::int64_t i = 0; i < size.budget; ++i) {
         const auto position = view.positions[0][head][i].item<std::int64_t>();
-        const std::int64_t next = (kSize.budget + (view.step + 1) * kSize.window) / kSize.window;
+        const std::int64_t next = (size.budget + (view.step + 1) * size.window) / size.window;
         labels[head][i] = -attention[head].narrow(0, next, windows - next).select(1, position).max();
       }
     }
@@ -43,8 +45,8 @@ TEST_CASE("own states: what the scorer's evictions lead to, with what the record
     expected[{view.layer, view.step}] = {features[0].clone(), labels};
     const torch::Tensor scores = scorer.score(view.layer, features).detach();  // [1, K, B]
     const torch::Tensor chosen = std::get<1>(scores.sort(/*stable=*/true, -1, /*descending=*/true));
-    if (view.step == 0) unlike_golden += chosen.narrow(2, 0, kSize.window).ne(golden(view)).sum().item<int>();
-    return chosen.narrow(2, 0, kSize.window).contiguous();
+    if (view.step == 0) unlike_golden += chosen.narrow(2, 0, size.window).ne(golden(view)).sum().item<int>();
+    return chosen.narrow(2, 0, size.window).contiguous();
   });
   CHECK(unlike_golden > 0);  // golden states would not do
 
@@ -101,11 +103,12 @@ TEST_CASE("own states: protected entries are no part of what is ranked, streamed
   size.protect_sinks = 2;
   size.protect_prompt = true;
   const Scorer scorer = Scorer::random(recorded.model.shape(), {}, RandomStream(8, "test"));
-  for (const Behaviour& behaviour : {golden_behaviour(size), scorer_behaviour(scorer)}) {
-    const StreamedStates streamed(recorded.model, recorded.traces, size, ScorerFeatures::kNormalized,
-                                  behaviour);
-    const CachedStates cached(recorded.folder.path() / "states", recorded.model, recorded.traces, size,
-                              ScorerFeatures::kNormalized, behaviour, {{3}, {3}, {0}}, alone());
+  for (const Behaviour& behaviour : {golden_behaviour(), scorer_behaviour(scorer)}) {
+    const StreamedStates streamed(recorded.model, recorded.traces, {size, size, size},
+                                  ScorerFeatures::kNormalized, behaviour);
+    const CachedStates cached(recorded.folder.path() / "states", recorded.model, recorded.traces,
+                              {size, size, size}, ScorerFeatures::kNormalized, behaviour, {{3}, {3}, {0}},
+                              alone());
     for (const auto& [trace, open] : {std::pair{0, 16 - 5}, std::pair{1, 16 - 2}}) {
       std::map<std::int64_t, RankedStates> seen;
       streamed.visit(trace, {3}, [&](const RankedStates& some) { seen[some.layer] = some; });

@@ -142,7 +142,7 @@ TEST_CASE("states: as many evictions of each trace as the limit holds, spread ov
   const ModelShape& shape = recorded.model.shape();
   const std::vector<std::int64_t> lengths = {1000, 1000, 100};
   const auto cached = [&](double bytes, std::int64_t least) {
-    return cached_evictions(lengths, shape, kSize, bytes, least, 1);
+    return cached_evictions(lengths, shape, recorded.sizes, bytes, least, 1);
   };
   const auto all = cached(1e9, 24);
   REQUIRE(all);

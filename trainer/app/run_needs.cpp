@@ -100,7 +100,7 @@ double replays_of_a_trace(const Config& config, const ModelShape& shape, const S
   if (train.traces.empty()) return 0;
   std::vector<std::int64_t> lengths;
   for (const TraceLength& trace : train.traces) lengths.push_back(trace.tokens);
-  if (stage.features == FeatureSource::kCache || cached_evictions_of(config, shape, lengths))
+  if (stage.features == FeatureSource::kCache || cached_rounds_of(config, shape, lengths))
     return static_cast<double>(round_of_step(stage, stage.steps - 1).index + 1);
   return static_cast<double>(stage.steps * stage.traces_per_step) / static_cast<double>(lengths.size());
 }
@@ -162,12 +162,18 @@ StageNeeds supervised_needs(const StageWork& work) {
   if (train == nullptr || !is_to_train(config, Stage::kSupervised)) return needs;
   std::vector<std::int64_t> lengths;
   for (const TraceLength& trace : train->traces) lengths.push_back(trace.tokens);
-  const auto cached = cached_evictions_of(config, work.shape, lengths);
+  const auto cached = cached_rounds_of(config, work.shape, lengths);
   const std::filesystem::path features = RunFolder{config.output}.features();
   for (std::size_t i = 0; cached && i < lengths.size(); ++i) {
-    if (is_there(features / (train->traces[i].id + ".safetensors")) || (*cached)[i].empty()) continue;
-    needs.disk += cached_bytes(work.shape, config.eviction, static_cast<std::int64_t>((*cached)[i].size()),
-                               (*cached)[i].back());
+    if (is_there(features / (train->traces[i].id + ".safetensors"))) continue;
+    double most = 0;  // a round's file replaces that of the round before
+    for (const CachedRound& round : *cached) {
+      const std::vector<std::int64_t>& evictions = round.evictions[i];
+      if (evictions.empty()) continue;
+      most = std::max(most, cached_bytes(work.shape, round.sizes[i],
+                                         static_cast<std::int64_t>(evictions.size()), evictions.back()));
+    }
+    needs.disk += most;
   }
   needs.memory = supervised_memory(setting_of(work, train), cached.has_value());
   return needs;

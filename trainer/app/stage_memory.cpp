@@ -180,8 +180,9 @@ std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cach
   const ModelShape& shape = *setting.shape;
   const std::int64_t rows =
       cached ? std::min<std::int64_t>(static_cast<std::int64_t>(kTracesPerReplay), setting.traces) : 1;
+  const CacheSize size = largest_size(config.eviction, config.supervised.budgets);
   std::vector<MemoryItem> items =
-      evicted_pass_memory(setting, config.eviction, rows, /*logits=*/0, "eviction.budget");
+      evicted_pass_memory(setting, size, rows, /*logits=*/0, "eviction.budget or supervised.budgets");
   append(items, golden_plan_memory(setting, static_cast<double>(rows)));
   if (!cached) {
     const std::int64_t steps = config.eviction.steps(setting.longest_tokens);
@@ -203,8 +204,9 @@ std::vector<MemoryItem> grpo_memory(const StageSetting& setting) {
   const std::int64_t rollouts = grpo.group_size * grpo.traces_per_step;
   const std::int64_t rows = std::min(grpo.rollouts_per_pass, rollouts);
   const std::int64_t traces = std::max<std::int64_t>(1, rows / grpo.group_size);
-  std::vector<MemoryItem> items = evicted_pass_memory(
-      setting, config.eviction, rows, logit_bytes(setting, compared), "grpo.rollouts_per_pass");
+  std::vector<MemoryItem> items =
+      evicted_pass_memory(setting, largest_size(config.eviction, grpo.budgets), rows,
+                          logit_bytes(setting, compared), "grpo.rollouts_per_pass");
   if (compared) {
     items.push_back(
         {"full caches for the expected rise",

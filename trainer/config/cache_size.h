@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 namespace foresight {
 
@@ -35,5 +36,21 @@ struct CacheSize {
   }
   bool operator==(const CacheSize&) const = default;
 };
+
+/// The size that training uses for traces of `tokens` at turn `turn`: the budgets of the list that leave such
+/// a trace an eviction take turns; `size` as it is where the list has none.
+inline CacheSize size_of_turn(const CacheSize& size, const std::vector<std::int64_t>& budgets,
+                              std::int64_t tokens, std::int64_t turn) {
+  std::vector<CacheSize> fitting;
+  for (const std::int64_t budget : budgets) {
+    if (size.with_budget(budget).steps(tokens) > 0) fitting.push_back(size.with_budget(budget));
+  }
+  return fitting.empty() ? size : fitting[static_cast<std::size_t>(turn) % fitting.size()];
+}
+
+/// The size of the largest cache among those that training uses.
+inline CacheSize largest_size(const CacheSize& size, const std::vector<std::int64_t>& budgets) {
+  return budgets.empty() ? size : size.with_budget(*std::max_element(budgets.begin(), budgets.end()));
+}
 
 }  // namespace foresight

@@ -78,6 +78,7 @@ struct SupervisedConfig {
   std::int64_t evictions_per_trace = 3;           ///< eviction steps drawn from each trace in a step; 0: all
   FeatureSource features = FeatureSource::kAuto;  ///< auto | cache | stream
   double features_gib = 16;                       ///< most that a cache of features takes on disk
+  std::vector<std::int64_t> budgets;              ///< to train at; empty: eviction.budget
   bool keep_features = false;                     ///< keep the cached features on disk after the stage
   CheckpointConfig checkpoint;                    ///< its keys stand in this section
 };
@@ -93,6 +94,7 @@ struct GrpoConfig {
   std::int64_t group_size = 8;
   std::int64_t rollouts_per_pass = 8;  ///< that go through the model together; the unit dealt to ranks
   std::int64_t updates_per_batch = 1;
+  std::vector<std::int64_t> budgets;   ///< to train at; empty: eviction.budget
   double temperature = 0.05;           ///< logits = score / temperature; stored with the policy
   std::int64_t shortlist_windows = 2;  ///< the shortlist is this many windows of the highest scores
   Likelihood likelihood = Likelihood::kPlackettLuce;

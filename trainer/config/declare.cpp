@@ -156,6 +156,9 @@ Section declare_supervised(Reach reach) {
   to.key("warmup_steps", &C::warmup_steps, IntegerType{0, kMany}, "steps of linear warm-up in each round");
   to.key("gradient_clip", &C::gradient_clip, NumberType{0, 1e6},
          "global gradient norm over all layers; 0: none");
+  to.key("budgets", &C::budgets, IntegerListType{1, kMostTokens},
+         "budgets to train at, for one scorer that serves all of them: traces take turns, and so do rounds; "
+         "eviction.budget must be one of them; empty: eviction.budget alone");
   to.key("margin", &C::margin, NumberType{0, 1000, true}, "margin of the pairwise hinge loss");
   to.choice("pair_weight", &C::pair_weight,
             "weight of a pair of entries in the loss: the gap between their oracle scores (the attention "
@@ -237,6 +240,9 @@ Section declare_grpo(Reach reach) {
          kMayChangeOnResume);
   to.key("updates_per_batch", &C::updates_per_batch, IntegerType{1, 1000},
          "optimiser updates from each batch");
+  to.key("budgets", &C::budgets, IntegerListType{1, kMostTokens},
+         "budgets to train at: steps take turns; eviction.budget must be one of them; empty: eviction.budget "
+         "alone");
   declare_grpo_policy(to);
   declare_grpo_reward(to);
   to.key("clip_range", &C::clip_range, NumberType{0, 1, true},

@@ -56,6 +56,28 @@ Messages check_protection(const Config& config) {
                  " (eviction.budget - eviction.window), so that a window of entries can go")};
 }
 
+Messages check_training_budgets(const Config& config) {
+  Messages messages;
+  const CacheSize& size = config.eviction;
+  const auto check = [&](const std::string& key, const std::vector<std::int64_t>& budgets) {
+    if (budgets.empty()) return;
+    const std::int64_t least = std::max(2 * size.window, size.protect_sinks + size.window);
+    for (const std::int64_t budget : budgets) {
+      if (budget >= least && budget % size.window == 0) continue;
+      messages.push_back(concat(key, ": ", budget, " does not fit eviction.window ", size.window,
+                                "; expected a multiple of it, at least ", least,
+                                ", so that there is a choice of what to evict"));
+    }
+    if (std::ranges::count(budgets, size.budget) == 0) {
+      messages.push_back(concat(key, " lacks eviction.budget, which is ", size.budget,
+                                ": validation is at that budget, so training must be too; add it"));
+    }
+  };
+  check("supervised.budgets", config.supervised.budgets);
+  check("grpo.budgets", config.grpo.budgets);
+  return messages;
+}
+
 Messages check_clamp(const Config& config) {
   if (config.grpo.reward_clamp_low_nats < config.grpo.reward_clamp_high_nats) return {};
   return {concat("grpo.reward_clamp_low_nats is ", config.grpo.reward_clamp_low_nats,
@@ -129,6 +151,10 @@ const std::vector<Rule>& config_rules() {
       {{"eviction.protect_sinks", "eviction.budget", "eviction.window"},
        "eviction.protect_sinks is at most eviction.budget - eviction.window.",
        check_protection},
+      {{"supervised.budgets", "grpo.budgets", "eviction.budget", "eviction.window", "eviction.protect_sinks"},
+       "supervised.budgets and grpo.budgets are empty, or multiples (from 2 on) of eviction.window with "
+       "eviction.budget among them.",
+       check_training_budgets},
       {{"grpo.reward_clamp_low_nats", "grpo.reward_clamp_high_nats"},
        "grpo.reward_clamp_low_nats is below grpo.reward_clamp_high_nats.",
        check_clamp},

@@ -5,15 +5,17 @@
 
 namespace foresight {
 
-Behaviour golden_behaviour(const CacheSize& size) {
-  return {"golden", [size](const std::vector<const RecordedTrace*>& traces) {
+Behaviour golden_behaviour() {
+  return {"golden", [](const std::vector<const RecordedTrace*>& traces, const CacheSize& size) {
             return golden_selector(golden_evictions(traces, size));
           }};
 }
 
 Behaviour scorer_behaviour(const Scorer& scorer) {
   return {concat("scorer ", scorer.fingerprint()),
-          [&scorer](const std::vector<const RecordedTrace*>& /*traces*/) { return scorer_selector(scorer); }};
+          [&scorer](const std::vector<const RecordedTrace*>& /*traces*/, const CacheSize& /*size*/) {
+            return scorer_selector(scorer);
+          }};
 }
 
 }  // namespace foresight

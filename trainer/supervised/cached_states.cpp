@@ -1,7 +1,9 @@
 #include "trainer/supervised/cached_states.h"
 
 #include <algorithm>
+#include <map>
 #include <span>
+#include <utility>
 
 #include "golden_eviction/recorded_plan.h"
 #include "trainer/base/await_file.h"
@@ -153,35 +155,52 @@ struct Replay {
   std::vector<const RecordedTrace*> traces;
   std::vector<std::filesystem::path> files;
   std::vector<std::vector<std::int64_t>> evictions;  // by trace
+  CacheSize size;
 };
 
-/// Replays traces of one length together and writes their files.
-void replay(const Transformer& model, const Replay& of, const CacheSize& size, ScorerFeatures features,
-            const Behaviour& behaviour, const std::function<void(std::int64_t)>& on_tokens) {
+/// Replays traces of one length and one size of cache together and writes their files.
+void replay(const Transformer& model, const Replay& of, ScorerFeatures features, const Behaviour& behaviour,
+            const std::function<void(std::int64_t)>& on_tokens) {
   std::vector<std::unique_ptr<StatesFile>> files;
   std::int64_t last = 0;
   for (std::size_t n = 0; n < of.traces.size(); ++n) {
     const RecordedTrace& trace = *of.traces[n];
     files.push_back(std::make_unique<StatesFile>(
-        of.files[n], model.shape(), size, of.evictions[n],
-        identity(model, trace, size, features, behaviour.name, of.evictions[n])));
+        of.files[n], model.shape(), of.size, of.evictions[n],
+        identity(model, trace, of.size, features, behaviour.name, of.evictions[n])));
     last = std::max(last, of.evictions[n].back());
   }
-  const EvictionSelector follow = behaviour.selector(of.traces);
+  const EvictionSelector follow = behaviour.selector(of.traces, of.size);
   const EvictionSelector show = [&](const EvictionView& view) {
     for (std::size_t n = 0; n < files.size(); ++n)
       files[n]->add(view.rows(static_cast<std::int64_t>(n), 1), features);
     return follow(view);
   };
-  replay_evictions(model, stacked_tokens(of.traces), size, /*copies=*/1, last + 1, show, on_tokens);
+  replay_evictions(model, stacked_tokens(of.traces), of.size, /*copies=*/1, last + 1, show, on_tokens);
   for (std::size_t n = 0; n < files.size(); ++n) files[n]->finish(OracleReader(of.traces[n]->file));
+}
+
+/// Traces of one length and one size of cache, at most kTracesPerReplay each, by their numbers.
+std::vector<std::vector<std::size_t>> alike_batches(const std::vector<RecordedTrace>& traces,
+                                                    const std::vector<CacheSize>& sizes) {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> filling;  // by length and budget
+  std::vector<std::vector<std::size_t>> batches;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const auto [place, is_new] =
+        filling.try_emplace({traces[i].length(), sizes.at(i).budget}, batches.size());
+    if (!is_new && batches[place->second].size() == kTracesPerReplay) place->second = batches.size();
+    if (place->second == batches.size()) batches.emplace_back();
+    batches[place->second].push_back(i);
+  }
+  return batches;
 }
 
 /// Which traces are replayed together, and whether that was done. Rank 0 looks, for all: its digests cost
 /// reading every file.
 std::vector<ReplayBatch> replay_batches(const std::vector<RecordedTrace>& traces,
+                                        const std::vector<CacheSize>& sizes,
                                         const std::function<bool(std::size_t)>& trace_is_done, World& world) {
-  const auto numbers = equal_length_batches(traces, kTracesPerReplay);
+  const auto numbers = alike_batches(traces, sizes);
   std::vector<bool> verdicts;
   if (world.leads()) {
     for (const auto& batch : numbers) verdicts.push_back(std::ranges::all_of(batch, trace_is_done));
@@ -211,39 +230,45 @@ double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t
 }
 
 std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions(
-    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const CacheSize& size,
+    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const std::vector<CacheSize>& sizes,
     double limit_bytes, std::int64_t least, std::uint64_t seed) {
   double left = limit_bytes;  // for evictions, once every position has its place
   std::int64_t most = 0;
-  for (const std::int64_t length : lengths) {
-    left -= cached_bytes(shape, size, 0, size.steps(length) - 1);
-    most = std::max(most, size.steps(length));
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const std::int64_t steps = sizes.at(i).steps(lengths[i]);
+    left -= cached_bytes(shape, sizes[i], 0, steps - 1);
+    most = std::max(most, steps);
   }
   const auto bytes_of_count = [&](std::int64_t count) {
-    std::int64_t evictions = 0;
-    for (const std::int64_t length : lengths) evictions += std::min(count, size.steps(length));
-    return static_cast<double>(evictions) * eviction_bytes(shape, size);
+    double bytes = 0;
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+      const std::int64_t evictions = std::min(count, sizes[i].steps(lengths[i]));
+      bytes += static_cast<double>(evictions) * eviction_bytes(shape, sizes[i]);
+    }
+    return bytes;
   };
   std::int64_t count = most;
   while (count > 0 && bytes_of_count(count) > left) --count;
   if (count < std::min(least, most)) return std::nullopt;
   std::vector<std::vector<std::int64_t>> evictions;
   for (std::size_t i = 0; i < lengths.size(); ++i)
-    evictions.push_back(spread_evictions(size.steps(lengths[i]), count, static_cast<std::int64_t>(i), seed));
+    evictions.push_back(
+        spread_evictions(sizes[i].steps(lengths[i]), count, static_cast<std::int64_t>(i), seed));
   return evictions;
 }
 
 CachedStates::CachedStates(const std::filesystem::path& folder, const Transformer& model,
-                           const std::vector<RecordedTrace>& traces, const CacheSize& size,
+                           const std::vector<RecordedTrace>& traces, const std::vector<CacheSize>& sizes,
                            ScorerFeatures features, const Behaviour& behaviour,
                            std::vector<std::vector<std::int64_t>> evictions, World& world)
     : evictions_(std::move(evictions)) {
   std::vector<std::filesystem::path> files;
   for (const RecordedTrace& trace : traces) files.push_back(folder / (trace.id + ".safetensors"));
   const std::vector<ReplayBatch> batches = replay_batches(
-      traces,
+      traces, sizes,
       [&](std::size_t i) {
-        return is_done(files[i], identity(model, traces[i], size, features, behaviour.name, evictions_[i]));
+        return is_done(files[i],
+                       identity(model, traces[i], sizes[i], features, behaviour.name, evictions_[i]));
       },
       world);
   std::vector<std::int64_t> costs;
@@ -268,13 +293,13 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
         if (batches[b].done) return std::string();
         stopped = stopped || stop_requested();
         if (stopped) return std::string();
-        Replay together;
+        Replay together{.traces = {}, .files = {}, .evictions = {}, .size = sizes[batches[b].traces.front()]};
         for (const std::size_t i : batches[b].traces) {
           together.traces.push_back(&traces[i]);
           together.files.push_back(files[i]);
           together.evictions.push_back(evictions_[i]);
         }
-        replay(model, together, size, features, behaviour, [&](std::int64_t tokens) {
+        replay(model, together, features, behaviour, [&](std::int64_t tokens) {
           progress.update(done += tokens);
           world.tick();
         });
@@ -288,7 +313,7 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
   for (std::size_t i = 0; i < traces.size(); ++i) {
     await_file(files[i]);
     files_.emplace_back(files[i]);
-    protected_.push_back(size.protected_entries(traces[i].prompt_tokens()));
+    protected_.push_back(sizes[i].protected_entries(traces[i].prompt_tokens()));
   }
 }
 

@@ -18,15 +18,16 @@
 
 namespace foresight {
 
-/// Traces of one length that are replayed together: enough rows for full matrix products. Which traces these
-/// are must not depend on what is done already: matrix products of other sizes may round differently.
+/// Traces of one length and budget that are replayed together: enough rows for full matrix products. Which
+/// traces these are must not depend on what is done already: matrix products of other sizes may round
+/// differently.
 inline constexpr std::size_t kTracesPerReplay = 4;
 
-/// Which evictions of traces of these lengths a cache of `limit_bytes` holds: of each trace as many, spread
-/// over it by `seed`, all where they fit. Nothing where the limit leaves fewer than `least` evictions of some
-/// trace that has as many.
+/// Which evictions of traces of these lengths, with caches of these `sizes`, a cache of `limit_bytes` holds:
+/// of each trace as many, spread over it by `seed`, all where they fit. Nothing where the limit leaves fewer
+/// than `least` evictions of some trace that has as many.
 std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions(
-    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const CacheSize& size,
+    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const std::vector<CacheSize>& sizes,
     double limit_bytes, std::int64_t least, std::uint64_t seed);
 
 /// Bytes of a trace's file that holds `evictions` evictions, the last of which is step `last`.
@@ -39,12 +40,14 @@ double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t
 /// already, for the same model, trace, cache, behaviour and evictions, is kept.
 class CachedStates : public StateSource {
  public:
-  /// Computes what is missing in `folder`, dealt out to ranks; files are written as the replay goes on, so
-  /// that memory does not grow with the traces. Throws Error(kInterrupted) on all ranks after a stop signal
-  /// (finished files are kept), Error(kResource) for a full disk.
+  /// `sizes`: of the cache for each trace. Computes what is missing in `folder`, dealt out to ranks; files
+  /// are written as the replay goes on, so that memory does not grow with the traces. Throws
+  /// Error(kInterrupted) on all ranks after a stop signal (finished files are kept), Error(kResource) for a
+  /// full disk.
   CachedStates(const std::filesystem::path& folder, const Transformer& model,
-               const std::vector<RecordedTrace>& traces, const CacheSize& size, ScorerFeatures features,
-               const Behaviour& behaviour, std::vector<std::vector<std::int64_t>> evictions, World& world);
+               const std::vector<RecordedTrace>& traces, const std::vector<CacheSize>& sizes,
+               ScorerFeatures features, const Behaviour& behaviour,
+               std::vector<std::vector<std::int64_t>> evictions, World& world);
 
   const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }
   void visit(std::int64_t trace, const std::vector<std::int64_t>& evictions,

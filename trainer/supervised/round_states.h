@@ -17,16 +17,22 @@
 
 namespace foresight {
 
-/// Whether this config's features are cached, and then which evictions of traces of these lengths
-/// (supervised.features, supervised.features_gib); nothing where they are streamed. Throws Error(kConfig)
-/// where a cache is asked for and its limit is too small.
-std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions_of(
-    const Config& config, const ModelShape& shape, const std::vector<std::int64_t>& lengths);
+/// What a round replays and stores, by trace.
+struct CachedRound {
+  std::vector<CacheSize> sizes;
+  std::vector<std::vector<std::int64_t>> evictions;
+};
+
+/// Whether this config's features are cached, and then which evictions of traces of these lengths, for each
+/// round (supervised.features, supervised.features_gib); nothing where they are streamed. Throws
+/// Error(kConfig) where a cache is asked for and its limit is too small.
+std::optional<std::vector<CachedRound>> cached_rounds_of(const Config& config, const ModelShape& shape,
+                                                         const std::vector<std::int64_t>& lengths);
 
 /// Opens the states of rounds.
 class RoundStates {
  public:
-  /// All must outlive it. Throws as cached_evictions_of().
+  /// All must outlive it. Throws as cached_rounds_of().
   RoundStates(const Config& config, const Transformer& model, const std::vector<RecordedTrace>& traces,
               World& world);
 
@@ -38,13 +44,14 @@ class RoundStates {
   std::unique_ptr<StateSource> of_round(const Round& round, TrainingSession& session) const;
 
  private:
-  std::unique_ptr<StateSource> under(const Behaviour& behaviour) const;
+  std::unique_ptr<StateSource> under(const Behaviour& behaviour, std::int64_t round) const;
 
   const Config* config_;
   const Transformer* model_;
   const std::vector<RecordedTrace>* traces_;
   World* world_;
-  std::optional<std::vector<std::vector<std::int64_t>>> cached_;  ///< evictions by trace; none: streamed
+  std::vector<std::int64_t> lengths_;               ///< of the traces
+  std::optional<std::vector<CachedRound>> cached_;  ///< by round; none: streamed
 };
 
 }  // namespace foresight

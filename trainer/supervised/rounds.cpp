@@ -19,4 +19,14 @@ double learning_rate_of_step(const SupervisedConfig& stage, std::int64_t step) {
   return peak * schedule_factor(Schedule::kCosine, step - round.first_step, round.steps, stage.warmup_steps);
 }
 
+std::vector<CacheSize> sizes_of_round(const Config& config, const std::vector<std::int64_t>& lengths,
+                                      std::int64_t round) {
+  std::vector<CacheSize> sizes;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    sizes.push_back(size_of_turn(config.eviction, config.supervised.budgets, lengths[i],
+                                 static_cast<std::int64_t>(i) + round));
+  }
+  return sizes;
+}
+
 }  // namespace foresight

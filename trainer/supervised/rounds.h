@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "trainer/config/config.h"
 
@@ -22,5 +23,10 @@ Round round_of_step(const SupervisedConfig& stage, std::int64_t step);
 
 /// The learning rate of `step`: each round warms up and decays for itself.
 double learning_rate_of_step(const SupervisedConfig& stage, std::int64_t step);
+
+/// The size of the cache that each trace of these lengths is replayed with in a round: where
+/// supervised.budgets has several, neighbouring traces differ, and so does a trace from round to round.
+std::vector<CacheSize> sizes_of_round(const Config& config, const std::vector<std::int64_t>& lengths,
+                                      std::int64_t round);
 
 }  // namespace foresight

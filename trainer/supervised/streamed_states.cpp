@@ -12,16 +12,16 @@
 namespace foresight {
 
 StreamedStates::StreamedStates(const Transformer& model, const std::vector<RecordedTrace>& traces,
-                               const CacheSize& size, ScorerFeatures features, Behaviour behaviour,
+                               std::vector<CacheSize> sizes, ScorerFeatures features, Behaviour behaviour,
                                std::function<void(std::int64_t)> on_tokens)
     : model_(&model),
       traces_(&traces),
-      size_(size),
+      sizes_(std::move(sizes)),
       features_(features),
       behaviour_(std::move(behaviour)),
       on_tokens_(std::move(on_tokens)) {
-  for (const RecordedTrace& trace : traces) {
-    const std::int64_t steps = size.steps(trace.length());
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const std::int64_t steps = sizes_.at(i).steps(traces[i].length());
     evictions_.push_back(spread_evictions(steps, steps, 0, 0));
   }
 }
@@ -30,18 +30,19 @@ void StreamedStates::visit(std::int64_t index, const std::vector<std::int64_t>& 
                            const RankedStatesConsumer& consume) const {
   if (evictions.empty()) return;
   const RecordedTrace& trace = traces_->at(static_cast<std::size_t>(index));
+  const CacheSize& size = sizes_.at(static_cast<std::size_t>(index));
   const std::int64_t last = *std::max_element(evictions.begin(), evictions.end());
   std::vector<torch::Tensor> contribution;  // by layer: [n, K, L]
   {
     const OracleReader reader(trace.file);
     for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer)
-      contribution.push_back(recorded_contribution(reader, layer, size_, evictions));
+      contribution.push_back(recorded_contribution(reader, layer, size, evictions));
   }
-  const EvictionSelector follow = behaviour_.selector({&trace});
+  const EvictionSelector follow = behaviour_.selector({&trace}, size);
   const EvictionSelector show = [&](const EvictionView& view) {
     const auto found = std::find(evictions.begin(), evictions.end(), view.step);
     if (found != evictions.end()) {
-      const torch::Tensor candidates = view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU);
+      const torch::Tensor candidates = view.positions[0].narrow(1, 0, size.budget).to(torch::kCPU);
       const torch::Tensor& of_layer = contribution[static_cast<std::size_t>(view.layer)];
       const torch::Tensor labels = oracle_scores(of_layer[found - evictions.begin()], candidates);
       consume({.layer = view.layer,
@@ -51,7 +52,7 @@ void StreamedStates::visit(std::int64_t index, const std::vector<std::int64_t>& 
     }
     return follow(view);
   };
-  replay_evictions(*model_, stacked_tokens({&trace}), size_, /*copies=*/1, last + 1, show, on_tokens_);
+  replay_evictions(*model_, stacked_tokens({&trace}), size, /*copies=*/1, last + 1, show, on_tokens_);
 }
 
 }  // namespace foresight

@@ -16,9 +16,10 @@ namespace foresight {
 /// what the oracle says of each position at the evictions that were asked for.
 class StreamedStates : public StateSource {
  public:
-  /// Model and traces must outlive it. `on_tokens` (optional) is told the tokens done.
-  StreamedStates(const Transformer& model, const std::vector<RecordedTrace>& traces, const CacheSize& size,
-                 ScorerFeatures features, Behaviour behaviour,
+  /// Model and traces must outlive it. `sizes`: of the cache for each trace. `on_tokens` (optional) is told
+  /// the tokens done.
+  StreamedStates(const Transformer& model, const std::vector<RecordedTrace>& traces,
+                 std::vector<CacheSize> sizes, ScorerFeatures features, Behaviour behaviour,
                  std::function<void(std::int64_t)> on_tokens = {});
 
   const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }
@@ -28,7 +29,7 @@ class StreamedStates : public StateSource {
  private:
   const Transformer* model_;
   const std::vector<RecordedTrace>* traces_;
-  CacheSize size_;
+  std::vector<CacheSize> sizes_;  // by trace
   ScorerFeatures features_;
   Behaviour behaviour_;
   std::function<void(std::int64_t)> on_tokens_;

@@ -1,5 +1,6 @@
 #include "trainer/supervised/supervised_stage.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -105,10 +106,11 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   std::int64_t open = -1;
   if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized &&
       !start.checkpoint_to_resume()) {
-    constexpr std::int64_t kTracesForNormalisation = 4;
+    const auto budgets = static_cast<std::int64_t>(stage.budgets.size());
     states = replays.golden();
     open = 0;
-    fit_normalisation(initial, *states, kTracesForNormalisation, world);
+    fit_normalisation(initial, *states, std::max<std::int64_t>(4, budgets),
+                      world);  // each budget has a trace
   }
   warn_if_made_for_other("supervised: scorer.initial", initial.facts(), config.eviction, model.fingerprint());
   initial.facts() = facts;
