@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from completions_server import CompletionsServer
-from conftest import ROOT, random_tensors, run, tiny_overrides, write_random_scorer
+from conftest import ROOT, run, tiny_overrides, write_random_scorer
+from random_scorers import random_tensors
 
 TEXT = (ROOT / "scripts" / "python" / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)

@@ -164,7 +164,7 @@ def _add_sampling(parser):
     default = Sampling("")
     parser.add_argument("--max-new-tokens", type=_at_least(1), default=default.max_new_tokens, metavar="N",
                         help="of a text (default 1024)")  # fmt: skip
-    parser.add_argument("--temperature", type=_number(0, 100), default=default.temperature, metavar="T",
+    parser.add_argument("--temperature", type=_number(0, 2), default=default.temperature, metavar="T",
                         help="0: always the likeliest token (default 0.6)")  # fmt: skip
     parser.add_argument("--top-p", type=_number(1e-9, 1), default=default.top_p, metavar="P", help="1: all tokens (default 0.95)")
     parser.add_argument("--top-k", type=_at_least(0), default=default.top_k, metavar="K", help="0: all tokens (default 20)")
