@@ -6,12 +6,15 @@ import os
 import re
 from dataclasses import dataclass
 
-from ..errors import ForesightError
+from ..errors import ForesightError, one_line
 from ..operators import STATISTICS
 from ..scorer import Scorer
 
 SCORER, BUDGET, WINDOW = "FORESIGHT_SCORER", "FORESIGHT_BUDGET", "FORESIGHT_WINDOW"
+SECTION = "foresight"  # of --additional-config
+KEYS = {"scorer": SCORER, "budget": BUDGET, "window": WINDOW}
 TESTED_VERSIONS = ("0.32.0",)
+_engines = []  # the section of --additional-config of this process's engine, once there is one
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,49 @@ class Settings:
         return max((self.scorer.inputs - 2 * head_size) // STATISTICS, 1)
 
 
-def _tokens(name, stored):
-    text = os.environ.get(name) or str(stored)
+def section_of(config):
+    """What --additional-config says of the plugin: a dict, empty without. config: a VllmConfig or None.
+
+    Raises ForesightError for what is no object, and for keys that the plugin does not know.
+    """
+    given = getattr(config, "additional_config", None)
+    told = given.get(SECTION) if isinstance(given, dict) else None
+    if told is None:
+        return {}
+    if not isinstance(told, dict):
+        raise ForesightError(f"--additional-config: {SECTION}: expected an object like {{\"scorer\": FILE}}, got {one_line(told)}")
+    unknown = next((key for key in told if key not in KEYS), None)
+    if unknown is not None:
+        raise ForesightError(f"--additional-config: {SECTION}: there is no key '{one_line(unknown)}'; known are {', '.join(KEYS)}")
+    return told
+
+
+def configure(config):
+    """Takes an engine's --additional-config (of a VllmConfig) over. Raises ForesightError where this process has another one."""
+    told = section_of(config)
+    if _engines and _engines[0] != told:
+        raise ForesightError(
+            f"foresight_kv.vllm: this process has an engine with other settings of the plugin ({one_line(_engines[0])}); start "
+            "one process for each"
+        )
+    if not _engines:
+        _engines.append(told)
+        settings.cache_clear()
+
+
+def _given(key):
+    """(what messages call it, value or None): --additional-config counts before the environment."""
+    told = _engines[0] if _engines else {}
+    if told.get(key) is not None:
+        return f"--additional-config: {SECTION}.{key}", told[key]
+    return KEYS[key], os.environ.get(KEYS[key]) or None
+
+
+def _tokens(key, stored):
+    name, value = _given(key)
+    text = str(stored if value is None else value)
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise ForesightError(f"{name}: expected a number of tokens, got '{text}'")
+        raise ForesightError(f"{name}: expected a number of tokens, got '{one_line(text)}'")
     if int(text) == 0:
         raise ForesightError(f"{name}: the scorer's file does not say it: set {name}, in tokens")
     return int(text)
@@ -43,11 +85,14 @@ def _tokens(name, stored):
 
 @functools.lru_cache(maxsize=1)
 def settings():
-    """Of the environment; read once. Raises ForesightError for what cannot be used."""
-    scorer = Scorer.load(os.environ[SCORER])
-    found = Settings(scorer, _tokens(BUDGET, scorer.facts.budget), _tokens(WINDOW, scorer.facts.window))
+    """What the plugin goes by; read once. Raises ForesightError for what cannot be used."""
+    name, file = _given("scorer")
+    if not isinstance(file, str):
+        raise ForesightError(f"{name}: expected the path of a scorer's file, got {one_line(file)}")
+    scorer = Scorer.load(file)
+    found = Settings(scorer, _tokens("budget", scorer.facts.budget), _tokens("window", scorer.facts.window))
     if found.budget % found.window:
-        raise ForesightError(f"{BUDGET}: budget {found.budget} must be a multiple of window {found.window}")
+        raise ForesightError(f"{_given('budget')[0]}: budget {found.budget} must be a multiple of window {found.window}")
     return found
 
 
@@ -57,7 +102,7 @@ def check_version(version=None):
     if found.split("+")[0] not in TESTED_VERSIONS:
         raise ForesightError(
             f"foresight_kv.vllm: vLLM {found} is installed, tested with {', '.join(TESTED_VERSIONS)}: install that one, or "
-            f"unset {SCORER}"
+            "serve without a scorer"
         )
 
 
@@ -82,7 +127,7 @@ def check_engine(config):
     for found, what, instead in refused:
         if found:
             raise ForesightError(
-                f"foresight_kv.vllm: {what} is not supported under eviction: use {instead}, or unset {SCORER}"
+                f"foresight_kv.vllm: {what} is not supported under eviction: use {instead}, or serve without a scorer"
             )
     facts = settings().scorer.facts
     if facts.protect_sinks or facts.protect_prompt:
@@ -109,5 +154,5 @@ def check_layer(sliding_window, alibi_slopes, logits_soft_cap, attn_type, shared
     for what, found in refused.items():
         if found:
             raise ForesightError(
-                f"foresight_kv.vllm: a layer with {what} cannot be managed: use another model, or unset {SCORER}"
+                f"foresight_kv.vllm: a layer with {what} cannot be managed: use another model, or serve without a scorer"
             )
