@@ -9,6 +9,7 @@ import pytest
 from conftest import environment
 
 from foresight_kv import ForesightError
+from foresight_kv.model_files import model_fingerprint
 from foresight_kv.vllm import settings
 
 
@@ -189,6 +190,21 @@ def test_a_configuration_without_a_scorer_is_named(plugin, config_of, monkeypatc
     settings.configure(config_of(additional_config={"foresight": {"budget": 64}}))
     with pytest.raises(ForesightError, match="FORESIGHT_SCORER: expected the path of a scorer's file, got None"):
         settings.settings()
+
+
+def test_a_scorer_of_a_model_of_the_same_shape_is_refused(plugin, config_of, small_model, monkeypatch):
+    scorer = settings.settings().scorer
+    scorer.facts = dataclasses.replace(scorer.facts, model_fingerprint="0123456789abcdef" * 4)
+    found = model_fingerprint(str(small_model))
+    with pytest.raises(ForesightError) as caught:
+        settings.check_engine(config_of())
+    said = str(caught.value)
+    assert f"{scorer.path} was trained for another model than {small_model}: " in said and found[:13] in said and "0123456789abc" in said
+    monkeypatch.setenv(settings.ANY_MODEL, "1")
+    settings.check_engine(config_of())
+    monkeypatch.setenv(settings.ANY_MODEL, "0")
+    scorer.facts = dataclasses.replace(scorer.facts, model_fingerprint=found)
+    settings.check_engine(config_of())
 
 
 def test_a_refusal_ends_the_start_of_the_engine(engine):

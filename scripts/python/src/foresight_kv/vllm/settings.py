@@ -5,14 +5,16 @@ import importlib.metadata
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import ForesightError, one_line
+from ..model_files import model_fingerprint
 from ..operators import STATISTICS
 from ..scorer import Scorer
 
-SCORER, BUDGET, WINDOW = "FORESIGHT_SCORER", "FORESIGHT_BUDGET", "FORESIGHT_WINDOW"
+SCORER, BUDGET, WINDOW, ANY_MODEL = "FORESIGHT_SCORER", "FORESIGHT_BUDGET", "FORESIGHT_WINDOW", "FORESIGHT_ANY_MODEL"
 SECTION = "foresight"  # of --additional-config
-KEYS = {"scorer": SCORER, "budget": BUDGET, "window": WINDOW}
+KEYS = {"scorer": SCORER, "budget": BUDGET, "window": WINDOW, "any_model": ANY_MODEL}
 TESTED_VERSIONS = ("0.32.0",)
 _engines = []  # the section of --additional-config of this process's engine, once there is one
 
@@ -96,6 +98,24 @@ def settings():
     return found
 
 
+def check_model_files(folder):
+    """Raises ForesightError where the scorer was trained for a model of other files than those of the served model's folder.
+
+    A scorer that does not say for which one, and a model that is not a folder here, are let through.
+    """
+    scorer = settings().scorer
+    expected = scorer.facts.model_fingerprint
+    if not expected or _given("any_model")[1] not in (None, False, "0") or not Path(folder).is_dir():
+        return
+    found = model_fingerprint(str(folder))
+    if found != expected:
+        raise ForesightError(
+            f"foresight_kv.vllm: {scorer.path} was trained for another model than {folder}: for files of the fingerprint "
+            f"{one_line(expected, 16)}, these have {one_line(found, 16)}; serve the model that it was trained with, or set "
+            f"{ANY_MODEL}=1 where both are one model in other files"
+        )
+
+
 def check_version(version=None):
     """Raises ForesightError for a vLLM that the plugin was not tested with."""
     found = version or _installed_version()
@@ -138,6 +158,7 @@ def check_engine(config):
     heads = model.get_total_num_kv_heads()
     group = model.model_arch_config.total_num_attention_heads // heads
     settings().scorer.check_model(model.get_total_num_hidden_layers(), heads, model.get_head_size(), group)
+    check_model_files(model.model)
 
 
 def check_layer(sliding_window, alibi_slopes, logits_soft_cap, attn_type, shared, sinks, kv_cache_dtype):
