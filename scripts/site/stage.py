@@ -12,7 +12,7 @@ import shutil
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "scripts/python/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/scorers/README.md", "scripts/python/README.md"]
 LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
 
 

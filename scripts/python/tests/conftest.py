@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from random_scorers import random_tensors
 
-from foresight_kv.scorer_file import ScorerFacts, judge_tensor_name, write_scorer
+from foresight_kv.scorer_file import ScorerFacts, write_scorer
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = ROOT / os.environ.get("FORESIGHT_BUILD", "build")
@@ -83,17 +84,6 @@ def load_model(folder, attention="sdpa"):
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
-
-
-def random_tensors(layers, kv_heads, inputs, seed=1, scale=1.0):
-    """Weights of a scorer by their names in a file."""
-    generator = torch.Generator().manual_seed(seed)
-    shapes = {"fc1.weight": (inputs, 16), "fc1.bias": (16,), "fc2.weight": (16, 1), "fc2.bias": (1,)}
-    return {
-        judge_tensor_name(layer, name): scale * torch.randn(kv_heads, *shape, generator=generator)
-        for layer in range(layers)
-        for name, shape in shapes.items()
-    }
 
 
 def write_random_scorer(

@@ -5,7 +5,8 @@ import json
 import pytest
 import safetensors.torch
 import torch
-from conftest import random_tensors, run, tiny_overrides
+from conftest import run, tiny_overrides
+from random_scorers import random_tensors
 
 from foresight_kv import ForesightError
 from foresight_kv.import_released import import_released, main

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, random_tensors, run, tiny_overrides, write_random_scorer
+from completions_server import CompletionsServer
+from conftest import ROOT, run, tiny_overrides, write_random_scorer
+from random_scorers import random_tensors
 
 TEXT = (ROOT / "scripts" / "python" / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
@@ -84,6 +86,15 @@ def test_commands_of_data_sets_run(workplace):
         run(Path(sys.executable).with_name("foresight-rows"), *shlex.split(command)[1:], cwd=workplace)
     assert [json.loads(line)["answer"] for line in open("train.jsonl")] == ["0", "1", "2"]
     assert "tokens" in json.loads(open("train.jsonl").readline()) and "messages" in json.loads(open("prompts.jsonl").readline())
+
+
+def test_the_command_of_traces_runs(workplace):
+    (workplace / "prompts.jsonl").write_text('{"prompt": "the"}\n' * 3)
+    (command,) = (command for command in COMMANDS if command.startswith("foresight-traces "))
+    with CompletionsServer(first=3, last=40) as server:
+        words = shlex.split(command.replace("http://localhost:8000/v1", server.url))
+        run(Path(sys.executable).with_name("foresight-traces"), *words[1:], cwd=workplace)
+    assert len((workplace / "traces.jsonl").read_text().splitlines()) == 3
 
 
 def test_the_scripts_that_are_named_are_there():

@@ -23,7 +23,7 @@ def staged_text(target):
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as fault:
         partial.unlink(missing_ok=True)
         raise ForesightError(f"{target}: cannot be written: {fault.strerror}") from fault
@@ -32,7 +32,8 @@ def staged_text(target):
         raise
 
 
-def _sync_folder(folder):
+def sync_folder(folder):
+    """Puts the names in a folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

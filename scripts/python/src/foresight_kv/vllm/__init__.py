@@ -1,6 +1,7 @@
 """vLLM plugin: requests hold ceil((budget + window) / block) blocks, as a scorer chooses (docs/serving.md).
 
-On where FORESIGHT_SCORER names a scorer's file; without it vLLM is as it was. Entry point of vllm.general_plugins.
+On where FORESIGHT_SCORER, or "foresight" in --additional-config, names a scorer's file; without it vLLM is as it was. Entry
+point of vllm.general_plugins.
 """
 
 import os
@@ -10,11 +11,9 @@ def register():
     """Called by vLLM in each of its processes. Raises ForesightError for a scorer, setting or version that cannot be used."""
     from .settings import SCORER, check_version, settings
 
-    if not os.environ.get(SCORER):
-        return
-    check_version()
-    settings()
-    from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
+    if os.environ.get(SCORER):
+        check_version()
+        settings()
+    from .choice import take_place_of_cpu_attention
 
-    # The CPU platform asks for this name whatever is chosen.
-    register_backend(AttentionBackendEnum.CPU_ATTN, "foresight_kv.vllm.backend.ForesightBackend")
+    take_place_of_cpu_attention()

@@ -1,0 +1,96 @@
+"""Prompt rows in Python: the rules of docs/rows.md. That they are the program's is in test_traces.py."""
+
+import json
+
+import pytest
+
+from foresight_kv.errors import ForesightError
+from foresight_kv.prompt_rows import read_prompt_rows
+
+USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}], "content": None}
+
+
+def read(tmp_path, *rows):
+    file = tmp_path / "p.jsonl"
+    file.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
+    return list(read_prompt_rows(file))
+
+
+def test_prompts_of_all_kinds(tmp_path):
+    rows = read(
+        tmp_path, {"prompt": "p", "id": 1}, "  \t", {"Question": "q", "Answer": 7},
+        {"messages": [USER, ASSISTANT, USER, ASSISTANT]},
+        {"prompt": [USER], "problem": "q", "answer": None}, {"messages": [USER, CALL, USER | {"name": "n"}]},
+    )  # fmt: skip
+    assert [row.source for row in rows] == ["p.jsonl:1", "p.jsonl:3", "p.jsonl:4", "p.jsonl:5", "p.jsonl:6"]
+    assert [row.prompt for row in rows] == ["p", "Question: q\nAnswer:", "", "", ""]
+    assert [row.messages for row in rows] == [[], [], [USER, ASSISTANT, USER], [USER], [USER, CALL, USER | {"name": "n"}]]
+    assert [row.answer for row in rows] == ["", "7", "", "", ""]
+    assert rows[0].columns == {"id": 1} and rows[1].columns == {"Question": "q", "Answer": 7}
+
+
+def test_what_the_template_is_told_and_answers_without_marks(tmp_path):
+    (row,) = read(tmp_path, {"prompt": "p", "tools": '[{"name": "f"}]', "documents": [], "answer": "a <<1+1=2>>b <<\n>>",
+                             "chat_template_kwargs": {"enable_thinking": False}})  # fmt: skip
+    assert row.variables == {"tools": [{"name": "f"}], "enable_thinking": False} and row.answer == "a b <<\n>>"
+    assert row.columns == {"answer": "a <<1+1=2>>b <<\n>>"}
+
+
+def test_bytes_around_the_rows(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "a", "x": NaN, "y": -Infinity}\r\n{"prompt": "b"}')
+    rows = list(read_prompt_rows(tmp_path / "p.jsonl"))
+    assert [row.prompt for row in rows] == ["a", "b"] and rows[0].columns == {"x": None, "y": None}
+
+
+@pytest.mark.parametrize(
+    "row, said",
+    [
+        ({"a": 1}, 'no known keys; a prompt row has "prompt"'),
+        ({"prompt": ""}, '"prompt" is empty'),
+        ({"prompt": 3}, '"prompt": expected a string, got number'),
+        ({"prompt": "p", "messages": [USER]}, 'has both "messages" and "prompt"'),
+        ({"messages": []}, '"messages": expected a list of {"role", "content"}'),
+        ({"messages": "p"}, '"messages": expected a list of {"role", "content"}'),
+        ({"messages": [ASSISTANT]}, '"messages" hold only turns of the assistant'),
+        ({"messages": [USER], "problem": "other"}, '"messages" do not hold the text of "problem"'),
+        ({"messages": [{"role": "user"}]}, '"messages"[0]: expected an object with "role" and "content"'),
+        ({"messages": [USER, {"role": 1, "content": "x"}]}, '"messages"[1].role: expected a string, got number'),
+        ({"messages": [{"role": "user", "content": None}]}, '"messages"[0].content: expected a string, got null'),
+        ({"prompt": "p", "answer": []}, '"answer": expected a string, got array'),
+        ({"prompt": "p", "tools": {}}, '"tools": expected a list, or one as JSON in a string'),
+        ({"prompt": "p", "tools": "f"}, '"tools": expected a list, or one as JSON in a string'),
+        ({"prompt": "p", "chat_template_kwargs": []}, '"chat_template_kwargs": expected an object, got array'),
+        ('["p"]', "expected a JSON object, got array; a JSON list is not JSONL"),
+        ("3", "expected a JSON object, got number"),
+        ('{"prompt": ', "not JSON: "),
+        ('{"prompt": "a", "prompt": "b"}', "an object names a key twice"),
+        ('{"prompt": "\\ud800"}', "not UTF-8"),
+        ('{"prompt": "p", "x": ' + "[" * 40 + "]" * 40 + "}", "nested deeper than 32"),
+        ("[" * 100000, "not JSON"),
+    ],
+)  # fmt: skip
+def test_faults_name_file_and_line(row, said, tmp_path):
+    with pytest.raises(ForesightError) as caught:
+        read(tmp_path, {"prompt": "fine"}, row)
+    assert f"{tmp_path}/p.jsonl:2: " in str(caught.value) and said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data, said",
+    [(b"", "holds no rows"), (b"\n \n", "holds no rows"), (b"\x1f\x8b\x08rest", "is compressed by gzip; write its prompts as JSONL"),
+     (b"PAR1rest", "is a Parquet file; write its prompts as JSONL: foresight-rows"), (b'{"prompt": "\xff"}', "p.jsonl:1: not UTF-8")],
+)  # fmt: skip
+def test_files_of_other_kinds_are_named(data, said, tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(data)
+    with pytest.raises(ForesightError) as caught:
+        list(read_prompt_rows(tmp_path / "p.jsonl"))
+    assert said in str(caught.value)
+    with pytest.raises(ForesightError, match="none: cannot be read: No such file or directory; check the path"):
+        list(read_prompt_rows(tmp_path / "none"))
+
+
+def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("foresight_kv.prompt_rows.MOST_BYTES", 1 << 20)
+    with pytest.raises(ForesightError, match="p.jsonl:2: the line is longer than 1 MiB"):
+        read(tmp_path, {"prompt": "p"}, {"prompt": "x" * (1 << 20)})
