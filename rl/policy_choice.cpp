@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "rl/policy_terms.h"
+#include "trainer/eviction/entries.h"
 #include "trainer/eviction/protection.h"
 
 namespace foresight {
@@ -36,8 +37,7 @@ EvictionSelector policy_selector(const Scorer& policy, const PolicyOptions& opti
       consume(view,
               {features, open_logits(scores / options.temperature, protected_ones), evicted, protected_ones});
     } else {
-      const torch::Tensor index = shortlist.unsqueeze(-1).expand({-1, -1, -1, features.size(3)});
-      consume(view, {features.gather(2, index), logits, draws, closed});
+      consume(view, {select_entries(features, shortlist), logits, draws, closed});
     }
     return evicted;
   };

@@ -4,6 +4,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/eviction/entries.h"
 #include "trainer/eviction/grouped_attention.h"
 #include "trainer/model/device.h"
 #include "trainer/model/tensor_io.h"
@@ -160,7 +161,7 @@ void EvictingCache::protect(EvictionView& view) {
 }
 
 void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
-  const std::int64_t rows = layer.keys.size(0), heads = layer.keys.size(1), d = layer.keys.size(3);
+  const std::int64_t rows = layer.keys.size(0), heads = layer.keys.size(1);
   torch::Tensor keep =
       torch::ones({rows, heads, budget_ + window_}, layer.keys.options().dtype(torch::kBool));
   keep.scatter_(2, evicted, false);
@@ -170,9 +171,8 @@ void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
                                              " entries kept, expected ", rows * heads * budget_));
   }
   const torch::Tensor kept = kept_flat.select(1, 2).view({rows, heads, budget_});
-  const torch::Tensor kept_vectors = kept.unsqueeze(-1).expand({rows, heads, budget_, d});
   for (torch::Tensor* buffer : {&layer.keys, &layer.values}) {
-    buffer->narrow(2, 0, budget_).copy_(buffer->gather(2, kept_vectors));
+    buffer->narrow(2, 0, budget_).copy_(select_entries(*buffer, kept));
   }
   layer.positions.narrow(2, 0, budget_).copy_(layer.positions.gather(2, kept));
   const torch::Tensor kept_groups = kept.unsqueeze(2).expand({rows, heads, group_, budget_});

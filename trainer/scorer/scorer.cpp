@@ -43,12 +43,15 @@ torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) 
   torch::Tensor statistics =
       torch::cat({attention.amax(3), attention.amin(3), sum, last(16), last(8), last(32),
                   view.cumulative.narrow(3, 0, candidates), view.decayed.narrow(3, 0, candidates)},
-                 2)
-          .transpose(2, 3);  // [R, K, B, 8g]
-  if (kind == ScorerFeatures::kNormalized) statistics = torch::log1p(statistics * 100.0);
-  return torch::cat({view.keys.narrow(2, 0, candidates).to(torch::kFloat32),
-                     view.values.narrow(2, 0, candidates).to(torch::kFloat32), statistics},
-                    3);
+                 2);  // [R, K, 8g, B]
+  if (kind == ScorerFeatures::kNormalized) statistics.mul_(100.0).log1p_();
+  const std::int64_t rows = view.keys.size(0), heads = view.keys.size(1), d = view.keys.size(3),
+                     count = statistics.size(2);
+  torch::Tensor features = torch::empty({rows, heads, candidates, 2 * d + count}, statistics.options());
+  features.narrow(3, 0, d).copy_(view.keys.narrow(2, 0, candidates));
+  features.narrow(3, d, d).copy_(view.values.narrow(2, 0, candidates));
+  features.narrow(3, 2 * d, count).copy_(statistics.transpose(2, 3));
+  return features;
 }
 
 Scorer Scorer::random(const ModelShape& model, const ScorerFacts& facts, RandomStream stream) {
