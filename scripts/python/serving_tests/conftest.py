@@ -60,7 +60,7 @@ def scorers(tmp_path_factory):
 
 @pytest.fixture
 def engine(models, scorers, tmp_path):
-    """engine(model, prompts, max_tokens, plugin=(budget, window) or None, mode=..., **options) -> result of engine.py"""
+    """engine(model, prompts, max_tokens, plugin=(budget, window) or None, mode=..., **options) -> result of engine.py, and its log"""
 
     def call(model, prompts, max_tokens, plugin=None, mode="generate", expect=0, **options):
         defaults = {"model": str(models[model]), "dtype": "float32", "max_model_len": 1024, "block_size": 32}
@@ -73,7 +73,7 @@ def engine(models, scorers, tmp_path):
         )  # fmt: skip
         said = done.stdout[-3000:] + done.stderr[-6000:]
         assert (done.returncode == 0) == (expect == 0), said
-        return said if expect else json.loads((tmp_path / "result.json").read_text())
+        return said if expect else json.loads((tmp_path / "result.json").read_text()) | {"log": done.stdout + done.stderr}
 
     return call
 

@@ -90,6 +90,8 @@ def test_the_engines_own_configuration_says_the_same_as_the_environment(engine, 
     assert by_configuration["tokens"] == by_environment["tokens"] and by_configuration["margins"] == by_environment["margins"]
     evictions = [result["metrics"]["foresight_evictions_total"] for result in (by_environment, by_configuration)]
     assert evictions[0] == evictions[1] > 0
+    for result in (by_environment, by_configuration):
+        assert f"foresight: evicts by {scorers['small']}, budget 64, window 16, KV heads 0 to 1" in result["log"]
 
 
 def test_blocks_are_flat_in_context_and_none_is_leaked(engine):

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class CompletionsServer(ThreadingHTTPServer):
     """On a port of its own. ends: id that ends a text; first, last: range of the ids that it samples.
 
-    faults: what comes in place of the next answers: an HTTP status, "cut", "drop", "silent", "html", or a dict to answer with.
+    faults: what comes in place of the next answers: an HTTP status, "cut", "drop", "silent", "html", "abort", or a dict to answer with.
     """
 
     daemon_threads = True
@@ -86,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(fault, {"error": {"message": "no room\x1b[2J for this"}})
         elif isinstance(fault, dict):
             self._reply(200, fault)
+        elif fault == "abort":
+            choice = {"token_ids": [self.server.first], "text": "a", "finish_reason": "abort"}
+            self._reply(200, {"choices": [choice]})
         elif fault == "cut":
             self._reply(200, {"choices": []}, missing=5)
         elif fault == "html":

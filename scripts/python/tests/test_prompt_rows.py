@@ -1,11 +1,14 @@
-"""Prompt rows in Python: the rules of docs/rows.md. That they are the program's is in test_traces.py."""
+"""Prompt rows in Python: the rules of docs/rows.md, and that the program has the same."""
 
 import json
 
 import pytest
+from completions_server import CompletionsServer
+from conftest import run
 
 from foresight_kv.errors import ForesightError
 from foresight_kv.prompt_rows import read_prompt_rows
+from foresight_kv.traces import main
 
 USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}], "content": None}
@@ -94,3 +97,33 @@ def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("foresight_kv.prompt_rows.MOST_BYTES", 1 << 20)
     with pytest.raises(ForesightError, match="p.jsonl:2: the line is longer than 1 MiB"):
         read(tmp_path, {"prompt": "p"}, {"prompt": "x" * (1 << 20)})
+
+
+TEXTS = [
+    {"prompt": "Plain, with ünïcode and 1234."},
+    {"question": "Half of 48?", "answer": "It is <<48/2=24>>24.\n#### 24", "source": "mine", "tokens": 3},
+    {"Problem": "Which?", "Answer": 204, "level": 0.5},
+    {"prompt": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hello"}], "given": {"a": 1}},
+    {"problem": "Which?", "messages": [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "that"}], "x": None},
+    {"messages": [{"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))], "tools": []},
+]
+
+
+@pytest.mark.smollm2
+def test_prompts_are_rendered_as_the_program_renders_them(tmp_path, foresight, smollm2_folder):
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in TEXTS))
+    run(foresight, "traces", "--config", "configs/quickstart.yaml", f"model.path={smollm2_folder}", f"output={tmp_path}/run",
+        f"traces.prompts=[{prompts}]", "traces.max_new_tokens=1", "runtime.threads=2")  # fmt: skip
+    with CompletionsServer(first=100, last=40000) as server:
+        line = [str(prompts), "--model", str(smollm2_folder), "--out", str(tmp_path / "o.jsonl"), "--endpoint", server.url]
+        assert main([*line, "--max-new-tokens", "1"]) == 0
+    files = [(tmp_path / name).read_text(encoding="utf-8").splitlines() for name in ("run/traces.jsonl", "o.jsonl")]
+    for theirs, ours in zip(*(map(json.loads, lines) for lines in files), strict=True):
+        assert ours.pop("sampling")["sample"] == 0
+        sampled = (ours.pop("tokens"), theirs.pop("tokens"))
+        assert sampled[0][:-1] == sampled[1][:-1] and len(sampled[0]) == theirs["prompt_tokens"] + 1
+        assert list(ours) == list(theirs)
+        for name in ("completion", "finished"):
+            ours.pop(name), theirs.pop(name)
+        assert ours == theirs

@@ -201,6 +201,20 @@ def test_the_program_trains_on_the_rows_and_keeps_the_tokens(tmp_path, foresight
     assert recorded and recorded <= {tuple(row["tokens"][:160]) for row in rows}
 
 
+def test_the_tutorials_file_has_the_layout_of_openr1_math(tmp_path, capsys):
+    file = tmp_path / "math.parquet"
+    run(sys.executable, ROOT / "scripts" / "make_openr1_rows.py", file)
+    rows = pq.read_table(file).to_pylist()
+    assert len(rows) == 200 and set(OPENR1) <= set(rows[0]) and len({row["problem"] for row in rows}) > 190
+    for row in rows:
+        for text, right, whole in zip(row["generations"], row["correctness_math_verify"], row["is_reasoning_complete"], strict=True):
+            assert right == (f"\\boxed{{{row['answer']}}}" in text) and whole == ("\\boxed" in text)
+    assert main([str(file), "--out", str(tmp_path / "out.jsonl")]) == 0
+    shown = capsys.readouterr().out
+    assert "layout: openr1-math" in shown and "wrote 173 rows" in shown
+    assert "left out 27: no generation is whole and marked as correct" in shown
+
+
 def test_it_is_a_command(tmp_path):
     done = subprocess.run([sys.executable, "-m", "foresight_kv.rows", "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and "--skip-faulty" in done.stdout and "Examples:" in done.stdout

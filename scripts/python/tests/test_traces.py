@@ -107,7 +107,7 @@ def test_columns_of_a_prompt_stay_and_those_named_like_ours_stand_apart(tmp_path
     assert main(line) == 0 and rows_of(out)[0]["given"] == {"given": 3, "tokens": 4}
 
 
-@pytest.mark.parametrize("fault", [429, 503, 500, "cut", "drop", "html"])
+@pytest.mark.parametrize("fault", [429, 503, 500, "cut", "drop", "html", "abort"])
 def test_a_busy_or_cut_endpoint_is_asked_again(fault, prompts, model_folder, server, capsys):
     line, out = command(prompts, model_folder, server, "--in-flight", "3")
     assert main(line) == 0
@@ -133,6 +133,7 @@ def test_a_silent_endpoint_is_asked_again(prompts, model_folder, server):
         ("cut", "no answer in 1 tries, the last: IncompleteRead"),
         ("silent", "no answer in 1 tries, the last: nothing was heard for 0.2 s"),
         ("html", "no answer in 1 tries, the last: an answer that is not JSON: <html>"),
+        ("abort", "no answer in 1 tries, the last: the text was broken off (finish_reason abort)"),
         (400, "refused with HTTP 400: {\"error\""),
         (404, "refused with HTTP 404"),
         ({"choices": []}, "the answer holds no completion: {\"choices\": []}"),
@@ -359,34 +360,6 @@ def test_the_program_trains_on_the_ids_that_were_sampled(tmp_path, foresight, ti
     run(foresight, "oracle", "--config", "configs/tiny.yaml", *tiny_overrides(model, output), *data)
     recorded = {tuple(OracleFile(file).token_ids.tolist()) for file in (output / "oracle").glob("train-*.h5")}
     assert recorded and recorded <= {tuple(row["tokens"][:160]) for row in rows}
-
-
-TEXTS = [
-    {"prompt": "Plain, with ünïcode and 1234."},
-    {"question": "Half of 48?", "answer": "It is <<48/2=24>>24.\n#### 24", "source": "mine", "tokens": 3},
-    {"Problem": "Which?", "Answer": 204, "level": 0.5},
-    {"prompt": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hello"}], "given": {"a": 1}},
-    {"problem": "Which?", "messages": [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "that"}], "x": None},
-    {"messages": [{"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))], "tools": []},
-]
-
-
-@pytest.mark.smollm2
-def test_prompts_are_rendered_as_the_program_renders_them(tmp_path, foresight, smollm2_folder):
-    prompts = write_rows(tmp_path / "prompts.jsonl", TEXTS)
-    run(foresight, "traces", "--config", "configs/quickstart.yaml", f"model.path={smollm2_folder}", f"output={tmp_path}/run",
-        f"traces.prompts=[{prompts}]", "traces.max_new_tokens=1", "runtime.threads=2")  # fmt: skip
-    with CompletionsServer(first=100, last=40000) as server:
-        line = [str(prompts), "--model", str(smollm2_folder), "--out", str(tmp_path / "o.jsonl"), "--endpoint", server.url]
-        assert main([*line, "--max-new-tokens", "1"]) == 0
-    for theirs, ours in zip(rows_of(tmp_path / "run" / "traces.jsonl"), rows_of(tmp_path / "o.jsonl"), strict=True):
-        assert ours.pop("sampling")["sample"] == 0
-        sampled = (ours.pop("tokens"), theirs.pop("tokens"))
-        assert sampled[0][:-1] == sampled[1][:-1] and len(sampled[0]) == theirs["prompt_tokens"] + 1
-        assert list(ours) == list(theirs)
-        for name in ("completion", "finished"):
-            ours.pop(name), theirs.pop(name)
-        assert ours == theirs
 
 
 def test_a_prompt_that_cannot_be_used_ends_the_command_before_anything_is_sampled(tmp_path, model_folder, server):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .errors import ForesightError, one_line
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30
+ENDED = ("stop", "length", None)  # finish_reason of a text that its model, or the limit of tokens, has ended
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers of HTTP after which the same request may succeed
 MOST_BYTES = 1 << 28  # of an answer
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 8))  # notices a host that is gone within minutes
@@ -72,19 +73,24 @@ class Endpoint:
     def complete(self, body, what):
         """The first choice of a completion. what: names the request in messages. Raises ForesightError where it is refused, or
         was tried in vain for as long as the patience lasts."""
-        answer = self._asked("POST", f"{self._folder}/completions", body, what)
+        answer = self._asked("POST", f"{self._folder}/completions", body, what, _require_ended)
         choices = answer.get("choices") if isinstance(answer, dict) else None
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             raise ForesightError(f"{self.address}: {what}: the answer holds no completion: {one_line(json.dumps(answer), 200)}")
         return choices[0]
 
-    def _asked(self, method, path, body, what):
-        """The answer's JSON. Busy, cut and silent endpoints are asked again, after pauses that double."""
+    def _asked(self, method, path, body, what, check=lambda answer: None):
+        """The answer's JSON. Busy, cut and silent endpoints are asked again, after pauses that double.
+
+        check: is called with an answer, and raises Unanswered where it is no good.
+        """
         tries, pause, give_up = 0, FIRST_PAUSE_S, None
         while True:
             tries += 1
             try:
-                return self._once(method, path, body, what)
+                answer = self._once(method, path, body, what)
+                check(answer)
+                return answer
             except Unanswered as fault:
                 now = time.monotonic()
                 give_up = now + self._patience_s if give_up is None else give_up
@@ -144,3 +150,12 @@ class Endpoint:
             return json.loads(data)
         except (ValueError, RecursionError) as fault:
             raise Unanswered(f"an answer that is not JSON: {said}") from fault
+
+
+def _require_ended(answer):
+    """Raises Unanswered for a text that a server broke off, as vLLM does ("abort") with those under way when it is stopped."""
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    reason = first.get("finish_reason") if isinstance(first, dict) else None
+    if reason not in ENDED:
+        raise Unanswered(f"the text was broken off (finish_reason {one_line(reason, 40)})")

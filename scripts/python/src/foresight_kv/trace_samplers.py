@@ -5,6 +5,7 @@ import os
 import queue
 import threading
 
+from .completions import ENDED
 from .errors import ForesightError, one_line
 from .trace_jobs import Sampled
 
@@ -155,6 +156,8 @@ class OfflineSampler:
         def fail(problem):
             raise ForesightError(f"--offline: {job.name}: {problem}")
 
+        if answer.finish_reason not in ENDED:
+            fail(f"vLLM broke the text off (finish_reason {answer.finish_reason}); run the same command again")
         ids = checked_ids(list(answer.token_ids), self._renderer.vocabulary, job.sampling.max_new_tokens, fail)
         finished = answer.finish_reason == "stop" or ids[-1:] in [[end] for end in self._ends]
         return Sampled(ids, self._renderer.completion_text(job.ids, ids), finished)

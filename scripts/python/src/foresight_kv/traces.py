@@ -68,7 +68,7 @@ def sample_traces(given, show=print):
     recorded = given.served_model or recorded_model(given.out)
     if recorded:  # nothing is asked of an endpoint for a file that is whole: it may be gone by now
         jobs = make_jobs(rows, renderer, replace(sampling, model=recorded), given.samples, variables)
-        if is_whole(given.out, jobs):
+        if is_whole(given.out, jobs, show):
             return _written(given, jobs, None, show)
     endpoint = Endpoint(given.endpoint, os.environ.get(given.key_variable), given.timeout, given.patience, show)
     name, longest = endpoint.model(given.served_model)
@@ -87,10 +87,10 @@ def recorded_model(out):
         return None
 
 
-def is_whole(out, jobs):
+def is_whole(out, jobs, show):
     """Whether a traces file holds the rows of these jobs and nothing is to sample."""
     try:
-        with TraceFile(out, {job.digest: job.settings() for job in jobs}, lambda text: None) as file:
+        with TraceFile(out, {job.digest: job.settings() for job in jobs}, show) as file:
             return len(file.done) == len(jobs)
     except ForesightError:
         return False

@@ -18,7 +18,7 @@ from .cache import ForesightSpec
 from .metrics import metrics
 from .settings import check_engine, check_layer, settings
 
-logger = init_logger(__name__)
+logger = init_logger("vllm.foresight")  # below vllm, whose settings of its log only show what has its name
 
 # Called behind every eviction with (layer, rows of the batch [n], what stayed [n, K, B] int32): for tests and debugging.
 eviction_listeners = []
