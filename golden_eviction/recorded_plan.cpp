@@ -1,5 +1,7 @@
 #include "golden_eviction/recorded_plan.h"
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 #include <memory>
 
@@ -41,16 +43,52 @@ torch::Tensor oracle_scores(const torch::Tensor& contribution, const torch::Tens
   return contribution.gather(1, positions).neg_();
 }
 
-RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size) {
+namespace {
+
+/// Shows `take` the golden plan of each layer of a trace, in order.
+void for_each_plan(const RecordedTrace& trace, const CacheSize& size,
+                   const std::function<void(const GoldenPlan&)>& take) {
   const OracleReader reader(trace.file);
-  const bool fits = reader.dimensions().tokens - 1 <= std::numeric_limits<std::int16_t>::max();
-  RecordedEvictions evictions;
   const std::int64_t prompt = size.protect_prompt ? trace.prompt_tokens() : 0;
-  for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
-    evictions.push_back(
-        golden_plan_of(reader, layer, size, prompt).evicted.to(fits ? torch::kInt16 : torch::kInt32));
-  }
+  for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer)
+    take(golden_plan_of(reader, layer, size, prompt));
+}
+
+/// Positions of a trace in the smallest type that holds them.
+torch::Tensor stored_positions(const torch::Tensor& positions, const RecordedTrace& trace) {
+  const bool fits = trace.dimensions.tokens - 1 <= std::numeric_limits<std::int16_t>::max();
+  return positions.to(fits ? torch::kInt16 : torch::kInt32);
+}
+
+/// RecordedCut::nearest_kept of a plan whose first `protected_entries` positions never go.
+torch::Tensor nearest_kept(const GoldenPlan& plan, std::int64_t protected_entries, std::int64_t window,
+                           std::int64_t count) {
+  const torch::Tensor closed = plan.candidates < protected_entries;  // [K, S, B]
+  const torch::Tensor order =
+      std::get<1>(torch::sort(plan.contribution.masked_fill(closed, std::numeric_limits<float>::infinity()),
+                              /*stable=*/true, /*dim=*/2, /*descending=*/false));
+  const torch::Tensor next = order.narrow(2, window, count);
+  return plan.candidates.gather(2, next).masked_fill(closed.gather(2, next), -1);
+}
+
+}  // namespace
+
+RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size) {
+  RecordedEvictions evictions;
+  for_each_plan(trace, size,
+                [&](const GoldenPlan& plan) { evictions.push_back(stored_positions(plan.evicted, trace)); });
   return evictions;
+}
+
+std::vector<RecordedCut> golden_cuts(const RecordedTrace& trace, const CacheSize& size, std::int64_t count) {
+  const std::int64_t closed = size.protected_entries(size.protect_prompt ? trace.prompt_tokens() : 0);
+  const std::int64_t kept = std::min(count, size.budget - size.window);
+  std::vector<RecordedCut> cuts;
+  for_each_plan(trace, size, [&](const GoldenPlan& plan) {
+    cuts.push_back({.evicted = stored_positions(plan.evicted, trace),
+                    .nearest_kept = stored_positions(nearest_kept(plan, closed, size.window, kept), trace)});
+  });
+  return cuts;
 }
 
 std::vector<RecordedEvictions> golden_evictions(const std::vector<const RecordedTrace*>& traces,

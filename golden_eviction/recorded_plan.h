@@ -39,6 +39,17 @@ RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& 
 std::vector<RecordedEvictions> golden_evictions(const std::vector<const RecordedTrace*>& traces,
                                                 const CacheSize& size);
 
+/// One layer of a golden plan and what it keeps by a hair.
+struct RecordedCut {
+  torch::Tensor evicted;       ///< [K, S, W] as in RecordedEvictions
+  torch::Tensor nearest_kept;  ///< [K, S, count] original positions of the kept candidates of lowest C,
+                               ///< lowest first; ties: the older first; -1 where fewer can be evicted
+};
+
+/// The golden plan of every layer of a trace, with the `count` entries that each eviction would take next;
+/// throws as golden_plan_of().
+std::vector<RecordedCut> golden_cuts(const RecordedTrace& trace, const CacheSize& size, std::int64_t count);
+
 /// A selector that evicts what was recorded: evictions[n] for row c * N + n of any copy c.
 EvictionSelector golden_selector(std::vector<RecordedEvictions> evictions);
 

@@ -99,6 +99,9 @@ evaluation:
   task_instruction: Think.
   passkey_tokens: 900
   passkey_keys: 6
+  continued_prompts: 7
+  recall_facts: 5
+  recall_evictions: [2, 9]
 generation:
   policy: supervised
   max_new_tokens: 513

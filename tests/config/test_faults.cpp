@@ -327,6 +327,17 @@ TEST_CASE("rules: the reward clamp has a lower end below its upper end") {
   CHECK_THAT(override_fault("grpo.reward_clamp_high_nats=-1"), Contains("expected less than"));
 }
 
+TEST_CASE("rules: planted facts need a distance") {
+  const Strings faults =
+      faults_of(kMinimalConfig, {"evaluation.recall_facts=2", "evaluation.recall_evictions=[]"});
+  REQUIRE(faults.size() == 1);
+  CHECK_THAT(faults[0],
+             Contains("evaluation.recall_evictions is empty") && Contains("expected at least one distance"));
+  CHECK(faults_of(kMinimalConfig, {"evaluation.recall_evictions=[]"}).empty());
+  CHECK(faults_of(kMinimalConfig, {"evaluation.recall_facts=2"}).empty());
+  CHECK_THAT(override_fault("evaluation.recall_evictions=[3, 0]"), Contains("evaluation.recall_evictions"));
+}
+
 TEST_CASE("rules: evaluation policies are known, or scorer files, each once") {
   CHECK_THAT(override_fault("evaluation.policies=[full, snapvk]"),
              Contains("\"snapvk\" is not a policy") && Contains("nearest is snapkv"));

@@ -85,6 +85,9 @@ TEST_CASE("load: every key reaches its own member (supervised, evaluation, gener
   CHECK(config.evaluation.task_instruction == "Think.");
   CHECK(config.evaluation.passkey_tokens == 900);
   CHECK(config.evaluation.passkey_keys == 6);
+  CHECK(config.evaluation.continued_prompts == 7);
+  CHECK(config.evaluation.recall_facts == 5);
+  CHECK(config.evaluation.recall_evictions == std::vector<std::int64_t>{2, 9});
   CHECK(config.generation.policy == "supervised");
   CHECK(config.generation.max_new_tokens == 513);
   CHECK(config.generation.temperature == 0);

@@ -45,6 +45,16 @@ TEST_CASE("bootstrap: long traces weigh more, and signs that disagree are not si
   CHECK_FALSE(interval.significant());
 }
 
+TEST_CASE("bootstrap: a ratio weighs what it is divided by, whatever its sign", "[evaluation]") {
+  const Interval same = ratio_bootstrap({1.0, 0.5, -0.25}, {2.0, 1.0, -0.5}, 1);
+  CHECK(same.value == Approx(0.5));
+  CHECK(same.low == Approx(0.5));
+  CHECK(same.high == Approx(0.5));
+  CHECK(ratio_bootstrap({3.0, 0.0}, {4.0, 2.0}, 1).value == Approx(0.5));
+  REQUIRE_THROWS_AS(ratio_bootstrap({1.0, 1.0}, {1.0, -1.0}, 1), Error);
+  REQUIRE_THROWS_AS(ratio_bootstrap({1.0}, {1.0, 1.0}, 1), Error);
+}
+
 TEST_CASE("bootstrap: traces without a scored token are drawn and change nothing", "[evaluation]") {
   const Interval interval = paired_bootstrap({5.0, 0.0}, {50, 0}, 1);
   CHECK(interval.low == Approx(0.1));

@@ -2,12 +2,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include <set>
-
-#include "tests/base/temporary_folder.h"
-#include "tests/golden_eviction/random_recording.h"
+#include "tests/evaluation/recorded.h"
 #include "tests/golden_eviction/whole_attention.h"
-#include "tests/reference/paths.h"
 #include "trainer/evaluation/kept_attention.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/eviction/evicted_run.h"
@@ -16,49 +12,6 @@
 #include "tests/catch.h"
 
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
-
-namespace {
-
-constexpr CacheSize kSize{16, 8};
-
-/// Two recorded traces of the tiny model in a folder of their own, in blocks of `block` tokens.
-struct Recorded {
-  TemporaryFolder folder;
-  Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
-  std::vector<RecordedTrace> traces;
-
-  explicit Recorded(std::int64_t block = kSize.window) {
-    for (std::int64_t i = 0; i < 2; ++i)
-      record_random_tokens(model, folder.path(), "evaluation", i, 61, block);
-    traces = load_recorded_traces(folder.path(), "evaluation", 2, model.fingerprint(), "none");
-  }
-};
-
-using Positions = std::set<std::int64_t>;
-
-/// Every eviction of a policy run alone on one trace: kept positions [layer][step][head].
-std::vector<std::vector<std::vector<Positions>>> captured(const Transformer& model,
-                                                          const RecordedTrace& trace, const Policy& policy) {
-  const std::int64_t layers = model.shape().layers, heads = model.shape().kv_heads;
-  std::vector<std::vector<std::vector<Positions>>> kept(static_cast<std::size_t>(layers));
-  const EvictionSelector inner = policy.make({&trace});
-  evicted_losses(model, trace.tokens.unsqueeze(0), kSize, 1, [&](const EvictionView& view) {
-    const torch::Tensor evicted = inner(view);
-    std::vector<Positions> by_head(static_cast<std::size_t>(heads));
-    for (std::int64_t head = 0; head < heads; ++head) {
-      Positions& own = by_head[static_cast<std::size_t>(head)];
-      for (std::int64_t i = 0; i < view.positions.size(2); ++i)
-        own.insert(view.positions[0][head][i].item<std::int64_t>());
-      for (std::int64_t i = 0; i < kSize.window; ++i)
-        own.erase(view.positions[0][head][evicted[0][head][i].item<std::int64_t>()].item<std::int64_t>());
-    }
-    kept[static_cast<std::size_t>(view.layer)].push_back(by_head);
-    return evicted;
-  });
-  return kept;
-}
-
-}  // namespace
 
 TEST_CASE("kept attention: mass and overlap equal loops over the evictions", "[evaluation]") {
   // Recorded in windows, and in blocks that windows are made of.

@@ -26,6 +26,7 @@ struct PublishedRules {
     result.window = result.window_attention.size(3);
     result.budget = result.window_attention.size(4) - result.window;
     result.window_sum = result.window_attention.sum(3);
+    if (tensors.count("values") != 0) result.values = tensors.at("values");
     if (tensors.count("positions") != 0) result.positions = tensors.at("positions");
     if (tensors.count("cumulative") != 0) result.cumulative = tensors.at("cumulative");
     return result;

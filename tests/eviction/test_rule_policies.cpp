@@ -322,6 +322,9 @@ TEST_CASE("rules: views that do not fit are refused", "[eviction][unit]") {
   REQUIRE(refuses([&] { h2o_scores(view); }, "cumulative"));
   REQUIRE(refuses([&] { keydiff_scores(view); }, "keys"));
   REQUIRE(refuses([&] { rkv_scores(view); }, "keys"));
+  view.values = view.keys;
+  REQUIRE(refuses([&] { vase_scores(view, torch::rand({kRows, kHeads, kBudget})); }, "values"));
+  REQUIRE(refuses([&] { vase_scores(view, torch::rand({kRows, kHeads, kBudget - 1})); }, "noise"));
   REQUIRE(refuses([&] { streaming_llm_scores(view); }, "positions"));
   REQUIRE(refuses([&] { snapkv_scores(view, 4); }, "kernel"));
   REQUIRE(refuses([&] { random_scores(view, torch::rand({kRows, kHeads, kBudget + 1})); }, "noise"));

@@ -105,11 +105,11 @@ TEST_CASE("report page: loads in a browser without faults or requests, and fits 
     };
     CHECK(answer("width") == std::to_string(width));
     CHECK(std::atoi(answer("scroll-width").c_str()) <= width);
-    CHECK(answer("plots") == "10");  // budget, context, 3 + 3 of training, 2 of cost
+    CHECK(answer("plots") == "13");  // budget, context, tails, prompt, recall, 3 + 3 of training, 2 of cost
     CHECK(answer("heat") == "11");
-    CHECK(answer("lines") == "33");   // 10 + 10, 3 + 4, 3 + 3: full stands in cost only
+    CHECK(answer("lines") == "58");   // 10 + 10, 10 + 10 + 5, 3 + 4, 3 + 3: full stands in cost only
     CHECK(answer("cells") == "990");  // 11 policies, 30 layers, 3 heads
-    CHECK(answer("sections") == "9");
+    CHECK(answer("sections") == "12");
     CHECK(answer("unnamed") == "0");
     CHECK(answer("requests") == "0");
     CHECK_THAT(answer("shown"), Catch::EndsWith(": supervised + RL"));

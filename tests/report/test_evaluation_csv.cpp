@@ -64,6 +64,16 @@ TEST_CASE("report csv: every number of every budget and policy comes back") {
   CHECK(std::stod(rows[3].at("difference.low")) ==
         evaluation["policies"]["grpo"]["difference"]["low"].get<double>());
   CHECK(rows[3].at("difference.significant") == "true");
+  const nlohmann::json& recall = evaluation["recall"]["policies"]["grpo"];
+  CHECK(std::stod(rows[3].at("recall_after_39")) == recall["recall"][2].get<double>());
+  CHECK(std::stod(rows[3].at("recall.low_after_3")) == recall["low"][0].get<double>());
+  CHECK(std::stod(rows[3].at("continued.equal_share")) ==
+        evaluation["generation"]["continued"]["policies"]["grpo"]["equal_share"].get<double>());
+  CHECK(std::stod(rows[3].at("tasks.greedy_truncation_rate")) == 0.1);
+  CHECK(rows[policies].at("tasks.accuracy").empty());  // the sweep generates nothing
+  for (const auto& row : rows) {
+    if (row.at("policy") == "random") CHECK(row.at("recall_after_57").empty());  // null
+  }
 }
 
 TEST_CASE("report csv: text with commas, quotes and line breaks comes back") {

@@ -12,8 +12,9 @@ namespace {
 
 using Catch::Contains;
 
-const std::vector<std::string> kSections = {"results", "budget",     "context", "training",     "heads",
-                                            "tokens",  "generation", "cost",    "training-cost"};
+const std::vector<std::string> kSections = {"results", "budget",     "context",  "tails",
+                                            "held",    "recall",     "training", "heads",
+                                            "tokens",  "generation", "cost",     "training-cost"};
 
 std::string section(const std::string& id) {
   return "<section id=\"" + id + "\">";
@@ -75,6 +76,9 @@ TEST_CASE("report: a full evaluation has every section, in order, and the page n
   CHECK_THAT(html, Contains("an evicting batch of 8: 2 at 512 (45.0 tokens/s), 1 at 1\u202F024") &&
                        Contains("none at 4\u202F096"));
   CHECK_THAT(html, Contains("<pre tabindex=\"0\">key: value</pre>"));
+  // R-KV after 39 evictions: e^(-0.0243 * 39).
+  CHECK_THAT(html, Contains("0.39 [0.31, 0.46]<br><small>found 39.0\u00A0%</small>") &&
+                       Contains("24 facts at each distance") && Contains("worst window of a trace"));
 }
 
 TEST_CASE("report: sections without data are left out") {
@@ -86,11 +90,9 @@ TEST_CASE("report: sections without data are left out") {
   CHECK(html.find("KL to full") == std::string::npos);
   CHECK(html.find("<details>") == std::string::npos);
 
-  const std::vector<std::pair<std::string, std::string>> blocks = {{"sweep", "budget"},
-                                                                   {"token_view", "tokens"},
-                                                                   {"generation", "generation"},
-                                                                   {"cost", "cost"},
-                                                                   {"training", "training-cost"}};
+  const std::vector<std::pair<std::string, std::string>> blocks = {
+      {"sweep", "budget"},  {"token_view", "tokens"}, {"generation", "generation"},
+      {"recall", "recall"}, {"cost", "cost"},         {"training", "training-cost"}};
   for (const auto& [key, id] : blocks) {
     nlohmann::json evaluation = fixture_evaluation();
     evaluation.erase(key);
@@ -113,6 +115,11 @@ TEST_CASE("report: empty blocks are sections without data, not faults") {
   evaluation["token_view"] = {{"tokens", nlohmann::json::array()}, {"policies", nlohmann::json::object()}};
   evaluation["cost"] = {{"contexts", nlohmann::json::array()}, {"policies", nlohmann::json::object()}};
   evaluation["generation"] = nlohmann::json::object();
+  evaluation["recall"] = {{"evictions", nlohmann::json::array()},
+                          {"full_found", nlohmann::json::array()},
+                          {"policies", nlohmann::json::object()}};
+  evaluation["policies"]["full"]["tail"] = nlohmann::json::array();
+  evaluation["policies"]["full"]["prompt_live"] = nlohmann::json::array();
   evaluation["training"] = nlohmann::json::object();
   evaluation["policies"]["full"]["attention_kept_by_head"] = nlohmann::json::array();
   evaluation["policies"]["full"]["by_position"] = nlohmann::json::array();
@@ -181,6 +188,14 @@ TEST_CASE("report: a value of another type is a fault that names its key") {
       {"/generation/task", 1},
       {"/generation/policies/grpo/accuracy", "x"},
       {"/generation/passkey/depths/0", "x"},
+      {"/generation/continued/policies/grpo/equal_share", "x"},
+      {"/policies/grpo/tail/0/share", "x"},
+      {"/policies/grpo/prompt_live", 1},
+      {"/policies/grpo/churn", "x"},
+      {"/recall/evictions/0", 0},
+      {"/recall/full_found", {1.0}},
+      {"/recall/policies/grpo/recall", {0.5}},
+      {"/recall/policies/grpo/found/1", "x"},
       {"/generation/passkey/policies/grpo", {0.5}},
       {"/cost/contexts/0", 0},
       {"/cost/policies/rkv/kv_bytes", {1, 2}},

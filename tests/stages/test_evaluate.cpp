@@ -56,11 +56,18 @@ TEST_CASE("evaluate: results are kept for the same inputs, and made anew for oth
   };
   run_evaluate(config, workspace.model, workspace.tokenizer, alone());
   CHECK(is_kept(config, "", {}));
-  CHECK_FALSE(is_kept(config, "schema_version", 2));
+  CHECK_FALSE(is_kept(config, "schema_version", 3));
   CHECK(is_kept(config, "", {}));
   const Config seeds =
       tiny.config({"evaluation.policies=[full,h2o]", "evaluation.max_traces=1", "evaluation.random_seeds=2"});
   CHECK_FALSE(is_kept(seeds, "", {}));
+  for (const char* protection : {"eviction.protect_sinks=2", "eviction.protect_prompt=true"}) {
+    INFO(protection);
+    const Config protecting =
+        tiny.config({"evaluation.policies=[full,h2o]", "evaluation.max_traces=1", protection});
+    CHECK_FALSE(is_kept(protecting, "", {}));
+    CHECK(is_kept(protecting, "", {}));
+  }
 
   const auto problems = tiny.folder / "problems.jsonl";
   write_file_atomically(problems, "{\"prompt\": \"ann has 3\", \"answer\": \"3\"}\n");

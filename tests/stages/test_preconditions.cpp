@@ -64,6 +64,12 @@ TEST_CASE("preconditions: what would fail after training is refused before it", 
   check_refused(tiny.config({"evaluation.passkey_tokens=4090"}), "evaluation.passkey_tokens",
                 "4096 positions");
   check_refused(tiny.config({"evaluation.cost_contexts=[64, 5000]"}), "evaluation.cost_contexts: 5000");
+  check_refused(tiny.config({"evaluation.continued_prompts=1", "generation.max_new_tokens=4090"}),
+                "evaluation.continued_prompts: evaluation trace 0: ", "4096 positions");
+  check_refused(tiny.config({"evaluation.recall_facts=1", "evaluation.recall_evictions=[3, 300]"}),
+                "evaluation.recall_facts: opening and statement", "raise eviction.budget");
+  check_refused(tiny.config({"evaluation.recall_facts=1", "evaluation.recall_evictions=[300]"}),
+                "evaluation.recall_evictions: a fact asked for after 300 evictions", "4096 positions");
   check_refused(tiny.config({"grpo.steps=0", "evaluation.policies=[full, supervised, grpo]"}),
                 "evaluation.policies: grpo", "grpo.steps is 0");
   check_refused(tiny.config({"supervised.resume=" + absent}), "supervised.resume: no checkpoint folder at");

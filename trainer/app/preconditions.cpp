@@ -106,6 +106,7 @@ RunTraces require_inputs(const Config& config, const Workspace& workspace, const
     Completions completions;
     for (const TokenRow& trace : split.traces) completions.push_back(trace.completion);
     require_scored_tokens(completions, config);
+    require_continued_prompts(config, model, completions);
   }
   return traces;
 }

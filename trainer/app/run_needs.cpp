@@ -17,6 +17,7 @@
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
 #include "trainer/config/run_layout.h"
+#include "trainer/evaluation/recall.h"
 #include "trainer/model/device_memory.h"
 #include "trainer/model_files/shard_index.h"
 #include "trainer/supervised/cached_states.h"
@@ -61,6 +62,19 @@ double evaluation_rows(const Config& config) {
   for (const std::int64_t budget : config.evaluation.budgets)
     budgets += budget != config.eviction.budget ? 1 : 0;
   return static_cast<double>(policies_per_trace(config) * budgets + (config.evaluation.detail ? 1 : 0));
+}
+
+/// Tokens of the texts that an evaluation writes or decodes under its policies, golden apart: prompts that
+/// are continued, taken as a budget long and never ended early, and planted facts.
+double decoded_tokens(const Config& config) {
+  const EvaluationConfig& own = config.evaluation;
+  const auto policies =
+      std::count_if(own.policies.begin(), own.policies.end(),
+                    [](const std::string& policy) { return policy != "full" && policy != "golden"; });
+  const auto continued = static_cast<double>(std::min(own.continued_prompts, own.max_traces)) *
+                         static_cast<double>(config.eviction.budget + config.generation.max_new_tokens);
+  return continued * static_cast<double>(policies + 1) +
+         static_cast<double>(recall_tokens(config.eviction, recall_options(config), policies));
 }
 
 bool is_to_train(const Config& config, Stage stage) {
@@ -118,6 +132,7 @@ void count_tokens(const Config& config, const ModelShape& shape, const std::vect
       if (split.name == "evaluation") needs.evaluation_tokens += length * rows_per_trace;
     }
   }
+  needs.evaluation_tokens += decoded_tokens(config);
   needs.grpo_tokens = static_cast<double>(config.grpo.steps) *
                       static_cast<double>(config.grpo.group_size * config.grpo.traces_per_step) *
                       static_cast<double>(config.data.trace_tokens);

@@ -5,6 +5,8 @@
 #include "golden_eviction/oracle_stage.h"
 #include "rl/grpo_step.h"
 #include "trainer/base/text.h"
+#include "trainer/evaluation/kept_entries.h"
+#include "trainer/evaluation/recall.h"
 #include "trainer/supervised/cached_states.h"
 
 namespace foresight {
@@ -244,6 +246,15 @@ std::vector<MemoryItem> evaluation_memory(const StageSetting& setting, std::int6
                      static_cast<double>(rows) * evicting_cache_bytes(setting, size), true,
                      "evaluation.budgets or evaluation.rows_per_pass"});
   }
+  if (const RecallOptions recall = recall_options(*setting.config); recall.facts > 0) {
+    const std::int64_t facts = std::min(recall.facts, facts_together(recall, policies));
+    const std::int64_t farthest = *std::max_element(recall.evictions.begin(), recall.evictions.end());
+    items.push_back(
+        {concat("full caches of ", 2 * facts, " planted texts"),
+         static_cast<double>(2 * facts) * full_cache_bytes(setting, static_cast<double>(planted_tokens(
+                                                                        setting.config->eviction, farthest))),
+         true, "evaluation.recall_evictions or evaluation.rows_per_pass"});
+  }
   if (!own.detail) return items;
   const auto count = static_cast<double>(together);
   items.push_back({concat("full caches of ", together, " traces"),
@@ -253,6 +264,11 @@ std::vector<MemoryItem> evaluation_memory(const StageSetting& setting, std::int6
                    count * static_cast<double>(2 * kForwardTokens * setting.shape->hidden_size) * 4, true,
                    "evaluation.rows_per_pass"});
   append(items, golden_plan_memory(setting, count));
+  const CacheSize& size = setting.config->eviction;
+  items.push_back({"entries next to golden's cut",
+                   count * heads_of(*setting.shape) *
+                       static_cast<double>(size.steps(setting.longest_tokens) * cut_entries(size)) * 2,
+                   false, "data.trace_tokens"});
   items.push_back({"recorded attention of the next windows", kStripBytes, false, ""});
   return items;
 }

@@ -132,8 +132,11 @@ struct EvaluationConfig {
   std::int64_t task_samples = 0;    ///< sampled solutions a problem (avg@k) besides the greedy one
   std::string task_instruction =
       "Reason step by step and put the final answer in \\boxed{}.";  ///< put behind a problem's text
-  std::int64_t passkey_tokens = 0;  ///< length of the texts that a number is hidden in; 0: not measured
-  std::int64_t passkey_keys = 4;    ///< numbers hidden at each depth
+  std::int64_t passkey_tokens = 0;     ///< length of the texts that a number is hidden in; 0: not measured
+  std::int64_t passkey_keys = 4;       ///< numbers hidden at each depth
+  std::int64_t continued_prompts = 0;  ///< prompts of evaluation traces continued greedily; 0: none
+  std::int64_t recall_facts = 0;       ///< facts planted at each distance; 0: not measured
+  std::vector<std::int64_t> recall_evictions = {3, 15, 39, 57};  ///< distances, evictions until the question
 };
 
 /// generation: text with a policy.

@@ -1,6 +1,7 @@
 // How declare.cpp declares keys: name, member, type, help, traits.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -8,6 +9,10 @@
 #include "trainer/config/names.h"
 
 namespace foresight {
+
+/// Bounds of counts of things, and of tokens.
+inline constexpr std::int64_t kMany = 1'000'000'000;
+inline constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
 
 /// What a key has beside its name, type and help.
 struct Traits {
@@ -77,5 +82,9 @@ class Declarer {
   Reach reach_;
   OnResume on_resume_;
 };
+
+/// The sections that stand in declare_evaluation.cpp.
+Section declare_evaluation();
+Section declare_generation();
 
 }  // namespace foresight

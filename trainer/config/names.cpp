@@ -198,7 +198,8 @@ const std::vector<std::string>& policy_names() {
                                                  "snapkv",
                                                  "tova",
                                                  "keydiff",
-                                                 "rkv"};
+                                                 "rkv",
+                                                 "vase"};
   return names;
 }
 

@@ -78,7 +78,7 @@ template <class Enum>
 Enum enum_from_string(std::string_view word);
 
 /// Policies known by name in evaluation.policies: full, golden, supervised, grpo, random, streaming_llm, h2o,
-/// snapkv, tova, keydiff, rkv.
+/// snapkv, tova, keydiff, rkv, vase.
 const std::vector<std::string>& policy_names();
 
 /// True for the hand-written rules: every name but full, golden, supervised and grpo.

@@ -96,6 +96,13 @@ Messages check_sweep(const Config& config) {
   return messages;
 }
 
+Messages check_recall(const Config& config) {
+  if (config.evaluation.recall_facts == 0 || !config.evaluation.recall_evictions.empty()) return {};
+  return {concat("evaluation.recall_evictions is empty and evaluation.recall_facts ",
+                 config.evaluation.recall_facts,
+                 ": expected at least one distance, or evaluation.recall_facts: 0")};
+}
+
 bool is_policy(const std::string& policy) {
   return is_scorer_path(policy) || std::ranges::count(policy_names(), policy) > 0;
 }
@@ -161,6 +168,9 @@ const std::vector<Rule>& config_rules() {
       {{"evaluation.budgets", "eviction.window"},
        "evaluation.budgets are multiples of eviction.window.",
        check_sweep},
+      {{"evaluation.recall_evictions", "evaluation.recall_facts"},
+       "evaluation.recall_evictions has a distance unless evaluation.recall_facts is 0.",
+       check_recall},
       {{"evaluation.policies"},
        "evaluation.policies lists known names or paths ending in .safetensors, each of them once.",
        check_policies},

@@ -6,6 +6,10 @@
 
 namespace foresight {
 
+/// The value below which `share` of the ascending values lie, interpolated between two of them; `sorted` is
+/// not empty.
+double sorted_quantile(const std::vector<double>& sorted, double share);
+
 /// A pooled difference with its 95 % percentile interval.
 struct Interval {
   double value = 0;
@@ -22,5 +26,11 @@ inline constexpr std::int64_t kBootstrapDraws = 10'000;
 /// Throws Error(kInternal) when the lengths differ or no token is scored.
 Interval paired_bootstrap(const std::vector<double>& sums, const std::vector<std::int64_t>& tokens,
                           std::uint64_t seed, std::int64_t draws = kBootstrapDraws);
+
+/// The same for a ratio sum(sums) / sum(weights) of any weights whose sum is positive; draws whose weights
+/// sum to zero or less are drawn again. Throws Error(kInternal) when the lengths differ or the sum is not
+/// positive.
+Interval ratio_bootstrap(const std::vector<double>& sums, const std::vector<double>& weights,
+                         std::uint64_t seed, std::int64_t draws = kBootstrapDraws);
 
 }  // namespace foresight

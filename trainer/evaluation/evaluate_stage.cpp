@@ -17,10 +17,10 @@
 #include "trainer/config/run_layout.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/evaluation_json.h"
+#include "trainer/evaluation/generation_measures.h"
 #include "trainer/evaluation/problems.h"
 #include "trainer/evaluation/scored_traces.h"
 #include "trainer/evaluation/side_by_side.h"
-#include "trainer/evaluation/tasks.h"
 #include "trainer/evaluation/training_cost.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/traces/shared_traces.h"
@@ -31,12 +31,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kEvaluationSchemaVersion = 3;
+constexpr std::int64_t kEvaluationSchemaVersion = 4;
 
 /// What decides about prompts and answers of tasks: file -> SHA-256; empty without tasks.
 Json task_files(const Config& config) {
   Json files = Json::object();
-  if (config.evaluation.tasks.empty() && config.evaluation.passkey_tokens == 0) return files;
+  const EvaluationConfig& own = config.evaluation;
+  if (own.tasks.empty() && own.passkey_tokens == 0 && own.continued_prompts == 0 && own.recall_facts == 0)
+    return files;
   for (const std::string& file : config.evaluation.tasks) files[file] = sha256_file_hex(file);
   for (const char* name :
        {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"}) {
@@ -68,6 +70,8 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
           {"traces_sha256", sha256_hex(trace_tokens)},
           {"budget", config.eviction.budget},
           {"window", config.eviction.window},
+          {"protect_sinks", config.eviction.protect_sinks},
+          {"protect_prompt", config.eviction.protect_prompt},
           {"score", to_string(config.evaluation.score)},
           {"low_entropy_share", config.grpo.low_entropy_share},
           {"seed", config.runtime.seed},
@@ -86,6 +90,9 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
             config.generation.top_k}},
           {"passkey_tokens", config.evaluation.passkey_tokens},
           {"passkey_keys", config.evaluation.passkey_keys},
+          {"continued_prompts", config.evaluation.continued_prompts},
+          {"recall_facts", config.evaluation.recall_facts},
+          {"recall_evictions", config.evaluation.recall_evictions},
           {"scorers", scorers}};
 }
 
@@ -169,7 +176,8 @@ std::vector<PolicyResult> score_set(const Config& config, const std::vector<Poli
                                     const std::vector<RecordedTrace>& traces, std::int64_t first_scored) {
   const ScoringOptions options{.first_scored = first_scored,
                                .score = config.evaluation.score,
-                               .low_entropy_share = config.grpo.low_entropy_share};
+                               .low_entropy_share = config.grpo.low_entropy_share,
+                               .window = config.eviction.window};
   std::vector<PolicyResult> results;
   for (const std::string& name : config.evaluation.policies) {
     std::vector<const PolicyRun*> own;
@@ -177,19 +185,12 @@ std::vector<PolicyResult> score_set(const Config& config, const std::vector<Poli
       if (run.name == name) own.push_back(&run);
     }
     results.push_back(score_run(name == "full" ? full_run(traces) : mean_run(own), traces, options));
+    if (own.size() < 2) continue;
+    std::vector<RiseTails> tails;  // the mean of losses would have smaller tails than any of the runs
+    for (const PolicyRun* run : own) tails.push_back(tails_of(*run, traces, options));
+    results.back().tails = mean_tails(tails);
   }
   return results;
-}
-
-/// The policies of a set that can generate text, each name once: golden needs the future.
-std::vector<Policy> generating_policies(const PolicySet& set) {
-  std::vector<Policy> policies;
-  for (const Policy& policy : set.policies) {
-    const bool again = std::any_of(policies.begin(), policies.end(),
-                                   [&](const Policy& known) { return known.name == policy.name; });
-    if (policy.name != "golden" && !again) policies.push_back(policy);
-  }
-  return policies;
 }
 
 /// Memory and speed of the full cache and of every policy that can generate (golden needs the future).
@@ -206,51 +207,6 @@ Json measured_cost(const Config& config, const Transformer& model, const PolicyS
                                   [&](std::int64_t tokens) { progress.update(done += tokens); });
   progress.finish();
   return cost_json(costs, options, torch::get_num_threads());
-}
-
-/// Problems solved under every policy.
-Json measured_problems(const Config& config, const TaskSetting& setting,
-                       const std::vector<Policy>& policies) {
-  const EvaluationConfig& own = config.evaluation;
-  const std::vector<PromptRow> problems = read_problems(own);
-  const ProblemOptions options{.samples = own.task_samples,
-                               .max_new_tokens = config.generation.max_new_tokens,
-                               .temperature = config.generation.temperature,
-                               .top_p = config.generation.top_p,
-                               .top_k = config.generation.top_k,
-                               .instruction = own.task_instruction};
-  Progress progress("tasks", "problems", static_cast<std::int64_t>(problems.size()));
-  std::int64_t done = 0;
-  Json by_policy = solve_problems(setting, policies, problems,
-                                  ChatTemplate::load(config.model.path, config.model.template_date), options,
-                                  [&](std::int64_t count) { progress.update(done += count); });
-  progress.finish();
-  return {{"task", join(own.tasks, ", ")},
-          {"problems", problems.size()},
-          {"samples", own.task_samples},
-          {"policies", std::move(by_policy)}};
-}
-
-/// Text generated under every policy that can: problems and passkeys, as far as the config asks.
-Json measured_tasks(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
-                    const PolicySet& set) {
-  const EvaluationConfig& own = config.evaluation;
-  const TaskSetting setting{&model, &tokenizer, set.size, config.runtime.seed};
-  const std::vector<Policy> policies = generating_policies(set);
-  Json json = Json::object();
-  if (!own.tasks.empty()) json = measured_problems(config, setting, policies);
-  if (own.passkey_tokens == 0) return json;
-  std::int64_t done = 0;
-  Progress progress("passkey", "prompts",
-                    own.passkey_keys * static_cast<std::int64_t>(passkey_depths().size()));
-  Json found = find_passkeys(setting, policies, own.passkey_tokens, own.passkey_keys,
-                             [&](std::int64_t count) { progress.update(done += count); });
-  progress.finish();
-  json["passkey"] = {{"length", own.passkey_tokens},
-                     {"keys", own.passkey_keys},
-                     {"depths", passkey_depths()},
-                     {"policies", std::move(found)}};
-  return json;
 }
 
 /// What each policy holds of the first trace in the end, on its tokens.
@@ -314,6 +270,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
                                          model.fingerprint(), tokenizer.fingerprint());
   require_losses_of(traces, model.dtype_name());
   require_scored_tokens(completions_of(traces), config);
+  require_continued_prompts(config, model, completions_of(traces));
   const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 judges, for all
   Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
   if (!evaluation.is_null()) {
@@ -339,8 +296,10 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
       evaluation["cost"] = measured_cost(config, model, sets[0], traces.front());
     Json training = training_cost(run.root);
     if (!training.empty()) evaluation["training"] = std::move(training);
-    Json generation = measured_tasks(config, model, tokenizer, sets[0]);
+    Json generation = measured_generation(config, model, tokenizer, sets[0], traces);
     if (!generation.empty()) evaluation["generation"] = std::move(generation);
+    Json recall = measured_recall(config, model, tokenizer, sets[0]);
+    if (!recall.is_null()) evaluation["recall"] = std::move(recall);
     if (config.evaluation.detail) evaluation["token_view"] = token_view(traces.front(), runs[0], tokenizer);
     write_file_atomically(file, evaluation.dump(2) + "\n");
     log_info("evaluate: wrote " + file.string());

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <numeric>
 #include <vector>
 
 #include "trainer/base/distinct_names.h"
@@ -33,6 +34,29 @@ Json matrix_json(const torch::Tensor& matrix) {
   return rows;
 }
 
+/// The tails of the rise of single tokens.
+void add_tails(const RiseTails& tails, Json& json) {
+  json["rise_p95"] = tails.p95;
+  json["rise_p99"] = tails.p99;
+  json["large_rise_share"] = tails.large_share;
+  json["worst_percent_share"] = tails.worst_percent;
+  json["worst_window_rise"] = tails.worst_window;
+  for (const TailPoint& point : tails.points)
+    json["tail"].push_back({{"share", point.share}, {"rise", point.rise}});
+}
+
+/// Which entries the policy holds, as far as it was measured.
+void add_kept_entries(const PolicyResult& result, Json& json) {
+  if (result.boundary_accuracy) json["boundary_accuracy"] = *result.boundary_accuracy;
+  if (result.churn) json["churn"] = *result.churn;
+  if (result.prompt_held_by.empty()) return;
+  const std::vector<double>& held = result.prompt_held_by;
+  json["prompt_survival"] = std::accumulate(held.begin(), held.end(), 0.0) / static_cast<double>(held.size());
+  json["prompt_survival_any_head"] = held.front();
+  json["prompt_live"] = result.prompt_live;
+  json["prompt_held_by"] = held;
+}
+
 Json policy_json(const PolicyResult& result) {
   Json json = {{"loss", result.loss},
                {"loss_rise", result.loss_rise},
@@ -43,6 +67,8 @@ Json policy_json(const PolicyResult& result) {
   if (result.agreement) json["top1_agreement"] = *result.agreement;
   if (result.attention_kept) json["attention_kept"] = *result.attention_kept;
   if (result.golden_overlap) json["golden_overlap"] = *result.golden_overlap;
+  add_kept_entries(result, json);
+  add_tails(result.tails, json);
   json["tokens"] = result.tokens;
   json["traces"] = result.traces;
   json["trace_loss_rise"] = result.trace_loss_rise;

@@ -1,5 +1,6 @@
 #include "trainer/evaluation/kept_attention.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "trainer/base/error.h"
@@ -10,8 +11,23 @@ namespace foresight {
 void KeptAttention::add(const KeptAttention& other) {
   mass = mass.defined() ? mass + other.mass : other.mass;
   golden_overlap += other.golden_overlap;
+  entries.add(other.entries);
   evictions += other.evictions;
 }
+
+namespace {
+
+/// The prompt of each trace: nothing where a trace has no completion, as then all of it is text.
+std::vector<std::int64_t> prompts_of(const std::vector<const RecordedTrace*>& traces) {
+  std::vector<std::int64_t> prompts;
+  for (const RecordedTrace* trace : traces) {
+    const std::int64_t tokens = trace->prompt_tokens();
+    prompts.push_back(tokens < trace->length() ? tokens : 0);
+  }
+  return prompts;
+}
+
+}  // namespace
 
 EvictionWatcher::EvictionWatcher(const std::vector<const RecordedTrace*>& traces, const CacheSize& size,
                                  std::int64_t policies, std::int64_t layers, std::int64_t kv_heads,
@@ -23,14 +39,20 @@ EvictionWatcher::EvictionWatcher(const std::vector<const RecordedTrace*>& traces
       kv_heads_(kv_heads),
       length_(traces.front()->length()),
       attention_(traces, size.window, strip_bytes),
+      entries_(prompts_of(traces), size, policies, layers, kv_heads, length_),
       mass_(torch::zeros({policies, layers, kv_heads}, torch::kFloat64)),
       overlap_(torch::zeros({policies}, torch::kFloat64)),
       held_(torch::zeros({policies, traces_, length_})) {
-  std::vector<RecordedEvictions> golden = golden_evictions(traces, size);
+  std::vector<std::vector<RecordedCut>> golden;
+  for (const RecordedTrace* trace : traces) golden.push_back(golden_cuts(*trace, size, cut_entries(size)));
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers); ++layer) {
-    std::vector<torch::Tensor> evicted;
-    for (RecordedEvictions& trace : golden) evicted.push_back(std::exchange(trace.at(layer), {}));
+    std::vector<torch::Tensor> evicted, nearest;
+    for (std::vector<RecordedCut>& trace : golden) {
+      evicted.push_back(std::exchange(trace.at(layer).evicted, {}));
+      nearest.push_back(std::exchange(trace.at(layer).nearest_kept, {}));
+    }
     golden_.push_back({.evicted = torch::stack(evicted),
+                       .nearest = torch::stack(nearest),
                        .live = torch::arange(size.budget).repeat({traces_, kv_heads, 1})});
   }
 }
@@ -43,17 +65,19 @@ EvictionSelector EvictionWatcher::watching(EvictionSelector inner) {
   };
 }
 
-torch::Tensor EvictionWatcher::golden_step(std::int64_t layer) {
+EvictionWatcher::GoldenStep EvictionWatcher::golden_step(std::int64_t layer) {
   GoldenLayer& golden = golden_[static_cast<std::size_t>(layer)];
   const std::int64_t budget = size_.budget, window = size_.window;
   const torch::Tensor evicted = golden.evicted.select(2, golden.step).to(torch::kInt64);  // [N, K, W]
   torch::Tensor keep = torch::ones(golden.live.sizes(), torch::kBool);
   keep.scatter_(2, torch::searchsorted(golden.live, evicted.contiguous()), false);
   const torch::Tensor kept = golden.live.masked_select(keep).view({traces_, kv_heads_, budget - window});
+  const torch::Tensor nearest = golden.nearest.select(2, golden.step).to(torch::kInt64);  // [N, K, h]
+  const std::int64_t next = std::min(cut_entries(size_), window);
   const std::int64_t seen = size_.seen_at_step(golden.step++);
   const torch::Tensor newest = torch::arange(seen - window, seen).expand({traces_, kv_heads_, window});
   golden.live = torch::cat({kept, newest}, 2);
-  return kept;
+  return {kept, {.evicted = evicted.narrow(2, window - next, next), .kept = nearest}};
 }
 
 void EvictionWatcher::observe(const EvictionView& view, const torch::Tensor& evicted) {
@@ -78,10 +102,11 @@ void EvictionWatcher::observe(const EvictionView& view, const torch::Tensor& evi
   const torch::Tensor on_kept =
       for_every_policy(next_window).gather(3, kept).sum(3, false, torch::kFloat64);  // [P, N, K]
   mass_.select(1, view.layer).add_((on_kept + newest).sum(1));
-  const torch::Tensor golden_kept = golden_step(view.layer);
+  const GoldenStep golden_now = golden_step(view.layer);
+  entries_.observe(view, evicted, kept, golden_now.cut);
   if (budget > window) {
     const torch::Tensor golden =  // [N, K, L]
-        torch::zeros({traces_, kv_heads_, length_}, torch::kBool).scatter_(2, golden_kept, true);
+        torch::zeros({traces_, kv_heads_, length_}, torch::kBool).scatter_(2, golden_now.kept, true);
     const torch::Tensor shared = for_every_policy(golden).gather(3, kept).to(torch::kFloat64);
     overlap_.add_(shared.mean({2, 3}).sum(1));
   } else {
@@ -96,11 +121,13 @@ void EvictionWatcher::observe(const EvictionView& view, const torch::Tensor& evi
 
 std::vector<KeptAttention> EvictionWatcher::results() const {
   const std::int64_t evictions = size_.steps(length_) * traces_;
+  std::vector<KeptEntries> entries = entries_.results();
   std::vector<KeptAttention> results;
   for (std::int64_t p = 0; p < policies_; ++p) {
     results.push_back({.mass = mass_[p].clone(),
                        .golden_overlap = overlap_[p].item<double>() / static_cast<double>(layers_),
-                       .evictions = evictions});
+                       .evictions = evictions,
+                       .entries = std::move(entries[static_cast<std::size_t>(p)])});
   }
   return results;
 }

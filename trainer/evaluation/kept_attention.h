@@ -9,6 +9,7 @@
 #include "golden_eviction/attention_strips.h"
 #include "golden_eviction/recorded_plan.h"
 #include "trainer/config/cache_size.h"
+#include "trainer/evaluation/kept_entries.h"
 #include "trainer/eviction/eviction_view.h"
 #include "trainer/traces/recorded_trace.h"
 
@@ -22,12 +23,13 @@ struct KeptAttention {
   /// Share of the candidates kept by the golden plan that this policy keeps too, mean over layers and heads.
   double golden_overlap = 0;
   std::int64_t evictions = 0;  ///< eviction steps of traces
+  KeptEntries entries;         ///< which entries it holds
 
   void add(const KeptAttention& other);
 };
 
 /// Watches a pass of `policies` x N rows (row p * N + n: policy p on trace n). Of each trace it holds what
-/// the golden plan evicts, what that plan holds now, and strips of the recorded attention.
+/// the golden plan evicts or nearly does, what that plan holds now, and strips of the recorded attention.
 class EvictionWatcher {
  public:
   /// The traces have one length and recorded attention. `strip_bytes`: see AttentionStrips. Throws
@@ -47,8 +49,12 @@ class EvictionWatcher {
 
  private:
   void observe(const EvictionView& view, const torch::Tensor& evicted);
-  /// [N, K, B - W] int64: what the golden plan keeps of its candidates at the next step of a layer.
-  torch::Tensor golden_step(std::int64_t layer);
+  /// The next step of the golden plan of a layer.
+  struct GoldenStep {
+    torch::Tensor kept;  // [N, K, B - W] int64: what it keeps of its candidates
+    GoldenCut cut;
+  };
+  GoldenStep golden_step(std::int64_t layer);
 
   CacheSize size_;
   std::int64_t policies_, traces_, layers_, kv_heads_, length_;
@@ -56,10 +62,12 @@ class EvictionWatcher {
   /// One layer of the golden plans of all traces.
   struct GoldenLayer {
     torch::Tensor evicted;  // [N, K, S, W] int16 or int32
+    torch::Tensor nearest;  // [N, K, S, h] of the same type: RecordedCut::nearest_kept
     torch::Tensor live;     // [N, K, B] int64, the candidates of the next step, ascending
     std::int64_t step = 0;  // the next one
   };
   std::vector<GoldenLayer> golden_;
+  KeptEntriesCounter entries_;
   torch::Tensor mass_;     // [P, layers, K] float64
   torch::Tensor overlap_;  // [P] float64, summed over traces, steps, layers
   torch::Tensor held_;     // [P, N, L] float32 counts after the last step

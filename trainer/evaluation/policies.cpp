@@ -13,21 +13,22 @@ namespace {
 /// Of the policies that protect the borders whatever the config says: as many as StreamingLLM keeps.
 constexpr std::int64_t kProtectedSinks = 4;
 
-/// Uniform noise that belongs to (seed, trace, layer, step), whatever else runs beside it.
+/// Uniform noise [R, K, B] that belongs to (seed, trace, layer, step), whatever else runs beside it;
+/// `purpose` names the stream.
 std::function<torch::Tensor(const EvictionView&)> random_noise(
-    const std::vector<const RecordedTrace*>& traces, std::int64_t seed) {
+    const std::vector<const RecordedTrace*>& traces, std::int64_t seed, const std::string& purpose) {
   std::vector<std::string> ids;
   for (const RecordedTrace* trace : traces) ids.push_back(trace->id);
-  return [ids, seed](const EvictionView& view) {
+  return [ids, seed, purpose](const EvictionView& view) {
     torch::Tensor noise = torch::empty({view.keys.size(0), view.keys.size(1), view.budget});
     const std::int64_t per_row = view.keys.size(1) * view.budget;
     float* data = noise.data_ptr<float>();
     for (std::size_t row = 0; row < ids.size(); ++row) {
-      RandomStream stream(static_cast<std::uint64_t>(seed), "random policy " + ids[row],
+      RandomStream stream(static_cast<std::uint64_t>(seed), purpose + " " + ids[row],
                           {view.layer, view.step});
       for (std::int64_t i = 0; i < per_row; ++i) *data++ = static_cast<float>(stream.uniform());
     }
-    return random_scores(view, noise.to(view.keys.device()));
+    return noise.to(view.keys.device());
   };
 }
 
@@ -53,8 +54,15 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   if (name == "rkv") return by_score([](const EvictionView& view) { return rkv_scores(view); });
   if (name == "random" || name == "random_protected") {
     return {name, [seed, evict](const std::vector<const RecordedTrace*>& traces) {
-              return [noise = random_noise(traces, seed), evict](const EvictionView& view) {
-                return evict(view, noise(view));
+              return [noise = random_noise(traces, seed, "random policy"), evict](const EvictionView& view) {
+                return evict(view, random_scores(view, noise(view)));
+              };
+            }};
+  }
+  if (name == "vase") {
+    return {name, [seed, evict](const std::vector<const RecordedTrace*>& traces) {
+              return [noise = random_noise(traces, seed, "vase policy"), evict](const EvictionView& view) {
+                return evict(view, vase_scores(view, noise(view)));
               };
             }};
   }
@@ -63,11 +71,12 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
               return golden_selector(golden_evictions(traces, size));
             }};
   }
-  throw Error(ErrorKind::kConfig,
-              concat("policy '", name,
-                     "' is not known (full, golden, supervised, grpo, random, random_protected, "
-                     "recency_protected, streaming_llm, h2o, snapkv, tova, keydiff, rkv, or the path of a "
-                     "scorer's .safetensors)"));
+  throw Error(
+      ErrorKind::kConfig,
+      concat("policy '", name,
+             "' is not known (full, golden, supervised, grpo, random, random_protected, "
+             "recency_protected, streaming_llm, h2o, snapkv, tova, keydiff, rkv, vase, or the path of a "
+             "scorer's .safetensors)"));
 }
 
 Policy scorer_policy(const std::string& name, const Scorer& scorer) {

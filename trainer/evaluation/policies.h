@@ -19,8 +19,8 @@ struct Policy {
   std::function<EvictionSelector(const std::vector<const RecordedTrace*>&)> make;
 };
 
-/// golden, random, streaming_llm, h2o, snapkv, tova, keydiff or rkv; random draws from `seed` and the trace's
-/// id. Throws Error(kConfig) for any other name.
+/// golden, random, random_protected, recency_protected, streaming_llm, h2o, snapkv, tova, keydiff, rkv or
+/// vase; those that draw do so from `seed` and the trace's id. Throws Error(kConfig) for any other name.
 Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t seed);
 
 /// The policy of a scorer. Warns when it was trained at another window or for another model.

@@ -1,10 +1,13 @@
 #include "trainer/evaluation/problems.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/evaluation/continuation.h"
 #include "trainer/evaluation/cost.h"
+#include "trainer/evaluation/recall.h"
 #include "trainer/evaluation/tasks.h"
 #include "trainer/generation/generate.h"
 #include "trainer/text/chat_rows.h"
@@ -20,6 +23,23 @@ void require_room_behind(const std::string& what, const Transformer& model, std:
     check_prompt(model, prompt_tokens, {new_tokens, {}});
   } catch (const Error& error) {
     throw Error(error.kind(), concat(what, ": ", error.what()));
+  }
+}
+
+/// Builds every planted text once: its parts fit the cache, and it the model's positions.
+void require_planted_facts(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
+  const RecallOptions options = recall_options(config);
+  const std::int64_t most = model.shape().max_positions;
+  for (const std::int64_t evictions : options.facts > 0 ? options.evictions : std::vector<std::int64_t>{}) {
+    const std::int64_t tokens = planted_tokens(config.eviction, evictions);
+    if (tokens > most) {
+      throw Error(ErrorKind::kConfig,
+                  concat("evaluation.recall_evictions: a fact asked for after ", evictions,
+                         " evictions stands in a text of ", tokens, " tokens, expected at most the model's ",
+                         most, " positions: remove this distance, or lower eviction.window"));
+    }
+    for (std::int64_t fact = 0; fact < options.facts; ++fact)
+      planted_text(tokenizer, config.eviction, evictions, fact, config.runtime.seed);
   }
 }
 
@@ -53,7 +73,19 @@ void require_generation_inputs(const Config& config, const Transformer& model, c
     require_room_behind("evaluation.passkey_tokens", model, static_cast<std::size_t>(own.passkey_tokens),
                         kPasskeyNewTokens);
   }
+  require_planted_facts(config, model, tokenizer);
   require_contexts({config.eviction, own.cost_contexts, own.cost_batch}, model.shape().max_positions);
+}
+
+void require_continued_prompts(const Config& config, const Transformer& model, const Completions& traces) {
+  const auto asked = static_cast<std::size_t>(config.evaluation.continued_prompts);
+  for (std::size_t i = 0; i < std::min(asked, traces.size()); ++i) {
+    const auto first = std::find(traces[i].begin(), traces[i].end(), 1);
+    const std::int64_t tokens = continued_tokens(
+        first - traces[i].begin(), static_cast<std::int64_t>(traces[i].size()), config.eviction);
+    require_room_behind(concat("evaluation.continued_prompts: evaluation trace ", i), model,
+                        static_cast<std::size_t>(tokens), config.generation.max_new_tokens);
+  }
 }
 
 }  // namespace foresight

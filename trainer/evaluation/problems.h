@@ -5,6 +5,7 @@
 
 #include "data/trace_rows.h"
 #include "trainer/config/config.h"
+#include "trainer/evaluation/scored_traces.h"
 #include "trainer/model/transformer.h"
 #include "trainer/text/tokenizer.h"
 
@@ -14,9 +15,13 @@ namespace foresight {
 /// for a file that cannot be read and a problem without an answer.
 std::vector<PromptRow> read_problems(const EvaluationConfig& config);
 
-/// Checks tasks, passkeys and cost_contexts: everything is there, can be rendered, and fits the model's
-/// positions with what is generated behind it. Throws Error(kInput) or Error(kConfig), naming file and line
-/// or the key.
+/// Checks tasks, passkeys, planted facts and cost_contexts: everything is there, can be rendered, and fits
+/// the model's positions with what is generated behind it. Throws Error(kInput) or Error(kConfig), naming
+/// file and line or the key.
 void require_generation_inputs(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
+
+/// Checks that the prompts which evaluation.continued_prompts continues, those of the first evaluation
+/// traces, leave room in the model's positions. Throws Error(kConfig) naming the trace.
+void require_continued_prompts(const Config& config, const Transformer& model, const Completions& traces);
 
 }  // namespace foresight

@@ -92,6 +92,24 @@ void pool(PolicyResult& result, bool compared) {
   result.agreement = share(all.agreement, all.tokens);
 }
 
+/// The figures of which entries a policy holds.
+void add_kept_entries(const KeptEntries& entries, PolicyResult& result) {
+  if (entries.boundary_evictions > 0)
+    result.boundary_accuracy = entries.boundary / static_cast<double>(entries.boundary_evictions);
+  if (entries.churn_evictions > 0)
+    result.churn = entries.churn / static_cast<double>(entries.churn_evictions);
+  if (!entries.prompt_live.defined() || entries.prompt_live[1][0].item<double>() == 0) return;
+  const auto listed = [](const torch::Tensor& values) {
+    const torch::Tensor whole = values.contiguous();
+    return std::vector<double>(whole.const_data_ptr<double>(),
+                               whole.const_data_ptr<double>() + whole.numel());
+  };
+  const torch::Tensor traces = entries.prompt_live[1];  // [S], falling: short traces have fewer evictions
+  const std::int64_t evictions = (traces > 0).sum().item<std::int64_t>();
+  result.prompt_live = listed((entries.prompt_live[0] / traces).narrow(0, 0, evictions));
+  result.prompt_held_by = listed(entries.prompt_held_by / traces[0]);
+}
+
 }  // namespace
 
 PolicyRun full_run(const std::vector<RecordedTrace>& traces) {
@@ -126,14 +144,27 @@ PolicyResult score_run(const PolicyRun& run, const std::vector<RecordedTrace>& t
     result.sums.push_back(sum_trace(run, i, traces[i], scored[i], low));
   }
   pool(result, !run.divergence.empty());
+  result.tails = tails_of(run, traces, options);
   result.by_position = rises_by_position(run, traces, scored, options.first_scored);
   if (run.kept.evictions > 0) {
     const auto evictions = static_cast<double>(run.kept.evictions);
     result.attention_kept_by_head = run.kept.mass / evictions;
     result.attention_kept = result.attention_kept_by_head.mean().item<double>();
     result.golden_overlap = run.kept.golden_overlap / evictions;
+    add_kept_entries(run.kept.entries, result);
   }
   return result;
+}
+
+RiseTails tails_of(const PolicyRun& run, const std::vector<RecordedTrace>& traces,
+                   const ScoringOptions& options) {
+  std::vector<torch::Tensor> rises;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const torch::Tensor scored = scored_tokens(traces[i], options.first_scored, options.score);
+    const torch::Tensor rise = run.loss[i].to(torch::kFloat64) - traces[i].loss.to(torch::kFloat64);
+    rises.push_back(rise.masked_select(scored));
+  }
+  return rise_tails(rises, options.window);
 }
 
 Difference difference_to(const PolicyResult& policy, const PolicyResult& baseline, std::uint64_t seed) {

@@ -10,6 +10,7 @@
 #include "trainer/config/config.h"
 #include "trainer/evaluation/bootstrap.h"
 #include "trainer/evaluation/kept_attention.h"
+#include "trainer/evaluation/tails.h"
 
 namespace foresight {
 
@@ -33,6 +34,7 @@ struct ScoringOptions {
   std::int64_t first_scored = 1;
   ScoreTokens score = ScoreTokens::kAll;
   double low_entropy_share = 0.8;
+  std::int64_t window = 64;  ///< tokens of the windows whose worst is told
 };
 
 /// t > budget + window (docs/method.md, "The cache"), or every token where no trace is touched by eviction.
@@ -58,17 +60,23 @@ struct PositionRise {
 /// One policy's figures, pooled over the scored tokens of all traces (docs/method.md, "Conventions").
 struct PolicyResult {
   std::string name;
-  double loss = 0;                       ///< nats per scored token
-  double loss_rise = 0;                  ///< minus full KV
-  double loss_ratio = 1;                 ///< over full KV
-  double low_entropy_loss_rise = 0;      ///< on the low-entropy share of each trace's scored tokens
-  double high_entropy_loss_rise = 0;     ///< on the others
-  std::optional<double> divergence;      ///< mean KL(full KV || evicted), nats
-  std::optional<double> agreement;       ///< share of tokens whose likeliest prediction is full KV's
-  std::optional<double> attention_kept;  ///< mean of attention_kept_by_head
-  torch::Tensor attention_kept_by_head;  ///< [layers, KV heads] float64, or undefined
-  std::optional<double> golden_overlap;  ///< share of the golden plan's kept candidates that stay
-  std::int64_t tokens = 0;               ///< scored tokens
+  double loss = 0;                          ///< nats per scored token
+  double loss_rise = 0;                     ///< minus full KV
+  double loss_ratio = 1;                    ///< over full KV
+  double low_entropy_loss_rise = 0;         ///< on the low-entropy share of each trace's scored tokens
+  double high_entropy_loss_rise = 0;        ///< on the others
+  RiseTails tails;                          ///< of the rise of single scored tokens
+  std::optional<double> divergence;         ///< mean KL(full KV || evicted), nats
+  std::optional<double> agreement;          ///< share of tokens whose likeliest prediction is full KV's
+  std::optional<double> attention_kept;     ///< mean of attention_kept_by_head
+  torch::Tensor attention_kept_by_head;     ///< [layers, KV heads] float64, or undefined
+  std::optional<double> golden_overlap;     ///< share of the golden plan's kept candidates that stay
+  std::optional<double> boundary_accuracy;  ///< share of the entries at golden's cut that it decides alike
+  std::optional<double> churn;      ///< share of the kept candidates that changed since the eviction before
+  std::vector<double> prompt_live;  ///< share of the prompt's entries that are live after each eviction
+  std::vector<double> prompt_held_by;  ///< share of it that at least 1, 2, .. KV heads of a layer hold in the
+                                       ///< end
+  std::int64_t tokens = 0;             ///< scored tokens
   std::int64_t traces = 0;
   std::vector<double> trace_loss_rise;  ///< per trace, for paired comparisons
   std::vector<double> trace_low_entropy_loss_rise;
@@ -79,6 +87,10 @@ struct PolicyResult {
 /// Scores a run. Throws Error(kInternal) when it does not belong to the traces.
 PolicyResult score_run(const PolicyRun& run, const std::vector<RecordedTrace>& traces,
                        const ScoringOptions& options);
+
+/// The tails of a run alone, over the tokens that score_run() scores.
+RiseTails tails_of(const PolicyRun& run, const std::vector<RecordedTrace>& traces,
+                   const ScoringOptions& options);
 
 /// A policy's loss rise minus another's on the same tokens, with a paired interval: all scored tokens, and
 /// the low-entropy ones.

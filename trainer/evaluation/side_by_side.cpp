@@ -126,6 +126,7 @@ std::string pack_runs(const std::vector<PolicyRun>& runs) {
     for (const auto* values : {&run.loss, &run.divergence, &run.agreement})
       tensors.insert(tensors.end(), values->begin(), values->end());
     tensors.push_back(run.kept.mass);
+    for (torch::Tensor& tensor : run.kept.entries.pack()) tensors.push_back(std::move(tensor));
     tensors.push_back(run.held);
   }
   return pack_tensors(tensors);
@@ -147,8 +148,11 @@ void append_runs(std::vector<PolicyRun>& runs, const std::string& packed) {
     append(run.loss, losses);
     append(run.divergence, details);
     append(run.agreement, details);
-    const KeptAttention kept{
-        .mass = *next++, .golden_overlap = number(2), .evictions = static_cast<std::int64_t>(number(3))};
+    KeptAttention kept{.mass = *next++,
+                       .golden_overlap = number(2),
+                       .evictions = static_cast<std::int64_t>(number(3)),
+                       .entries = KeptEntries::unpack(&*next)};
+    next += KeptEntries::kPackedTensors;
     if (kept.mass.defined()) run.kept.add(kept);
     if (!run.held.defined()) run.held = *next;
     ++next;
@@ -231,7 +235,8 @@ std::vector<PolicyResult> evaluate_policies(const Transformer& model,
                                             const EvaluationOptions& options, World& world) {
   const ScoringOptions scoring{.first_scored = first_scored_token(traces, options.size),
                                .score = options.score,
-                               .low_entropy_share = options.low_entropy_share};
+                               .low_entropy_share = options.low_entropy_share,
+                               .window = options.size.window};
   const auto runs = run_policies(model, traces, {PolicySet{options.size, policies}}, Detail::kLosses,
                                  options.rows_per_pass, {}, world);
   std::vector<PolicyResult> results = {score_run(full_run(traces), traces, scoring)};

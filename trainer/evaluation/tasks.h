@@ -7,20 +7,10 @@
 
 #include "data/trace_rows.h"
 #include "trainer/config/config.h"
-#include "trainer/evaluation/policies.h"
-#include "trainer/model/transformer.h"
+#include "trainer/evaluation/generated_texts.h"
 #include "trainer/text/chat_template.h"
-#include "trainer/text/tokenizer.h"
 
 namespace foresight {
-
-/// What generation depends on besides the policies.
-struct TaskSetting {
-  const Transformer* model = nullptr;
-  const Tokenizer* tokenizer = nullptr;
-  CacheSize size;
-  std::int64_t seed = 1;
-};
 
 /// How the problems are solved.
 struct ProblemOptions {
@@ -46,9 +36,10 @@ struct SolvedProblem {
       0;  ///< greedy text equal to full KV's; its whole length where all is
 };
 
-/// `accuracy` (final answers that mean the same, data/answers.h: the mean over samples, avg@k; without
-/// samples the greedy one), `greedy_accuracy`, `answered` (share of texts with a final answer),
-/// `mean_tokens`, `truncation_rate`, `tokens_until_difference` (mean over problems).
+/// Of the samples, or of the greedy text where there are none: `accuracy` (final answers that mean the same,
+/// data/answers.h; avg@k), `answered` (share of texts with a final answer), `mean_tokens`, `truncation_rate`
+/// (share that the limit cut). Of the greedy text: `greedy_accuracy`, `greedy_truncation_rate`,
+/// `tokens_until_difference` (mean over problems).
 nlohmann::ordered_json score_solutions(const std::vector<SolvedProblem>& problems);
 
 /// Solves each problem once greedily and `samples` times by sampling, under the full cache and every policy;

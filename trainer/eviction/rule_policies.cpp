@@ -1,5 +1,6 @@
 #include "trainer/eviction/rule_policies.h"
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -29,14 +30,18 @@ torch::Tensor candidates(const torch::Tensor& tensor, const EvictionView& view, 
   return tensor.detach().narrow(-1, 0, view.budget);
 }
 
-/// Keys [R, K, N, d] as float32.
-torch::Tensor float_keys(const EvictionView& view) {
-  if (!view.keys.defined() || view.keys.dim() != 4 || view.keys.size(2) != live_entries(view)) {
-    throw Error(ErrorKind::kInternal, concat("eviction view of layer ", view.layer, " step ", view.step,
-                                             ": keys must be [R, K, ", live_entries(view), ", d], got ",
-                                             view.keys.defined() ? view.keys.sizes() : torch::IntArrayRef{}));
+/// Keys or values [R, K, N, d] as float32.
+torch::Tensor float_entries(const EvictionView& view, const torch::Tensor& entries, const char* name) {
+  if (!entries.defined() || entries.dim() != 4 || entries.size(2) != live_entries(view)) {
+    throw Error(ErrorKind::kInternal, concat("eviction view of layer ", view.layer, " step ", view.step, ": ",
+                                             name, " must be [R, K, ", live_entries(view), ", d], got ",
+                                             entries.defined() ? entries.sizes() : torch::IntArrayRef{}));
   }
-  return view.keys.detach().to(torch::kFloat32);
+  return entries.detach().to(torch::kFloat32);
+}
+
+torch::Tensor float_keys(const EvictionView& view) {
+  return float_entries(view, view.keys, "keys");
 }
 
 /// Running maximum over `kernel` neighbours, same padding: [R, K, B] to [R, K, B].
@@ -112,6 +117,30 @@ torch::Tensor rkv_scores(const EvictionView& view, const RkvOptions& options) {
   const auto redundancy = torch::stack(rows);  // [R, K, B]
   const auto importance = pool_neighbours(rkv_importance(view).to(torch::kFloat32), options.kernel);
   return redundancy * (1.0 - options.importance_weight) - importance * options.importance_weight;
+}
+
+torch::Tensor vase_scores(const EvictionView& view, const torch::Tensor& noise, const VaseOptions& options) {
+  check_last_dimension(noise, view.budget, view, "noise");
+  const auto attention =
+      candidates(view.window_attention, view, "window_attention").to(torch::kFloat32);  // [R, K, g, W, B]
+  const auto total = attention.sum(-1, /*keepdim=*/true).clamp_min(std::numeric_limits<float>::min());
+  const auto mean = (attention / total).mean(/*dim=*/3);  // [R, K, g, B]
+  const auto pooled = torch::avg_pool1d(mean.flatten(0, 1), options.kernel, /*stride=*/1,
+                                        /*padding=*/options.kernel / 2);
+  const auto weights = pooled.view(mean.sizes()).mean(/*dim=*/2);  // [R, K, B]
+  constexpr float kTiny = std::numeric_limits<float>::min();
+  const auto arrival = noise.detach().to(torch::kFloat32).clamp_min(kTiny).log().neg().clamp_min(kTiny).log();
+  const auto scores = arrival - weights.clamp_min(kTiny).log();
+
+  const auto values = float_entries(view, view.values, "values").narrow(2, 0, view.budget);
+  const auto sinks = candidates(view.positions, view, "positions") < options.sinks;
+  const auto range = (values.amax(-1) - values.amin(-1))
+                         .masked_fill(sinks, std::numeric_limits<float>::infinity());  // [R, K, B]
+  const std::int64_t asked = options.large < 0 ? view.budget / 4 : options.large;
+  const std::int64_t large = std::min(asked, view.budget - view.window);
+  if (large == 0) return scores;
+  const auto widest = highest_entries(range, large);
+  return scores.scatter(2, widest, std::numeric_limits<float>::lowest());
 }
 
 torch::Tensor random_scores(const EvictionView& view, const torch::Tensor& noise) {

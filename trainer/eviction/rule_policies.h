@@ -59,6 +59,23 @@ struct RkvOptions {
 /// retain_ratio has no effect.
 torch::Tensor rkv_scores(const EvictionView& view, const RkvOptions& options = {});
 
+/// Constants of VaSE.
+struct VaseOptions {
+  std::int64_t large = -1;  ///< candidates kept by the range of their values; -1: a quarter of the budget
+  std::int64_t sinks = 4;   ///< first positions of the sequence, which count as the largest ranges
+  std::int64_t kernel = 5;  ///< mean pooling of the attention; odd
+};
+
+/// VaSE (Chang et al. 2026, arXiv 2606.03928): the `large` candidates whose values have the largest range,
+/// max - min over the head dimension, stay; the others that stay are drawn without replacement in proportion
+/// to the attention of the window's queries. As in the published code (mode range_sink_sample_attn, smooth)
+/// this is each query's attention over the candidates alone, mean over the queries, mean-pooled over `kernel`
+/// candidates (zeros count at the borders), mean over the group. The draw is a race: an entry of attention a
+/// arrives at -log(u) / a, for its uniform number u of `noise` [R, K, B], and the last ones go. Score = log
+/// of the arrival; the lowest float for what stays by its range.
+torch::Tensor vase_scores(const EvictionView& view, const torch::Tensor& noise,
+                          const VaseOptions& options = {});
+
 /// Random eviction: the noise itself, uniform or any other continuous, one value per candidate, [R, K, B].
 torch::Tensor random_scores(const EvictionView& view, const torch::Tensor& noise);
 

@@ -23,6 +23,7 @@ const std::vector<ScalarColumn> kGenerationColumns = {
     {"answered", "answered", format_percent},
     {"mean_tokens", "mean tokens", one_digit},
     {"truncation_rate", "cut off", format_percent},
+    {"greedy_truncation_rate", "greedy text cut off", format_percent},
     {"tokens_until_difference", "tokens until unlike full", one_digit}};
 
 /// A plot over the contexts; `scale` divides the numbers (bytes to MiB).
@@ -106,6 +107,23 @@ std::string passkey_block(const PasskeyResult& passkey) {
   return out + note(text + ".");
 }
 
+std::string continued_block(const ContinuedResult& continued) {
+  std::string table =
+      scalar_table("Prompts continued greedily",
+                   {{"tokens_until_difference", "tokens until the first difference", one_digit},
+                    {"equal_share", "equal to the end", format_percent},
+                    {"truncation_rate", "cut by the limit", format_percent},
+                    {"mean_tokens", "mean tokens", one_digit},
+                    {"repetition", "repeated sequences", format_percent}},
+                   continued.policies);
+  if (table.empty()) return "";
+  std::string text = "Greedy continuations, compared with the full cache\u2019s.";
+  if (continued.prompts) text += concat(" Prompts: ", format_count(*continued.prompts), ".");
+  if (continued.max_new_tokens)
+    text += concat(" Limit: ", format_count(*continued.max_new_tokens), " tokens.");
+  return "<h3>Continued prompts</h3>\n" + table + note(text);
+}
+
 }  // namespace
 
 std::string generation_section(const EvaluationData& data) {
@@ -119,6 +137,7 @@ std::string generation_section(const EvaluationData& data) {
       facts.push_back(concat("Samples a prompt: ", format_count(*generation.samples), "."));
     if (!facts.empty()) out += note(join(facts, " "));
   }
+  if (generation.continued) out += continued_block(*generation.continued);
   if (generation.passkey) out += passkey_block(*generation.passkey);
   return out;
 }

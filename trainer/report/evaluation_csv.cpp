@@ -12,10 +12,27 @@ namespace {
 using Row = std::map<std::string, std::string>;  // column -> field, not yet quoted
 
 const std::vector<std::string> kFirstColumns = {"budget", "window", "first_scored", "policy"};
-const std::vector<std::string> kMeasureColumns = {
-    "loss",       "loss_rise",      "loss_ratio",     "low_entropy_loss_rise", "high_entropy_loss_rise",
-    "kl_to_full", "top1_agreement", "attention_kept", "golden_overlap",        "attention_regret",
-    "tokens",     "traces"};
+const std::vector<std::string> kMeasureColumns = {"loss",
+                                                  "loss_rise",
+                                                  "loss_ratio",
+                                                  "low_entropy_loss_rise",
+                                                  "high_entropy_loss_rise",
+                                                  "kl_to_full",
+                                                  "top1_agreement",
+                                                  "attention_kept",
+                                                  "golden_overlap",
+                                                  "attention_regret",
+                                                  "boundary_accuracy",
+                                                  "churn",
+                                                  "prompt_survival",
+                                                  "prompt_survival_any_head",
+                                                  "rise_p95",
+                                                  "rise_p99",
+                                                  "large_rise_share",
+                                                  "worst_percent_share",
+                                                  "worst_window_rise",
+                                                  "tokens",
+                                                  "traces"};
 
 /// RFC 4180: a field with a comma, a quote or a line break stands in quotes, its quotes doubled.
 std::string quoted(const std::string& field) {
@@ -42,6 +59,31 @@ void add_scalars(const nlohmann::json& object, const std::string& prefix, Row& r
       row[column] = value.get<std::string>();
     }
   }
+}
+
+/// Adds what was measured on a policy's own text, at the main budget: recall by distance, continuations,
+/// tasks.
+void add_generated(const nlohmann::json& evaluation, const std::string& policy, Row& row) {
+  const auto member = [&](const char* pointer) -> const nlohmann::json* {
+    const nlohmann::json::json_pointer place(pointer);
+    if (!evaluation.contains(place)) return nullptr;
+    const auto found = evaluation.at(place).find(policy);
+    return found == evaluation.at(place).end() ? nullptr : &*found;
+  };
+  if (const auto* recall = member("/recall/policies")) {
+    const nlohmann::json& evictions = evaluation.at("recall").at("evictions");
+    for (std::size_t i = 0; i < evictions.size(); ++i) {
+      const std::string after = concat("_after_", evictions[i].dump());
+      for (const char* key : {"recall", "low", "high", "found"}) {
+        const nlohmann::json& value = recall->at(key).at(i);
+        const std::string name = std::string(key) == "recall" ? "" : concat(".", key);
+        if (value.is_number()) row[concat("recall", name, after)] = format_exact(value.get<double>());
+      }
+    }
+  }
+  if (const auto* continued = member("/generation/continued/policies"))
+    add_scalars(*continued, "continued.", row);
+  if (const auto* tasks = member("/generation/policies")) add_scalars(*tasks, "tasks.", row);
 }
 
 void add_rows(const BudgetResult& result, const nlohmann::json& policies, std::vector<Row>& rows) {
@@ -77,6 +119,7 @@ std::string evaluation_csv(const nlohmann::json& evaluation, const std::string& 
   const EvaluationData data = read_evaluation(evaluation, file);  // the faults of the document are found here
   std::vector<Row> rows;
   add_rows(data.main, evaluation.at("policies"), rows);
+  for (Row& row : rows) add_generated(evaluation, row.at("policy"), row);
   for (std::size_t i = 0; i < data.sweep.size(); ++i)
     add_rows(data.sweep[i], evaluation.at("sweep").at(i).at("policies"), rows);
   const std::vector<std::string> columns = columns_of(rows);

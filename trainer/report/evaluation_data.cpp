@@ -8,12 +8,35 @@
 namespace foresight {
 namespace {
 
-const std::vector<std::string> kMeasures = {
-    "loss",       "loss_rise",      "loss_ratio",     "low_entropy_loss_rise", "high_entropy_loss_rise",
-    "kl_to_full", "top1_agreement", "attention_kept", "golden_overlap",        "attention_regret",
-    "tokens",     "traces"};
-const std::vector<std::string> kGenerationMeasures = {"accuracy", "answered", "mean_tokens",
-                                                      "truncation_rate", "tokens_until_difference"};
+const std::vector<std::string> kMeasures = {"loss",
+                                            "loss_rise",
+                                            "loss_ratio",
+                                            "low_entropy_loss_rise",
+                                            "high_entropy_loss_rise",
+                                            "kl_to_full",
+                                            "top1_agreement",
+                                            "attention_kept",
+                                            "golden_overlap",
+                                            "attention_regret",
+                                            "boundary_accuracy",
+                                            "churn",
+                                            "prompt_survival",
+                                            "prompt_survival_any_head",
+                                            "rise_p95",
+                                            "rise_p99",
+                                            "large_rise_share",
+                                            "worst_percent_share",
+                                            "worst_window_rise",
+                                            "tokens",
+                                            "traces"};
+const std::vector<std::string> kGenerationMeasures = {"accuracy",
+                                                      "answered",
+                                                      "mean_tokens",
+                                                      "truncation_rate",
+                                                      "greedy_truncation_rate",
+                                                      "tokens_until_difference"};
+const std::vector<std::string> kContinuedMeasures = {"tokens_until_difference", "equal_share",
+                                                     "truncation_rate", "mean_tokens", "repetition"};
 const std::vector<std::string> kCostMeasures = {"milliseconds_per_eviction", "scoring_share"};
 const std::vector<std::string> kTrainingMeasures = {"oracle_seconds_per_trace", "hdf5_bytes_per_trace",
                                                     "supervised_seconds_per_step", "grpo_seconds_per_step"};
@@ -70,6 +93,11 @@ PolicyMeasures read_measures(const std::string& name, const JsonPlace& place) {
         measures.by_position.push_back({item.at("end").whole(1), *rise});
     }
   }
+  if (const auto tail = place.find("tail")) {
+    for (const JsonPlace& item : tail->items())
+      measures.tail.push_back({item.at("share").number(), item.at("rise").number()});
+  }
+  if (const auto live = place.find("prompt_live")) measures.prompt_live = live->numbers();
   if (const auto difference = place.find("difference")) measures.difference = read_difference(*difference);
   return measures;
 }
@@ -114,6 +142,16 @@ GenerationResult read_generation(const JsonPlace& place, const std::vector<std::
           return NamedScalars{name, member.scalars(kGenerationMeasures)};
         });
   }
+  if (const auto found = place.find("continued")) {
+    ContinuedResult continued;
+    continued.prompts = number_of(*found, "prompts");
+    continued.max_new_tokens = number_of(*found, "max_new_tokens");
+    continued.policies =
+        read_policies(found->at("policies"), order, [](const std::string& name, const JsonPlace& member) {
+          return NamedScalars{name, member.scalars(kContinuedMeasures)};
+        });
+    generation.continued = continued;
+  }
   if (const auto found = place.find("passkey")) {
     PasskeyResult passkey;
     passkey.length = number_of(*found, "length");
@@ -125,6 +163,23 @@ GenerationResult read_generation(const JsonPlace& place, const std::vector<std::
     generation.passkey = passkey;
   }
   return generation;
+}
+
+RecallResult read_recall(const JsonPlace& place, const std::vector<std::string>& order) {
+  RecallResult recall;
+  recall.facts = number_of(place, "facts");
+  for (const JsonPlace& distance : place.at("evictions").items())
+    recall.evictions.push_back(static_cast<double>(distance.whole(1)));
+  const auto by_distance = [&](const JsonPlace& member, const std::string& key) {
+    return member.at(key).numbers(recall.evictions.size(), "recall.evictions");
+  };
+  recall.full_found = by_distance(place, "full_found");
+  recall.policies =
+      read_policies(place.at("policies"), order, [&](const std::string& name, const JsonPlace& member) {
+        return RecallPolicy{name, by_distance(member, "recall"), by_distance(member, "low"),
+                            by_distance(member, "high"), by_distance(member, "found")};
+      });
+  return recall;
 }
 
 CostResult read_cost(const JsonPlace& place, const std::vector<std::string>& order) {
@@ -184,6 +239,7 @@ EvaluationData read_evaluation(const nlohmann::json& json, const std::string& fi
     for (const JsonPlace& entry : sweep->items()) data.sweep.push_back(read_budget(entry, order));
   }
   if (const auto generation = root.find("generation")) data.generation = read_generation(*generation, order);
+  if (const auto recall = root.find("recall")) data.recall = read_recall(*recall, order);
   if (const auto cost = root.find("cost")) data.cost = read_cost(*cost, order);
   if (const auto training = root.find("training")) data.training = training->scalars(kTrainingMeasures);
   if (const auto view = root.find("token_view")) data.token_view = read_token_view(*view, order);

@@ -32,12 +32,20 @@ struct RiseAtPosition {
   double loss_rise = 0;
 };
 
+/// The rise that a share of the scored tokens reaches or exceeds.
+struct RiseOfShare {
+  double share = 0;
+  double rise = 0;
+};
+
 /// What was measured of one policy at one budget.
 struct PolicyMeasures {
   std::string name;
   Scalars scalars;                                          ///< "loss", "loss_rise", ... and any later number
   std::vector<std::vector<double>> attention_kept_by_head;  ///< [layers, KV heads]; empty where not measured
   std::vector<RiseAtPosition> by_position;
+  std::vector<RiseOfShare> tail;
+  std::vector<double> prompt_live;  ///< share of the prompt's entries live after each eviction
   std::optional<RuleDifference> difference;
 
   /// The number under `key`, or NaN.
@@ -68,11 +76,31 @@ struct PasskeyResult {
   std::vector<NamedNumbers> policies;  ///< a share of keys found for each depth
 };
 
+/// Prompts continued greedily.
+struct ContinuedResult {
+  std::optional<double> prompts, max_new_tokens;
+  std::vector<NamedScalars> policies;
+};
+
 struct GenerationResult {
   std::string task;
   std::optional<double> samples;
   std::vector<NamedScalars> policies;
   std::optional<PasskeyResult> passkey;
+  std::optional<ContinuedResult> continued;
+};
+
+/// A policy's recall of planted facts, one number for each distance; NaN where there is nothing to recall.
+struct RecallPolicy {
+  std::string name;
+  std::vector<double> recall, low, high, found;
+};
+
+struct RecallResult {
+  std::optional<double> facts;
+  std::vector<double> evictions;   ///< distances
+  std::vector<double> full_found;  ///< share of answers that the full cache says
+  std::vector<RecallPolicy> policies;
 };
 
 struct CostRow {
@@ -101,6 +129,7 @@ struct EvaluationData {
   BudgetResult main;
   std::vector<BudgetResult> sweep;
   std::optional<GenerationResult> generation;
+  std::optional<RecallResult> recall;
   std::optional<CostResult> cost;
   Scalars training;
   std::optional<TokenView> token_view;

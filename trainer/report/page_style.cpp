@@ -9,15 +9,16 @@ constexpr const char* kColours = R"css(
 :root{color-scheme:light dark;--ground:#fff;--panel:#f6f7f9;--ink:#1b1f27;--soft:#586172;--line:#dde1e8;
 --accent:#0b62a8;--on-accent:#fff;--kept:11,98,168;
 --full:#6b7482;--golden:#1b1f27;--supervised:#0b6fb8;--grpo:#cf4f00;--rkv:#a8508c;--snapkv:#2f8fb5;--h2o:#8a6a12;
---tova:#6a58b8;--keydiff:#5f7a1e;--streaming:#0a8a68;--random:#717885;--other:#b8336a;
+--vase:#a03a3a;--tova:#6a58b8;--keydiff:#5f7a1e;--streaming:#0a8a68;--random:#717885;--other:#b8336a;
 --h0:#08457a;--h1:#1f6aa8;--h2:#4a8fc6;--h3:#86b4dc;--h4:#bcd5ec;--h5:#f3cfa8;--h6:#d9843a;--hx:#e3e5e9}
 @media (prefers-color-scheme:dark){:root{--ground:#12151b;--panel:#1a1e26;--ink:#e7eaf0;--soft:#9ea8b8;--line:#2c323d;
 --accent:#6bb5f0;--on-accent:#0d1117;--kept:84,160,226;
 --full:#8f99a8;--golden:#f0f2f6;--supervised:#58b0f2;--grpo:#ff8b4a;--rkv:#d98cc2;--snapkv:#6cc3e2;--h2o:#c9a545;
---tova:#a898ee;--keydiff:#a3bd5c;--streaming:#3fc39c;--random:#8b93a1;--other:#f277a6;
+--vase:#f08f86;--tova:#a898ee;--keydiff:#a3bd5c;--streaming:#3fc39c;--random:#8b93a1;--other:#f277a6;
 --h0:#d6e9fb;--h1:#a9cff2;--h2:#76afe3;--h3:#4a8ac4;--h4:#2f608f;--h5:#8a5a2b;--h6:#d08040;--hx:#2c323d}}
 .p-full{--c:var(--full)}.p-golden{--c:var(--golden)}.p-supervised{--c:var(--supervised)}.p-grpo{--c:var(--grpo)}
 .p-rkv{--c:var(--rkv)}.p-snapkv{--c:var(--snapkv)}.p-h2o{--c:var(--h2o)}.p-tova{--c:var(--tova)}
+.p-vase{--c:var(--vase)}
 .p-keydiff{--c:var(--keydiff)}.p-streaming{--c:var(--streaming)}.p-random{--c:var(--random)}.p-other{--c:var(--other)}
 )css";
 

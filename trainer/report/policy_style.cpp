@@ -17,6 +17,7 @@ const std::vector<std::pair<std::string, PolicyStyle>>& styles() {
       {"grpo", {"supervised + RL", "supervised + RL", "p-grpo", kSquare, true, false}},
       {"supervised", {"supervised", "supervised", "p-supervised", kCircle, true, false}},
       {"rkv", {"R-KV", "R-KV", "p-rkv", kTriangle, false, false}},
+      {"vase", {"VaSE", "VaSE", "p-vase", kCircle, false, false}},
       {"snapkv", {"SnapKV", "SnapKV", "p-snapkv", kTriangleDown, false, false}},
       {"h2o", {"H2O", "H2O", "p-h2o", kCross, false, false}},
       {"tova", {"TOVA", "TOVA", "p-tova", kDiamond, false, false}},

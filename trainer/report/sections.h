@@ -17,6 +17,12 @@ std::string results_section(const EvaluationData& data);
 std::string budget_section(const EvaluationData& data);
 /// Loss rise against the length of the context.
 std::string context_section(const EvaluationData& data);
+/// How unevenly the rise is spread over the tokens.
+std::string tails_section(const EvaluationData& data);
+/// Survival of the prompt, choices at golden's cut, churn.
+std::string held_section(const EvaluationData& data);
+/// Recall of planted facts over evictions.
+std::string recall_section(const EvaluationData& data);
 /// The curves of both training stages.
 std::string training_section(const std::vector<MetricsRow>& supervised, const std::vector<MetricsRow>& grpo);
 /// Share of attention kept, by layer and KV head.

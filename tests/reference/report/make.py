@@ -17,6 +17,7 @@ RISE = {"full": 0.0, "golden": 0.0012, "supervised": 0.0095, "grpo": 0.0061, "rk
         "h2o": 0.0405, "tova": 0.0538, "keydiff": 0.118, "streaming_llm": 0.221, "random": 0.93}
 BUDGETS = [32, 64, 128, 256, 512]
 LAYERS, HEADS = 30, 3
+EVICTIONS = 27
 WORDS = ("Question : A baker has 12 trays with 8 buns each . He sells 5 trays before noon . How many buns are left ? \n Answer : "
          "He starts with 12 * 8 = 96 buns . Five trays hold 5 * 8 = 40 buns , so 96 - 40 = 56 buns are left . \n #### 56").split(" ")
 
@@ -24,6 +25,10 @@ WORDS = ("Question : A baker has 12 trays with 8 buns each . He sells 5 trays be
 def wave(i, period):
     """An invented wobble in [-1, 1]."""
     return math.sin(2 * math.pi * i / period)
+
+
+def survival(policy, eviction):
+    return 0.2 + 0.8 * math.exp(-(RISE[policy] + 0.002) * eviction)
 
 
 def kept(policy):
@@ -35,7 +40,11 @@ def measures(policy, rise):
     return {"loss": 1.7 + rise, "loss_rise": rise, "loss_ratio": (1.7 + rise) / 1.7, "low_entropy_loss_rise": low,
             "high_entropy_loss_rise": 1.8 * rise, "kl_to_full": 1.1 * rise, "top1_agreement": 1 / (1 + 1.5 * rise),
             "attention_kept": kept(policy), "golden_overlap": 1.0 if policy == "golden" else 0.5 + 0.4 * math.exp(-9 * rise),
-            "attention_regret": kept("golden") - kept(policy), "tokens": 11248, "traces": 16}
+            "attention_regret": kept("golden") - kept(policy), "boundary_accuracy": 1.0 if policy == "golden" else 0.45 + 0.3 * math.exp(-20 * rise),
+            "churn": 0.12 + 0.15 * math.tanh(4 * rise), "prompt_survival": survival(policy, EVICTIONS), "rise_p95": 3 * rise, "rise_p99": 12 * rise,
+            "prompt_survival_any_head": min(1.0, 1.6 * survival(policy, EVICTIONS)), "large_rise_share": 0.02 * math.tanh(rise),
+            "worst_percent_share": 0.0 if policy == "full" else 0.7 - 0.3 * math.tanh(rise), "worst_window_rise": 4 * rise,
+            "tokens": 11248, "traces": 16}
 
 
 def difference(policy):
@@ -54,6 +63,9 @@ def policy_block(policy):
         for layer in range(LAYERS)]
     block["by_position"] = [{"end": end, "tokens": 7 * end, "loss_rise": RISE[policy] * math.sqrt(end / 1024)}
                             for end in (256, 512, 768, 1024, 1536, 2048)]
+    block["tail"] = [{"share": share, "rise": RISE[policy] * (0.05 / share) ** 0.8} for share in (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)]
+    if policy != "full":
+        block["prompt_live"] = [survival(policy, eviction) for eviction in range(1, EVICTIONS + 1)]
     if policy not in ("full", "golden", "rkv"):
         block["difference"] = difference(policy)
     return block
@@ -62,7 +74,7 @@ def policy_block(policy):
 def evaluation():
     held = [name for name in RISE if name != "full"]
     document = {
-        "schema_version": 3, "code_version": "invented-by-make.py", "budget": 128, "window": 32,
+        "schema_version": 4, "code_version": "invented-by-make.py", "budget": 128, "window": 32,
         "inputs": {"model": "invented/<model> & co", "dtype": "bfloat16", "seed": 1, "policies": list(RISE)},
         "policies": {name: policy_block(name) for name in RISE},
         "sweep": [{"budget": budget, "window": 32, "first_scored": 545,
@@ -70,10 +82,21 @@ def evaluation():
         "generation": {
             "task": "invented sums", "samples": 4,
             "policies": {name: {"accuracy": 0.25 / (1 + 12 * RISE[name]), "answered": 0.9, "mean_tokens": 180 + 300 * RISE[name],
-                                "truncation_rate": 0.05, "tokens_until_difference": None if name == "full" else 2 / (RISE[name] + 0.01)}
+                                "truncation_rate": 0.05, "greedy_truncation_rate": 0.1, "tokens_until_difference": None if name == "full" else 2 / (RISE[name] + 0.01)}
                          for name in ("full", "supervised", "grpo", "rkv", "random")},
+            "continued": {"prompts": 8, "max_new_tokens": 256,
+                          "policies": {name: {"tokens_until_difference": 240 / (1 + 20 * RISE[name]), "equal_share": 1 / (1 + 40 * RISE[name]),
+                                              "truncation_rate": 0.125, "mean_tokens": 201.5, "repetition": 0.02 + 0.1 * RISE[name]}
+                                       for name in ("full", "supervised", "grpo", "rkv", "random")}},
             "passkey": {"length": 900, "depths": [0.1, 0.5, 0.9],
                         "policies": {"full": [1.0, 1.0, 1.0], "grpo": [1.0, 0.75, 1.0], "rkv": [0.5, 0.25, 1.0]}}},
+        "recall": {
+            "facts": 24, "evictions": [3, 15, 39, 57], "full_found": [1.0, 1.0, 0.958, 0.917],
+            "policies": {name: {"recall": [None if name == "random" and after == 57 else math.exp(-RISE[name] * after) for after in (3, 15, 39, 57)],
+                                "low": [math.exp(-RISE[name] * after) - 0.08 for after in (3, 15, 39, 57)],
+                                "high": [math.exp(-RISE[name] * after) + 0.07 for after in (3, 15, 39, 57)],
+                                "found": [round(math.exp(-RISE[name] * after), 2) for after in (3, 15, 39, 57)]}
+                         for name in ("supervised", "grpo", "rkv", "h2o", "random")}},
         "cost": {"contexts": [512, 1024, 2048, 4096], "threads": 2, "batch": 8, "budget": 128, "window": 32,
                  "policies": {name: {"kv_bytes": [23040 * (context if name == "full" else 160) for context in (512, 1024, 2048, 4096)],
                                      "peak_rss_bytes": [9.1e8, 9.2e8, 9.4e8, 9.9e8 if name == "full" else 9.1e8],
