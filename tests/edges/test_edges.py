@@ -78,6 +78,7 @@ class Edges(unittest.TestCase):
             ["--version"], ["--help"], ["grpo", "--help"], ["config", "docs"], ["config", "show", *config], ["completion", "bash"],
             ["config", "init", "edge", "--out", self.folder / f"edge-{time.monotonic_ns()}.yaml"],
             ["runs", self.alone], ["runs", self.alone, "--json"], ["compare", "run", "run"], ["compare", "run", "run", "--json"],
+            ["compare", "run", "run", "--html", self.folder / "page.html"], ["report", "--runs", self.alone],
             ["inspect", "run/oracle/train-000000.h5"], ["inspect", "../model/model.safetensors"],
             ["validate", *config], ["validate", "--json", *config], ["evaluate", *config], ["evaluate", "--json", *config],
             ["report", *config], ["export", *config, "--policy", "grpo"], ["run", *config], ["run", "--json", *config],

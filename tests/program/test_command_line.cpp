@@ -222,5 +222,35 @@ TEST_CASE("command line: the supervised stage reads its initial scorer once, beh
   CHECK(finished.lines_with("supervised: best checkpoint").size() == 1);
 }
 
+TEST_CASE("command line: several runs become a page, and options that do not go together are refused",
+          "[program]") {
+  const TemporaryFolder folder;
+  std::vector<std::string> runs;
+  for (const char* name : {"a", "b", "c"}) {
+    std::filesystem::create_directory(folder / name);
+    runs.push_back((folder / name).string());
+    folder.write(std::string(name) + "/config.yaml",
+                 run_program({"config", "show", "--config", "configs/tiny.yaml"}).out);
+  }
+  const std::string page = (folder / "page.html").string();
+  const ProgramResult compared = run_program({"compare", runs[0], runs[1], runs[2], "--html", page});
+  CHECK(compared.exit_code == 0);
+  CHECK(compared.out == page + "\n");
+  CHECK_THAT(content_of(page), Contains("Foresight comparison: a, b, c"));
+  CHECK(run_program({"compare", runs[0]}).exit_code == 2);
+  CHECK(run_program({"compare", runs[0], runs[1], "--html", page, "--json"}).exit_code == 2);
+
+  const ProgramResult all = run_program({"report", "--runs", folder.path().string()});
+  CHECK(all.exit_code == 0);
+  CHECK(all.out == (folder / "overview.html").string() + "\n");
+  CHECK_THAT(content_of(folder / "overview.html"), Contains("Foresight runs: "));
+  const ProgramResult neither = run_program({"report"});
+  CHECK(neither.exit_code == 2);
+  CHECK_THAT(neither.err, Contains("--config or --runs"));
+  CHECK(run_program({"report", "--runs", runs[0], "--config", "configs/tiny.yaml"}).exit_code == 2);
+  CHECK(run_program({"report", "--runs", runs[0], "grpo.steps=1"}).exit_code == 2);
+  CHECK(run_program({"report", "--runs", (folder / "nothing").string()}).exit_code == 3);
+}
+
 }  // namespace
 }  // namespace foresight

@@ -1,6 +1,7 @@
 #include "trainer/report/line_plot.h"
 
 #include <cmath>
+#include <set>
 
 #include "tests/catch.h"
 #include "tests/report/fixture.h"
@@ -59,7 +60,31 @@ TEST_CASE("report policies: names as readers know them, and scorers' files by th
   CHECK(policy_style("/a/b/step-10/scorer.safetensors").name == "step-10/scorer.safetensors");
   CHECK(policy_style("scorer.safetensors").name == "scorer.safetensors");
   CHECK(policy_style("scorer.safetensors").scorer);
-  CHECK(policy_style("äääääääääääää").label == "äääääää\u2026");
+  CHECK(policy_style("äääääääääääää").label == "äää\u2026äää");
+}
+
+TEST_CASE("report policies: files that stand together show what differs, and have different marks") {
+  const std::vector<std::string> files = {"runs/one/exports/supervised.safetensors",
+                                          "runs/two/exports/supervised.safetensors",
+                                          "runs/two/exports/grpo.safetensors"};
+  const PolicyStyles styles({"full", files[0], files[1], files[2], files[0]});
+  CHECK(styles.of(files[0]).name == "one/exports/supervised.safetensors");
+  CHECK(styles.of(files[1]).name == "two/exports/supervised.safetensors");
+  CHECK(styles.of(files[2]).name == "two/exports/grpo.safetensors");
+  CHECK(styles.of(files[0]).label == "one/exp\u2026ervised");
+  CHECK(styles.of(files[0]).label != styles.of(files[1]).label);
+  CHECK((styles.of(files[0]).marker != styles.of(files[1]).marker));
+  CHECK(styles.of("rkv").name == "R-KV");
+  CHECK(styles.of("a/b/other.safetensors").name == "b/other.safetensors");
+}
+
+TEST_CASE("report policies: each of ten runs has a colour of its own, and later ones are dashed") {
+  std::set<std::string> colours;
+  for (std::size_t run = 0; run < 10; ++run) colours.insert(run_style(run, "a").css_class);
+  CHECK(colours.size() == 10);
+  CHECK(colours.contains(run_style(10, "k").css_class));
+  CHECK_FALSE(run_style(9, "j").dashed);
+  CHECK(run_style(10, "k").dashed);
 }
 
 }  // namespace

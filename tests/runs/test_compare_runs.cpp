@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "tests/runs/run_folders.h"
+#include "tests/runs/compared_runs.h"
 
 namespace foresight {
 namespace {
@@ -136,7 +136,28 @@ full                 1.5000  1.5000     +0.0000          +0.0000  +0.0000     +0
 supervised + RL      1.7500  1.6250     -0.1250          +0.2500  +0.1250     -0.1250
 R-KV                 2.0000       -           -          +0.5000        -           -
 H2O                       -  3.0000           -                -  +1.5000           -
+no paired intervals: an evaluation.json does not say how many tokens of each trace it scored; `foresight evaluate` of this version writes that
 )");
+}
+
+TEST_CASE("comparison: rises on the same tokens have the interval of their difference, as text and as JSON") {
+  ComparedRuns compared;
+  nlohmann::json first = evaluation_of_two(0.2, 0.1), second = evaluation_of_two(0.1, 0.06);
+  for (nlohmann::json* evaluation : {&first, &second}) {
+    for (const std::string name : {"runs/a/exports/grpo.safetensors", "runs/b/exports/grpo.safetensors"})
+      (*evaluation)["policies"][name] = policy_of_two(0.25, 0.25);
+  }
+  compared.add("a", first);
+  compared.add("b", second);
+  const std::vector<RunFacts> runs = compared.read();
+  const RunComparison comparison = compare_runs(runs[0], runs[1]);
+  const std::string text = comparison_text(comparison);
+  CHECK_THAT(text, Contains("95 % interval") && Contains("-0.0550  -0.1000 to -0.0400\n"));
+  CHECK_THAT(text, Contains("\na/exports/grpo.safetensors ") && Contains("\nb/exports/grpo.safetensors "));
+  const auto json = nlohmann::json::parse(comparison_json(comparison).dump());
+  const auto& rise = json.at("evaluation")[0].at("policies").at("supervised").at("loss_rise");
+  CHECK(rise.at("low").get<double>() == Approx(-0.1));
+  CHECK(rise.at("high").get<double>() == Approx(-0.04));
 }
 
 TEST_CASE("comparison: runs that are the same have no difference, and other traces are told") {
@@ -147,7 +168,7 @@ TEST_CASE("comparison: runs that are the same have no difference, and other trac
   CHECK(same.evaluation.size() == 2);
   for (const MeasurePair& pair : same.supervised) CHECK(pair.value.difference() == 0);
   RunFacts other = run;
-  other.evaluated_traces = "def";
+  other.evaluation->inputs.traces_sha256 = "def";
   CHECK_THAT(comparison_text(compare_runs(run, other)), Contains("different held-out traces"));
   CHECK(compare_runs(run, other).same_traces == false);
 }
@@ -186,7 +207,7 @@ TEST_CASE("comparison: JSON has the same values") {
   CHECK(json.at("evaluation").size() == 1);
   CHECK(json.at("evaluation")[0].at("policies").at("grpo") == nlohmann::json::parse(R"({
     "loss": {"first": 1.75, "second": 1.625, "difference": -0.125},
-    "loss_rise": {"first": 0.25, "second": 0.125, "difference": -0.125}})"));
+    "loss_rise": {"first": 0.25, "second": 0.125, "difference": -0.125, "low": null, "high": null}})"));
   CHECK(json.at("evaluation")[0].at("first") == nlohmann::json::parse(R"({"budget": 32, "window": 16})"));
   CHECK(json.at("same_traces") == true);
 }

@@ -172,13 +172,17 @@ TEST_CASE("run facts: an evaluation is read, and its held-out traces are known b
   const RunFacts run = read_run(path);
   CHECK(state_of(run, "evaluate") == "done");
   CHECK(run.evaluation->main.policies.at(1).scalar("loss_rise") == 0.25);
-  CHECK(run.evaluated_traces == "abc");
-  for (const char* inputs : {"null", "{}", "{\"traces_sha256\": 3}"}) {
+  CHECK(run.evaluation->inputs.traces_sha256 == "abc");
+  const auto with_inputs = [&](const std::string& inputs) {
     folders.write("run/evaluation.json",
-                  std::string(R"({"budget": 8, "window": 4, "policies": {}, "inputs": )") + inputs + "}");
-    CHECK(read_run(path).evaluated_traces.empty());
-    CHECK(read_run(path).faults.empty());
+                  R"({"budget": 8, "window": 4, "policies": {}, "inputs": )" + inputs + "}");
+    return read_run(path);
+  };
+  for (const char* inputs : {"null", "{}"}) {
+    CHECK(with_inputs(inputs).evaluation->inputs.traces_sha256.empty());
+    CHECK(with_inputs(inputs).faults.empty());
   }
+  CHECK_THAT(with_inputs("{\"traces_sha256\": 3}").faults.at(0), Contains("inputs.traces_sha256: expected"));
 }
 
 TEST_CASE("run facts: faulty files are named and cost no more than what they hold") {

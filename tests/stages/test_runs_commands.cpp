@@ -55,12 +55,23 @@ TEST_CASE("runs and compare: real runs are listed and compared, as text and as J
   CHECK_THAT(printed([&] { command_runs(tiny.folder / "runs", OutputForm::kText); }),
              Contains(a.string()) && Contains(b.string()) && Contains("StreamingLLM"));
 
-  const auto comparison = nlohmann::json::parse(printed([&] { command_compare(a, b, OutputForm::kJson); }));
+  const auto comparison = nlohmann::json::parse(printed([&] { command_compare({a, b}, OutputForm::kJson); }));
   CHECK(comparison.at("config").contains("supervised.margin"));
   CHECK(comparison.at("config").size() == 4);  // and output, data.evaluation, evaluation.policies
   const auto& loss = comparison.at("supervised").at("loss");
   CHECK(loss.at("difference") == loss.at("second").get<double>() - loss.at("first").get<double>());
-  CHECK_THAT(printed([&] { command_compare(a, a, OutputForm::kText); }), Contains("config: no difference"));
+  CHECK_THAT(printed([&] { command_compare({a, a}, OutputForm::kText); }), Contains("config: no difference"));
+  const auto of_three = nlohmann::json::parse(printed([&] {
+    command_compare({a, a, b}, OutputForm::kJson);
+  }));
+  REQUIRE(of_three.size() == 2);
+  CHECK(of_three[0].at("evaluation")[0].at("policies").at("supervised").at("loss_rise").at("low") == 0);
+  CHECK(of_three[1] == comparison);
+  CHECK_THROWS_WITH(command_compare({a}, OutputForm::kText), Contains("two runs or more"));
+  command_compare_page({a, a, b}, tiny.folder / "page.html");
+  CHECK_THAT(content_of(tiny.folder / "page.html"),
+             Contains("supervised.margin") && Contains("Supervised: ranking loss") &&
+                 Contains("No evaluation yet") && Contains("<span>all runs</span>"));
 }
 
 TEST_CASE("status: a run is seen while it is held, and when its training was stopped", "[stages]") {
@@ -98,7 +109,7 @@ TEST_CASE("runs and compare: a folder that is no run is an input error that says
   };
   CHECK(kind_of([&] { command_runs(folder / "nothing", OutputForm::kText); }) == 3);
   CHECK(kind_of([&] { command_status(folder / "nothing", OutputForm::kText); }) == 3);
-  CHECK(kind_of([&] { command_compare(folder / "nothing", folder.path(), OutputForm::kText); }) == 3);
+  CHECK(kind_of([&] { command_compare({folder / "nothing", folder.path()}, OutputForm::kText); }) == 3);
   CHECK(printed([&] { command_runs(folder.path(), OutputForm::kJson); }) == "[]\n");
 }
 

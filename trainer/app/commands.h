@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "trainer/comm/world.h"
 #include "trainer/config/config.h"
@@ -58,9 +59,13 @@ void command_runs(const std::filesystem::path& directory, OutputForm form);
 /// `foresight status`: what the run in `folder` is doing, on stdout. Throws Error(kInput) naming a folder
 /// without config.yaml.
 void command_status(const std::filesystem::path& folder, OutputForm form);
-/// `foresight compare`: what differs between two runs on stdout. Throws Error(kInput) naming a folder without
-/// config.yaml.
-void command_compare(const std::filesystem::path& first, const std::filesystem::path& second,
-                     OutputForm form);
+/// `foresight compare`: what differs between the first of `folders` and each of the others, on stdout; as
+/// JSON an object for two runs and an array of objects for more. Throws Error(kConfig) for fewer than two
+/// folders, Error(kInput) naming a folder without config.yaml.
+void command_compare(const std::vector<std::filesystem::path>& folders, OutputForm form);
+/// `foresight compare --html`: writes the runs side by side as one page to `page`. Throws as
+/// command_compare(), and Error(kResource) when it cannot write.
+void command_compare_page(const std::vector<std::filesystem::path>& folders,
+                          const std::filesystem::path& page);
 
 }  // namespace foresight

@@ -4,6 +4,7 @@
 #include "trainer/base/text.h"
 #include "trainer/config/run_layout.h"
 #include "trainer/runs/compare_runs.h"
+#include "trainer/runs/comparison_page.h"
 #include "trainer/runs/list_runs.h"
 #include "trainer/runs/run_facts.h"
 #include "trainer/runs/run_status.h"
@@ -21,9 +22,18 @@ void require_run(const std::filesystem::path& folder) {
   }
 }
 
-RunFacts read_existing_run(const std::filesystem::path& folder) {
-  require_run(folder);
-  return read_run(folder);
+/// The runs to compare, two at least.
+std::vector<RunFacts> read_existing_runs(const std::vector<std::filesystem::path>& folders) {
+  if (folders.size() < 2) {
+    throw Error(ErrorKind::kConfig,
+                concat("compare: expected the folders of two runs or more, got ", folders.size()));
+  }
+  std::vector<RunFacts> runs;
+  for (const std::filesystem::path& folder : folders) {
+    require_run(folder);
+    runs.push_back(read_run(folder));
+  }
+  return runs;
 }
 
 }  // namespace
@@ -44,15 +54,28 @@ void command_status(const std::filesystem::path& folder, OutputForm form) {
   print(form == OutputForm::kJson ? status_json(status).dump(2) + "\n" : status_text(status));
 }
 
-void command_compare(const std::filesystem::path& first, const std::filesystem::path& second,
-                     OutputForm form) {
-  const RunFacts one = read_existing_run(first), other = read_existing_run(second);
-  const RunComparison comparison = compare_runs(one, other);
-  if (form == OutputForm::kJson) {
-    print(comparison_json(comparison).dump(2) + "\n");
-  } else {
-    print(comparison_text(comparison));
+void command_compare(const std::vector<std::filesystem::path>& folders, OutputForm form) {
+  const std::vector<RunFacts> runs = read_existing_runs(folders);
+  std::vector<std::string> texts;
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (std::size_t other = 1; other < runs.size(); ++other) {
+    const RunComparison comparison = compare_runs(runs.front(), runs[other]);
+    if (form == OutputForm::kJson) {
+      all.push_back(comparison_json(comparison));
+    } else {
+      texts.push_back(comparison_text(comparison));
+    }
   }
+  if (form == OutputForm::kJson) {
+    print((all.size() == 1 ? all.front() : all).dump(2) + "\n");
+  } else {
+    print(join(texts, "\n"));
+  }
+}
+
+void command_compare_page(const std::vector<std::filesystem::path>& folders,
+                          const std::filesystem::path& page) {
+  write_comparison(read_existing_runs(folders), page);
 }
 
 }  // namespace foresight

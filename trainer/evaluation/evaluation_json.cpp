@@ -73,6 +73,10 @@ Json policy_json(const PolicyResult& result) {
   json["traces"] = result.traces;
   json["trace_loss_rise"] = result.trace_loss_rise;
   json["trace_low_entropy_loss_rise"] = result.trace_low_entropy_loss_rise;
+  for (const TraceSums& sums : result.sums) {
+    json["trace_tokens"].push_back(sums.tokens);
+    json["trace_low_entropy_tokens"].push_back(sums.low_tokens);
+  }
   for (const PositionRise& rise : result.by_position) {
     json["by_position"].push_back(
         {{"end", rise.end}, {"tokens", rise.tokens}, {"loss_rise", rise.loss_rise}});

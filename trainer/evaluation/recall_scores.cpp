@@ -4,8 +4,8 @@
 #include <numeric>
 #include <optional>
 
+#include "trainer/base/paired_bootstrap.h"
 #include "trainer/config/names.h"
-#include "trainer/evaluation/bootstrap.h"
 
 namespace foresight {
 namespace {

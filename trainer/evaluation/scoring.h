@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer/base/paired_bootstrap.h"
 #include "trainer/config/config.h"
-#include "trainer/evaluation/bootstrap.h"
 #include "trainer/evaluation/kept_attention.h"
 #include "trainer/evaluation/tails.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "trainer/evaluation/bootstrap.h"
+#include "trainer/base/paired_bootstrap.h"
 
 namespace foresight {
 namespace {

@@ -4,7 +4,6 @@
 #include "trainer/base/text.h"
 #include "trainer/report/html.h"
 #include "trainer/report/line_plot.h"
-#include "trainer/report/policy_style.h"
 #include "trainer/report/sections.h"
 #include "trainer/report/tables.h"
 
@@ -27,8 +26,8 @@ const std::vector<ScalarColumn> kGenerationColumns = {
     {"tokens_until_difference", "tokens until unlike full", one_digit}};
 
 /// A plot over the contexts; `scale` divides the numbers (bytes to MiB).
-std::string context_plot(const CostResult& cost, const std::string& title, const std::string& y_label,
-                         std::vector<double> CostRow::*numbers, double scale) {
+std::string context_plot(const CostResult& cost, const PolicyStyles& styles, const std::string& title,
+                         const std::string& y_label, std::vector<double> CostRow::*numbers, double scale) {
   LinePlot plot{.title = title,
                 .description = "One line a policy, over the length of the context",
                 .x = {.label = "context, tokens (log scale)",
@@ -37,7 +36,7 @@ std::string context_plot(const CostResult& cost, const std::string& title, const
                 .y = {.label = y_label, .at_least_from = 0.0},
                 .series = {}};
   for (const CostRow& policy : cost.policies) {
-    PlotSeries series{policy_style(policy.name), {}};
+    PlotSeries series{styles.of(policy.name), {}};
     for (std::size_t i = 0; i < (policy.*numbers).size(); ++i)
       series.points.push_back({static_cast<double>(cost.contexts[i]), (policy.*numbers)[i] / scale});
     std::sort(series.points.begin(), series.points.end(),
@@ -47,7 +46,7 @@ std::string context_plot(const CostResult& cost, const std::string& title, const
   return figure(title, svg_line_plot(plot), "");
 }
 
-std::string cost_table(const CostResult& cost) {
+std::string cost_table(const CostResult& cost, const PolicyStyles& styles) {
   const auto longest = std::max_element(cost.contexts.begin(), cost.contexts.end()) - cost.contexts.begin();
   std::vector<NamedScalars> rows;
   for (const CostRow& policy : cost.policies) {
@@ -73,7 +72,7 @@ std::string cost_table(const CostResult& cost) {
        {"batch_decode", concat("the same, ", format_count(cost.batch.value_or(1)), " rows"), one_digit},
        {"milliseconds_per_eviction", "ms an eviction", two_digits},
        {"scoring_share", "share of time spent scoring", format_percent}},
-      rows);
+      rows, styles);
 }
 
 /// What full KV does in the memory of the evicting batch, in words; empty where that was not measured.
@@ -94,20 +93,20 @@ std::string equal_memory_note(const CostResult& cost) {
                      format_count(cost.batch.value_or(1)), ": ", join(parts, ", "), "."));
 }
 
-std::string passkey_block(const PasskeyResult& passkey) {
+std::string passkey_block(const PasskeyResult& passkey, const PolicyStyles& styles) {
   if (passkey.depths.empty() || passkey.policies.empty()) return "";
   std::vector<std::string> columns;
   for (const double depth : passkey.depths)
     columns.push_back(concat("depth ", format_tick(100 * depth), "\u00A0%"));
   std::string out = "<h3>Passkey</h3>\n";
-  out +=
-      numbers_table("Share of passkeys found, by depth", "policy", columns, passkey.policies, format_percent);
+  out += numbers_table("Share of passkeys found, by depth", "policy", columns, passkey.policies, styles,
+                       format_percent);
   std::string text = "Share of passkeys found when they are at that depth of the context";
   if (passkey.length) text += concat(", of ", format_count(*passkey.length), " tokens");
   return out + note(text + ".");
 }
 
-std::string continued_block(const ContinuedResult& continued) {
+std::string continued_block(const ContinuedResult& continued, const PolicyStyles& styles) {
   std::string table =
       scalar_table("Prompts continued greedily",
                    {{"tokens_until_difference", "tokens until the first difference", one_digit},
@@ -115,7 +114,7 @@ std::string continued_block(const ContinuedResult& continued) {
                     {"truncation_rate", "cut by the limit", format_percent},
                     {"mean_tokens", "mean tokens", one_digit},
                     {"repetition", "repeated sequences", format_percent}},
-                   continued.policies);
+                   continued.policies, styles);
   if (table.empty()) return "";
   std::string text = "Greedy continuations, compared with the full cache\u2019s.";
   if (continued.prompts) text += concat(" Prompts: ", format_count(*continued.prompts), ".");
@@ -129,7 +128,7 @@ std::string continued_block(const ContinuedResult& continued) {
 std::string generation_section(const EvaluationData& data) {
   if (!data.generation) return "";
   const GenerationResult& generation = *data.generation;
-  std::string out = scalar_table("Generated answers", kGenerationColumns, generation.policies);
+  std::string out = scalar_table("Generated answers", kGenerationColumns, generation.policies, data.styles);
   if (!out.empty()) {
     std::vector<std::string> facts;
     if (!generation.task.empty()) facts.push_back("Task: " + generation.task + ".");
@@ -137,8 +136,8 @@ std::string generation_section(const EvaluationData& data) {
       facts.push_back(concat("Samples a prompt: ", format_count(*generation.samples), "."));
     if (!facts.empty()) out += note(join(facts, " "));
   }
-  if (generation.continued) out += continued_block(*generation.continued);
-  if (generation.passkey) out += passkey_block(*generation.passkey);
+  if (generation.continued) out += continued_block(*generation.continued, data.styles);
+  if (generation.passkey) out += passkey_block(*generation.passkey, data.styles);
   return out;
 }
 
@@ -146,10 +145,11 @@ std::string cost_section(const EvaluationData& data) {
   if (!data.cost || data.cost->contexts.empty() || data.cost->policies.empty()) return "";
   const CostResult& cost = *data.cost;
   const std::string figures =
-      context_plot(cost, "KV cache", "KV cache, MiB", &CostRow::kv_bytes, 1024.0 * 1024.0) +
-      context_plot(cost, "Decode speed", "decode, tokens/s", &CostRow::decode_tokens_per_second, 1);
+      context_plot(cost, data.styles, "KV cache", "KV cache, MiB", &CostRow::kv_bytes, 1024.0 * 1024.0) +
+      context_plot(cost, data.styles, "Decode speed", "decode, tokens/s", &CostRow::decode_tokens_per_second,
+                   1);
   std::string out = figures.empty() ? "" : concat("<div class=\"grid2\">", figures, "</div>\n");
-  out += cost_table(cost);
+  out += cost_table(cost, data.styles);
   if (!out.empty() && cost.threads)
     out += note(concat("Measured on ", format_count(*cost.threads), " threads."));
   if (!out.empty()) out += equal_memory_note(cost);

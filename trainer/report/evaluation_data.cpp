@@ -81,6 +81,17 @@ std::vector<std::vector<double>> read_heads(const JsonPlace& place) {
   return layers;
 }
 
+/// The rises under `rises` with the counts under `tokens`; nothing where one of both is missing.
+std::optional<TraceRises> read_trace_rises(const JsonPlace& place, const std::string& rises,
+                                           const std::string& tokens) {
+  const auto found = place.find(rises), counts = place.find(tokens);
+  if (!found || !counts) return std::nullopt;
+  TraceRises by_trace;
+  for (const JsonPlace& count : counts->items()) by_trace.tokens.push_back(count.whole(0));
+  by_trace.rise = found->numbers(by_trace.tokens.size(), tokens);
+  return by_trace;
+}
+
 PolicyMeasures read_measures(const std::string& name, const JsonPlace& place) {
   PolicyMeasures measures;
   measures.name = name;
@@ -99,6 +110,9 @@ PolicyMeasures read_measures(const std::string& name, const JsonPlace& place) {
   }
   if (const auto live = place.find("prompt_live")) measures.prompt_live = live->numbers();
   if (const auto difference = place.find("difference")) measures.difference = read_difference(*difference);
+  measures.by_trace = read_trace_rises(place, "trace_loss_rise", "trace_tokens");
+  measures.low_entropy_by_trace =
+      read_trace_rises(place, "trace_low_entropy_loss_rise", "trace_low_entropy_tokens");
   return measures;
 }
 
@@ -217,6 +231,23 @@ TokenView read_token_view(const JsonPlace& place, const std::vector<std::string>
   return view;
 }
 
+/// Every policy that stands in the file, also those without losses.
+std::vector<std::string> all_policies(const EvaluationData& data) {
+  std::vector<std::string> names;
+  const auto add = [&](const auto& policies) {
+    for (const auto& policy : policies) names.push_back(policy.name);
+  };
+  add(data.main.policies);
+  for (const BudgetResult& result : data.sweep) add(result.policies);
+  if (data.generation) add(data.generation->policies);
+  if (data.generation && data.generation->passkey) add(data.generation->passkey->policies);
+  if (data.generation && data.generation->continued) add(data.generation->continued->policies);
+  if (data.recall) add(data.recall->policies);
+  if (data.cost) add(data.cost->policies);
+  if (data.token_view) add(data.token_view->policies);
+  return names;
+}
+
 }  // namespace
 
 double PolicyMeasures::scalar(const std::string& key) const {
@@ -232,6 +263,11 @@ EvaluationData read_evaluation(const nlohmann::json& json, const std::string& fi
     data.model = text_or_empty(*inputs, "model");
     data.dtype = text_or_empty(*inputs, "dtype");
     if (const auto policies = inputs->find("policies")) order = policies->texts();
+    data.inputs = {.traces_sha256 = text_or_empty(*inputs, "traces_sha256"),
+                   .recorded_sha256 = text_or_empty(*inputs, "recorded_sha256"),
+                   .model_fingerprint = text_or_empty(*inputs, "model_fingerprint"),
+                   .score = text_or_empty(*inputs, "score"),
+                   .low_entropy_share = number_of(*inputs, "low_entropy_share")};
   }
   data.code_version = text_or_empty(root, "code_version");
   data.main = read_budget(root, order);
@@ -243,6 +279,7 @@ EvaluationData read_evaluation(const nlohmann::json& json, const std::string& fi
   if (const auto cost = root.find("cost")) data.cost = read_cost(*cost, order);
   if (const auto training = root.find("training")) data.training = training->scalars(kTrainingMeasures);
   if (const auto view = root.find("token_view")) data.token_view = read_token_view(*view, order);
+  data.styles = PolicyStyles(all_policies(data));
   return data;
 }
 

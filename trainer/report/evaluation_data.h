@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "trainer/report/json_place.h"
+#include "trainer/report/policy_style.h"
 
 namespace foresight {
 
@@ -38,6 +39,13 @@ struct RiseOfShare {
   double rise = 0;
 };
 
+/// The rises of single traces, in the order of the traces: for differences between runs. A mean over a
+/// trace's tokens belongs to their number.
+struct TraceRises {
+  std::vector<double> rise;
+  std::vector<std::int64_t> tokens;
+};
+
 /// What was measured of one policy at one budget.
 struct PolicyMeasures {
   std::string name;
@@ -47,6 +55,8 @@ struct PolicyMeasures {
   std::vector<RiseOfShare> tail;
   std::vector<double> prompt_live;  ///< share of the prompt's entries live after each eviction
   std::optional<RuleDifference> difference;
+  /// Over all scored tokens, and over the low-entropy ones; nothing where the file does not say their number.
+  std::optional<TraceRises> by_trace, low_entropy_by_trace;
 
   /// The number under `key`, or NaN.
   double scalar(const std::string& key) const;
@@ -123,9 +133,19 @@ struct TokenView {
   std::vector<NamedNumbers> policies;  ///< share of (layer, KV head) pairs that still hold each token
 };
 
+/// What decides about the tokens that are scored. Empty texts where the file does not say.
+struct ScoredInputs {
+  std::string traces_sha256;    ///< of the held-out traces' tokens
+  std::string recorded_sha256;  ///< of what the model with its full cache gave on them
+  std::string model_fingerprint;
+  std::string score;  ///< evaluation.score
+  std::optional<double> low_entropy_share = {};
+};
+
 /// The whole file. Policies stand in the order of inputs.policies, others after them.
 struct EvaluationData {
   std::string code_version, model, dtype;  ///< empty where the file does not say
+  ScoredInputs inputs;
   BudgetResult main;
   std::vector<BudgetResult> sweep;
   std::optional<GenerationResult> generation;
@@ -133,6 +153,7 @@ struct EvaluationData {
   std::optional<CostResult> cost;
   Scalars training;
   std::optional<TokenView> token_view;
+  PolicyStyles styles;  ///< of all policies in the file
 };
 
 /// `json` checked. `file` names it in messages. Throws Error(kInput) naming the key for a missing "budget",

@@ -6,7 +6,6 @@
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
 #include "trainer/report/html.h"
-#include "trainer/report/policy_style.h"
 #include "trainer/report/sections.h"
 #include "trainer/report/tables.h"
 
@@ -54,13 +53,12 @@ std::string heat_rectangles(const std::vector<std::vector<double>>& layers, doub
   return out;
 }
 
-std::string heat_map(const PolicyMeasures& policy) {
+std::string heat_map(const PolicyMeasures& policy, const std::string& name) {
   const std::vector<std::vector<double>>& layers = policy.attention_kept_by_head;
   const auto layer_count = static_cast<double>(layers.size());
   const auto head_count = static_cast<double>(layers.front().size());
   const double left = 52, width = 480, cell_width = (width - left - 4) / layer_count;
   const double cell_height = std::clamp(110 / head_count, 9.0, 28.0), bottom = 6 + head_count * cell_height;
-  const std::string name = policy_style(policy.name).name;
   const std::string title = "Attention kept by layer and KV head: " + name;
   std::string out =
       concat("<svg class=\"plot heat\" role=\"img\" viewBox=\"0 0 480 ", format_coordinate(bottom + 42),
@@ -163,8 +161,8 @@ std::string heads_section(const EvaluationData& data) {
   put_scorers_first(measured);
   std::vector<std::string> labels, panels;
   for (const PolicyMeasures& policy : measured) {
-    labels.push_back(policy_style(policy.name).name);
-    panels.push_back(heat_map(policy) + heat_summary(policy.attention_kept_by_head));
+    labels.push_back(data.styles.of(policy.name).name);
+    panels.push_back(heat_map(policy, labels.back()) + heat_summary(policy.attention_kept_by_head));
   }
   return note(
              "Share of the attention under full KV that falls on entries still held, mean over steps. All "
@@ -180,7 +178,7 @@ std::string tokens_section(const EvaluationData& data) {
   put_scorers_first(policies);
   std::vector<std::string> labels, panels;
   for (const NamedNumbers& policy : policies) {
-    labels.push_back(policy_style(policy.name).name);
+    labels.push_back(data.styles.of(policy.name).name);
     panels.push_back(token_panel(view.tokens, policy.numbers));
   }
   return note(concat(

@@ -32,7 +32,7 @@ std::string wide_figure(const std::string& plot, const std::string& caption) {
                 "</figcaption></figure>\n");
 }
 
-std::string tails_plot(const std::vector<PolicyMeasures>& policies) {
+std::string tails_plot(const std::vector<PolicyMeasures>& policies, const PolicyStyles& styles) {
   std::vector<double> rises;
   LinePlot plot{.title = "Tails of the loss rise",
                 .description = "One line a policy: the rise that a share of the tokens reaches or exceeds",
@@ -44,7 +44,7 @@ std::string tails_plot(const std::vector<PolicyMeasures>& policies) {
                 .height = 310};
   for (const PolicyMeasures& policy : policies) {
     if (policy.name == "full" || policy.tail.empty()) continue;  // zero by definition
-    PlotSeries series{policy_style(policy.name), {}};
+    PlotSeries series{styles.of(policy.name), {}};
     for (const RiseOfShare& point : policy.tail) {
       series.points.push_back({point.share > 0 ? 1 / point.share : NAN, point.rise});
       rises.push_back(point.rise);
@@ -57,7 +57,7 @@ std::string tails_plot(const std::vector<PolicyMeasures>& policies) {
   return svg_line_plot(plot);
 }
 
-std::string survival_plot(const std::vector<PolicyMeasures>& policies) {
+std::string survival_plot(const std::vector<PolicyMeasures>& policies, const PolicyStyles& styles) {
   LinePlot plot{.title = "Survival of the prompt",
                 .description = "One line a policy: share of the prompt's entries live after each eviction",
                 .x = {.label = "evictions", .at_least_from = 0.0},
@@ -66,7 +66,7 @@ std::string survival_plot(const std::vector<PolicyMeasures>& policies) {
                 .height = 310};
   for (const PolicyMeasures& policy : policies) {
     if (policy.prompt_live.empty()) continue;
-    PlotSeries series{policy_style(policy.name), {}};
+    PlotSeries series{styles.of(policy.name), {}};
     for (std::size_t i = 0; i < policy.prompt_live.size(); ++i)
       series.points.push_back({static_cast<double>(i + 1), policy.prompt_live[i]});
     series.markers = policy.prompt_live.size() <= 20;
@@ -75,7 +75,7 @@ std::string survival_plot(const std::vector<PolicyMeasures>& policies) {
   return svg_line_plot(plot);
 }
 
-std::string recall_plot(const RecallResult& recall) {
+std::string recall_plot(const RecallResult& recall, const PolicyStyles& styles) {
   const std::set<double> ticks(recall.evictions.begin(), recall.evictions.end());
   LinePlot plot{.title = "Recall of planted facts",
                 .description = "One line a policy: recall R against the evictions since the fact",
@@ -85,7 +85,7 @@ std::string recall_plot(const RecallResult& recall) {
                 .series = {},
                 .height = 310};
   for (const RecallPolicy& policy : recall.policies) {
-    PlotSeries series{policy_style(policy.name), {}};
+    PlotSeries series{styles.of(policy.name), {}};
     for (std::size_t i = 0; i < recall.evictions.size(); ++i)
       series.points.push_back({recall.evictions[i], policy.recall[i]});
     std::sort(series.points.begin(), series.points.end(),
@@ -103,15 +103,15 @@ std::string recall_cell(const RecallPolicy& policy, std::size_t distance) {
   return concat(text, "<br><small>found ", format_percent(policy.found[distance]), "</small>");
 }
 
-std::string recall_table(const RecallResult& recall) {
+std::string recall_table(const RecallResult& recall, const PolicyStyles& styles) {
   std::vector<std::string> columns = {"policy"};
   for (const double evictions : recall.evictions)
     columns.push_back(concat("after ", format_count(evictions)));
-  std::vector<TableRow> rows = {{policy_heading("full"), {}, false}};
+  std::vector<TableRow> rows = {{style_heading(styles.of("full")), {}, false}};
   for (const double found : recall.full_found)
     rows[0].cells.push_back(concat("1 by definition<br><small>found ", format_percent(found), "</small>"));
   for (const RecallPolicy& policy : recall.policies) {
-    TableRow row{policy_heading(policy.name), {}, policy_style(policy.name).scorer};
+    TableRow row{style_heading(styles.of(policy.name)), {}, styles.of(policy.name).scorer};
     for (std::size_t i = 0; i < recall.evictions.size(); ++i) row.cells.push_back(recall_cell(policy, i));
     rows.push_back(std::move(row));
   }
@@ -128,9 +128,9 @@ std::string tails_section(const EvaluationData& data) {
                     {"large_rise_share", "tokens that rise by over 1.5 nats", format_percent},
                     {"worst_percent_share", "share of all rise in the worst 1 %", format_percent},
                     {"worst_window_rise", "worst window of a trace", signed_four}},
-                   scalars_of(data.main.policies));
+                   scalars_of(data.main.policies), data.styles);
   const std::string plot = wide_figure(
-      tails_plot(data.main.policies),
+      tails_plot(data.main.policies, data.styles),
       "How many tokens lose how much: at 100 stands the rise that one token in a hundred reaches or exceeds. "
       "The vertical scale is linear around zero and logarithmic beyond.");
   return plot + table;
@@ -143,10 +143,10 @@ std::string held_section(const EvaluationData& data) {
                     {"prompt_survival_any_head", "in at least one KV head", format_percent},
                     {"boundary_accuracy", "decided as golden at its cut", format_percent},
                     {"churn", "kept candidates replaced an eviction", format_percent}},
-                   scalars_of(data.main.policies));
+                   scalars_of(data.main.policies), data.styles);
   if (table.empty()) return "";
   return wide_figure(
-             survival_plot(data.main.policies),
+             survival_plot(data.main.policies, data.styles),
              "Share of the prompt\u2019s entries that are live after each eviction, mean over layers, KV "
              "heads and traces.") +
          table +
@@ -166,7 +166,7 @@ std::string recall_section(const EvaluationData& data) {
       "if it "
       "had not been stated",
       recall.facts ? concat("; ", format_count(*recall.facts), " facts at each distance") : "", ".");
-  return wide_figure(recall_plot(recall), caption) + recall_table(recall);
+  return wide_figure(recall_plot(recall, data.styles), caption) + recall_table(recall, data.styles);
 }
 
 }  // namespace foresight

@@ -19,6 +19,8 @@ constexpr const char* kColours = R"css(
 .p-full{--c:var(--full)}.p-golden{--c:var(--golden)}.p-supervised{--c:var(--supervised)}.p-grpo{--c:var(--grpo)}
 .p-rkv{--c:var(--rkv)}.p-snapkv{--c:var(--snapkv)}.p-h2o{--c:var(--h2o)}.p-tova{--c:var(--tova)}
 .p-vase{--c:var(--vase)}
+.r0{--c:var(--supervised)}.r1{--c:var(--grpo)}.r2{--c:var(--streaming)}.r3{--c:var(--rkv)}.r4{--c:var(--h2o)}
+.r5{--c:var(--tova)}.r6{--c:var(--snapkv)}.r7{--c:var(--other)}.r8{--c:var(--keydiff)}.r9{--c:var(--full)}
 .p-keydiff{--c:var(--keydiff)}.p-streaming{--c:var(--streaming)}.p-random{--c:var(--random)}.p-other{--c:var(--other)}
 )css";
 
@@ -51,6 +53,12 @@ line-height:1.3;border-bottom:2px solid var(--line)}
 tbody th{font-weight:400}
 th:first-child{text-align:left;position:sticky;left:0;background:var(--ground);padding-left:2px;z-index:1}
 tr.scorer th,tr.scorer td{font-weight:650;background:var(--panel)}
+.words td,.words th{text-align:left}
+.words td{white-space:normal;min-width:7ch}
+.words.values td{overflow-wrap:anywhere;min-width:15ch;max-width:44ch;vertical-align:top}
+.of-runs th:first-child{min-width:118px;max-width:38vw;white-space:normal;line-height:1.35}
+.of-runs th span{display:block;font-size:.82rem;font-weight:400;color:var(--soft);overflow-wrap:anywhere}
+.of-runs .scorer .line{stroke-width:1.8}
 td small{color:var(--soft);font-weight:400}
 .key{width:22px;height:12px;margin-right:8px;vertical-align:-1px}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:0}

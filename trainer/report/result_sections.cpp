@@ -3,7 +3,6 @@
 
 #include "trainer/base/text.h"
 #include "trainer/report/html.h"
-#include "trainer/report/policy_style.h"
 #include "trainer/report/sections.h"
 #include "trainer/report/tables.h"
 
@@ -17,43 +16,34 @@ std::string signed_rise(double value) {
   return format_signed(value, 4);
 }
 
-/// "−0.0178 [−0.0221, −0.0139]"; an interval that holds zero is marked as such by its words.
-std::string interval_text(const RiseInterval& interval) {
-  std::string text = format_signed(interval.loss_rise, 4);
-  if (interval.low && interval.high)
-    text += concat(" [", format_signed(*interval.low, 4), ", ", format_signed(*interval.high, 4), "]");
-  return text;
-}
-
 /// A policy's difference, or its difference on low-entropy tokens; a dash where there is none.
 std::string difference_cell(const PolicyMeasures& policy, bool low_entropy) {
   if (!policy.difference || (low_entropy && !policy.difference->low_entropy)) return "\u2013";
-  const RiseInterval& interval = low_entropy ? *policy.difference->low_entropy : policy.difference->all;
-  return interval_text(interval) +
-         (interval.significant == false ? "<br><small>not significant</small>" : "");
+  return interval_cell(low_entropy ? *policy.difference->low_entropy : policy.difference->all);
 }
 
 /// The sentences of the scorers, or of the rules.
-std::string difference_sentences(const std::vector<PolicyMeasures>& policies, bool scorers) {
+std::string difference_sentences(const EvaluationData& data, bool scorers) {
   std::string items;
-  for (const PolicyMeasures& policy : policies) {
-    if (policy_style(policy.name).scorer != scorers) continue;
+  for (const PolicyMeasures& policy : data.main.policies) {
+    const PolicyStyle style = data.styles.of(policy.name);
+    if (style.scorer != scorers) continue;
     if (!policy.difference || policy.difference->sentence.empty()) continue;
-    items += concat("<li>", policy_heading(policy.name), ": ", escape_html(policy.difference->sentence),
-                    "</li>\n");
+    items += concat("<li>", style_heading(style), ": ", escape_html(policy.difference->sentence), "</li>\n");
   }
   return items.empty() ? "" : concat("<ul class=\"sentences\">", items, "</ul>\n");
 }
 
 /// All differences with the low-entropy ones, and the rules' sentences, folded away.
-std::string all_differences(const std::vector<PolicyMeasures>& policies) {
+std::string all_differences(const EvaluationData& data) {
   std::vector<TableRow> rows;
-  for (const PolicyMeasures& policy : policies) {
+  for (const PolicyMeasures& policy : data.main.policies) {
     if (!policy.difference) continue;
-    rows.push_back({policy_heading(policy.name),
-                    {escape_html(policy_style(policy.difference->baseline).name),
+    const PolicyStyle style = data.styles.of(policy.name);
+    rows.push_back({style_heading(style),
+                    {escape_html(data.styles.of(policy.difference->baseline).name),
                      difference_cell(policy, false), difference_cell(policy, true)},
-                    policy_style(policy.name).scorer});
+                    style.scorer});
   }
   if (rows.empty()) return "";
   return folded(
@@ -61,14 +51,14 @@ std::string all_differences(const std::vector<PolicyMeasures>& policies) {
       html_table("Differences of the loss rise to the best rule",
                  {"policy", "compared with", "all scored tokens [interval]", "low-entropy tokens [interval]"},
                  rows) +
-          difference_sentences(policies, false));
+          difference_sentences(data, false));
 }
 
 /// The rule that the differences are to; empty when there is none, or when policies have different ones.
-std::string baseline_of(const std::vector<PolicyMeasures>& policies) {
+std::string baseline_of(const EvaluationData& data) {
   std::set<std::string> baselines;
-  for (const PolicyMeasures& policy : policies) {
-    if (policy.difference) baselines.insert(policy_style(policy.difference->baseline).name);
+  for (const PolicyMeasures& policy : data.main.policies) {
+    if (policy.difference) baselines.insert(data.styles.of(policy.difference->baseline).name);
   }
   return baselines.size() == 1 ? *baselines.begin() : "";
 }
@@ -111,7 +101,7 @@ std::string results_section(const EvaluationData& data) {
   std::vector<std::string> headings = {"policy"};
   std::vector<TableRow> rows;
   for (const PolicyMeasures& policy : policies)
-    rows.push_back({policy_heading(policy.name), {}, policy_style(policy.name).scorer});
+    rows.push_back({style_heading(data.styles.of(policy.name)), {}, data.styles.of(policy.name).scorer});
   for (const ScalarColumn& column : kColumns) {
     const bool measured = std::any_of(policies.begin(), policies.end(), [&](const PolicyMeasures& policy) {
       return policy.scalars.contains(column.key);
@@ -121,7 +111,7 @@ std::string results_section(const EvaluationData& data) {
     for (std::size_t i = 0; i < policies.size(); ++i)
       rows[i].cells.push_back(column.format(policies[i].scalar(column.key)));
   }
-  const std::string baseline = baseline_of(policies);
+  const std::string baseline = baseline_of(data);
   if (std::any_of(policies.begin(), policies.end(), [](const PolicyMeasures& p) { return p.difference; })) {
     headings.push_back(concat("rise less ", baseline.empty() ? "the best rule" : escape_html(baseline),
                               "\u2019s [interval]"));
@@ -134,8 +124,8 @@ std::string results_section(const EvaluationData& data) {
       "compare with full KV on the same tokens. Full and golden, which knows the future, are bounds and not "
       "competitors.";
   if (!baseline.empty()) explanation += concat(" The best hand-written rule here is ", baseline, ".");
-  return html_table("Policies at the main budget", headings, rows) + difference_sentences(policies, true) +
-         note(explanation) + all_differences(policies);
+  return html_table("Policies at the main budget", headings, rows) + difference_sentences(data, true) +
+         note(explanation) + all_differences(data);
 }
 
 }  // namespace foresight

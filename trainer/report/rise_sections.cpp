@@ -7,7 +7,6 @@
 #include "trainer/base/text.h"
 #include "trainer/report/html.h"
 #include "trainer/report/line_plot.h"
-#include "trainer/report/policy_style.h"
 #include "trainer/report/sections.h"
 #include "trainer/report/tables.h"
 
@@ -39,7 +38,8 @@ double threshold_of(const std::vector<RiseLine>& lines) {
 }
 
 std::string rise_plot(const std::string& title, const std::string& description, const std::string& x_label,
-                      const std::set<std::int64_t>& ticks, const std::vector<RiseLine>& lines) {
+                      const std::set<std::int64_t>& ticks, const std::vector<RiseLine>& lines,
+                      const PolicyStyles& styles) {
   LinePlot plot{
       .title = title,
       .description = description,
@@ -52,7 +52,7 @@ std::string rise_plot(const std::string& title, const std::string& description, 
       .height = 310};
   for (const RiseLine& line : lines) {
     if (line.policy == "full") continue;  // zero by definition
-    PlotSeries series{policy_style(line.policy), {}};
+    PlotSeries series{styles.of(line.policy), {}};
     for (const auto& [x, rise] : line.rise_at) series.points.push_back({static_cast<double>(x), rise});
     plot.series.push_back(series);
   }
@@ -61,7 +61,8 @@ std::string rise_plot(const std::string& title, const std::string& description, 
 
 /// The plot with its caption, and its numbers folded away; empty when there is nothing to plot.
 std::string plot_and_numbers(const std::string& plot, const std::string& caption, const std::string& corner,
-                             const std::set<std::int64_t>& columns, const std::vector<RiseLine>& lines) {
+                             const std::set<std::int64_t>& columns, const std::vector<RiseLine>& lines,
+                             const PolicyStyles& styles) {
   if (plot.empty()) return "";
   std::vector<std::string> headings;
   for (const std::int64_t column : columns) headings.push_back(format_count(static_cast<double>(column)));
@@ -78,8 +79,8 @@ std::string plot_and_numbers(const std::string& plot, const std::string& caption
                                    " and logarithmic beyond. Lower is better; zero is full KV. ");
   return concat("<figure class=\"wide\">", plot, "<figcaption>", escape_html(scale + caption),
                 "</figcaption></figure>\n",
-                folded("These numbers as a table",
-                       numbers_table(concat("Loss rise by ", corner), corner, headings, rows, signed_four)));
+                folded("These numbers as a table", numbers_table(concat("Loss rise by ", corner), corner,
+                                                                 headings, rows, styles, signed_four)));
 }
 
 /// One entry a budget: of those with the same budget, the sweep's before the main one (its budgets share
@@ -134,8 +135,8 @@ std::string budget_section(const EvaluationData& data) {
   }
   const std::string plot = rise_plot("Loss rise against budget",
                                      "One line a policy: mean rise of the loss over full KV at each budget",
-                                     "budget, entries a KV head (log scale)", budgets, lines);
-  return plot_and_numbers(plot, sweep_caption(results, data.main), "budget", budgets, lines);
+                                     "budget, entries a KV head (log scale)", budgets, lines, data.styles);
+  return plot_and_numbers(plot, sweep_caption(results, data.main), "budget", budgets, lines, data.styles);
 }
 
 std::string context_section(const EvaluationData& data) {
@@ -150,10 +151,10 @@ std::string context_section(const EvaluationData& data) {
   if (ends.size() < 2) return "";
   const std::string plot = rise_plot("Loss rise against context",
                                      "One line a policy: mean rise on the scored tokens before each position",
-                                     "context, tokens (log scale)", ends, lines);
+                                     "context, tokens (log scale)", ends, lines, data.styles);
   const std::string caption = concat(
       "Each point is the rise on the scored tokens before that position, at budget ", data.main.budget, ".");
-  return plot_and_numbers(plot, caption, "context", ends, lines);
+  return plot_and_numbers(plot, caption, "context", ends, lines, data.styles);
 }
 
 }  // namespace foresight

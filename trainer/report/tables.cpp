@@ -7,7 +7,6 @@
 #include "trainer/base/text.h"
 #include "trainer/report/html.h"
 #include "trainer/report/line_plot.h"
-#include "trainer/report/policy_style.h"
 
 namespace foresight {
 
@@ -35,17 +34,16 @@ std::string style_key(const PolicyStyle& style) {
                 marker_path(style.marker, 11, 6, style.scorer ? 4 : 3.2), "\"/></svg>");
 }
 
-std::string policy_heading(const std::string& policy) {
-  const PolicyStyle style = policy_style(policy);
+std::string style_heading(const PolicyStyle& style) {
   return style_key(style) + escape_html(style.name);
 }
 
 std::string scalar_table(const std::string& caption, const std::vector<ScalarColumn>& columns,
-                         const std::vector<NamedScalars>& policies) {
+                         const std::vector<NamedScalars>& policies, const PolicyStyles& styles) {
   std::vector<std::string> headings = {"policy"};
   std::vector<TableRow> rows;
   for (const NamedScalars& policy : policies)
-    rows.push_back({policy_heading(policy.name), {}, policy_style(policy.name).scorer});
+    rows.push_back({style_heading(styles.of(policy.name)), {}, styles.of(policy.name).scorer});
   for (const ScalarColumn& column : columns) {
     const bool measured = std::any_of(policies.begin(), policies.end(), [&](const NamedScalars& policy) {
       return policy.scalars.contains(column.key);
@@ -62,15 +60,22 @@ std::string scalar_table(const std::string& caption, const std::vector<ScalarCol
 
 std::string numbers_table(const std::string& caption, const std::string& corner,
                           const std::vector<std::string>& columns, const std::vector<NamedNumbers>& policies,
-                          std::string (*format)(double)) {
+                          const PolicyStyles& styles, std::string (*format)(double)) {
   std::vector<std::string> headings = {escape_html(corner)};
   for (const std::string& column : columns) headings.push_back(escape_html(column));
   std::vector<TableRow> rows;
   for (const NamedNumbers& policy : policies) {
-    rows.push_back({policy_heading(policy.name), {}, policy_style(policy.name).scorer});
+    rows.push_back({style_heading(styles.of(policy.name)), {}, styles.of(policy.name).scorer});
     for (const double number : policy.numbers) rows.back().cells.push_back(format(number));
   }
   return html_table(caption, headings, rows);
+}
+
+std::string interval_cell(const RiseInterval& interval) {
+  std::string text = format_signed(interval.loss_rise, 4);
+  if (interval.low && interval.high)
+    text += concat(" [", format_signed(*interval.low, 4), ", ", format_signed(*interval.high, 4), "]");
+  return text + (interval.significant == false ? "<br><small>not significant</small>" : "");
 }
 
 std::string folded(const std::string& summary, const std::string& content) {

@@ -24,8 +24,8 @@ std::string html_table(const std::string& caption, const std::vector<std::string
 /// The line and marker of a style, as its lines have them in the plots.
 std::string style_key(const PolicyStyle& style);
 
-/// The policy's name with the mark that its lines have in the plots.
-std::string policy_heading(const std::string& policy);
+/// The name of a style with the mark that its lines have in the plots.
+std::string style_heading(const PolicyStyle& style);
 
 /// How a scalar of a policy is shown in a column.
 struct ScalarColumn {
@@ -36,12 +36,15 @@ struct ScalarColumn {
 
 /// A table of policies; columns that no policy has a number for are left out. Empty when none is left.
 std::string scalar_table(const std::string& caption, const std::vector<ScalarColumn>& columns,
-                         const std::vector<NamedScalars>& policies);
+                         const std::vector<NamedScalars>& policies, const PolicyStyles& styles);
 
 /// The numbers of policies, one column for each of `columns`.
 std::string numbers_table(const std::string& caption, const std::string& corner,
                           const std::vector<std::string>& columns, const std::vector<NamedNumbers>& policies,
-                          std::string (*format)(double));
+                          const PolicyStyles& styles, std::string (*format)(double));
+
+/// "-0.0178 [-0.0221, -0.0139]"; an interval that holds zero is said to be not significant.
+std::string interval_cell(const RiseInterval& interval);
 
 /// `content` behind a line that unfolds it.
 std::string folded(const std::string& summary, const std::string& content);

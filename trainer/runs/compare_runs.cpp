@@ -8,7 +8,7 @@
 #include "trainer/config/declare.h"
 #include "trainer/config/load.h"
 #include "trainer/config/names.h"
-#include "trainer/report/policy_style.h"
+#include "trainer/runs/paired_runs.h"
 #include "trainer/runs/text_table.h"
 
 namespace foresight {
@@ -56,11 +56,14 @@ const PolicyMeasures* policy_named(const BudgetResult& result, const std::string
 }
 
 /// The first run's policies in their order, then those of the second alone.
-BudgetPair budget_pair(const BudgetResult& first, const BudgetResult& second) {
+BudgetPair budget_pair(const EvaluationData& one, const BudgetResult& first, const EvaluationData& other,
+                       const BudgetResult& second) {
+  const Pairing pairing = pairing_of(one, first, other, second);
   BudgetPair pair{.first_budget = first.budget,
                   .first_window = first.window,
                   .second_budget = second.budget,
                   .second_window = second.window,
+                  .obstacle = pairing.obstacle,
                   .policies = {}};
   std::vector<std::string> names;
   for (const BudgetResult* result : {&first, &second}) {
@@ -69,23 +72,17 @@ BudgetPair budget_pair(const BudgetResult& first, const BudgetResult& second) {
     }
   }
   for (const std::string& name : names) {
-    const PolicyMeasures *one = policy_named(first, name), *other = policy_named(second, name);
+    const PolicyMeasures *here = policy_named(first, name), *there = policy_named(second, name);
     const auto both = [&](const char* measure) {
-      return NumberPair{one == nullptr ? NAN : one->scalar(measure),
-                        other == nullptr ? NAN : other->scalar(measure)};
+      return NumberPair{here == nullptr ? NAN : here->scalar(measure),
+                        there == nullptr ? NAN : there->scalar(measure)};
     };
-    pair.policies.push_back({name, both("loss"), both("loss_rise")});
+    pair.policies.push_back({name, both("loss"), both("loss_rise"), {}});
+    if (here == nullptr || there == nullptr || !pairing.obstacle.empty()) continue;
+    if (const auto paired = paired_rise(*there, *here, pairing.same_low_entropy))
+      pair.policies.back().interval = paired->all;
   }
   return pair;
-}
-
-std::vector<const BudgetResult*> budgets_of(const EvaluationData& evaluation) {
-  std::vector<const BudgetResult*> all = {&evaluation.main};
-  for (const BudgetResult& result : evaluation.sweep) {
-    const bool is_main = result.budget == evaluation.main.budget && result.window == evaluation.main.window;
-    if (!is_main) all.push_back(&result);
-  }
-  return all;
 }
 
 /// The budgets that both runs evaluated; the main ones, where there are none.
@@ -94,10 +91,10 @@ std::vector<BudgetPair> evaluations_of(const EvaluationData& first, const Evalua
   for (const BudgetResult* one : budgets_of(first)) {
     for (const BudgetResult* other : budgets_of(second)) {
       if (one->budget == other->budget && one->window == other->window)
-        pairs.push_back(budget_pair(*one, *other));
+        pairs.push_back(budget_pair(first, *one, second, *other));
     }
   }
-  if (pairs.empty()) pairs.push_back(budget_pair(first.main, second.main));
+  if (pairs.empty()) pairs.push_back(budget_pair(first, first.main, second, second.main));
   return pairs;
 }
 
@@ -128,6 +125,11 @@ std::string measures_section(Stage stage, const std::vector<MeasurePair>& measur
   return concat("\n", to_string(stage), ": last rows\n", text_table(measure_columns(), rows));
 }
 
+/// "+0.0010 to +0.0032"; "-" without an interval.
+std::string interval_text(const std::optional<Interval>& interval) {
+  return interval ? concat(loss_text(interval->low, true), " to ", loss_text(interval->high, true)) : "-";
+}
+
 std::string budget_section(const BudgetPair& pair) {
   const bool common = pair.first_budget == pair.second_budget && pair.first_window == pair.second_window;
   std::string heading = concat("\nevaluation: budget ", pair.first_budget, ", window ", pair.first_window);
@@ -138,14 +140,22 @@ std::string budget_section(const BudgetPair& pair) {
   std::vector<TextColumn> columns = {{"policy"}};
   for (const char* name : {"loss first", "second", "difference", "loss rise first", "second", "difference"})
     columns.push_back({name, TextAlignment::kRight});
+  std::vector<std::string> policies;
+  for (const PolicyPair& policy : pair.policies) policies.push_back(policy.policy);
+  const PolicyStyles styles(policies);
+  const bool paired = std::any_of(pair.policies.begin(), pair.policies.end(),
+                                  [](const auto& policy) { return policy.interval; });
+  if (paired) columns.push_back({"95 % interval", TextAlignment::kRight});
   std::vector<std::vector<std::string>> rows;
   for (const PolicyPair& policy : pair.policies) {
-    rows.push_back({one_line(policy_style(policy.policy).name), loss_text(policy.loss.first, false),
+    rows.push_back({one_line(styles.of(policy.policy).name), loss_text(policy.loss.first, false),
                     loss_text(policy.loss.second, false), loss_text(policy.loss.difference(), true),
                     loss_text(policy.loss_rise.first, true), loss_text(policy.loss_rise.second, true),
                     loss_text(policy.loss_rise.difference(), true)});
+    if (paired) rows.back().push_back(interval_text(policy.interval));
   }
-  return heading + "\n" + text_table(columns, rows);
+  const std::string why = pair.obstacle.empty() ? "" : concat("no paired intervals: ", pair.obstacle, "\n");
+  return heading + "\n" + text_table(columns, rows) + why;
 }
 
 Json number_or_null(double number) {
@@ -172,8 +182,12 @@ Json measures_json(const std::vector<MeasurePair>& measures) {
 
 Json budget_json(const BudgetPair& pair) {
   Json policies = Json::object();
-  for (const PolicyPair& policy : pair.policies)
-    policies[policy.policy] = {{"loss", pair_json(policy.loss)}, {"loss_rise", pair_json(policy.loss_rise)}};
+  for (const PolicyPair& policy : pair.policies) {
+    Json rise = pair_json(policy.loss_rise);
+    rise["low"] = policy.interval ? Json(policy.interval->low) : Json();
+    rise["high"] = policy.interval ? Json(policy.interval->high) : Json();
+    policies[json_text(policy.policy)] = {{"loss", pair_json(policy.loss)}, {"loss_rise", std::move(rise)}};
+  }
   return {{"first", {{"budget", pair.first_budget}, {"window", pair.first_window}}},
           {"second", {{"budget", pair.second_budget}, {"window", pair.second_window}}},
           {"policies", policies}};
@@ -192,8 +206,9 @@ RunComparison compare_runs(const RunFacts& first, const RunFacts& second) {
   comparison.second_evaluated = second.evaluation.has_value();
   if (first.evaluation && second.evaluation) {
     comparison.evaluation = evaluations_of(*first.evaluation, *second.evaluation);
-    if (!first.evaluated_traces.empty() && !second.evaluated_traces.empty())
-      comparison.same_traces = first.evaluated_traces == second.evaluated_traces;
+    const std::string &one = first.evaluation->inputs.traces_sha256,
+                      &other = second.evaluation->inputs.traces_sha256;
+    if (!one.empty() && !other.empty()) comparison.same_traces = one == other;
   }
   for (const RunFacts* run : {&first, &second})
     comparison.faults.insert(comparison.faults.end(), run->faults.begin(), run->faults.end());

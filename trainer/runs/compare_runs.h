@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/base/paired_bootstrap.h"
 #include "trainer/runs/run_facts.h"
 
 namespace foresight {
@@ -33,11 +34,13 @@ struct KeyPair {
 struct PolicyPair {
   std::string policy;
   NumberPair loss, loss_rise;
+  std::optional<Interval> interval;  ///< of the difference of loss_rise, where both scored the same tokens
 };
 
 /// Both evaluations at one budget and window; or at each run's own where they have none in common.
 struct BudgetPair {
   std::int64_t first_budget = 0, first_window = 0, second_budget = 0, second_window = 0;
+  std::string obstacle;  ///< why there are no intervals, as pairing_of() says it; empty where there may be
   std::vector<PolicyPair> policies;
 };
 

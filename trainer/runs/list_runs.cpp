@@ -6,7 +6,6 @@
 
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
-#include "trainer/report/policy_style.h"
 #include "trainer/runs/text_table.h"
 
 namespace foresight {
@@ -40,7 +39,7 @@ void add_best(std::vector<std::string>& parts, const EvaluationData& evaluation,
     if (best == nullptr || rise < best->scalar("loss_rise")) best = &policy;
   }
   if (best == nullptr) return;
-  parts.push_back(concat(one_line(policy_style(best->name).name), " ",
+  parts.push_back(concat(one_line(evaluation.styles.of(best->name).name), " ",
                          loss_text(best->scalar("loss_rise"), /*sign=*/true)));
 }
 
@@ -48,7 +47,8 @@ void add_best(std::vector<std::string>& parts, const EvaluationData& evaluation,
 std::string evaluation_cell(const RunFacts& run) {
   if (!run.evaluation) return "-";
   std::vector<std::string> parts;
-  add_best(parts, *run.evaluation, [](const std::string& name) { return policy_style(name).scorer; });
+  add_best(parts, *run.evaluation,
+           [&](const std::string& name) { return run.evaluation->styles.of(name).scorer; });
   add_best(parts, *run.evaluation, [](const std::string& name) { return is_rule(name); });
   return parts.empty() ? "-" : join(parts, ", ");
 }
@@ -115,23 +115,36 @@ Json run_json(const RunFacts& run) {
 
 }  // namespace
 
+std::vector<std::string> runs_headings(const std::vector<RunFacts>& runs) {
+  std::vector<std::string> headings;
+  if (runs.empty()) return headings;
+  for (const StageFacts& stage : runs.front().stages) headings.push_back(to_string(stage.stage));
+  for (const char* heading :
+       {"budget/window", "model", "measure @ step", "evaluated loss rise", "changed (UTC)"})
+    headings.emplace_back(heading);
+  return headings;
+}
+
+std::vector<std::string> run_cells(const RunFacts& run) {
+  std::vector<std::string> cells;
+  for (const StageFacts& stage : run.stages) cells.push_back(stage_cell(stage));
+  const std::string date = date_text(run.changed);
+  for (const std::string& cell :
+       {size_cell(run), or_dash(model_name(run)), measure_cell(run), evaluation_cell(run),
+        date.empty() ? "-" : concat(date.substr(0, 10), " ", date.substr(11, 5))})
+    cells.push_back(cell);
+  return cells;
+}
+
 std::string runs_text(const std::vector<RunFacts>& runs, const std::string& directory) {
   if (runs.empty()) return concat("no runs below ", one_line(directory), " (folders with a config.yaml)\n");
   std::vector<TextColumn> columns = {{"run"}};
-  for (const StageFacts& stage : runs.front().stages) columns.push_back({to_string(stage.stage)});
-  for (const char* heading :
-       {"budget/window", "model", "measure @ step", "evaluated loss rise", "changed (UTC)"})
-    columns.push_back({heading});
+  for (const std::string& heading : runs_headings(runs)) columns.push_back({heading});
   std::vector<std::vector<std::string>> rows;
   std::string faults;
   for (const RunFacts& run : runs) {
     std::vector<std::string> cells = {or_dash(run.folder.string())};
-    for (const StageFacts& stage : run.stages) cells.push_back(stage_cell(stage));
-    const std::string date = date_text(run.changed);
-    for (const std::string& cell :
-         {size_cell(run), or_dash(model_name(run)), measure_cell(run), evaluation_cell(run),
-          date.empty() ? "-" : concat(date.substr(0, 10), " ", date.substr(11, 5))})
-      cells.push_back(cell);
+    for (std::string& cell : run_cells(run)) cells.push_back(std::move(cell));
     if (!run.faults.empty()) cells.back() += "  FAULTY";
     rows.push_back(std::move(cells));
     for (const std::string& fault : run.faults) faults += concat("fault: ", fault, "\n");

@@ -10,6 +10,11 @@
 
 namespace foresight {
 
+/// The columns of a list of runs, behind that of the runs' names; none where there are no runs.
+std::vector<std::string> runs_headings(const std::vector<RunFacts>& runs);
+/// The cells of a run in these columns.
+std::vector<std::string> run_cells(const RunFacts& run);
+
 /// A table with a line for each run, and below it the faults. Ends with a line end; `directory` is named
 /// where there are no runs.
 std::string runs_text(const std::vector<RunFacts>& runs, const std::string& directory);

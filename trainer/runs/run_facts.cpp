@@ -150,10 +150,6 @@ void read_evaluation_of(const RunFolder& run, RunFacts& facts) {
   try {
     const nlohmann::json json = parse_json_strictly(read_file(file), file.string(), kEvaluationDepth);
     facts.evaluation = read_evaluation(json, file.string());
-    const auto inputs = json.find("inputs");
-    if (inputs == json.end() || !inputs->is_object()) return;
-    const auto digest = inputs->find("traces_sha256");
-    if (digest != inputs->end() && digest->is_string()) facts.evaluated_traces = digest->get<std::string>();
   } catch (const Error& fault) {
     facts.faults.push_back(fault_text(fault));
   }

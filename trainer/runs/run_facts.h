@@ -39,8 +39,7 @@ struct RunFacts {
   std::optional<Config> config;
   std::vector<StageFacts> stages;  ///< all, in the order of a run
   std::optional<EvaluationData> evaluation;
-  std::string evaluated_traces;  ///< digest of the held-out traces; empty where the file does not say
-  std::int64_t changed = 0;      ///< when a file of the run was last written to: seconds since 1970, 0: none
+  std::int64_t changed = 0;  ///< when a file of the run was last written to: seconds since 1970, 0: none
   std::vector<std::string> faults;  ///< one line each, naming the file
 };
 

@@ -76,10 +76,36 @@ void declare_stages(CLI::App& app, Arguments& arguments) {
   add_json(evaluate, arguments, "print the evaluation as JSON instead of the table");
 }
 
+/// Of one run by its config, or of all runs below a folder, which need none.
+void declare_report(CLI::App& app, Arguments& arguments) {
+  CLI::App& report = config_command(
+      app, arguments, "report",
+      "write the run's evaluation and training as one page (report.html) and a table (report.csv)",
+      {"foresight report --config my.yaml", "foresight report --runs runs"});
+  CLI::Option* const config = report.get_option("--config")->required(false);
+  CLI::Option* const runs =
+      report.add_option("--runs", arguments.runs, "write all runs below this folder to overview.html there")
+          ->excludes(config)
+          ->excludes("--set-file")
+          ->excludes("overrides");
+  report.parse_complete_callback([config, runs] {
+    if (config->count() + runs->count() == 0) throw CLI::RequiredError("--config or --runs");
+  });
+}
+
+void declare_compare(CLI::App& app, Arguments& arguments) {
+  CLI::App* compare = app.add_subcommand("compare", "show how runs differ: config, metrics, policies");
+  compare->add_option("runs", arguments.folders, "folders of two runs or more")->required()->expected(2, -1);
+  CLI::Option* const page = compare->add_option("--html", arguments.page,
+                                                "write one page with all of them, and curves, to this file");
+  add_json(*compare, arguments, "print the same output as JSON");
+  compare->get_option("--json")->excludes(page);
+  add_examples(*compare, {"foresight compare runs/narrow runs/wide",
+                          "foresight compare runs/narrow runs/wide runs/long --html comparison.html"});
+}
+
 void declare_results(CLI::App& app, Arguments& arguments) {
-  config_command(app, arguments, "report",
-                 "write the run's evaluation and training as one page (report.html) and a table (report.csv)",
-                 {"foresight report --config my.yaml"});
+  declare_report(app, arguments);
   CLI::App& exporting =
       config_command(app, arguments, "export", "write a scorer as one safetensors file",
                      {"foresight export --config my.yaml --policy grpo",
@@ -105,11 +131,7 @@ void declare_results(CLI::App& app, Arguments& arguments) {
   status->add_option("folder", arguments.path, "folder of a run")->required();
   add_json(*status, arguments, "print the same as JSON");
   add_examples(*status, {"foresight status runs/my", "watch -n 10 foresight status runs/my"});
-  CLI::App* compare = app.add_subcommand("compare", "show how two runs differ: config, metrics, policies");
-  compare->add_option("first", arguments.path, "folder of a run")->required();
-  compare->add_option("second", arguments.other_path, "folder of another run")->required();
-  add_json(*compare, arguments, "print the same output as JSON");
-  add_examples(*compare, {"foresight compare runs/narrow runs/wide"});
+  declare_compare(app, arguments);
 }
 
 void declare_tools(CLI::App& app, Arguments& arguments) {
@@ -204,11 +226,13 @@ void declare_commands(CLI::App& app, Arguments& arguments) {
 }
 
 void expand_homes(Arguments& arguments) {
-  for (std::string* path : {&arguments.config, &arguments.output, &arguments.path, &arguments.other_path,
-                            &arguments.attention, &arguments.policy}) {
+  for (std::string* path : {&arguments.config, &arguments.output, &arguments.path, &arguments.page,
+                            &arguments.runs, &arguments.attention, &arguments.policy}) {
     *path = expand_home(*path);
   }
-  for (std::filesystem::path& file : arguments.set_files) file = expand_home(file.string());
+  for (std::vector<std::filesystem::path>* paths : {&arguments.set_files, &arguments.folders}) {
+    for (std::filesystem::path& path : *paths) path = expand_home(path.string());
+  }
 }
 
 }  // namespace foresight

@@ -12,9 +12,9 @@ namespace foresight {
 /// Everything that the command line can say.
 struct Arguments {
   std::string config;
-  std::vector<std::filesystem::path> set_files;
+  std::vector<std::filesystem::path> set_files, folders;
   std::vector<std::string> overrides;
-  std::string policy = "grpo", output, prompt, path, other_path, name, shell, attention;
+  std::string policy = "grpo", output, prompt, path, page, runs, name, shell, attention;
   std::int64_t budget = 0, window = 0, ranks = 0;
   std::uint64_t seed = 1;
   bool released = false, raw = false, stored_precision = false, json = false, quiet = false;

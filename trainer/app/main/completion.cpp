@@ -55,7 +55,7 @@ _foresight() {
                 keys, R"('
   COMPREPLY=()
   case $previous in
-    --config | -c | --set-file | --out | -o | --attention)
+    --config | -c | --set-file | --out | -o | --attention | --html | --runs)
       COMPREPLY=($(compgen -f -- "$current"))
       return ;;
     --log-level)

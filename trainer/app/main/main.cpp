@@ -25,6 +25,7 @@
 #include "trainer/comm/world.h"
 #include "trainer/config/load.h"
 #include "trainer/config/names.h"
+#include "trainer/runs/comparison_page.h"
 
 namespace foresight {
 namespace {
@@ -36,6 +37,12 @@ bool is_for_all_ranks(const std::string& command) {
 
 OutputForm output_form(const Arguments& arguments) {
   return arguments.json ? OutputForm::kJson : OutputForm::kText;
+}
+
+void compare(const Arguments& arguments) {
+  if (arguments.page.empty()) return command_compare(arguments.folders, output_form(arguments));
+  command_compare_page(arguments.folders, arguments.page);
+  print(arguments.page + "\n");
 }
 
 /// The commands that need no config; false for the others.
@@ -54,7 +61,9 @@ bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arg
   } else if (name == "status") {
     command_status(arguments.path, output_form(arguments));
   } else if (name == "compare") {
-    command_compare(arguments.path, arguments.other_path, output_form(arguments));
+    compare(arguments);
+  } else if (name == "report" && !arguments.runs.empty()) {
+    print(write_overview(arguments.runs).string() + "\n");
   } else if (name == "doctor") {
     command_doctor(arguments.path.empty() ? "runs" : arguments.path, output_form(arguments));
   } else if (name == "completion") {

@@ -1,4 +1,4 @@
-#include "trainer/evaluation/bootstrap.h"
+#include "trainer/base/paired_bootstrap.h"
 
 #include <cmath>
 
@@ -8,7 +8,7 @@
 
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
 
-TEST_CASE("bootstrap: traces that all differ alike leave no doubt", "[evaluation]") {
+TEST_CASE("bootstrap: traces that all differ alike leave no doubt") {
   const Interval interval = paired_bootstrap({2.0, 4.0, 1.0}, {20, 40, 10}, 1);
   CHECK(interval.value == Approx(0.1));
   CHECK(interval.low == Approx(0.1));
@@ -16,7 +16,7 @@ TEST_CASE("bootstrap: traces that all differ alike leave no doubt", "[evaluation
   CHECK(interval.significant());
 }
 
-TEST_CASE("bootstrap: the interval of many traces is the normal one", "[evaluation]") {
+TEST_CASE("bootstrap: the interval of many traces is the normal one") {
   RandomStream random(3, "test");
   std::vector<double> sums;
   std::vector<std::int64_t> tokens(400, 50);
@@ -37,7 +37,7 @@ TEST_CASE("bootstrap: the interval of many traces is the normal one", "[evaluati
   CHECK(paired_bootstrap(sums, tokens, 8).low != interval.low);
 }
 
-TEST_CASE("bootstrap: long traces weigh more, and signs that disagree are not significant", "[evaluation]") {
+TEST_CASE("bootstrap: long traces weigh more, and signs that disagree are not significant") {
   const Interval interval = paired_bootstrap({30.0, -1.0}, {300, 10}, 1);
   CHECK(interval.value == Approx(29.0 / 310));
   CHECK(interval.low == Approx(-0.1));
@@ -45,7 +45,7 @@ TEST_CASE("bootstrap: long traces weigh more, and signs that disagree are not si
   CHECK_FALSE(interval.significant());
 }
 
-TEST_CASE("bootstrap: a ratio weighs what it is divided by, whatever its sign", "[evaluation]") {
+TEST_CASE("bootstrap: a ratio weighs what it is divided by, whatever its sign") {
   const Interval same = ratio_bootstrap({1.0, 0.5, -0.25}, {2.0, 1.0, -0.5}, 1);
   CHECK(same.value == Approx(0.5));
   CHECK(same.low == Approx(0.5));
@@ -55,7 +55,7 @@ TEST_CASE("bootstrap: a ratio weighs what it is divided by, whatever its sign", 
   REQUIRE_THROWS_AS(ratio_bootstrap({1.0}, {1.0, 1.0}, 1), Error);
 }
 
-TEST_CASE("bootstrap: traces without a scored token are drawn and change nothing", "[evaluation]") {
+TEST_CASE("bootstrap: traces without a scored token are drawn and change nothing") {
   const Interval interval = paired_bootstrap({5.0, 0.0}, {50, 0}, 1);
   CHECK(interval.low == Approx(0.1));
   CHECK(interval.high == Approx(0.1));

@@ -1,4 +1,4 @@
-#include "trainer/evaluation/bootstrap.h"
+#include "trainer/base/paired_bootstrap.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,69 @@
+// The page of several runs in a real browser.
+#include <cstdlib>
+
+#include "tests/report/browser.h"
+#include "tests/report/fixture.h"
+#include "tests/runs/compared_runs.h"
+#include "trainer/runs/comparison_page.h"
+
+namespace foresight {
+namespace {
+
+using Catch::Contains;
+
+/// The tooltip of the first point of the first plot.
+constexpr const char* kQuestions = R"js(
+  out.rows = count('#policies tbody tr');
+  var plot = page.querySelector('#training svg.plot'), point = plot.querySelector('.series').dataset.p.split(/[ ;]/);
+  plot.scrollIntoView();
+  var matrix = plot.getScreenCTM();
+  plot.dispatchEvent(new inner.PointerEvent('pointermove', {bubbles: true, clientX: +point[0] * matrix.a + matrix.e,
+                                                            clientY: +point[1] * matrix.d + matrix.f}));
+  out.tip = page.querySelector('.tip').textContent.replace('\n', ' / ');
+)js";
+
+TEST_CASE("comparison page: loads in a browser without faults or requests, and fits a phone") {
+  if (!has_chromium()) {
+    WARN("NOT RUN: no chromium (apt-get install --no-install-recommends chromium)");
+    return;
+  }
+  ComparedRuns compared;
+  for (const std::string name : {"a run with quite a long name of which much is words", "b", "c"}) {
+    Config config = small_config();
+    config.supervised.steps = 100 + 10 * static_cast<std::int64_t>(compared.names.size());
+    config.data.train = {"a/path/that/is/rather/long/and/has/no/spaces/" + name + ".jsonl"};
+    compared.add(name, evaluation_of_two(0.2 - 0.05 * static_cast<double>(compared.names.size()), 0.1),
+                 config);
+    for (const char* stage : {"supervised", "grpo"}) {
+      const std::string file = std::string(stage) + "/metrics.jsonl";
+      compared.folders.write(name + "/" + file, content_of(report_fixture() / file));
+    }
+  }
+  const TemporaryFolder folder;
+  write_comparison(compared.read(), folder / "page.html");
+  const Visit plain = visit(folder, folder / "page.html");
+  INFO(plain.log);
+  REQUIRE(plain.status == 0);
+  CHECK_THAT(plain.document, Contains("Foresight comparison: ") && Contains("class=\"tip\""));
+  CHECK(plain.log.find("CONSOLE") == std::string::npos);
+  const std::string page = content_of(folder / "page.html");
+  for (const int width : {390, 1200}) {
+    INFO(width);
+    const Visit framed = visit(folder, folder.write("frame.html", frame_around(page, width, kQuestions)));
+    REQUIRE(framed.status == 0);
+    CHECK(framed.log.find("CONSOLE") == std::string::npos);
+    const auto answer = [&](const std::string& name) { return answer_in(framed.document, name); };
+    CHECK(answer("width") == std::to_string(width));
+    CHECK(std::atoi(answer("scroll-width").c_str()) <= width);
+    CHECK(answer("sections") == "4");
+    CHECK(answer("plots") == "6");
+    CHECK(answer("lines") == "18");  // of three runs in each plot
+    CHECK(answer("rows") == "5");    // full and H2O of all runs, a scorer of each
+    CHECK(answer("unnamed") == "0");
+    CHECK(answer("requests") == "0");
+    CHECK_THAT(answer("tip"), Contains("a run with quite"));
+  }
+}
+
+}  // namespace
+}  // namespace foresight
