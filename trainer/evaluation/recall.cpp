@@ -55,7 +55,8 @@ void add_predictions(const Transformer& model, const torch::Tensor& hidden, cons
 
 /// Plants facts begin .. begin + facts - 1 and scores their answers under everything.
 void add_facts(const TaskSetting& setting, const std::vector<Policy>& policies, std::int64_t evictions,
-               std::int64_t begin, std::int64_t facts, RecallScores& scores) {
+               std::int64_t begin, std::int64_t facts, RecallScores& scores,
+               const std::function<void(std::int64_t)>& on_tokens) {
   std::vector<PlantedText> texts;
   std::vector<const Tokens*> both, stated;
   std::vector<std::int64_t> answers;
@@ -74,8 +75,8 @@ void add_facts(const TaskSetting& setting, const std::vector<Policy>& policies, 
     return all;
   };
   const std::int64_t prompt = texts.front().prompt_tokens;
-  const AnswerScores full =
-      score_answers(*setting.model, stacked(both), prompt, repeated(2), std::nullopt, setting.size);
+  const AnswerScores full = score_answers(*setting.model, stacked(both), prompt, repeated(2), std::nullopt,
+                                          setting.size, on_tokens);
   const auto middle = static_cast<std::ptrdiff_t>(facts);
   scores.full.insert(scores.full.end(), full.log_probability.begin(), full.log_probability.begin() + middle);
   scores.never.insert(scores.never.end(), full.log_probability.begin() + middle, full.log_probability.end());
@@ -84,7 +85,7 @@ void add_facts(const TaskSetting& setting, const std::vector<Policy>& policies, 
   const auto copies = static_cast<std::int64_t>(policies.size());
   const AnswerScores evicted =
       score_answers(*setting.model, stacked(stated).repeat({copies, 1}), prompt, repeated(policies.size()),
-                    policies_on_rows(policies, names), setting.size);
+                    policies_on_rows(policies, names), setting.size, on_tokens);
   for (std::size_t p = 0; p < policies.size(); ++p) {
     const auto first = static_cast<std::ptrdiff_t>(p) * middle, end = first + middle;
     scores.policies[p].insert(scores.policies[p].end(), evicted.log_probability.begin() + first,
@@ -130,19 +131,24 @@ PlantedText planted_text(const Tokenizer& tokenizer, const CacheSize& size, std:
 
 AnswerScores score_answers(const Transformer& model, const torch::Tensor& texts, std::int64_t prompt_tokens,
                            const std::vector<std::int64_t>& answer_tokens,
-                           const std::optional<EvictionSelector>& select, const CacheSize& size) {
+                           const std::optional<EvictionSelector>& select, const CacheSize& size,
+                           const std::function<void(std::int64_t)>& on_tokens) {
   const torch::NoGradGuard no_grad;
+  const auto done = [&](std::int64_t tokens) {
+    if (on_tokens) on_tokens(tokens * texts.size(0));
+  };
   const std::int64_t length = texts.size(1);
   const std::int64_t first = length - *std::max_element(answer_tokens.begin(), answer_tokens.end());
   AnswerScores scores{.log_probability = std::vector<double>(answer_tokens.size(), 0),
                       .likeliest = std::vector<bool>(answer_tokens.size(), true)};
   Decoding decoding(model, texts.size(0), length, select, size);
   const std::int64_t prefilled = select ? prompt_tokens : first;
-  decoding.prefill(texts.narrow(1, 0, prefilled));
+  decoding.prefill(texts.narrow(1, 0, prefilled), done);
   for (std::int64_t at = prefilled; at < length; ++at) {
     require_running();
     if (at >= first) add_predictions(model, decoding.last(), texts, at, answer_tokens, scores);
     if (at + 1 < length) decoding.decode(texts.select(1, at));
+    done(1);
   }
   return scores;
 }
@@ -175,8 +181,7 @@ nlohmann::ordered_json measure_recall(const TaskSetting& setting, const std::vec
     scores.found.resize(policies.size());
     for (std::int64_t begin = 0; begin < options.facts; begin += together) {
       const std::int64_t facts = std::min(together, options.facts - begin);
-      add_facts(setting, policies, evictions, begin, facts, scores);
-      if (on_tokens) on_tokens(planted_tokens(setting.size, evictions) * facts * (count + 2));
+      add_facts(setting, policies, evictions, begin, facts, scores, on_tokens);
     }
   }
   std::vector<std::string> names;

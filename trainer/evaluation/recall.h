@@ -42,10 +42,12 @@ struct AnswerScores {
 
 /// Reads `texts` [R, T], the first `prompt_tokens` together and every other token by itself as a generation
 /// would, and scores the last answer_tokens[r] tokens of row r. Without a selector the full cache reads all
-/// but the answer together. Throws Error(kInterrupted) after a stop signal.
+/// but the answer together. `on_tokens` (optional) is told the row tokens done, R x T in all. Throws
+/// Error(kInterrupted) after a stop signal.
 AnswerScores score_answers(const Transformer& model, const torch::Tensor& texts, std::int64_t prompt_tokens,
                            const std::vector<std::int64_t>& answer_tokens,
-                           const std::optional<EvictionSelector>& select, const CacheSize& size);
+                           const std::optional<EvictionSelector>& select, const CacheSize& size,
+                           const std::function<void(std::int64_t)>& on_tokens = {});
 
 /// What a config asks for.
 RecallOptions recall_options(const Config& config);
