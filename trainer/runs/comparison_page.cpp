@@ -18,7 +18,7 @@
 namespace foresight {
 namespace {
 
-constexpr std::size_t kMostBytes = 400;  // of a config value or a path
+constexpr std::size_t kMostShownBytes = 400;  // of a config value or a path
 
 /// A folder with its whole path and without a slash at its end: "." has a name then.
 std::filesystem::path whole_path(const std::filesystem::path& folder) {
@@ -33,7 +33,7 @@ std::vector<PolicyStyle> styles_of(const std::vector<RunFacts>& runs) {
   for (const RunFacts& run : runs) paths.push_back(whole_path(run.folder).string());
   std::vector<PolicyStyle> styles;
   for (const std::string& name : distinct_names(paths))
-    styles.push_back(run_style(styles.size(), one_line(name, kMostBytes)));
+    styles.push_back(run_style(styles.size(), one_line(name, kMostShownBytes)));
   return styles;
 }
 
@@ -278,7 +278,7 @@ std::string Page::config_section() const {
     for (const KeyOfRuns& key : keys) {
       rows.push_back({escape_html(key.key), {}});
       for (const std::string& value : key.values)
-        rows.back().cells.push_back(value.empty() ? "\u2013" : escape_html(one_line(value, kMostBytes)));
+        rows.back().cells.push_back(value.empty() ? "\u2013" : escape_html(one_line(value, kMostShownBytes)));
     }
     text = concat("<div class=\"words values\">", html_table("Config keys that differ", headings, rows),
                   "</div>\n");
@@ -320,7 +320,7 @@ std::filesystem::path write_overview(const std::filesystem::path& directory) {
                                           ": expected folders with a config.yaml; give the folder that holds "
                                           "the runs, for example runs"));
   }
-  const std::filesystem::path page = directory / "overview.html";
+  std::filesystem::path page = directory / "overview.html";
   const std::string name = one_line(whole_path(directory).filename().string());
   write_file_atomically(page, comparison_html(runs, concat("Foresight runs: ", name)));
   return page;
