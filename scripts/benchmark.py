@@ -56,7 +56,7 @@ def measure(options: argparse.Namespace) -> Figures:
             figures[name_of(row)] = numbers | {"seconds": row["real_time"] * UNIT_SECONDS[row["time_unit"]]}
     if {"forward", "decode"} & set(options.only):
         print("measuring transformers", file=sys.stderr)
-        # Its progress bars go to the same place as its errors: shown when it fails.
+        # Its progress bars go to stderr with its errors, so its stderr is only shown when it fails.
         done = subprocess.run([python_with_transformers(), ROOT / "scripts/bench_transformers.py", options.model, "--device", options.device,
                                "--dtype", options.dtype], capture_output=True, text=True, check=False)
         if done.returncode != 0:

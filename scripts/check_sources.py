@@ -4,7 +4,7 @@ and no two headers define a type of the same name.
 
 usage: scripts/check_sources.py [--root FOLDER]
 
-What is below a folder is what its CMakeLists.txt links (foresight_library, foresight_test, foresight_fuzz); it is written nowhere else.
+The folders below a folder are those that its CMakeLists.txt links (foresight_library, foresight_test, foresight_fuzz); no other list says so.
 Includes are followed through the project's headers, so that a library cannot leave its module by way of a header.
 Prints one line per finding, "path:line: what is wrong", and exits 1 if there is one.
 """

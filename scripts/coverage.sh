@@ -15,7 +15,7 @@ command -v gcovr >/dev/null || fail "gcovr is not there: run scripts/setup.sh --
 folder=build-coverage
 FORESIGHT_BUILD=$folder scripts/build.sh -DFORESIGHT_COVERAGE=ON
 find "$folder" -name '*.gcda' -delete
-# Not the faults: a write that they make fail may be one of the counters.
+# The fault matrix is left out: a write that it makes fail may be one of the counters.
 ctest --test-dir "$folder" --output-on-failure -j1 --no-tests=error -E '^(faults|fault_checks|scripts)$' "$@"
 mkdir -p "$folder/coverage"
 gcovr --root . --object-directory "$folder" --filter 'trainer/' --filter 'data/' --filter 'golden_eviction/' --filter 'rl/' \

@@ -5,7 +5,7 @@
 #
 # usage: scripts/fuzz.sh [--inputs N] [--seconds S] [target ...]
 #   --inputs N    N inputs in all, shared out by what a target takes (default 50000, CI's sample; a full run: 1000000).
-#                 Starts from the seeds in tests/fuzz/corpus with a fixed random seed: the same inputs each time.
+#                 It starts from the seeds in tests/fuzz/corpus with a fixed random seed, so that the inputs stay the same.
 #   --seconds S   S seconds for each target instead, continuing with the inputs that earlier such runs found worth keeping
 #   target ...    only these, for example: json tokenizer (default: all but oracle_forged, which breaks HDF5 itself)
 #
@@ -84,7 +84,7 @@ run() {
     options+=(-runs=$((inputs * share / shares)))
   fi
   mkdir -p "$found" "$findings"
-  # HDF5 itself leaks when it gives a damaged file up.
+  # HDF5 itself leaks when it gives up on a damaged file.
   local leaks=1
   if [[ $name == oracle* ]]; then leaks=0; fi
   ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=$leaks "$folder/tests/fuzz_$name" "${options[@]}" \

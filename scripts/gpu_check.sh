@@ -31,7 +31,7 @@ if [[ $device == cuda ]]; then
   command -v nvidia-smi >/dev/null || fail "no nvidia-smi here: this script needs a GPU and its driver (or --device cpu)"
 fi
 if ! $build; then
-  say "the binaries of $folder as they are"
+  say "using the binaries in $folder as they are"
 elif [[ $device == cuda ]]; then
   scripts/build.sh -DFORESIGHT_CUDA=ON
   say "tests with label gpu"
@@ -42,7 +42,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-say "a random model of shape $shape"
+say "making a random model of shape $shape"
 "$folder/foresight" --quiet make-tiny-model "$work/tiny"
 "$python" scripts/make_random_model.py "$work/model" --tokenizer "$work/tiny" --shape "$shape" "${layers[@]}"
 for _ in $(seq 20); do cat "$work/tiny/train.jsonl"; done >"$work/train.jsonl"

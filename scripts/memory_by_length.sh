@@ -27,7 +27,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$folder/foresight" --quiet make-tiny-model "$work/tiny"
 "$python" scripts/make_random_model.py "$work/model" --tokenizer "$work/tiny" --shape qwen3-4b --layers "$layers"
-for length in $lengths; do # a process each: what one length leaves behind is not the next one's
+for length in $lengths; do # each length has a process of its own and inherits nothing from the one before
   "$folder/bench/foresight_bench" --model="$work/model" --dtype=bfloat16 --benchmark_format=json \
     --benchmark_filter="memory_of_stages/$length/" >"$work/$length.json"
 done

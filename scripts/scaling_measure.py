@@ -4,7 +4,7 @@ scripts/scaling_model.py says (docs/scaling.md).
 
 usage: scripts/scaling_measure.py [--program build/foresight] [--model models/SmolLM2-135M-Instruct] [--ranks 1 2 4]
 
-The model takes the rates of one rank, and knows the dealing, the number of cores and the sizes of what is held and moved.
+The model takes the rates of one rank. It knows how units are assigned, the number of cores, and the sizes of what is held and moved.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def measure(program: Path, place: Path, ranks: int) -> dict[str, float]:
 
 
 def modelled(one: dict[str, float], ranks: int, cores: int) -> dict[str, float]:
-    """From the figures of one rank. More ranks than cores share them."""
+    """Computed from the figures of one rank; more ranks than cores share the cores."""
     slowdown = max(1.0, ranks / cores)
     loading = one["loading s"]
     most = -(-TRACES // ranks) / TRACES
@@ -115,7 +115,7 @@ def main() -> int:
         place = Path(name)
         (place / "scaling.yaml").write_text(CONFIG.replace("MODEL", str(options.model.resolve())))
         one = measure(options.program.resolve(), place, 1)
-        # A start that finds everything done takes the loading alone.
+        # A start that finds everything finished takes only the time of loading.
         one["loading s"], fixed = run(options.program.resolve(), place, 1, "oracle")
         one["fixed MiB"] = fixed / 2**20
         print(f"{cores} cores, one thread a rank; oracle: {TRACES} traces of {TOKENS} tokens, start to end; "

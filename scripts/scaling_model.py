@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a published config.json."""
+    """The shape in a published config.json."""
 
     name: str
     hidden: int
@@ -34,7 +34,7 @@ class Shape:
         return self.layers * layer + self.hidden * self.vocabulary * (1 if self.tied else 2)
 
     def weights_per_token(self) -> int:
-        """Those that a token is multiplied with: all but the rows of the embedding, the output layer included."""
+        """The weights that a token is multiplied with: all but the rows of the embedding, the output layer included."""
         return self.weights() - (0 if self.tied else self.hidden * self.vocabulary)
 
     def features(self) -> int:
@@ -84,7 +84,7 @@ def evicted_operations(shape: Shape, job: Job) -> float:
 
 
 def shares(units: int, ranks: int) -> int:
-    """Equal units of the rank that has most."""
+    """The number of equal units on the rank that has most of them."""
     return math.ceil(units / ranks)
 
 
@@ -129,7 +129,7 @@ def draws_bytes(shape: Shape, job: Job) -> float:
 
 
 def gradient_bytes(shape: Shape, units: int, ranks: int, fixed_order: bool) -> float:
-    """What a rank receives of the others for one update: every unit's gradient, or a ring's two passes over one."""
+    """What a rank receives from the others for one update: every unit's gradient, or a ring's two passes over one."""
     own = 4 * shape.scorer_weights()
     if ranks == 1:
         return 0
@@ -139,7 +139,7 @@ def gradient_bytes(shape: Shape, units: int, ranks: int, fixed_order: bool) -> f
 
 
 def table(shape: Shape, job: Job, peak: float) -> list[str]:
-    """One row a number of ranks."""
+    """One row for each number of ranks."""
     rows = [
         "| GPUs | oracle | all traces replayed once | GRPO step | its draws if replayed, host of a rank | gradients, fixed order | any order |",
         "|---|---|---|---|---|---|---|",

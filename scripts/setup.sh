@@ -99,7 +99,7 @@ Have someone with root run:
   fi
   as_root+=(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
   say "packages: installing ${missing[*]}"
-  # One unreachable source of several is no reason to stop: the installation tells whether it mattered.
+  # One unreachable source of several is no reason to stop: the installation shows whether it was needed.
   "${as_root[@]}" update </dev/null || warn "apt-get update failed; trying to install all the same"
   "${as_root[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null ||
     fail "apt-get could not install ${missing[*]}: its message is above (Debian 12 has them all)"

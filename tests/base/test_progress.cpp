@@ -12,6 +12,7 @@
 #include "tests/base/child.h"
 #include "tests/catch.h"
 #include "trainer/base/heartbeat.h"
+#include "trainer/base/stage_of_run.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -70,6 +71,28 @@ TEST_CASE("progress: a terminal sees one line redrawn") {
       std::regex_search(text, std::regex(R"(\roracle  7/24 traces  29%  [0-9.]+ traces/s  \w+ left  note)")));
   CHECK(std::count(text.begin(), text.end(), '\n') == 1);
   CHECK(text.back() == '\n');
+}
+
+TEST_CASE("progress: the time left for the whole run stands behind that of the bar") {
+  const auto line_of = [](const char* title, const StageOfRun& stage) {
+    const std::string text = run_child(
+                                 [&] {
+                                   set_stage_of_run(stage);
+                                   Progress bar(title, "tokens", 1000000000);
+                                   std::this_thread::sleep_for(std::chrono::milliseconds(150));
+                                   bar.update(999999999);
+                                   set_stage_of_run(std::nullopt);
+                                   std::this_thread::sleep_for(std::chrono::milliseconds(150));
+                                   bar.update(999999999);
+                                 },
+                                 kTerminal, 160)
+                                 .stderr_text;
+    CHECK(std::regex_search(text, std::regex(R"(0s left\x1b)")));  // of the bar alone, in the end
+    return text;
+  };
+  // What is expected of the stage counts only for bars of a part of it.
+  CHECK_THAT(line_of("oracle", {"oracle", 7200, 3600}), Contains("0s left, run 1h00m"));
+  CHECK_THAT(line_of("replay", {"supervised", 7230, 3600}), Contains("0s left, run 3h00m"));
 }
 
 TEST_CASE("progress: a bar that is not finished ends its line") {

@@ -249,7 +249,7 @@ TEST_CASE("report: a missing or damaged file is a fault, and nothing is written"
     }
     return std::string();
   };
-  CHECK_THAT(fault(), Contains("evaluation.json: not there") && Contains("foresight evaluate"));
+  CHECK_THAT(fault(), Contains("evaluation.json: the file is not there") && Contains("foresight evaluate"));
   folder.write("evaluation.json", "{\"budget\": ");
   CHECK_THAT(fault(), Contains("evaluation.json: expected JSON"));
   folder.write("evaluation.json", small_evaluation().dump());

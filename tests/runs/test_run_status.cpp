@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "tests/runs/run_folders.h"
+#include "trainer/runs/run_forecast.h"
 
 namespace foresight {
 namespace {
@@ -35,6 +36,41 @@ TEST_CASE("status: the stage that has begun, its rate and the time left at this 
   CHECK(json.at("current_stage") == "supervised");
   CHECK(json.at("stage_seconds_left") == Approx(38.0));
   CHECK(json.at("stages").at("supervised").at("step") == 21);
+}
+
+TEST_CASE(
+    "status: the time left for the whole run is the stage's at its own rate and the forecast of the rest") {
+  const RunFolders folders;
+  const auto run = folders.open("a", small_config());
+  const auto left = [&] { return read_status(run).run_seconds_left; };
+  CHECK_FALSE(left());
+  RunForecast forecast{.stages = {{.stage = Stage::kOracle, .seconds = 90, .first_step = 0, .last_step = 9},
+                                  {.stage = Stage::kSupervised, .seconds = 100, .last_step = 40},
+                                  {.stage = Stage::kGrpo, .seconds = 200, .last_step = 6},
+                                  {.stage = Stage::kEvaluate, .seconds = 30}}};
+  write_forecast(run / "forecast.json", forecast);
+  REQUIRE(left());
+  CHECK(*left() == Approx(420));
+  for (const char* trace : {"train-000000", "train-000001", "train-000002"})
+    folders.write(std::string("a/oracle/") + trace + ".h5", "");
+  CHECK(*left() == Approx(60 + 330));  // three of nine traces are recorded
+  forecast.end(Stage::kOracle, 190);
+  write_forecast(run / "forecast.json", forecast);
+  CHECK(*left() == Approx(2 * 330));
+  folders.write("a/supervised/metrics.jsonl", row(29, 2) + row(30, 4));
+  CHECK(*left() == Approx(3 * (40 - 30) + 2 * 230));
+  CHECK_THAT(status_text(read_status(run)), Contains("whole run: about 8m10s left\n"));
+  CHECK(status_json(read_status(run)).at("run_seconds_left").get<double>() == Approx(490));
+  folders.save("a", "supervised", "000040");
+  folders.save("a", "grpo", "000006");
+  CHECK(*left() == Approx(60));  // done without an entry in the forecast: another command did it
+  forecast.end(Stage::kEvaluate, 1);
+  write_forecast(run / "forecast.json", forecast);
+  CHECK_FALSE(left());
+  folders.write("a/forecast.json", "{");
+  CHECK_FALSE(left());
+  CHECK_THAT(status_text(read_status(run)), Contains("fault: ") && Contains("forecast.json"));
+  CHECK(status_json(read_status(run)).at("run_seconds_left").is_null());
 }
 
 TEST_CASE("status: a run is held by the noted process alone, and only while that has its lock open") {

@@ -52,6 +52,19 @@ TEST_CASE("runs and compare: real runs are listed and compared, as text and as J
     CHECK(runs[0].at("evaluation").at("loss_rise").at(policy) ==
           evaluation.at("policies").at(policy).at("loss_rise"));
   }
+  // The rises of the traces, weighted by their tokens, are the pooled ones.
+  const auto& measured = evaluation.at("policies").at("streaming_llm");
+  for (const auto& [rise, tokens] :
+       {std::pair("loss_rise", "tokens"), {"low_entropy_loss_rise", "low_entropy_tokens"}}) {
+    double sum = 0, count = 0;
+    for (std::size_t trace = 0; trace < 2; ++trace) {
+      const double weight = measured.at(std::string("trace_") + tokens).at(trace);
+      sum += weight * measured.at(std::string("trace_") + rise).at(trace).get<double>();
+      count += weight;
+    }
+    CHECK(sum / count == Approx(measured.at(rise).get<double>()));
+    CHECK(count <= measured.at("tokens").get<double>());
+  }
   CHECK_THAT(printed([&] { command_runs(tiny.folder / "runs", OutputForm::kText); }),
              Contains(a.string()) && Contains(b.string()) && Contains("StreamingLLM"));
 

@@ -35,32 +35,32 @@ void command_run(const Config& config, World& world, OutputForm form = OutputFor
 /// and when the file exists, Error(kResource) when it cannot be written.
 std::filesystem::path command_config_init(const std::string& name, const std::filesystem::path& output);
 
-/// `foresight report`: `<output>/report.html` and report.csv of what the run's evaluation.json and metrics
-/// say. Returns the page.
+/// `foresight report`: writes `<output>/report.html` and report.csv from the run's evaluation.json and
+/// metrics. Returns the page.
 std::filesystem::path command_report(const Config& config);
 
 enum class ExportLayout { kForesight, kReleased };
-/// `foresight export`: the scorer of `policy` ("supervised", "grpo" or a file) to one safetensors file.
+/// `foresight export`: writes the scorer of `policy` ("supervised", "grpo" or a file) to a safetensors file.
 /// Throws Error(kConfig) for a policy that is not a scorer, and when the file to write is the one to read.
 std::filesystem::path command_export(const Config& config, const std::string& policy,
                                      const std::filesystem::path& output, ExportLayout layout);
 /// `foresight generate`: streams the continuation of a prompt to stdout.
 enum class PromptKind { kChat, kRaw };
 void command_generate(const Config& config, const std::string& prompt, PromptKind kind);
-/// `foresight doctor`: what of this machine a run will use, a line each, on stdout; `folder` is where runs
-/// are to be written. Throws Error(kResource) behind the lines when one of them is a fault.
+/// `foresight doctor`: prints a line for each thing of this machine that a run will use; `folder` is where
+/// runs are to be written. Throws Error(kResource) after the lines when one of them is a fault.
 void command_doctor(const std::filesystem::path& folder, OutputForm form);
-/// `foresight inspect`: JSON on stdout of an oracle file, a checkpoint folder or a safetensors file.
+/// `foresight inspect`: prints what is in an oracle file, a checkpoint folder or a safetensors file as JSON.
 void command_inspect(const std::filesystem::path& path);
 
-/// `foresight runs`: the runs in and below `directory` on stdout; faulty ones with their faults. Throws
+/// `foresight runs`: prints the runs in and below `directory`, and the faults of faulty ones. Throws
 /// Error(kInput) when `directory` is not a folder.
 void command_runs(const std::filesystem::path& directory, OutputForm form);
-/// `foresight status`: what the run in `folder` is doing, on stdout. Throws Error(kInput) naming a folder
+/// `foresight status`: prints what the run in `folder` is doing. Throws Error(kInput) naming a folder
 /// without config.yaml.
 void command_status(const std::filesystem::path& folder, OutputForm form);
-/// `foresight compare`: what differs between the first of `folders` and each of the others, on stdout; as
-/// JSON an object for two runs and an array of objects for more. Throws Error(kConfig) for fewer than two
+/// `foresight compare`: prints what differs between the first of `folders` and each of the others. JSON is an
+/// object for two runs and an array of objects for more. Throws Error(kConfig) for fewer than two
 /// folders, Error(kInput) naming a folder without config.yaml.
 void command_compare(const std::vector<std::filesystem::path>& folders, OutputForm form);
 /// `foresight compare --html`: writes the runs side by side as one page to `page`. Throws as

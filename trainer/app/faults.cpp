@@ -15,12 +15,12 @@ constexpr std::size_t kMostBytes = 300;
 constexpr const char* kWhatToLower =
     "lower evaluation.rows_per_pass, grpo.rollouts_per_pass, traces.batch or data.trace_tokens";
 
-/// Without the list of calls that torch adds, on one line.
+/// The message on one line, without the list of calls that torch adds.
 std::string text_of(const c10::Error& error) {
   return one_line(error.what_without_backtrace(), kMostBytes);
 }
 
-/// torch's allocator of the CPU throws its general error; the libraries of CUDA say it in their own words.
+/// torch's CPU allocator throws torch's general error, and each CUDA library has words of its own.
 bool tells_of_memory(const std::string& text) {
   for (const char* words : {"can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED"}) {
     if (text.find(words) != std::string::npos) return true;

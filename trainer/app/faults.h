@@ -1,4 +1,4 @@
-// What an exception means to who runs the program.
+// What an exception means to the user of the program.
 #pragma once
 
 #include <exception>
@@ -7,9 +7,9 @@
 
 namespace foresight {
 
-/// The fault behind any exception, with exit code and message: an Error as it is; memory that torch, CUDA or
-/// the system refuses and a device that fails as kResource; anything else as kInternal, a fault of the
-/// program. To be called where the exception is caught.
+/// The fault behind any exception, with exit code and message. An Error stays as it is. Memory that torch,
+/// CUDA or the system refuses, and a device that fails, become kResource, and anything else kInternal, a
+/// fault of the program. This is called where the exception is caught.
 Error fault_of(const std::exception& exception);
 
 }  // namespace foresight

@@ -27,15 +27,16 @@ struct SplitLengths {
   std::vector<TraceLength> traces;
 };
 
-/// Of the traces that this config's rows give.
+/// The lengths of the traces that this config's rows give.
 std::vector<SplitLengths> lengths_of(const Config& config, const std::vector<TraceSplit>& splits);
-/// Of traces that are yet to be generated: as many as the config asks for, of data.trace_tokens each.
+/// The lengths of traces that are yet to be generated: as many as the config asks for, of data.trace_tokens
+/// each.
 std::vector<SplitLengths> planned_lengths(const Config& config);
-/// Of the recorded traces that this config uses. Files that cannot be read are left out: the stage that needs
-/// them says so.
+/// The lengths of the recorded traces that this config uses. Files that cannot be read are left out: the
+/// stage that needs them reports them.
 std::vector<SplitLengths> recorded_lengths(const Config& config);
 
-/// How many ranks share the work, and how many of them this machine's memory.
+/// How many ranks share the work, and how many of them share this machine's memory.
 struct RankCounts {
   std::int64_t all = 1, on_this_host = 1;
 };
@@ -49,7 +50,7 @@ struct StageWork {
   std::int64_t ranks = 1;
 };
 
-/// What a stage asks for: bytes to write by all ranks, and what each holds.
+/// What a stage needs: the bytes that all ranks write, and what each rank holds in memory.
 struct StageNeeds {
   double disk = 0;
   std::vector<MemoryItem> memory;
@@ -57,13 +58,13 @@ struct StageNeeds {
 
 /// Throws Error(kInput) for prompts that cannot be read.
 StageNeeds traces_needs(const StageWork& work);
-/// An oracle file: half of the matrix in blocks of queries, two bytes each. While it is made its attention
-/// stands on the disk twice.
+/// An oracle file holds half of the matrix in blocks of queries, in two bytes each. While it is made, its
+/// attention is on the disk twice.
 StageNeeds oracle_needs(const StageWork& work);
-/// Nothing when the checkpoint of the last step stands, by the name of its folder. Throws Error(kConfig) for
-/// a cache of features that is too small.
+/// A stage whose last step has a checkpoint, by the name of its folder, needs nothing. Throws Error(kConfig)
+/// for a cache of features that is too small.
 StageNeeds supervised_needs(const StageWork& work);
-/// Nothing when it is finished, as above.
+/// A stage that is finished, as above, needs nothing.
 StageNeeds grpo_needs(const StageWork& work);
 StageNeeds evaluate_needs(const StageWork& work);
 
@@ -73,7 +74,7 @@ struct RunNeeds {
   std::uint64_t disk_bytes = 0;
   std::uint64_t memory_bytes = 0;  ///< of the host, for all ranks on it
   std::uint64_t device_bytes = 0;  ///< of each GPU; 0 without one
-  std::string largest_stage;       ///< that holds most
+  std::string largest_stage;       ///< the stage that holds most
   std::vector<MemoryItem> items;   ///< what a rank holds in it, the largest first
   std::string memory_keys;  ///< what to lower where memory is short; empty where the weights alone count
   double oracle_tokens = 0, replay_tokens = 0, grpo_tokens = 0, evaluation_tokens = 0;
@@ -81,15 +82,15 @@ struct RunNeeds {
 
 /// Estimates what `stages` still need. Disk: oracle files (the largest twice, as it is made by way of a
 /// scratch file) and cached states that are not there. Memory: of the stage that needs most (stage_memory.h),
-/// or of reading the weights. Of training that is finished nothing; checkpoints, traces as text and logs are
-/// small beside these, and tasks and cost measurements are left out. Throws Error(kInput) for prompts that
-/// cannot be read, Error(kConfig) for a cache of features that is too small.
+/// or of reading the weights. Training that is finished needs nothing. Checkpoints, traces as text and logs
+/// are small beside these and left out, and so are tasks and cost measurements. Throws Error(kInput) for
+/// prompts that cannot be read, Error(kConfig) for a cache of features that is too small.
 RunNeeds estimate_needs(const Config& config, const ModelShape& shape, const ModelOptions& options,
                         const std::vector<SplitLengths>& splits, const std::vector<Stage>& stages,
                         const RankCounts& ranks = {});
 
-/// What there is: free bytes under the run's folder, bytes of the machine's memory that control groups let
-/// this process use, and of this rank's GPU (0: none).
+/// What the machine has: free bytes under the run's folder, bytes of memory that control groups let this
+/// process use, and bytes of this rank's GPU (0: there is none).
 struct MachineRoom {
   std::uint64_t disk_bytes = 0, memory_bytes = 0, device_bytes = 0;
 };

@@ -21,7 +21,7 @@
 namespace foresight {
 namespace {
 
-/// The policy of a scorer's file, with a warning where it was made for something else.
+/// The policy of a scorer's file. Warns when the scorer was made for another model, budget or window.
 Policy policy_of_file(const std::string& name, const std::filesystem::path& file, const CacheSize& size,
                       const Transformer& model) {
   const Scorer scorer = Scorer::load(file, model.shape());
@@ -95,8 +95,8 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
 
 namespace {
 
-/// libhdf5 can be crashed by who makes a structure's checksum fit after changing it: it reads in a process of
-/// its own. A compressed file may be many times as large in memory.
+/// A file that was changed and given a fitting checksum can crash libhdf5, so libhdf5 reads it in a process
+/// of its own. A compressed file may be many times as large in memory.
 std::string oracle_description(const std::filesystem::path& path) {
   std::error_code none;
   const std::uintmax_t found = std::filesystem::file_size(path, none);

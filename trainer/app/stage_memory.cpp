@@ -55,9 +55,10 @@ double evicting_cache_bytes(const StageSetting& setting, const CacheSize& size) 
   return heads_of(shape) * static_cast<double>(size.entries()) * entry;
 }
 
-/// What a layer of a forward pass of `tokens` tokens works with, its attention apart: the two halves of the
-/// gate and their product, in the products' type and in float32. Of a mixture of experts all tokens may go to
-/// the same ones; each of a token's experts takes a copy of it and gives one, which are sorted back.
+/// What a layer of a forward pass of `tokens` tokens works with, apart from its attention: the two halves of
+/// the gate and their product, in the products' type and in float32. In a mixture of experts, all tokens may
+/// go to the same experts. Each expert of a token takes a copy of the token and returns another, and these
+/// are sorted back.
 double layer_bytes(const StageSetting& setting, double tokens) {
   const ModelShape& shape = *setting.shape;
   const double hidden = static_cast<double>(shape.hidden_size),
@@ -77,8 +78,8 @@ double logit_bytes(const StageSetting& setting, bool compared) {
   return kLogitRows * static_cast<double>(setting.shape->vocabulary_size) * 4 * (compared ? 5 : 2);
 }
 
-/// What one window of `rows` rows works with: one layer's attention and what is read of its entries, a
-/// layer's products, or the logits of its predictions, whichever is most.
+/// What one window of `rows` rows works with: the largest of a layer's attention with what is read of its
+/// entries, a layer's products, and the logits of its predictions.
 double window_bytes(const StageSetting& setting, const CacheSize& size, double rows, double logits) {
   const ModelShape& shape = *setting.shape;
   const double entries = static_cast<double>(size.entries()), window = static_cast<double>(size.window);
@@ -110,13 +111,13 @@ void append(std::vector<MemoryItem>& items, std::vector<MemoryItem> more) {
   items.insert(items.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-/// Recorded attention of one layer as it is read, packed in float16.
+/// The recorded attention of one layer as it is read, packed in float16.
 double recorded_layer_bytes(const StageSetting& setting, double block) {
   const auto tokens = static_cast<double>(setting.longest_tokens);
   return static_cast<double>(setting.shape->kv_heads) * tokens * tokens / block;
 }
 
-/// What golden eviction evicts of a trace, in all layers, and the one head that is being planned.
+/// The golden evictions of a trace in all layers, and the one head that is being planned.
 std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double traces) {
   const CacheSize& size = setting.config->eviction;
   const auto tokens = static_cast<double>(setting.longest_tokens);

@@ -11,31 +11,31 @@
 
 namespace foresight {
 
-/// One thing that is held.
+/// One thing that a stage holds in memory.
 struct MemoryItem {
   std::string what;  ///< "full cache of 32768 tokens"
   double bytes = 0;
-  bool on_device = false;  ///< with the model, on a GPU where that is; else in the host's memory
-  std::string keys;        ///< that lower it; empty where none does
+  bool on_device = false;  ///< on the model's device, which may be a GPU; else in the host's memory
+  std::string keys;        ///< the config keys that lower it; empty where there are none
 };
 
-/// What decides about a stage's memory.
+/// What the memory of a stage depends on.
 struct StageSetting {
   const Config* config;
   const ModelShape* shape;
   ModelOptions options;
-  std::int64_t traces = 0;          ///< that the stage reads
-  std::int64_t longest_tokens = 0;  ///< of them
+  std::int64_t traces = 0;          ///< the number of traces that the stage reads
+  std::int64_t longest_tokens = 0;  ///< the length of the longest of them
   std::int64_t ranks = 1;
 };
 
-/// The program and its libraries, and last the weights of the model.
+/// The program and its libraries, and as the last item the weights of the model.
 std::vector<MemoryItem> model_memory(const StageSetting& setting);
 
-/// `rows` prompts continued together.
+/// What continuing `rows` prompts together holds.
 std::vector<MemoryItem> generation_memory(const StageSetting& setting, std::int64_t rows);
 std::vector<MemoryItem> oracle_memory(const StageSetting& setting);
-/// `cached`: features are stored first, else streamed.
+/// With `cached`, features are stored first; otherwise they are streamed.
 std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cached);
 std::vector<MemoryItem> grpo_memory(const StageSetting& setting);
 /// `policies` run side by side on a trace at each budget.

@@ -14,7 +14,7 @@ namespace {
 
 using Found = std::optional<nlohmann::ordered_json>;
 
-/// A stage that leaves files alone.
+/// A stage whose only result is files.
 template <auto run>
 Found run_for_files(const Config& config, const Workspace& workspace, World& world) {
   run(config, workspace.model, workspace.tokenizer, world);

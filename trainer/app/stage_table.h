@@ -17,7 +17,8 @@ namespace foresight {
 struct StageEntry {
   Stage stage;
   StageNeeds (*needs)(const StageWork& work);
-  /// Runs it on all ranks. Rank 0 gets what there is to print: of `evaluate` what it found, else nothing.
+  /// Runs the stage on all ranks. Rank 0 gets what is to be printed: the result of `evaluate`; the other
+  /// stages have none.
   std::optional<nlohmann::ordered_json> (*run)(const Config& config, const Workspace& workspace,
                                                World& world);
 };

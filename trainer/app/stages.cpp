@@ -1,3 +1,4 @@
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -5,6 +6,7 @@
 
 #include "trainer/app/commands.h"
 #include "trainer/app/preconditions.h"
+#include "trainer/app/run_clock.h"
 #include "trainer/app/run_needs.h"
 #include "trainer/app/stage_table.h"
 #include "trainer/app/workspace.h"
@@ -24,7 +26,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Better refused now than hours later. `splits` as for run_stage().
+/// Refuses work that the machine has no room for now, and not hours later. `splits` as for run_stage().
 void require_room_for(const Config& config, const std::vector<Stage>& stages, const Workspace& workspace,
                       World& world, const std::vector<TraceSplit>& splits) {
   if (!world.leads()) return;
@@ -41,21 +43,24 @@ void require_room_for(const Config& config, const std::vector<Stage>& stages, co
 }
 
 /// The machine must have room for the stage, and for those of `then`, which are to follow it. `splits`: the
-/// traces of this config, for the oracle on rank 0.
+/// traces of this config, for the oracle on rank 0. `clock`: of the run that the stage belongs to.
 std::optional<Json> run_stage(const Config& config, Stage stage, const Workspace& workspace, World& world,
-                              const std::vector<TraceSplit>& splits = {},
+                              RunClock& clock, const std::vector<TraceSplit>& splits = {},
                               const std::vector<Stage>& then = {}) {
   std::vector<Stage> stages = {stage};
   stages.insert(stages.end(), then.begin(), then.end());
   require_room_for(config, stages, workspace, world, splits);
-  return stage_entry(stage).run(config, workspace, world);
+  clock.begin(stage);
+  std::optional<Json> found = stage_entry(stage).run(config, workspace, world);
+  clock.end(stage);
+  return found;
 }
 
-/// Runs the stage unless its file is there, which may have been edited since: it is not written over.
-void make_traces(const Config& config, const Workspace& workspace, World& world) {
+/// Runs the stage unless its file is there. That file may have been edited since, so it is not overwritten.
+void make_traces(const Config& config, const Workspace& workspace, World& world, RunClock& clock) {
   const std::filesystem::path file = traces_file(config);
   if (!world.broadcast_flags({std::filesystem::exists(file)}, "traces file").front()) {
-    run_stage(config, Stage::kTraces, workspace, world);
+    run_stage(config, Stage::kTraces, workspace, world, clock);
     return;
   }
   if (!world.leads()) return;
@@ -75,7 +80,23 @@ void make_traces(const Config& config, const Workspace& workspace, World& world)
   }
 }
 
-/// Rank 0 opens and holds the run's folder, for all.
+/// The clock of the run on rank 0; elsewhere one that does nothing.
+std::unique_ptr<RunClock> start_clock(const Config& config, const Workspace& workspace, World& world,
+                                      const RunTraces& traces) {
+  if (!world.leads()) return std::make_unique<RunClock>();
+  const Transformer& model = workspace.model;
+  const std::vector<SplitLengths> lengths =
+      traces.to_come ? planned_lengths(config) : lengths_of(config, traces.splits);
+  const RunNeeds needs = estimate_needs(config, model.shape(), model.options(), lengths,
+                                        stages_of_run(config), {world.size(), world.local_size()});
+  // The speed is only measured where there is something to expect.
+  RunForecast forecast;
+  if (forecast_run(config, lengths, needs, 1, 1).seconds() > 0)
+    forecast = forecast_run(config, lengths, needs, measured_speed(model), world.size());
+  return std::make_unique<RunClock>(RunFolder{config.output}, std::move(forecast));
+}
+
+/// Rank 0 opens and holds the run's folder for all ranks.
 std::optional<OpenRun> open_for_all(const Config& config, World& world) {
   std::optional<OpenRun> run;
   if (world.leads()) run = open_run_folder(config);
@@ -119,7 +140,8 @@ void command_stage(const Config& config, Stage stage, World& world, OutputForm f
   const Workspace workspace = open_workspace(config, world);
   RunTraces traces;
   if (world.leads()) traces = require_inputs(config, workspace, {stage});
-  const auto evaluation = run_stage(config, stage, workspace, world, traces.splits);
+  RunClock none;  // of a run: this is one stage
+  const auto evaluation = run_stage(config, stage, workspace, world, none, traces.splits);
   if (!evaluation) return;
   if (form == OutputForm::kJson) {
     print(evaluation->dump(2) + "\n");
@@ -138,22 +160,24 @@ void command_run(const Config& config, World& world, OutputForm form) {
   const Workspace workspace = open_workspace(config, world);
   RunTraces traces;
   if (world.leads()) traces = require_inputs(config, workspace, stages_of_run(config));
+  const std::unique_ptr<RunClock> clock = start_clock(config, workspace, world, traces);
   // A finished stage costs no more than finding that out.
-  if (!config.traces.prompts.empty()) make_traces(config, workspace, world);
+  if (!config.traces.prompts.empty()) make_traces(config, workspace, world, *clock);
   if (traces.to_come) traces.splits = make_trace_splits(config, workspace.tokenizer, workspace.model.shape());
-  run_stage(config, Stage::kOracle, workspace, world, traces.splits,
+  run_stage(config, Stage::kOracle, workspace, world, *clock, traces.splits,
             {Stage::kSupervised, Stage::kGrpo, Stage::kEvaluate});
-  run_stage(config, Stage::kSupervised, workspace, world);
+  run_stage(config, Stage::kSupervised, workspace, world, *clock);
   const Stage best = config.grpo.steps > 0 ? Stage::kGrpo : Stage::kSupervised;
-  if (best == Stage::kGrpo) run_stage(config, best, workspace, world);
+  if (best == Stage::kGrpo) run_stage(config, best, workspace, world, *clock);
   std::filesystem::path exported;
   if (world.leads()) exported = command_export(config, to_string(best), "", ExportLayout::kForesight);
   std::optional<Json> evaluation;
   if (!config.data.evaluation.empty()) {
-    evaluation = run_stage(config, Stage::kEvaluate, workspace, world);
+    evaluation = run_stage(config, Stage::kEvaluate, workspace, world, *clock);
   } else if (world.leads()) {
     log_warning("evaluate: data.evaluation names no files, so nothing is evaluated");
   }
+  clock->finish();
   if (world.leads()) print_run(evaluation, paths_of(config, run->folder, exported), form);
 }
 

@@ -51,7 +51,8 @@ std::string config_text() {
   return config.dump(2) + "\n";
 }
 
-/// A folder with this very config.json holds a tiny model, whole or begun. Elsewhere nothing is written over.
+/// A folder with this very config.json holds a tiny model, complete or begun. Files in any other folder are
+/// not overwritten.
 void require_own(const std::filesystem::path& folder) {
   std::error_code error;
   const std::filesystem::path config = folder / "config.json";

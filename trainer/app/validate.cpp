@@ -4,6 +4,7 @@
 
 #include "trainer/app/commands.h"
 #include "trainer/app/preconditions.h"
+#include "trainer/app/run_clock.h"
 #include "trainer/app/run_needs.h"
 #include "trainer/app/stage_table.h"
 #include "trainer/app/workspace.h"
@@ -12,21 +13,11 @@
 #include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
-#include "trainer/eviction/full_run.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/model/device.h"
 
 namespace foresight {
 namespace {
-
-/// Tokens per second of a short full pass, to say about how long a run takes.
-double measured_speed(const Transformer& model) {
-  const torch::Tensor tokens = torch::zeros({256}, torch::kInt64);
-  full_pass(model, tokens, default_query_block(model.options().device));
-  const DeviceTimer timer(model.options().device);
-  full_pass(model, tokens, default_query_block(model.options().device));
-  return 256.0 / timer.seconds();
-}
 
 /// What `foresight validate` tells.
 struct Forecast {
@@ -35,6 +26,7 @@ struct Forecast {
   RunNeeds needs;
   MachineRoom room;
   double tokens_per_s;
+  double run_seconds;
 };
 
 nlohmann::ordered_json needs_json(const RunNeeds& needs) {
@@ -70,6 +62,7 @@ nlohmann::ordered_json forecast_json(const Config& config, const Transformer& mo
             {"memory_bytes", forecast.room.memory_bytes},
             {"device_bytes", forecast.room.device_bytes}}},
           {"tokens_per_s", forecast.tokens_per_s},
+          {"run_seconds", forecast.run_seconds},
           {"steps", steps}};
 }
 
@@ -112,7 +105,8 @@ void print_forecast(const Config& config, const Transformer& model, const Foreca
   text << "would run   oracle " << about(needs.oracle_tokens) << ", replay " << about(needs.replay_tokens)
        << ", supervised " << config.supervised.steps << " steps, grpo " << config.grpo.steps << " steps "
        << about(needs.grpo_tokens) << ", evaluate " << about(needs.evaluation_tokens)
-       << " (estimates of the model's passes)\n";
+       << " (estimates of the model's passes)\n"
+       << "time        about " << format_duration(forecast.run_seconds) << " for what is left of the run\n";
   print(text.str());
 }
 
@@ -126,8 +120,10 @@ void command_validate(const Config& config, OutputForm form) {
   std::vector<SplitLengths> lengths =
       traces.to_come ? planned_lengths(config) : lengths_of(config, traces.splits);
   const RunNeeds needs = estimate_needs(config, workspace.model.shape(), options, lengths, stages);
+  const double tokens_per_s = measured_speed(workspace.model);
+  const double run_seconds = forecast_run(config, lengths, needs, tokens_per_s, /*ranks=*/1).seconds();
   const Forecast forecast{std::move(lengths), traces.to_come, needs, machine_room(config, options),
-                          measured_speed(workspace.model)};
+                          tokens_per_s,       run_seconds};
   if (form == OutputForm::kJson) {
     print(forecast_json(config, workspace.model, forecast).dump(2) + "\n");
   } else {

@@ -16,7 +16,7 @@
 namespace foresight {
 namespace {
 
-/// A token without a row in the embedding cannot be put to the model.
+/// The model cannot take a token that has no row in the embedding.
 void require_rows_for_tokens(const std::filesystem::path& folder, const Workspace& workspace) {
   const std::int64_t rows = workspace.model.shape().vocabulary_size,
                      tokens = workspace.tokenizer.vocabulary_size();
@@ -37,7 +37,7 @@ int threads_of_environment() {
   return text == nullptr ? 0 : std::atoi(text);  // "4,2": the first is the outer level's
 }
 
-/// What all ranks are granted, of those of this rank's host; `own` is set to this rank's place among them.
+/// The grants of all ranks on this rank's host; `own` is set to this rank's place among them.
 std::vector<CoreGrant> grants_of_host(World& world, std::size_t& own) {
   std::vector<CoreGrant> grants;
   const auto all = world.all_gather(to_text(core_grant()), "cores of ranks");

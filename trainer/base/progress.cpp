@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "trainer/base/heartbeat.h"
+#include "trainer/base/stage_of_run.h"
 #include "trainer/base/terminal.h"
 #include "trainer/base/text.h"
 
@@ -77,7 +78,10 @@ void Progress::draw(const std::string& note, bool last) {
   if (done_here > 0 && seconds > 0) {
     const double rate = static_cast<double>(done_here) / seconds;
     line += concat("  ", format_rate(rate), " ", unit_, "/s");
-    if (!last) line += concat("  ", format_duration(static_cast<double>(total_ - done_) / rate), " left");
+    const double left = static_cast<double>(total_ - done_) / rate;
+    if (!last) line += concat("  ", format_duration(left), " left");
+    const auto of_run = last ? std::nullopt : seconds_left_of_run(title_, left);
+    if (of_run) line += concat(", run ", format_duration(*of_run));
   }
   if (last) line += concat("  took ", format_duration(seconds));
   if (!note.empty()) line += "  " + note;

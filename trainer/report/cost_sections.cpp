@@ -29,7 +29,7 @@ const std::vector<ScalarColumn> kGenerationColumns = {
 std::string context_plot(const CostResult& cost, const PolicyStyles& styles, const std::string& title,
                          const std::string& y_label, std::vector<double> CostRow::*numbers, double scale) {
   LinePlot plot{.title = title,
-                .description = "One line a policy, over the length of the context",
+                .description = "One line for each policy, over the length of the context",
                 .x = {.label = "context, tokens (log scale)",
                       .scale = Scale::kLog,
                       .ticks = ends_first({cost.contexts.begin(), cost.contexts.end()})},
@@ -70,7 +70,7 @@ std::string cost_table(const CostResult& cost, const PolicyStyles& styles) {
        {"prefill", "prefill, tokens/s" + at, one_digit},
        {"decode", "decode, tokens/s" + at, one_digit},
        {"batch_decode", concat("the same, ", format_count(cost.batch.value_or(1)), " rows"), one_digit},
-       {"milliseconds_per_eviction", "ms an eviction", two_digits},
+       {"milliseconds_per_eviction", "ms per eviction", two_digits},
        {"scoring_share", "share of time spent scoring", format_percent}},
       rows, styles);
 }
@@ -133,7 +133,7 @@ std::string generation_section(const EvaluationData& data) {
     std::vector<std::string> facts;
     if (!generation.task.empty()) facts.push_back("Task: " + generation.task + ".");
     if (generation.samples)
-      facts.push_back(concat("Samples a prompt: ", format_count(*generation.samples), "."));
+      facts.push_back(concat("Samples per prompt: ", format_count(*generation.samples), "."));
     if (!facts.empty()) out += note(join(facts, " "));
   }
   if (generation.continued) out += continued_block(*generation.continued, data.styles);
@@ -164,10 +164,10 @@ std::string training_cost_section(const EvaluationData& data) {
     if (found != data.training.end())
       items += concat("<div><dt>", name, "</dt><dd>", format(found->second), unit, "</dd></div>\n");
   };
-  add("oracle, a trace", "oracle_seconds_per_trace", two_digits, "\u00A0s");
-  add("oracle file, a trace", "hdf5_bytes_per_trace", format_memory, "");
-  add("supervised, a step", "supervised_seconds_per_step", two_digits, "\u00A0s");
-  add("GRPO, a step", "grpo_seconds_per_step", two_digits, "\u00A0s");
+  add("oracle, per trace", "oracle_seconds_per_trace", two_digits, "\u00A0s");
+  add("oracle file, per trace", "hdf5_bytes_per_trace", format_memory, "");
+  add("supervised, per step", "supervised_seconds_per_step", two_digits, "\u00A0s");
+  add("GRPO, per step", "grpo_seconds_per_step", two_digits, "\u00A0s");
   return items.empty() ? "" : concat("<dl class=\"cards\">", items, "</dl>\n");
 }
 

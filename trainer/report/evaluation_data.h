@@ -1,4 +1,5 @@
-// evaluation.json as structs: read and checked once, so that what draws the page meets no surprises.
+// evaluation.json as structs: it is read and checked once, so that the code that draws the page need not
+// check anything.
 #pragma once
 
 #include <cstdint>

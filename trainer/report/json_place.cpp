@@ -15,7 +15,7 @@ void JsonPlace::fail(const std::string& problem) const {
 
 void JsonPlace::fail_type(const std::string& expected) const {
   constexpr std::size_t kShown = 40;
-  // What a document built in memory holds need not be UTF-8: replaced, not thrown about.
+  // A document that was built in memory may hold bytes that are no UTF-8: they are replaced.
   std::string found = value_->dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
   if (found.size() > kShown) found = found.substr(0, kShown) + "...";
   fail(concat("expected ", expected, ", found ", found));

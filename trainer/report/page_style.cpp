@@ -54,7 +54,7 @@ tbody th{font-weight:400}
 th:first-child{text-align:left;position:sticky;left:0;background:var(--ground);padding-left:2px;z-index:1}
 tr.scorer th,tr.scorer td{font-weight:650;background:var(--panel)}
 .words td,.words th{text-align:left}
-.words td{white-space:normal;min-width:7ch}
+.words td{white-space:normal;min-width:13ch}
 .words.values td{overflow-wrap:anywhere;min-width:15ch;max-width:44ch;vertical-align:top}
 .of-runs th:first-child{min-width:118px;max-width:38vw;white-space:normal;line-height:1.35}
 .of-runs th span{display:block;font-size:.82rem;font-weight:400;color:var(--soft);overflow-wrap:anywhere}

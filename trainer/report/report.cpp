@@ -64,8 +64,8 @@ std::filesystem::path write_report(const std::filesystem::path& run_folder) {
   std::error_code error;
   if (!std::filesystem::exists(source, error)) {
     throw Error(ErrorKind::kInput, concat(source.string(),
-                                          ": not there; `foresight evaluate` makes it: run that "
-                                          "with this run's configuration first"));
+                                          ": the file is not there; run `foresight evaluate` with this run's "
+                                          "configuration first"));
   }
   const nlohmann::json evaluation = parse_json_strictly(read_file(source), source.string(), kMaxDepth);
   const auto rows_of = [&](Stage stage) {

@@ -23,9 +23,10 @@ std::string report_html(const nlohmann::json& evaluation, const ReportCurves& cu
                         const std::string& title, const std::string& config_yaml = "",
                         const std::string& file = "evaluation.json");
 
-/// One row a (budget, window, policy): the main budget and every entry of the sweep, with every number, flag
-/// and text of the policy; those of "difference" as "difference.loss_rise". RFC 4180: CRLF, quotes where
-/// needed. Numbers read back as the same doubles. Throws Error(kInput) as report_html does.
+/// One row for each (budget, window, policy) of the main budget and every entry of the sweep, with every
+/// number, flag and text of the policy; those of "difference" are named like "difference.loss_rise". The
+/// format is RFC 4180: CRLF, quotes where needed. Numbers read back as the same doubles. Throws Error(kInput)
+/// as report_html does.
 std::string evaluation_csv(const nlohmann::json& evaluation, const std::string& file = "evaluation.json");
 
 /// Reads run_folder/evaluation.json and, where they exist, supervised/metrics.jsonl, grpo/metrics.jsonl and

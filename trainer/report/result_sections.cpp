@@ -119,10 +119,10 @@ std::string results_section(const EvaluationData& data) {
       rows[i].cells.push_back(difference_cell(policies[i], false));
   }
   std::string explanation =
-      "Loss in nats a token, pooled over the scored tokens of all held-out traces. Rise, ratio, KL and top-1 "
-      "agreement "
-      "compare with full KV on the same tokens. Full and golden, which knows the future, are bounds and not "
-      "competitors.";
+      "The loss is in nats per token, pooled over the scored tokens of all held-out traces. Rise, ratio, KL "
+      "and "
+      "top-1 agreement compare with full KV on the same tokens. Full and golden, which knows the future, are "
+      "bounds and not competitors.";
   if (!baseline.empty()) explanation += concat(" The best hand-written rule here is ", baseline, ".");
   return html_table("Policies at the main budget", headings, rows) + difference_sentences(data, true) +
          note(explanation) + all_differences(data);

@@ -44,7 +44,7 @@ std::string rise_plot(const std::string& title, const std::string& description, 
       .title = title,
       .description = description,
       .x = {.label = x_label, .scale = Scale::kLog, .ticks = ends_first({ticks.begin(), ticks.end()})},
-      .y = {.label = "loss rise, nats a token",
+      .y = {.label = "loss rise, nats per token",
             .scale = Scale::kSymlog,
             .linear_below = threshold_of(lines),
             .at_least_from = 0.0},
@@ -83,8 +83,8 @@ std::string plot_and_numbers(const std::string& plot, const std::string& caption
                                                                  headings, rows, styles, signed_four)));
 }
 
-/// One entry a budget: of those with the same budget, the sweep's before the main one (its budgets share
-/// their tokens), and the main window's before others.
+/// One entry for each budget. Of several with the same budget, one of the sweep is taken before the main one,
+/// because the budgets of a sweep share their tokens, and one with the main window before others.
 std::map<std::int64_t, const BudgetResult*> results_by_budget(const EvaluationData& data) {
   std::map<std::int64_t, const BudgetResult*> chosen;
   for (const BudgetResult& entry : data.sweep) {
@@ -113,7 +113,7 @@ std::string sweep_caption(const std::map<std::int64_t, const BudgetResult*>& res
                    format_count(*starts.begin()), " on. ");
   }
   if (starts.size() > 1)
-    text += "Budgets score tokens from different positions on, which moves the lines too. ";
+    text += "Scoring begins at a different position for each budget, which moves the lines too. ";
   if (results.at(main.budget) == &main)
     text += concat("The point at budget ", main.budget, " is the main table's, over its own tokens.");
   return text;
@@ -133,9 +133,10 @@ std::string budget_section(const EvaluationData& data) {
         line_of(lines, policy.name).rise_at[budget] = policy.scalar("loss_rise");
     }
   }
-  const std::string plot = rise_plot("Loss rise against budget",
-                                     "One line a policy: mean rise of the loss over full KV at each budget",
-                                     "budget, entries a KV head (log scale)", budgets, lines, data.styles);
+  const std::string plot =
+      rise_plot("Loss rise against budget",
+                "One line for each policy: mean rise of the loss over full KV at each budget",
+                "budget, entries per KV head (log scale)", budgets, lines, data.styles);
   return plot_and_numbers(plot, sweep_caption(results, data.main), "budget", budgets, lines, data.styles);
 }
 
@@ -149,9 +150,10 @@ std::string context_section(const EvaluationData& data) {
     }
   }
   if (ends.size() < 2) return "";
-  const std::string plot = rise_plot("Loss rise against context",
-                                     "One line a policy: mean rise on the scored tokens before each position",
-                                     "context, tokens (log scale)", ends, lines, data.styles);
+  const std::string plot =
+      rise_plot("Loss rise against context",
+                "One line for each policy: mean rise on the scored tokens before each position",
+                "context, tokens (log scale)", ends, lines, data.styles);
   const std::string caption = concat(
       "Each point is the rise on the scored tokens before that position, at budget ", data.main.budget, ".");
   return plot_and_numbers(plot, caption, "context", ends, lines, data.styles);

@@ -23,13 +23,13 @@ std::string training_section(const std::vector<MetricsRow>& supervised, const st
                    {{line_style("loss", "p-supervised", kCircle), &supervised, "loss"}}) +
       curve_figure({.stage = first, .heading = "oracle overlap", .unit = "share"},
                    {{line_style("oracle overlap", "p-supervised", kCircle), &supervised, "oracle_overlap"}}) +
-      curve_figure({.stage = first, .heading = "validation loss rise", .unit = "nats a token"},
+      curve_figure({.stage = first, .heading = "validation loss rise", .unit = "nats per token"},
                    {{blue, &supervised, "eval_loss_rise", true}});
   const std::string grpo_figures =
       curve_figure({.stage = second, .heading = "reward", .unit = "reward"},
                    {{line_style("reward", "p-grpo", kSquare), &grpo, "reward"}}) +
       curve_figure(
-          {.stage = second, .heading = "low-entropy loss rise", .unit = "nats a token"},
+          {.stage = second, .heading = "low-entropy loss rise", .unit = "nats per token"},
           {{grey, &grpo, "low_entropy_loss_rise"}, {red, &grpo, "eval_low_entropy_loss_rise", true}}) +
       curve_figure({.stage = second, .heading = "KL to the start", .unit = "nats"},
                    {{line_style("KL", "p-grpo", kSquare), &grpo, "kl"}});

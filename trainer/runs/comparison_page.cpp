@@ -18,7 +18,7 @@
 namespace foresight {
 namespace {
 
-constexpr std::size_t kMostBytes = 400;  // of a config value or a path
+constexpr std::size_t kMostShownBytes = 400;  // of a config value or a path
 
 /// A folder with its whole path and without a slash at its end: "." has a name then.
 std::filesystem::path whole_path(const std::filesystem::path& folder) {
@@ -33,7 +33,7 @@ std::vector<PolicyStyle> styles_of(const std::vector<RunFacts>& runs) {
   for (const RunFacts& run : runs) paths.push_back(whole_path(run.folder).string());
   std::vector<PolicyStyle> styles;
   for (const std::string& name : distinct_names(paths))
-    styles.push_back(run_style(styles.size(), one_line(name, kMostBytes)));
+    styles.push_back(run_style(styles.size(), one_line(name, kMostShownBytes)));
   return styles;
 }
 
@@ -103,13 +103,25 @@ std::string Page::lead() const {
   return text;
 }
 
+/// As `foresight runs` lists them; the stages that have begun share a cell.
 std::string Page::runs_section() const {
-  std::vector<std::string> headings = {"run"};
-  for (const std::string& heading : runs_headings(runs_)) headings.push_back(escape_html(heading));
+  const std::vector<std::string> listed = runs_headings(runs_);
+  const std::size_t stages = runs_.empty() ? 0 : runs_.front().stages.size();
+  std::vector<std::string> headings = {"run", "stages"};
+  for (std::size_t column = stages; column < listed.size(); ++column)
+    headings.push_back(escape_html(listed[column]));
   std::vector<TableRow> rows;
   for (std::size_t run = 0; run < runs_.size(); ++run) {
-    rows.push_back({style_heading(styles_[run]), {}});
-    for (const std::string& cell : run_cells(runs_[run])) rows.back().cells.push_back(escape_html(cell));
+    const std::vector<std::string> cells = run_cells(runs_[run]);
+    std::vector<std::string> begun;
+    for (std::size_t stage = 0; stage < stages; ++stage) {
+      if (runs_[run].stages[stage].progress != StageProgress::kAbsent)
+        begun.push_back(concat(listed[stage], " ", cells[stage]));
+    }
+    rows.push_back(
+        {style_heading(styles_[run]), {begun.empty() ? "\u2013" : escape_html(join(begun, ", "))}});
+    for (std::size_t column = stages; column < cells.size(); ++column)
+      rows.back().cells.push_back(cells[column] == "-" ? "\u2013" : escape_html(cells[column]));
   }
   return concat("<div class=\"words\">", html_table("Runs", headings, rows), "</div>\n");
 }
@@ -236,7 +248,7 @@ std::string Page::block_of(Stage stage, const std::string& heading, const std::s
 
 std::string Page::training_section() const {
   const Stage supervised = Stage::kSupervised, grpo = Stage::kGrpo;
-  const std::string first = "Supervised", second = "Reinforcement learning (GRPO)", rise = "nats a token";
+  const std::string first = "Supervised", second = "Reinforcement learning (GRPO)", rise = "nats per token";
   const std::string first_figures =
       figure_of(supervised, {first, "ranking loss", "loss", /*falls=*/true}, "loss", false) +
       figure_of(supervised, {first, "validation loss rise", rise}, "eval_loss_rise", true) +
@@ -266,7 +278,7 @@ std::string Page::config_section() const {
     for (const KeyOfRuns& key : keys) {
       rows.push_back({escape_html(key.key), {}});
       for (const std::string& value : key.values)
-        rows.back().cells.push_back(value.empty() ? "\u2013" : escape_html(one_line(value, kMostBytes)));
+        rows.back().cells.push_back(value.empty() ? "\u2013" : escape_html(one_line(value, kMostShownBytes)));
     }
     text = concat("<div class=\"words values\">", html_table("Config keys that differ", headings, rows),
                   "</div>\n");
@@ -308,7 +320,7 @@ std::filesystem::path write_overview(const std::filesystem::path& directory) {
                                           ": expected folders with a config.yaml; give the folder that holds "
                                           "the runs, for example runs"));
   }
-  const std::filesystem::path page = directory / "overview.html";
+  std::filesystem::path page = directory / "overview.html";
   const std::string name = one_line(whole_path(directory).filename().string());
   write_file_atomically(page, comparison_html(runs, concat("Foresight runs: ", name)));
   return page;

@@ -101,8 +101,8 @@ StageFacts traces_facts(const RunFolder& run, const std::optional<Config>& confi
   return facts;
 }
 
-/// How many held-out traces the files give is not known from the config: at most max_traces. That all there
-/// are were recorded is certain when training began.
+/// The config does not say how many held-out traces the files give, only that they are at most max_traces.
+/// Once training has begun, all traces are certainly recorded.
 StageFacts oracle_facts(const RunFolder& run, const std::optional<Config>& config, bool training_began) {
   StageFacts facts{.stage = Stage::kOracle};
   const std::int64_t recorded = count_files(run.oracle(), "", ".h5");

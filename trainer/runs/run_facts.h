@@ -33,7 +33,7 @@ struct StageMeasure {
   std::int64_t step = 0;
 };
 
-/// What a run folder tells. What cannot be read is missing here and said in `faults`.
+/// What a run folder says. What cannot be read is missing here, and `faults` says why.
 struct RunFacts {
   std::filesystem::path folder;
   std::optional<Config> config;
@@ -44,15 +44,15 @@ struct RunFacts {
 };
 
 /// The run folders in and below `directory`, by path: folders that hold a config.yaml, up to four levels
-/// down. What lies inside a run is not searched, nor hidden folders. Folders that cannot be listed are left
+/// down. Neither the insides of runs nor hidden folders are searched. Folders that cannot be listed are left
 /// out with a warning. Throws Error(kInput) when `directory` is not a folder.
 std::vector<std::filesystem::path> find_runs(const std::filesystem::path& directory);
 
 /// Reads a run folder. Faulty files are not errors: see RunFacts::faults.
 RunFacts read_run(const std::filesystem::path& folder);
 
-/// Of the last stage that has rows: the lowest eval_loss_rise of supervised, else its last loss; the lowest
-/// eval_low_entropy_loss_rise of grpo, else its last reward.
+/// The measure of the last stage that has rows: of supervised the lowest eval_loss_rise, or else the last
+/// loss; of grpo the lowest eval_low_entropy_loss_rise, or else the last reward.
 std::optional<StageMeasure> judged_by(const RunFacts& run);
 
 /// The last part of model.path; empty without a config.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -13,6 +14,7 @@
 #include "trainer/config/names.h"
 #include "trainer/config/run_layout.h"
 #include "trainer/runs/list_runs.h"
+#include "trainer/runs/run_forecast.h"
 #include "trainer/runs/text_table.h"
 
 namespace foresight {
@@ -120,6 +122,54 @@ std::string measures_line(const RunStatus& status) {
   return concat(to_string(shown->stage), ": ", join(parts, ", "), "\n");
 }
 
+/// Seconds since `file` was written.
+std::optional<double> age_of(const fs::path& file) {
+  std::error_code error;
+  const auto written = fs::last_write_time(file, error);
+  if (error) return std::nullopt;
+  return std::chrono::duration<double>(fs::file_time_type::clock::now() - written).count();
+}
+
+/// What is left of a stage of which no step has given a rate: the expected time less the share of its steps
+/// that is done, or less the time since the stage began, where nothing counts its steps.
+double expected_left(const StageForecast& expected, const StageFacts& facts, double pace,
+                     std::optional<double> seconds_since_begin) {
+  const double all = expected.seconds * pace;
+  const std::int64_t steps = expected.last_step - expected.first_step;
+  if (steps > 0) {
+    const std::int64_t left = expected.last_step - facts.step.value_or(expected.first_step);
+    return all * static_cast<double>(std::clamp<std::int64_t>(left, 0, steps)) / static_cast<double>(steps);
+  }
+  return std::max(0.0, all - seconds_since_begin.value_or(0));
+}
+
+/// The first stage that has neither ended nor is done is the one that runs, or that would resume.
+std::optional<double> run_seconds_left(const RunStatus& status, const RunForecast& forecast,
+                                       const fs::path& file) {
+  for (const StageFacts& stage : status.run.stages) {
+    const StageForecast* const expected = forecast.find(stage.stage);
+    if (expected == nullptr || expected->took) continue;
+    const bool counts_steps = expected->last_step > expected->first_step;
+    if (counts_steps && stage.progress == StageProgress::kDone) continue;
+    const bool has_rate = status.current == stage.stage && status.seconds_left;
+    const auto running = status.holder ? age_of(file) : std::nullopt;
+    const double own =
+        has_rate ? *status.seconds_left : expected_left(*expected, stage, forecast.pace(), running);
+    return own + forecast.seconds_behind(stage.stage);
+  }
+  return std::nullopt;
+}
+
+void read_forecast_of(RunStatus& status) {
+  const fs::path file = forecast_file(RunFolder{status.run.folder});
+  try {
+    if (const auto forecast = read_forecast(file))
+      status.run_seconds_left = run_seconds_left(status, *forecast, file);
+  } catch (const Error& fault) {
+    status.run.faults.push_back(one_line(fault.what()));
+  }
+}
+
 }  // namespace
 
 RunStatus read_status(const fs::path& folder, const fs::path& processes) {
@@ -127,17 +177,19 @@ RunStatus read_status(const fs::path& folder, const fs::path& processes) {
                    .holder = holder_of(RunFolder{folder}.lock_file(), processes),
                    .current = {},
                    .step_seconds = {},
-                   .seconds_left = {}};
+                   .seconds_left = {},
+                   .run_seconds_left = {}};
   for (const StageFacts& stage : status.run.stages) {
     if (stage.progress == StageProgress::kPartial) status.current = stage.stage;
   }
-  const StageFacts* const current = current_stage(status);
-  if (current == nullptr) return status;
-  status.step_seconds = newest_step_seconds(*current);
-  if (status.step_seconds && current->steps && current->step) {
-    const auto left = static_cast<double>(std::max<std::int64_t>(0, *current->steps - *current->step));
-    status.seconds_left = *status.step_seconds * left;
+  if (const StageFacts* const current = current_stage(status)) {
+    status.step_seconds = newest_step_seconds(*current);
+    if (status.step_seconds && current->steps && current->step) {
+      const auto left = static_cast<double>(std::max<std::int64_t>(0, *current->steps - *current->step));
+      status.seconds_left = *status.step_seconds * left;
+    }
   }
+  read_forecast_of(status);
   return status;
 }
 
@@ -145,6 +197,8 @@ std::string status_text(const RunStatus& status) {
   std::string text = one_line(status.run.folder.string()) + "\n";
   for (const StageFacts& stage : status.run.stages) text += stage_line(status, stage) + "\n";
   text += measures_line(status);
+  if (status.run_seconds_left)
+    text += concat("whole run: about ", format_duration(*status.run_seconds_left), " left\n");
   text += status.holder ? concat("process ", *status.holder, " of this host holds the run\n")
                         : std::string("no process of this host holds the run\n");
   for (const std::string& fault : status.run.faults) text += concat("fault: ", fault, "\n");
@@ -161,6 +215,7 @@ nlohmann::ordered_json status_json(const RunStatus& status) {
       status.current ? nlohmann::ordered_json(to_string(*status.current)) : nlohmann::ordered_json();
   json["step_seconds"] = or_null(status.step_seconds);
   json["stage_seconds_left"] = or_null(status.seconds_left);
+  json["run_seconds_left"] = or_null(status.run_seconds_left);
   return json;
 }
 

@@ -13,10 +13,11 @@ namespace foresight {
 /// What a run is doing. Nothing of it is written to the run, and its lock is not touched.
 struct RunStatus {
   RunFacts run;
-  std::optional<std::int64_t> holder;  ///< process of this host that holds the run's lock
-  std::optional<Stage> current;        ///< the stage that has begun and is not done
-  std::optional<double> step_seconds;  ///< of a training stage: mean of its newest steps
-  std::optional<double> seconds_left;  ///< of that stage, at this rate
+  std::optional<std::int64_t> holder;      ///< process of this host that holds the run's lock
+  std::optional<Stage> current;            ///< the stage that has begun and is not done
+  std::optional<double> step_seconds;      ///< of a training stage: mean of its newest steps
+  std::optional<double> seconds_left;      ///< of that stage, at this rate
+  std::optional<double> run_seconds_left;  ///< of the whole run, where `foresight run` left its forecast
 };
 
 /// `processes` stands for /proc (tests).

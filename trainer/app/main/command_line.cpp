@@ -129,7 +129,7 @@ void declare_results(CLI::App& app, Arguments& arguments) {
   CLI::App* status = app.add_subcommand(
       "status", "show what a run is doing: stages, rate, time left, newest measures, who holds it");
   status->add_option("folder", arguments.path, "folder of a run")->required();
-  add_json(*status, arguments, "print the same as JSON");
+  add_json(*status, arguments, "print the same output as JSON");
   add_examples(*status, {"foresight status runs/my", "watch -n 10 foresight status runs/my"});
   declare_compare(app, arguments);
 }
@@ -152,9 +152,10 @@ void declare_tools(CLI::App& app, Arguments& arguments) {
   add_examples(*inspecting, {"foresight inspect runs/my/oracle/train-000000.h5",
                              "foresight inspect runs/my/exports/grpo.safetensors | jq .metadata"});
   CLI::App* doctor = app.add_subcommand(
-      "doctor", "what of this machine a run will use: libraries, cores, memory, GPUs, ranks, limits, disk");
+      "doctor",
+      "check what a run will use of this machine: libraries, cores, memory, GPUs, ranks, limits, disk");
   doctor->add_option("folder", arguments.path, "where runs will be written (default: runs)");
-  add_json(*doctor, arguments, "as JSON");
+  add_json(*doctor, arguments, "print the lines as JSON");
   add_examples(*doctor, {"foresight doctor", "foresight doctor /scratch/runs",
                          "foresight doctor --json | jq '.findings[] | select(.level != \"ok\")'"});
   CLI::App* tiny =

@@ -27,8 +27,8 @@ void declare_commands(CLI::App& app, Arguments& arguments);
 /// Replaces a leading `~/` in all paths of `arguments`, which a shell leaves in --out=~/x. Throws
 /// Error(kConfig) as expand_home() does.
 void expand_homes(Arguments& arguments);
-/// What to say about the first of `words` (the command line without the program) that stands where a command
-/// should and is none: the nearest command. Empty where all are known.
+/// The message about the first of `words` (the command line without the program) that stands in the place of
+/// a command but is none; it names the nearest command. Empty when all commands are known.
 std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words);
 
 }  // namespace foresight

@@ -30,7 +30,7 @@
 namespace foresight {
 namespace {
 
-/// Commands that all ranks of a job work on; the others are for one process, which is rank 0 then.
+/// True for the commands that all ranks of a job work on. Only rank 0 runs the others.
 bool is_for_all_ranks(const std::string& command) {
   return command == "run" || stage_named(command);
 }
@@ -45,7 +45,7 @@ void compare(const Arguments& arguments) {
   print(arguments.page + "\n");
 }
 
-/// The commands that need no config; false for the others.
+/// Runs a command that needs no config; false for any other command.
 bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arguments) {
   const std::string name = command.get_name();
   if (name == "plan") {
@@ -119,7 +119,8 @@ void keep_freed_memory() {
 #endif
 }
 
-/// Sets up one of several ranks: only rank 0 shows progress and news, the others only print errors.
+/// Sets up one of several ranks: only rank 0 shows progress and news; the others only print warnings and
+/// errors.
 void speak_as_rank(World& world, const Arguments& arguments) {
   set_log_speaker(concat("rank ", world.rank(), " on ", world.host(world.rank())));
   if (!world.leads()) {
@@ -129,8 +130,8 @@ void speak_as_rank(World& world, const Arguments& arguments) {
   set_heartbeat([&world] { world.tick(); });
 }
 
-/// Prints the error and ends the job on all ranks. An error of several ranks at once is printed once: rank 0
-/// prints first, and the end of the job reaches the others as a stop.
+/// Prints the error and ends the job on all ranks. An error that several ranks find at once is printed once:
+/// rank 0 prints first, and the other ranks see the end of the job as a stop.
 int end_job(World& world, int exit_code, const std::string& message) {
   if (!world.leads()) {
     const auto wait = std::chrono::milliseconds(std::min(500 * world.rank(), 10000));
@@ -143,7 +144,7 @@ int end_job(World& world, int exit_code, const std::string& message) {
   return exit_code;
 }
 
-/// Prints help, the version, or what is wrong with the command line; the exit code.
+/// Prints help, the version, or what is wrong with the command line. Returns the exit code.
 int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, err;
   const bool asked_for = app.exit(error, out, err) == 0;
