@@ -49,7 +49,8 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
 /// `foresight doctor`: what of this machine a run will use, a line each, on stdout; `folder` is where runs
 /// are to be written. Throws Error(kResource) behind the lines when one of them is a fault.
 void command_doctor(const std::filesystem::path& folder, OutputForm form);
-/// `foresight inspect`: JSON on stdout of an oracle file, a checkpoint folder or a safetensors file.
+/// `foresight inspect`: JSON on stdout of an oracle file, a model or checkpoint folder or a
+/// safetensors file.
 void command_inspect(const std::filesystem::path& path);
 
 /// `foresight runs`: the runs in and below `directory` on stdout; faulty ones with their faults. Throws

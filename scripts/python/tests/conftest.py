@@ -86,12 +86,12 @@ def load_model(folder, attention="sdpa"):
 
 
 def random_tensors(layers, kv_heads, inputs, seed=1, scale=1.0):
-    """Weights of a scorer by their names in a file."""
+    """Weights of a scorer by their names in a file; layers: how many, or their numbers."""
     generator = torch.Generator().manual_seed(seed)
     shapes = {"fc1.weight": (inputs, 16), "fc1.bias": (16,), "fc2.weight": (16, 1), "fc2.bias": (1,)}
     return {
         judge_tensor_name(layer, name): scale * torch.randn(kv_heads, *shape, generator=generator)
-        for layer in range(layers)
+        for layer in (range(layers) if isinstance(layers, int) else layers)
         for name, shape in shapes.items()
     }
 
@@ -99,10 +99,15 @@ def random_tensors(layers, kv_heads, inputs, seed=1, scale=1.0):
 def write_random_scorer(
     path, features="normalized", budget=32, window=8, layers=2, kv_heads=2, inputs=48, seed=1, **facts
 ):
-    """A scorer file; the default shape is the tiny model's (2 layers, 2 KV heads of 16, 2 query heads each)."""
+    """A scorer file; the default shape is the tiny model's (2 layers, 2 KV heads of 16, 2 query heads each).
+
+    layers: how many, or the numbers of those that evict.
+    """
     tensors = random_tensors(layers, kv_heads, inputs, seed)
+    numbers = None if isinstance(layers, int) else layers
+    count = layers if numbers is None else len(numbers)
     if features == "normalized":
-        tensors["feature_mean"] = 0.1 * torch.ones(layers, kv_heads, inputs)
-        tensors["feature_deviation"] = 2.0 * torch.ones(layers, kv_heads, inputs)
-    write_scorer(path, tensors, ScorerFacts(features=features, budget=budget, window=window, **facts))
+        tensors["feature_mean"] = 0.1 * torch.ones(count, kv_heads, inputs)
+        tensors["feature_deviation"] = 2.0 * torch.ones(count, kv_heads, inputs)
+    write_scorer(path, tensors, ScorerFacts(features=features, budget=budget, window=window, **facts), numbers)
     return path
