@@ -92,6 +92,20 @@ TEST_CASE("families: logits, entropies and greedy tokens agree with transformers
   }
 }
 
+TEST_CASE("families: products in bfloat16 move logits by their rounding alone", "[model]") {
+  const ModelOptions options{.dtype = torch::kBFloat16, .cache_dtype = torch::kBFloat16};
+  for (const char* name : {"llama3", "qwen3_sliding", "olmo2", "smollm3", "phi4_mini", "gemma2", "gemma3"}) {
+    CAPTURE(name);
+    const SafetensorsFile fixture = fixture_of({name, ""});
+    const Transformer model = Transformer::load(reference_folder() / "families" / name, options);
+    const torch::Tensor tokens = view_tensor(fixture.at("tokens")).clone();
+    const torch::Tensor expected = view_tensor(fixture.at("logits"));
+    const torch::Tensor found = all_logits(model, tokens, tokens.size(1));
+    // 8 bits of mantissa: about a hundredth of what logits vary by, and a few layers.
+    CHECK(((found - expected).abs().mean() / expected.std()).item<double>() < 0.05);
+  }
+}
+
 TEST_CASE("families: the longest text follows from the rope scaling", "[model]") {
   const auto longest = [](const char* name) {
     return read_model_shape(reference_folder() / "families" / name).max_positions;

@@ -37,14 +37,15 @@ TEST_CASE("sliding layers: the whole pipeline runs, and files and report say whi
       {"evaluation.policies=[full, golden, supervised, grpo, random]", "supervised.features=stream"});
   command_run(config, alone());
   const nlohmann::json evaluation = nlohmann::json::parse(read_file(tiny.run() / "evaluation.json"));
-  const auto rise = [&](const char* policy) {
-    return evaluation.at("policies").at(policy).at("loss_rise").get<double>();
-  };
-  CHECK(rise("full") == 0.0);
-  CHECK(rise("golden") < rise("random"));
+  const nlohmann::json& policies = evaluation.at("policies");
+  CHECK(policies.at("full").at("loss_rise") == 0.0);
+  for (const char* other : {"supervised", "grpo", "random"}) {
+    CHECK(policies.at("golden").at("attention_kept").get<double>() >
+          policies.at(other).at("attention_kept").get<double>());
+  }
   CHECK(evaluation.at("evicting_layers") == std::vector<int>{1});
-  CHECK(evaluation["policies"]["golden"]["attention_kept_by_head"].size() == 1);
-  CHECK(evaluation["policies"]["golden"]["golden_overlap"].get<double>() == Approx(1.0));
+  CHECK(policies["golden"]["attention_kept_by_head"].size() == 1);
+  CHECK(policies["golden"]["golden_overlap"].get<double>() == Approx(1.0));
   CHECK_THAT(read_file(tiny.run() / "report.html"),
              Contains("Layer 1 of the model evicts.") && Contains("data-t=\"layer 1, KV head 0"));
 
@@ -68,9 +69,6 @@ TEST_CASE("sliding layers: states from files and from a replay train alike", "[s
     command_stage(config, Stage::kSupervised, alone());
     const std::string row = read_file(tiny.run() / "supervised/metrics.jsonl");
     losses.push_back(nlohmann::json::parse(row.substr(0, row.find('\n'))).at("loss").get<double>());
-    if (source != std::string("cache")) continue;
-    const SafetensorsFile states(tiny.run() / "supervised/features/train-000000.safetensors");
-    CHECK(states.at("entries").shape.front() == 1);
   }
   CHECK(losses[0] == Approx(losses[1]).epsilon(2e-3));  // files hold float16
 }

@@ -136,8 +136,8 @@ def test_a_file_that_lost_its_metadata_is_not_taken_for_a_released_one(tmp_path)
     safetensors.torch.save_file(plain, target, {"format": "pt", "features": "normalized"})
     with pytest.raises(ForesightError, match="metadata 'features' is 'normalized'"):
         read_scorer(target)
-    safetensors.torch.save_file(plain, target, {"format": "foresight.scorer.3"})
-    with pytest.raises(ForesightError, match="'format' is 'foresight.scorer.3', expected foresight.scorer.2"):
+    safetensors.torch.save_file(plain, target, {"format": "foresight.scorer.4"})
+    with pytest.raises(ForesightError, match="'format' is 'foresight.scorer.4', expected foresight.scorer.2"):
         read_scorer(target)
     safetensors.torch.save_file(plain | {"lm_head.weight": torch.ones(4)}, target, {"format": "pt"})
     with pytest.raises(ForesightError, match="'lm_head.weight' is not part of a scorer"):

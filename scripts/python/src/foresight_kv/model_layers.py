@@ -6,7 +6,8 @@ from transformers import DynamicCache
 def evicting_layers(config):
     """The numbers of a transformers model's layers with full attention, as the C++ program counts them. May be none."""
     window, longest = getattr(config, "sliding_window", None), config.max_position_embeddings
-    kinds = getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"] * config.num_hidden_layers
+    usual = "sliding_attention" if window else "full_attention"
+    kinds = getattr(config, "layer_types", None) or [usual] * config.num_hidden_layers
     if window and window >= longest:  # every query sees its whole text
         return list(range(config.num_hidden_layers))
     return [layer for layer, kind in enumerate(kinds) if kind == "full_attention"]

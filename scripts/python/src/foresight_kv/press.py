@@ -118,8 +118,8 @@ class ForesightPress(PrefillDecodingPress):
         if type(layer) is not DynamicLayer or getattr(cache, "offloading", False):
             kind = f"{type(cache).__name__} of {type(layer).__name__}"
             raise ForesightError(
-                f"press: cannot evict from a {kind} in layer {index}: use a DynamicCache without offloading, and of layers of two "
-                "kinds the one that foresight_kv.generate() makes"
+                f"press: cannot evict from a {kind} in layer {index}: use a DynamicCache without offloading; for layers of two "
+                "kinds foresight_kv.generate() makes the one that fits"
             )
         if layer.keys.shape[2] != tokens:
             raise ForesightError(

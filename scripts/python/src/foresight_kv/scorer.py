@@ -71,7 +71,10 @@ class Scorer:
 
     @staticmethod
     def _fold(stored, place):
-        """Of the scorer that is stored at a place: (weight1 [K, F, 16], bias1 [K, 1, 16], weight2 [K, 16, 1], bias2 [K, 1, 1]), (x - mean) / deviation included."""
+        """(weight1 [K, F, 16], bias1 [K, 1, 16], weight2 [K, 16, 1], bias2 [K, 1, 1]), (x - mean) / deviation included.
+
+        place: among the stored layers.
+        """
         weights = stored.layers[place]
         weight, bias = weights["fc1.weight"], weights["fc1.bias"].unsqueeze(1)
         if stored.mean is not None:

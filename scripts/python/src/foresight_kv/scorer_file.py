@@ -42,8 +42,9 @@ class ScorerFacts:
 class StoredScorer:
     """The content of a scorer file, all tensors float32.
 
-    numbers are the model's numbers of the layers, which are those that evict; layers[l] maps "fc1.weight" [K, F, 16], "fc1.bias" [K, 16], "fc2.weight" [K, 16, 1] and "fc2.bias" [K, 1];
-    mean and deviation are [layers, K, F], or None without normalisation. released: the authors' layout, without facts.
+    numbers are the model's numbers of the layers, which are those that evict. layers, in the same order, map "fc1.weight"
+    [K, F, 16], "fc1.bias" [K, 16], "fc2.weight" [K, 16, 1] and "fc2.bias" [K, 1]; mean and deviation are [layers, K, F], or
+    None without normalisation. released: the authors' layout, without facts.
     """
 
     path: Path
