@@ -22,7 +22,7 @@ ModelShape shape_of(const std::string& architecture, const std::string& more) {
 }
 
 std::string fault_of(const std::string& architecture, const std::string& more) {
-  const std::string message = error_of(ErrorKind::kInput, [&] { shape_of(architecture, more); });
+  std::string message = error_of(ErrorKind::kInput, [&] { shape_of(architecture, more); });
   CHECK_THAT(message, Contains("config.json: key '"));
   return message;
 }
