@@ -44,18 +44,23 @@ nlohmann::ordered_json describe_oracle_file(const std::filesystem::path& path) {
   datasets.push_back(dataset_facts("/completion", "uint8", {dimensions.tokens}, 1));
   for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
     reader.read_layer(layer);  // checks its digest
-    datasets.push_back(dataset_facts(concat("/", kOracleAttentionGroup, "/", oracle_layer_name(layer)),
-                                     "float16", {dimensions.kv_heads, dimensions.packed_elements()}, 2));
+    datasets.push_back(
+        dataset_facts(concat("/", kOracleAttentionGroup, "/", oracle_layer_name(dimensions.number(layer))),
+                      "float16", {dimensions.kv_heads, dimensions.packed_elements()}, 2));
   }
 
   Json facts;
   facts["path"] = path.string();
   facts["kind"] = "oracle";
   facts["file_bytes"] = std::filesystem::file_size(path);
-  facts["schema_version"] = kOracleSchemaVersion;
+  facts["schema_version"] = dimensions.schema_version();
   facts["dimensions"] = {{"layers", dimensions.layers},   {"kv_heads", dimensions.kv_heads},
                          {"tokens", dimensions.tokens},   {"block_tokens", dimensions.block_tokens},
                          {"blocks", dimensions.blocks()}, {"packed_elements", dimensions.packed_elements()}};
+  Json numbers = Json::array();
+  for (std::int64_t layer = 0; layer < dimensions.layers; ++layer)
+    numbers.push_back(dimensions.number(layer));
+  facts["evicting_layers"] = std::move(numbers);
   facts["trace"] = {{"trace_id", trace.trace_id},
                     {"mean_loss_nats", mean(trace.loss)},
                     {"mean_entropy_nats", mean(trace.entropy)},

@@ -1,6 +1,8 @@
 #include "data/oracle_layout.h"
 
+#include <algorithm>
 #include <bit>
+#include <functional>
 #include <string_view>
 
 #include "trainer/base/files.h"
@@ -26,6 +28,12 @@ std::array<NamedInteger, 4> named_integers(OracleDimensions& dimensions) {
            {"block_tokens", &dimensions.block_tokens, kMaxTokens}}};
 }
 
+bool is_layer_list(const std::vector<std::int64_t>& numbers, std::int64_t layers) {
+  const bool ascends = std::ranges::adjacent_find(numbers, std::greater_equal<>()) == numbers.end();
+  return static_cast<std::int64_t>(numbers.size()) == layers && ascends && layers > 0 &&
+         numbers.front() >= 0 && numbers.back() < kMaxLayers;
+}
+
 std::array<TokenDataset, 4> token_datasets(OracleTrace& trace) {
   return {{{"token_ids", H5T_STD_I32LE, 4, trace.token_ids.data()},
            {"loss", H5T_IEEE_F32LE, 4, trace.loss.data()},
@@ -36,9 +44,13 @@ std::array<TokenDataset, 4> token_datasets(OracleTrace& trace) {
 std::string oracle_digest(OracleDimensions dimensions, OracleProvenance provenance, OracleTrace trace,
                           const std::vector<std::string>& layer_digests) {
   // Lengths stand before the texts, so that no two files give the same bytes.
-  std::string bytes = concat(kVersionAttribute, "=", kOracleSchemaVersion, "\n");
+  std::string bytes = concat(kVersionAttribute, "=", dimensions.schema_version(), "\n");
   for (const NamedInteger& integer : named_integers(dimensions)) {
     bytes += concat(integer.name, "=", *integer.value, "\n");
+  }
+  if (!dimensions.numbers.empty()) {
+    const std::string numbers = join(dimensions.numbers, " ");
+    bytes += concat(kLayersAttribute, "=", numbers.size(), ":", numbers, "\n");
   }
   for (const NamedText& text : named_texts(provenance, trace)) {
     bytes += concat(text.name, "=", text.value->size(), ":", *text.value, "\n");

@@ -13,6 +13,7 @@
 namespace foresight {
 
 inline constexpr const char* kVersionAttribute = "schema_version";
+inline constexpr const char* kLayersAttribute = "layer_numbers";  // of schema 2: "1 3 5"
 inline constexpr const char* kDigestAttribute = "digest";
 inline constexpr const char* kLayerDigestAttribute = "sha256";
 inline constexpr std::uint64_t kDigestBytes = 64;  // SHA-256 in hex
@@ -37,6 +38,9 @@ struct NamedInteger {
   std::int64_t largest;
 };
 std::array<NamedInteger, 4> named_integers(OracleDimensions& dimensions);
+
+/// Whether these are `layers` ascending numbers of layers.
+bool is_layer_list(const std::vector<std::int64_t>& numbers, std::int64_t layers);
 
 /// One dataset of per-token values: `data` points at dimensions.tokens elements of HDF5 type `type`.
 struct TokenDataset {

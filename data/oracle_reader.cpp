@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -184,10 +185,23 @@ Handle open_dataset(const Context& context, hid_t parent, const ExpectedDataset&
 }
 
 ExpectedDataset expected_layer(const OracleDimensions& dimensions, std::int64_t layer, hid_t float16) {
-  return {oracle_layer_name(layer),
+  return {oracle_layer_name(dimensions.number(layer)),
           float16,
           sizeof(std::uint16_t),
           {static_cast<hsize_t>(dimensions.kv_heads), static_cast<hsize_t>(dimensions.packed_elements())}};
+}
+
+/// "1 3 5" as numbers.
+std::vector<std::int64_t> layer_numbers_of(const Context& context, const std::string& text,
+                                           std::int64_t layers) {
+  std::vector<std::int64_t> numbers;
+  std::istringstream words(text);
+  for (std::int64_t number = 0; words >> number;) numbers.push_back(number);
+  if (!is_layer_list(numbers, layers) || join(numbers, " ") != text) {
+    context.fail(concat("attribute ", kLayersAttribute, ": '", one_line(text), "', expected ", layers,
+                        " ascending layer numbers below ", kMaxLayers));
+  }
+  return numbers;
 }
 
 std::string unreadable(const std::string& dataset) {
@@ -217,8 +231,9 @@ void OracleReader::State::read_attributes() {
   if (has_version == 0)
     context.fail("an HDF5 file, but not an oracle file of this program (no schema_version)");
   const std::int64_t version = hdf5::read_integer_attribute(context, file.id(), kVersionAttribute);
-  if (version != kOracleSchemaVersion) {
-    context.fail(concat("written by schema ", version, ", this program reads ", kOracleSchemaVersion,
+  if (version != kOracleSchemaVersion && version != kOracleSchemaVersionOfSomeLayers) {
+    context.fail(concat("written by schema ", version, ", this program reads ", kOracleSchemaVersion, " and ",
+                        kOracleSchemaVersionOfSomeLayers,
                         ": run `foresight oracle` with the run's config, which records it again"));
   }
   for (const NamedInteger& integer : named_integers(dimensions)) {
@@ -229,6 +244,11 @@ void OracleReader::State::read_attributes() {
     }
   }
   const std::uint64_t longest = std::min(file_bytes, kMaxStringBytes);
+  if (version == kOracleSchemaVersionOfSomeLayers) {
+    dimensions.numbers =
+        layer_numbers_of(context, hdf5::read_string_attribute(context, file.id(), kLayersAttribute, longest),
+                         dimensions.layers);
+  }
   for (const NamedText& text : named_texts(provenance, trace)) {
     *text.value = hdf5::read_string_attribute(context, file.id(), text.name, longest);
     if (first_invalid_utf8(*text.value) != std::string::npos) {
@@ -289,7 +309,7 @@ OracleReader::OracleReader(const fs::path& path) : state_(std::make_unique<State
                                 concat("cannot open group ", kOracleAttentionGroup));
   std::vector<std::string> layers;
   for (std::int64_t layer = 0; layer < state.dimensions.layers; ++layer)
-    layers.push_back(oracle_layer_name(layer));
+    layers.push_back(oracle_layer_name(state.dimensions.number(layer)));
   require_members(context, state.attention.id(), kOracleAttentionGroup, layers);
 
   state.read_token_datasets();

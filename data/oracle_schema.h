@@ -8,19 +8,31 @@
 
 namespace foresight {
 
+/// Of files with every layer of the model; files with some of them (OracleDimensions::numbers) are of the
+/// later version.
 inline constexpr std::int64_t kOracleSchemaVersion = 1;
+inline constexpr std::int64_t kOracleSchemaVersionOfSomeLayers = 2;
 
-/// The group of the recorded attention, and a layer's dataset in it: "layer_000".
+/// The group of the recorded attention, and a layer's dataset in it, by the model's number: "layer_000".
 inline constexpr const char* kOracleAttentionGroup = "future_attention";
 std::string oracle_layer_name(std::int64_t layer);
 
 /// Sizes of one recorded trace.
 struct OracleDimensions {
-  std::int64_t layers = 0;
+  std::int64_t layers = 0;  ///< that evict: others have nothing recorded
   std::int64_t kv_heads = 0;
   std::int64_t tokens = 0;        ///< L
   std::int64_t block_tokens = 0;  ///< query block; the last block may be shorter
+  /// The model's numbers of the layers, ascending; none: 0, 1, 2, ..., as all layers of the model evict.
+  std::vector<std::int64_t> numbers = {};
 
+  /// The model's number of a recorded layer.
+  std::int64_t number(std::int64_t layer) const {
+    return numbers.empty() ? layer : numbers.at(static_cast<std::size_t>(layer));
+  }
+  std::int64_t schema_version() const {
+    return numbers.empty() ? kOracleSchemaVersion : kOracleSchemaVersionOfSomeLayers;
+  }
   std::int64_t blocks() const { return (tokens + block_tokens - 1) / block_tokens; }
   /// Keys that block b can see: min((b + 1) * block_tokens, tokens).
   std::int64_t keys_of_block(std::int64_t block) const;

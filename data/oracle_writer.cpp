@@ -38,6 +38,9 @@ void require_fit(const fs::path& path, OracleDimensions dimensions, OracleProven
     require(*integer.value >= 1 && *integer.value <= integer.largest,
             concat(integer.name, " is ", *integer.value, ", expected 1 to ", integer.largest));
   }
+  require(dimensions.numbers.empty() || is_layer_list(dimensions.numbers, dimensions.layers),
+          concat("layer numbers are ", join(dimensions.numbers, " "), ", expected ", dimensions.layers,
+                 " ascending ones below ", kMaxLayers));
   const auto tokens = static_cast<std::size_t>(dimensions.tokens);
   const auto require_length = [&](const char* name, std::size_t length) {
     require(length == tokens, concat(name, " has ", length, " values, expected tokens = ", tokens));
@@ -184,9 +187,12 @@ void OracleWriter::State::create() {
 }
 
 void OracleWriter::State::write_all_but_layers() {
-  hdf5::write_integer_attribute(context, file.id(), kVersionAttribute, kOracleSchemaVersion);
+  hdf5::write_integer_attribute(context, file.id(), kVersionAttribute, dimensions.schema_version());
   for (const NamedInteger& integer : named_integers(dimensions)) {
     hdf5::write_integer_attribute(context, file.id(), integer.name, *integer.value);
+  }
+  if (!dimensions.numbers.empty()) {
+    hdf5::write_string_attribute(context, file.id(), kLayersAttribute, join(dimensions.numbers, " "));
   }
   for (const NamedText& text : named_texts(provenance, trace)) {
     hdf5::write_string_attribute(context, file.id(), text.name, *text.value);
@@ -247,7 +253,7 @@ void OracleWriter::write_layer(std::int64_t layer, std::span<const std::uint16_t
   const Handle type = hdf5::float16_type(state.context);
   write_dataset(
       state.context, state.attention.id(),
-      {oracle_layer_name(layer),
+      {oracle_layer_name(dimensions.number(layer)),
        type.id(),
        sizeof(std::uint16_t),
        {static_cast<hsize_t>(dimensions.kv_heads), static_cast<hsize_t>(dimensions.packed_elements())},

@@ -147,10 +147,14 @@ std::int64_t recorded_block_tokens(const Config& config) {
 void record_trace(const Transformer& model, const TokenRow& trace, const std::string& trace_id,
                   std::int64_t block_tokens, int compression, const OracleProvenance& provenance,
                   const std::filesystem::path& file) {
-  const OracleDimensions dimensions{.layers = model.shape().layers,
-                                    .kv_heads = model.shape().kv_heads,
-                                    .tokens = static_cast<std::int64_t>(trace.tokens.size()),
-                                    .block_tokens = block_tokens};
+  const ModelShape& shape = model.shape();
+  const bool all_evict = shape.evicting_layers() == shape.layers;
+  const OracleDimensions dimensions{
+      .layers = shape.evicting_layers(),
+      .kv_heads = shape.kv_heads,
+      .tokens = static_cast<std::int64_t>(trace.tokens.size()),
+      .block_tokens = block_tokens,
+      .numbers = all_evict ? std::vector<std::int64_t>() : shape.evicting_layer_numbers()};
   AttentionRecorder recorder(dimensions, file);
   const torch::Tensor tokens = torch::tensor(trace.tokens, torch::kInt32).to(torch::kInt64);
   const FullPass pass = full_pass(model, tokens, query_block(block_tokens, model.options().device),

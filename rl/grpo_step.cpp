@@ -66,7 +66,7 @@ double action_weight(const GrpoStep& step, const RolloutBatch& batch) {
   const ModelShape& shape = step.model->shape();
   const auto rollouts = static_cast<std::int64_t>(step.traces.size()) * step.config->grpo.group_size;
   const std::int64_t evictions = step.size.steps(batch.traces.front()->length());
-  return 1.0 / static_cast<double>(shape.layers * shape.kv_heads * evictions * rollouts);
+  return 1.0 / static_cast<double>(shape.evicting_layers() * shape.kv_heads * evictions * rollouts);
 }
 
 /// Adds one trace's group to the averages of the step.

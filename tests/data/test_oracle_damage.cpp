@@ -37,7 +37,13 @@ TEST_CASE("oracle file: what does not follow the schema is refused, saying what 
   const auto fault = [](const std::string& name) {
     return fault_of(reference_folder("oracle") / concat("bad_", name, ".h5"));
   };
-  CHECK_THAT(fault("schema"), Contains("written by schema 2, this program reads 1: run `foresight oracle`"));
+  CHECK_THAT(fault("schema"),
+             Contains("written by schema 3, this program reads 1 and 2: run `foresight oracle`"));
+  CHECK_THAT(fault("numbers_missing"), Contains("layer_numbers"));
+  for (const char* numbers : {"order", "count", "words"}) {
+    CHECK_THAT(fault(concat("numbers_", numbers)),
+               Contains("attribute layer_numbers: '") && Contains("expected 2 ascending layer numbers"));
+  }
   CHECK_THAT(fault("other"), Contains("not an oracle file"));
   CHECK_THAT(fault("soft_link"), Contains("loss is a soft or external link"));
   CHECK_THAT(fault("external_link"), Contains("loss is a soft or external link"));

@@ -82,7 +82,7 @@ TEST_CASE("oracle file: what is written reads back, plain and compressed, and no
 TEST_CASE("oracle file: sizes around the chunks, one token and long texts survive") {
   const TemporaryFolder folder;
   const fs::path path = folder / "trace.h5";
-  for (const OracleDimensions dimensions :
+  for (const OracleDimensions& dimensions :
        {OracleDimensions{1, 1, 1, 1}, OracleDimensions{1, 2, 5, 9}, OracleDimensions{1, 3, 1500, 2},
         OracleDimensions{2, 70, 300, 32}}) {
     OracleExample example = make_example(dimensions);
@@ -166,6 +166,11 @@ TEST_CASE("oracle file: a trace that does not fit its dimensions is not written"
   CHECK_THAT(fault([](OracleExample& e) { e.trace.completion.clear(); }), Contains("completion has 0"));
   CHECK_THAT(fault([](OracleExample& e) { e.provenance.dtype += '\0'; }), Contains("dtype holds a NUL"));
   CHECK_THAT(fault([](OracleExample&) {}, 10), Contains("compression is 10"));
+  for (const auto& numbers :
+       std::vector<std::vector<std::int64_t>>{{1}, {1, 1}, {2, 1}, {-1, 1}, {1, 4096}}) {
+    CHECK_THAT(fault([&](OracleExample& e) { e.dimensions.numbers = numbers; }),
+               Contains("expected 2 ascending ones below 4096"));
+  }
   CHECK(fs::is_empty(folder.path()));
 }
 
@@ -283,7 +288,7 @@ std::vector<std::uint16_t> cut_rows(const std::vector<std::uint16_t>& layer,
 TEST_CASE("oracle file: the rows of some blocks are those of the whole layer, plain and compressed") {
   const TemporaryFolder folder;
   // The second lies in several chunks a row, the third in chunks of several rows.
-  for (const OracleDimensions dimensions :
+  for (const OracleDimensions& dimensions :
        {kSmall, OracleDimensions{1, 3, 1500, 2}, OracleDimensions{1, 70, 300, 32}}) {
     const OracleExample example = make_example(dimensions);
     for (const int compression : {0, 1}) {

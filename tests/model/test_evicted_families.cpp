@@ -20,12 +20,17 @@ TEST_CASE("families: losses under eviction are those of transformers' attention 
   const SafetensorsFile fixture(folder / "evicted.safetensors");
   const torch::Tensor numbers = view_tensor(fixture.at("size"));
   const CacheSize size{numbers[0].item<std::int64_t>(), numbers[1].item<std::int64_t>()};
-  for (const char* name : {"llama3", "llama_linear", "mistral", "qwen2", "qwen2_yarn", "qwen3", "qwen3_yarn",
-                           "qwen3_moe", "qwen3_moe_stacked"}) {
+  for (const char* name :
+       {"llama3",     "llama_linear", "mistral",           "qwen2",         "qwen2_yarn",    "qwen3",
+        "qwen3_yarn", "qwen3_moe",    "qwen3_moe_stacked", "qwen2_sliding", "qwen3_sliding", "ministral",
+        "olmo2",      "olmo3",        "smollm3",           "phi3",          "phi4_mini",     "phi3_short",
+        "gemma2",     "gemma3",       "gemma3_older"}) {
     CAPTURE(name);
     const Transformer model = Transformer::load(folder / name, {});
     const torch::Tensor tokens = view_tensor(fixture.at(concat(name, ".tokens"))).clone();
-    const torch::Tensor evicted = view_tensor(fixture.at(concat(name, ".evicted")));  // [layers, K, S, W]
+    const torch::Tensor evicted =
+        view_tensor(fixture.at(concat(name, ".evicted")));  // [evicting layers, K, S, W]
+    REQUIRE(evicted.size(0) == model.shape().evicting_layers());
     const EvictionSelector select = [&](const EvictionView& view) {
       const torch::Tensor gone = evicted[view.layer].select(1, view.step).unsqueeze(0).contiguous();
       return torch::searchsorted(view.positions.narrow(2, 0, view.budget).contiguous(), gone);

@@ -45,7 +45,9 @@ TEST_CASE("model shape: a config of transformers is read as it stands") {
   CHECK(shape.tied_embeddings);
   CHECK_FALSE(shape.query_key_value_bias);
   CHECK_FALSE(shape.output_bias);
-  CHECK_FALSE(shape.query_key_norm);
+  CHECK(shape.query_key_norm == QueryKeyNorm::kNone);
+  CHECK(shape.evicting_layers() == 2);
+  CHECK(layers_text(shape) == "2 layers");
 }
 
 TEST_CASE("model shape: what is left out has the defaults of transformers") {
@@ -99,13 +101,16 @@ std::string config_of(const std::string& architecture, const std::string& more =
 
 TEST_CASE("model shape: biases, norms and head sizes are those of the architecture") {
   const ModelShape llama = shape_of(least_config("\"attention_bias\": true, "));
-  CHECK((llama.query_key_value_bias && llama.output_bias && !llama.query_key_norm));
+  CHECK((llama.query_key_value_bias && llama.output_bias));
   const ModelShape mistral = shape_of(config_of("MistralForCausalLM", "\"sliding_window\": null, "));
   CHECK((!mistral.query_key_value_bias && !mistral.output_bias && mistral.head_dimension == 8));
   const ModelShape qwen2 = shape_of(config_of("Qwen2ForCausalLM"));
-  CHECK((qwen2.query_key_value_bias && !qwen2.output_bias && !qwen2.query_key_norm));
+  CHECK((qwen2.query_key_value_bias && !qwen2.output_bias));
   const ModelShape qwen3 = shape_of(config_of("Qwen3ForCausalLM"));
-  CHECK((!qwen3.query_key_value_bias && qwen3.query_key_norm && qwen3.head_dimension == 128));
+  CHECK((!qwen3.query_key_value_bias && qwen3.head_dimension == 128));
+  CHECK(llama.query_key_norm == QueryKeyNorm::kNone);
+  CHECK(qwen2.query_key_norm == QueryKeyNorm::kNone);
+  CHECK(qwen3.query_key_norm == QueryKeyNorm::kHeads);
   CHECK(shape_of(config_of("Qwen3ForCausalLM", "\"head_dim\": 16, ")).head_dimension == 16);
   // What Llama may leave out has no default that all versions of transformers agree on.
   std::string bare = least_config();
@@ -160,19 +165,6 @@ TEST_CASE("model shape: experts that cannot be are refused by key") {
                Contains("'mlp_only_layers': expected layer numbers 0 to 2, got "));
   }
   CHECK_THAT(fault_of(expert_config("\"decoder_sparse_step\": 0, ")), Contains("'decoder_sparse_step'"));
-}
-
-TEST_CASE("model shape: attention that does not see the whole text is refused") {
-  CHECK_THAT(fault_of(config_of("MistralForCausalLM", "\"sliding_window\": 4096, ")),
-             Contains("'sliding_window': 4096 is not supported (null is)"));
-  CHECK_NOTHROW(shape_of(config_of("Qwen2ForCausalLM", "\"sliding_window\": 4096, ")));
-  CHECK_THAT(
-      fault_of(config_of("Qwen3ForCausalLM", R"("sliding_window": 4096, "use_sliding_window": true, )")),
-      Contains("'sliding_window': 4096 is not supported"));
-  CHECK_THAT(
-      fault_of(config_of("Qwen3ForCausalLM", R"("layer_types": ["full_attention", "sliding_attention"], )")),
-      Contains("'layer_types': \"sliding_attention\" is not supported"));
-  CHECK_THAT(fault_of(config_of("Qwen3ForCausalLM", "\"layer_types\": 3, ")), Contains("expected a list"));
 }
 
 TEST_CASE("model shape: rope scaling is read from either layout") {

@@ -48,7 +48,9 @@ std::filesystem::path write_scorer(const TemporaryFolder& folder, Metadata metad
     views[name] = {dtype, shape, list.back().bytes};
   }
   const auto format = metadata.find("format");
-  if (format != metadata.end() && format->second == kScorerFormat && !metadata.contains(kScorerDigestKey)) {
+  const bool has_digest = format != metadata.end() &&
+                          (format->second == kScorerFormat || format->second == kScorerFormatOfSomeLayers);
+  if (has_digest && !metadata.contains(kScorerDigestKey)) {
     metadata[kScorerDigestKey] = scorer_digest(views, metadata);
   }
   write_safetensors(folder / "scorer.safetensors", list, metadata);
@@ -121,7 +123,7 @@ TEST_CASE("scorer file: one of ours that lost its metadata is not taken for a re
 }
 
 TEST_CASE("scorer file: a format that is not known, and tensors of something else, are refused") {
-  for (const char* format : {"foresight.scorer.3", "foresight.plan.1", "np", ""}) {
+  for (const char* format : {"foresight.scorer.4", "foresight.plan.1", "np", ""}) {
     CHECK_THAT(fault_of({{"format", format}}, released_sizes()),
                Contains(concat("metadata 'format' is '", format, "', expected foresight.scorer.2")));
   }
@@ -178,6 +180,46 @@ TEST_CASE("scorer file: tensors that do not fit the model are refused by name") 
   more[judge_tensor_name(1, "fc1.weight")] = {1, 20, 16};
   CHECK_THAT(fault_of(kFacts, more), Contains("holds more than the model's 1 layers"));
   CHECK_THAT(fault_of(kFacts, sizes(), Dtype::kInt32), Contains("is I32, expected floating point"));
+}
+
+TEST_CASE("scorer file: of a model some of whose layers do not evict, it says of which layers it is") {
+  ModelShape model;
+  model.layers = 4;
+  model.query_heads = 2;
+  model.kv_heads = 1;
+  model.head_dimension = 2;
+  model.kinds.resize(4);
+  for (const std::size_t layer : {0, 1, 3}) model.kinds[layer].attention = AttentionKind::kSliding;
+  const ScorerShape shape = ScorerShape::of(model);
+  CHECK((shape.layers == 1 && shape.number(0) == 2));
+  std::map<std::string, std::vector<std::int64_t>> tensors;
+  for (const auto& [name, size] : sizes()) {
+    const bool of_layer = name.find("layers.0.") != std::string::npos;
+    tensors[of_layer ? judge_tensor_name(2, name.substr(name.find("fc"))) : name] = size;
+  }
+  Metadata facts = kFacts;
+  facts["format"] = kScorerFormatOfSomeLayers;
+  facts[kScorerLayersKey] = "2";
+  const TemporaryFolder folder;
+  const ScorerFile scorer = ScorerFile::open(write_scorer(folder, facts, tensors), shape);
+  CHECK((!scorer.released && scorer.has_normalisation && scorer.facts.budget == 128));
+  const auto fault = [&](const Metadata& metadata, const ScorerShape& wanted) {
+    return error_of(ErrorKind::kInput,
+                    [&] { ScorerFile::open(write_scorer(folder, metadata, tensors), wanted); });
+  };
+  CHECK_THAT(fault(facts, kShape), Contains("a scorer of layers 2; of this model all layers evict"));
+  Metadata other = facts;
+  other[kScorerLayersKey] = "3";
+  CHECK_THAT(fault(other, shape), Contains("a scorer of layers 3; of this model layers 2 evict"));
+  CHECK_THAT(fault(kFacts, shape), Contains("a scorer of all layers; of this model layers 2 evict"));
+  other.erase(kScorerLayersKey);
+  CHECK_THAT(fault(other, shape), Contains("'foresight.scorer.3' without 'evicting_layers': damaged"));
+  other = kFacts;
+  other[kScorerLayersKey] = "2";
+  CHECK_THAT(fault(other, shape), Contains("'foresight.scorer.2' with 'evicting_layers': damaged"));
+  other = facts;
+  other[kScorerDigestKey] = "0";
+  CHECK_THAT(fault(other, shape), Contains("damaged: expected content of SHA-256"));
 }
 
 }  // namespace

@@ -176,6 +176,24 @@ TEST_CASE("command line: what a run takes elsewhere needs neither weights nor tr
   CHECK_THAT(none.err, Contains("expected a number of ranks from 1, got 0"));
 }
 
+TEST_CASE("command line: inspect and validate say which layers of a model evict", "[program]") {
+  const std::string model = "tests/reference/families/qwen3_sliding";
+  const ProgramResult shown = run_program({"inspect", model});
+  REQUIRE(shown.exit_code == 0);
+  const auto facts = nlohmann::json::parse(shown.out);
+  CHECK(facts.at("kind") == "model");
+  CHECK(facts.at("layers") == 4);
+  CHECK(facts.at("evicting_layers") == std::vector<int>{1, 3});
+  CHECK(facts.at("sliding_window") == 9);
+  const TemporaryFolder folder;
+  const ProgramResult forecast =
+      run_program({"validate", "--elsewhere", "1", "--config", "configs/tiny.yaml",
+                   "output=" + (folder / "run").string(), "model.path=" + model, "traces.prompts=[]"});
+  INFO(forecast.err);
+  REQUIRE(forecast.exit_code == 0);
+  CHECK_THAT(forecast.out, Contains("Qwen3ForCausalLM, 4 layers, of which 2 evict (1, 3), "));
+}
+
 TEST_CASE("command line: the supervised stage reads its initial scorer once, behind the check before it",
           "[program]") {
   const TemporaryFolder folder;

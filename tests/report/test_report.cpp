@@ -224,6 +224,20 @@ TEST_CASE("report: a layer without KV heads is a fault") {
   CHECK_THAT(fault_of(evaluation), Contains("expected at least one KV head a layer"));
 }
 
+TEST_CASE("report: where not all layers evict, those that do keep the model's numbers") {
+  nlohmann::json evaluation = small_evaluation();
+  evaluation["policies"]["full"]["attention_kept_by_head"] = {{0.5, 1.0}, {0.25, 0.75}};
+  CHECK_THAT(report_html(evaluation, {}, "A run"), !Contains("never evicted from"));
+  evaluation["evicting_layers"] = {5, 11};
+  const std::string page = report_html(evaluation, {}, "A run");
+  CHECK_THAT(page, Contains("Layers 5, 11 of the model evict. The others"));
+  CHECK_THAT(page, Contains("data-t=\"layer 11, KV head 1: ") && Contains("in layer 11, KV head 0.") &&
+                       !Contains("data-t=\"layer 0,"));
+  evaluation["evicting_layers"] = {5};
+  CHECK_THAT(fault_of(evaluation),
+             Contains("evicting_layers") && Contains("expected 2 layers, as policy 'full' has, found 1"));
+}
+
 TEST_CASE("report: a run's folder becomes its page and its CSV") {
   const TemporaryFolder folder;
   const std::filesystem::path run = folder / "my run";

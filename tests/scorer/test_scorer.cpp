@@ -224,6 +224,37 @@ TEST_CASE("scorer: normalised features hold the sums that their names say", "[sc
   CHECK(torch::equal(features.narrow(3, 4, 4), view.values.narrow(2, 0, budget)));
 }
 
+TEST_CASE("scorer: of a model some of whose layers do not evict, it is kept by the model's numbers",
+          "[scorer]") {
+  ModelShape shape;
+  shape.layers = 3;
+  shape.query_heads = 6;
+  shape.kv_heads = 2;
+  shape.head_dimension = 4;
+  shape.kinds.resize(3);
+  shape.kinds[1].attention = AttentionKind::kSliding;
+  Scorer scorer = Scorer::random(shape, {}, RandomStream(5, "test"));
+  CHECK(scorer.layers() == 2);
+  CHECK((scorer.layer_number(0) == 0 && scorer.layer_number(1) == 2));
+  const auto file = temporary_file("some.safetensors");
+  scorer.save(file);
+  {
+    const SafetensorsFile stored(file);
+    CHECK(stored.metadata().at("format") == "foresight.scorer.3");
+    CHECK(stored.metadata().at("evicting_layers") == "0 2");
+    CHECK(stored.contains("model.layers.2.self_attn.judge_model.fc1.weight"));
+    CHECK_FALSE(stored.contains("model.layers.1.self_attn.judge_model.fc1.weight"));
+  }
+  const torch::Tensor features = torch::randn({3, 2, 10, 32});
+  for (const Scorer& each : {Scorer::load(file, shape), Scorer::load(file, scorer.shape()), scorer.clone()}) {
+    CHECK(torch::equal(each.score(1, features), scorer.score(1, features)));
+    CHECK(each.layer_number(1) == 2);
+  }
+  shape.kinds[1].attention = AttentionKind::kFull;
+  REQUIRE_THROWS_WITH(Scorer::load(file, shape), Catch::Contains("a scorer of layers 0 2"));
+  std::filesystem::remove_all(file.parent_path());
+}
+
 TEST_CASE("scorer: the folded normalisation equals standardising the features", "[scorer]") {
   torch::manual_seed(2);
   ModelShape shape;

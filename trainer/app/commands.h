@@ -50,7 +50,8 @@ void command_generate(const Config& config, const std::string& prompt, PromptKin
 /// `foresight doctor`: prints a line for each thing of this machine that a run will use; `folder` is where
 /// runs are to be written. Throws Error(kResource) after the lines when one of them is a fault.
 void command_doctor(const std::filesystem::path& folder, OutputForm form);
-/// `foresight inspect`: prints what is in an oracle file, a checkpoint folder or a safetensors file as JSON.
+/// `foresight inspect`: prints what is in an oracle file, a model or checkpoint folder, or a safetensors file
+/// as JSON.
 void command_inspect(const std::filesystem::path& path);
 
 /// `foresight runs`: prints the runs in and below `directory`, and the faults of faulty ones. Throws

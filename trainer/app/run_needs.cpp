@@ -158,7 +158,8 @@ StageNeeds oracle_needs(const StageWork& work) {
     for (const TraceLength& trace : split.traces) {
       if (trace.recorded) continue;
       const auto length = static_cast<double>(trace.tokens);
-      const double bytes = static_cast<double>(shape.layers * shape.kv_heads) * length * length / block;
+      const double bytes =
+          static_cast<double>(shape.evicting_layers() * shape.kv_heads) * length * length / block;
       needs.disk += bytes;
       largest = std::max(largest, bytes);
       setting.longest_tokens = std::max(setting.longest_tokens, trace.tokens);

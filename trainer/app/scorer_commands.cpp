@@ -106,11 +106,31 @@ std::string oracle_description(const std::filesystem::path& path) {
   return read_in_child(path, limits, [&] { return describe_oracle_file(path).dump(2); });
 }
 
+/// A model's shape, as its config.json says.
+nlohmann::ordered_json model_description(const std::filesystem::path& folder) {
+  const ModelShape shape = read_model_shape(folder);
+  nlohmann::ordered_json description = {{"kind", "model"},
+                                        {"path", folder.string()},
+                                        {"architecture", shape.architecture},
+                                        {"layers", shape.layers},
+                                        {"evicting_layers", shape.evicting_layer_numbers()},
+                                        {"expert_layers", shape.expert_layers()},
+                                        {"query_heads", shape.query_heads},
+                                        {"kv_heads", shape.kv_heads},
+                                        {"head_dimension", shape.head_dimension},
+                                        {"vocabulary_size", shape.vocabulary_size},
+                                        {"max_positions", shape.max_positions}};
+  if (shape.sliding_window > 0) description["sliding_window"] = shape.sliding_window;
+  return description;
+}
+
 }  // namespace
 
 void command_inspect(const std::filesystem::path& path) {
   nlohmann::ordered_json description;
-  if (std::filesystem::is_directory(path)) {
+  if (std::filesystem::is_directory(path) && std::filesystem::exists(path / "config.json")) {
+    description = model_description(path);
+  } else if (std::filesystem::is_directory(path)) {
     description = {{"kind", "checkpoint"}, {"path", path.string()}, {"facts", read_manifest(path)}};
     for (const auto& entry : std::filesystem::directory_iterator(path)) {
       if (entry.path().extension() == ".safetensors") {

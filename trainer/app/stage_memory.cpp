@@ -7,6 +7,7 @@
 #include "trainer/base/text.h"
 #include "trainer/evaluation/kept_entries.h"
 #include "trainer/evaluation/recall.h"
+#include "trainer/eviction/sliding_layer.h"
 #include "trainer/supervised/cached_states.h"
 
 namespace foresight {
@@ -28,8 +29,20 @@ double number_bytes(torch::ScalarType type) {
   return type == torch::kBFloat16 ? 2 : 4;
 }
 
+/// KV heads of all layers that evict.
 double heads_of(const ModelShape& shape) {
-  return static_cast<double>(shape.layers * shape.kv_heads);
+  return static_cast<double>(shape.evicting_layers() * shape.kv_heads);
+}
+
+/// Keys and values of a row's sliding layers, of a text of `tokens` tokens.
+double sliding_cache_bytes(const StageSetting& setting, double tokens) {
+  const ModelShape& shape = *setting.shape;
+  if (shape.sliding_window == 0) return 0;
+  const auto layers = static_cast<double>(shape.layers - shape.evicting_layers());
+  const auto entries = static_cast<double>(
+      SlidingLayer::entries(shape, static_cast<std::int64_t>(tokens), setting.options.device));
+  return layers * static_cast<double>(shape.kv_heads * 2 * shape.head_dimension) * entries *
+         number_bytes(setting.options.cache_dtype);
 }
 
 double inputs_of(const ModelShape& shape) {
@@ -43,7 +56,8 @@ double scorer_bytes(const ModelShape& shape) {
 double full_cache_bytes(const StageSetting& setting, double tokens) {
   const ModelShape& shape = *setting.shape;
   return heads_of(shape) * static_cast<double>(2 * shape.head_dimension) * tokens *
-         number_bytes(setting.options.cache_dtype);
+             number_bytes(setting.options.cache_dtype) +
+         sliding_cache_bytes(setting, tokens);
 }
 
 /// Keys, values, positions and statistics of a row of an evicting cache.
@@ -52,7 +66,10 @@ double evicting_cache_bytes(const StageSetting& setting, const CacheSize& size) 
   const double entry =
       2 * static_cast<double>(shape.head_dimension) * number_bytes(setting.options.cache_dtype) + 8 +
       3 * static_cast<double>(shape.group()) * 4;
-  return heads_of(shape) * static_cast<double>(size.entries()) * entry;
+  const std::int64_t longest =
+      setting.longest_tokens > 0 ? setting.longest_tokens + size.window : shape.max_positions;
+  return heads_of(shape) * static_cast<double>(size.entries()) * entry +
+         sliding_cache_bytes(setting, static_cast<double>(longest));
 }
 
 /// What a layer of a forward pass of `tokens` tokens works with, apart from its attention: the two halves of

@@ -145,14 +145,18 @@ void command_validate_elsewhere(const Config& config, std::int64_t ranks, Output
                                         stages_of_run(config), {.all = ranks, .on_this_host = ranks});
   const std::string dtype = dtype_name_of(options);
   if (form == OutputForm::kJson) {
-    const nlohmann::ordered_json json = {{"model", {{"architecture", shape.architecture}, {"dtype", dtype}}},
+    const nlohmann::ordered_json json = {{"model",
+                                          {{"architecture", shape.architecture},
+                                           {"layers", shape.layers},
+                                           {"evicting_layers", shape.evicting_layer_numbers()},
+                                           {"dtype", dtype}}},
                                          {"ranks", ranks},
                                          {"needs", needs_json(needs)}};
     print(json.dump(2) + "\n");
     return;
   }
   std::ostringstream text;
-  text << "model       " << shape.architecture << ", " << shape.layers << " layers, " << dtype << "\n"
+  text << "model       " << shape.architecture << ", " << layers_text(shape) << ", " << dtype << "\n"
        << "traces      " << config.data.trace_tokens << " tokens each (data.trace_tokens)\n"
        << "disk        about " << format_bytes(needs.disk_bytes) << " for the whole run\n"
        << "memory      about " << format_bytes(needs.memory_bytes) << " for " << ranks

@@ -84,7 +84,7 @@ Workspace open_workspace(const Config& config, World& world) {
   }
   Workspace workspace{Transformer::load(folder, options), Tokenizer::load(folder)};
   require_rows_for_tokens(folder, workspace);
-  log_info(concat("model ", folder.string(), ": ", workspace.model.shape().layers, " layers, ",
+  log_info(concat("model ", folder.string(), ": ", layers_text(workspace.model.shape()), ", ",
                   workspace.model.dtype_name(), ", ", options.device.str(), ", ", threads, " threads",
                   world.size() > 1 ? concat(" on each of ", world.size(), " ranks") : ""));
   return workspace;

@@ -114,7 +114,8 @@ void measure_context(const Transformer& model, const MeasuredPolicy& policy, con
   sums.decode_s += decode_s;
   sums.scoring_s += generation.scoring_seconds() - scoring_before;
   sums.eviction_s += generation.eviction_time().seconds - before.seconds;
-  sums.evictions += (generation.eviction_time().evictions - before.evictions) / model.shape().layers;
+  sums.evictions +=
+      (generation.eviction_time().evictions - before.evictions) / model.shape().evicting_layers();
   if (options.batch == 1) return;
 
   if (!policy.select) {

@@ -291,6 +291,9 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
                   {"budget", config.eviction.budget},
                   {"window", config.eviction.window},
                   {"inputs", inputs}};
+    const ModelShape& shape = model.shape();
+    if (shape.evicting_layers() < shape.layers)
+      evaluation["evicting_layers"] = shape.evicting_layer_numbers();
     evaluation.update(scored_policies(config, traces, sets, runs));
     if (!config.evaluation.cost_contexts.empty())
       evaluation["cost"] = measured_cost(config, model, sets[0], traces.front());

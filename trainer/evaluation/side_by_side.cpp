@@ -40,7 +40,7 @@ std::unique_ptr<PolicySetRun> start_set(const Transformer& model, const Batch& b
   for (const Policy& policy : set.policies) selectors.push_back(policy.make(batch));
   EvictionSelector select = side_by_side(std::move(selectors));
   if (detail == Detail::kAll) {
-    started->watcher.emplace(batch, set.size, count, model.shape().layers, model.shape().kv_heads);
+    started->watcher.emplace(batch, set.size, count, model.shape().evicting_layers(), model.shape().kv_heads);
     select = started->watcher->watching(std::move(select));
   }
   started->run.emplace(model, stacked_tokens(batch), set.size, count, std::move(select));

@@ -18,7 +18,9 @@ constexpr double kDecayPerWindow = 0.9;  // docs/method.md, "The scorer"
 
 EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, const CacheSize& size,
                              std::int64_t total_tokens, EvictionSelector select, const ModelOptions& options)
-    : layers_(static_cast<std::size_t>(shape.layers)),
+    : places_(shape.layer_places()),
+      layers_(static_cast<std::size_t>(shape.evicting_layers())),
+      rule_{.score_cap = shape.score_cap},
       size_(size),
       rows_(rows),
       group_(shape.group()),
@@ -37,6 +39,11 @@ EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, con
     layer.cumulative = torch::zeros_like(layer.window_sum);
     layer.decayed = torch::zeros_like(layer.window_sum);
   }
+  // The last window of a trace may be filled up with tokens that nothing sees.
+  const std::int64_t longest = total_tokens == kEndless ? kEndless : total_tokens + size.window;
+  for (const LayerPlace& place : places_) {
+    if (!place.evicts) sliding_.emplace_back(shape, rows.traces, longest, options);
+  }
 }
 
 std::int64_t EvictingCache::room() const {
@@ -45,9 +52,11 @@ std::int64_t EvictingCache::room() const {
   return budget_ + window_ - layer.live;
 }
 
-torch::Tensor EvictingCache::attend(std::int64_t index, const torch::Tensor& query, const torch::Tensor& key,
+torch::Tensor EvictingCache::attend(std::int64_t number, const torch::Tensor& query, const torch::Tensor& key,
                                     const torch::Tensor& value) {
-  Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  const LayerPlace& place = places_.at(static_cast<std::size_t>(number));
+  if (!place.evicts) return sliding_[place.index].attend(query, key, value);
+  Layer& layer = layers_[place.index];
   const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
   const std::int64_t end = layer.seen < budget_ ? budget_ : budget_ + window_;
   if (layer.live + tokens > end) {
@@ -63,10 +72,10 @@ torch::Tensor EvictingCache::attend(std::int64_t index, const torch::Tensor& que
   layer.live += tokens;
   layer.seen += tokens;
   const torch::Tensor probabilities = attention_probabilities(query.view({rows, heads, group_, tokens, d}),
-                                                              layer.keys.narrow(2, 0, layer.live));
+                                                              layer.keys.narrow(2, 0, layer.live), {}, rule_);
   const torch::Tensor output = attention_output(probabilities, layer.values.narrow(2, 0, layer.live));
   observe(layer, probabilities, tokens);
-  if (layer.live == end) close_window(index);
+  if (layer.live == end) close_window(place.index);
   return output.view({rows, heads * group_, tokens, d});
 }
 
@@ -91,8 +100,8 @@ void EvictingCache::observe(Layer& layer, const torch::Tensor& probabilities, st
       .copy_(probabilities);
 }
 
-void EvictingCache::close_window(std::int64_t index) {
-  Layer& layer = layers_[static_cast<std::size_t>(index)];
+void EvictingCache::close_window(std::size_t index) {
+  Layer& layer = layers_[index];
   layer.cumulative.add_(layer.window_sum);
   layer.decayed.mul_(kDecayPerWindow).add_(layer.window_sum);
   const bool first_window = layer.live == budget_;
@@ -103,12 +112,12 @@ void EvictingCache::close_window(std::int64_t index) {
   if (layer.seen < total_tokens_) evict(index);
 }
 
-void EvictingCache::evict(std::int64_t index) {
-  Layer& layer = layers_[static_cast<std::size_t>(index)];
+void EvictingCache::evict(std::size_t index) {
+  Layer& layer = layers_[index];
   if (layer.step == 0) repeat_rows(layer, rows_.copies);
   std::optional<DeviceTimer> timer;
   if (timed_) timer.emplace(layer.keys.device());
-  EvictionView view{.layer = index,
+  EvictionView view{.layer = static_cast<std::int64_t>(index),
                     .step = layer.step,
                     .budget = budget_,
                     .window = window_,
@@ -195,12 +204,14 @@ void EvictingCache::repeat_rows(Layer& layer, std::int64_t copies) {
 
 void EvictingCache::repeat_rows(std::int64_t copies) {
   for (Layer& layer : layers_) repeat_rows(layer, copies);
+  for (SlidingLayer& layer : sliding_) layer.repeat_rows(copies);
 }
 
 std::int64_t EvictingCache::bytes() const {
   std::int64_t total = 0;
   for (const Layer& layer : layers_)
     total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
+  for (const SlidingLayer& layer : sliding_) total += layer.bytes();
   return total;
 }
 

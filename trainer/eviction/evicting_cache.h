@@ -6,14 +6,17 @@
 
 #include "trainer/config/cache_size.h"
 #include "trainer/eviction/eviction_view.h"
+#include "trainer/eviction/grouped_attention.h"
 #include "trainer/eviction/row_layout.h"
+#include "trainer/eviction/sliding_layer.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
 
 inline constexpr std::int64_t kEndless = std::numeric_limits<std::int64_t>::max();
 
-/// Time spent on evictions so far, scoring and compaction; an eviction of every layer counts one a layer.
+/// Time spent on evictions so far, scoring and compaction; an eviction of every layer counts one a layer that
+/// evicts.
 struct EvictionTime {
   double seconds = 0;
   std::int64_t evictions = 0;
@@ -22,7 +25,8 @@ struct EvictionTime {
 /// Buffers are allocated once at budget + window entries, keys and values in options.cache_dtype, statistics
 /// in float32; each layer and KV head evicts its own set; per-entry accumulators move with their entry on
 /// compaction (docs/method.md, "The cache", "The scorer"). The cache swings between `budget` and `budget +
-/// window` entries: it evicts as soon as the window is complete, unless the trace ends there.
+/// window` entries: it evicts as soon as the window is complete, unless the trace ends there. Sliding layers
+/// keep what their window needs and are never evicted from.
 class EvictingCache : public Attention {
  public:
   /// It begins with rows.traces rows; each layer repeats its rows to those of the whole layout just before
@@ -63,12 +67,16 @@ class EvictingCache : public Attention {
   };
   static void repeat_rows(Layer& layer, std::int64_t copies);
   void observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens);
-  void close_window(std::int64_t index);
-  void evict(std::int64_t index);
+  /// Of layers_[index].
+  void close_window(std::size_t index);
+  void evict(std::size_t index);
   void protect(EvictionView& view);
   void compact(Layer& layer, const torch::Tensor& evicted) const;
 
-  std::vector<Layer> layers_;
+  std::vector<LayerPlace> places_;
+  std::vector<Layer> layers_;  // those that evict
+  std::vector<SlidingLayer> sliding_;
+  AttentionRule rule_;  // of the former
   CacheSize size_;
   RowLayout rows_;
   std::vector<std::int64_t> prompt_tokens_;    // of each trace; empty: none

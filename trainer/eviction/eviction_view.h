@@ -8,11 +8,12 @@
 
 namespace foresight {
 
-/// One layer at one eviction step (docs/method.md, "The cache" and "The scorer"). R rows, K KV heads, g query
-/// heads per KV head, N = budget + window live entries in order of age, W = window, d head dimension. Entries
-/// 0 .. budget-1 are the candidates; the newest W are never evicted. Everything is detached.
+/// One evicting layer at one eviction step (docs/method.md, "The cache" and "The scorer"). R rows, K KV
+/// heads, g query heads per KV head, N = budget + window live entries in order of age, W = window, d head
+/// dimension. Entries 0 .. budget-1 are the candidates; the newest W are never evicted. Everything is
+/// detached.
 struct EvictionView {
-  std::int64_t layer = 0;
+  std::int64_t layer = 0;  ///< among the evicting ones: ModelShape::evicting_layer_numbers()[layer]
   std::int64_t step = 0;
   std::int64_t budget = 0;
   std::int64_t window = 0;

@@ -15,7 +15,9 @@ std::int64_t default_query_block(const torch::Device& device) {
 
 FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity,
                      const ModelOptions& options)
-    : layers_(static_cast<std::size_t>(shape.layers)),
+    : places_(shape.layer_places()),
+      layers_(static_cast<std::size_t>(shape.evicting_layers())),
+      rule_{.score_cap = shape.score_cap},
       group_(shape.group()),
       query_block_(default_query_block(options.device)),
       fused_dtype_(options.dtype) {
@@ -24,11 +26,17 @@ FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t ca
     layer.keys = torch::empty({rows, shape.kv_heads, capacity, shape.head_dimension}, buffer);
     layer.values = torch::empty_like(layer.keys);
   }
+  for (const LayerPlace& place : places_) {
+    if (!place.evicts) sliding_.emplace_back(shape, rows, capacity, options);
+  }
 }
 
-torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, const torch::Tensor& key,
+torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query, const torch::Tensor& key,
                                 const torch::Tensor& value) {
-  Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  const LayerPlace& place = places_.at(static_cast<std::size_t>(number));
+  if (!place.evicts) return sliding_[place.index].attend(query, key, value, padding_);
+  const auto index = static_cast<std::int64_t>(place.index);
+  Layer& layer = layers_[place.index];
   const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
   if (layer.live + tokens > layer.keys.size(2)) {
     throw Error(ErrorKind::kInternal,
@@ -37,7 +45,7 @@ torch::Tensor FullCache::attend(std::int64_t index, const torch::Tensor& query, 
   layer.keys.narrow(2, layer.live, tokens).copy_(key);
   layer.values.narrow(2, layer.live, tokens).copy_(value);
   layer.live += tokens;
-  if (!observer_ && !padding_.defined() && suits_causal_attention(query)) {
+  if (!observer_ && !padding_.defined() && rule_.score_cap == 0.0 && suits_causal_attention(query)) {
     return causal_attention(query.to(fused_dtype_), layer.keys.narrow(2, 0, layer.live).to(fused_dtype_),
                             layer.values.narrow(2, 0, layer.live).to(fused_dtype_));
   }
@@ -61,7 +69,7 @@ torch::Tensor FullCache::attend_block(std::int64_t index, const torch::Tensor& q
                                       std::int64_t entries) const {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
   const torch::Tensor probabilities =
-      attention_probabilities(query, layer.keys.narrow(2, 0, entries), padding_);
+      attention_probabilities(query, layer.keys.narrow(2, 0, entries), padding_, rule_);
   if (observer_) observer_(index, probabilities);
   return attention_output(probabilities, layer.values.narrow(2, 0, entries));
 }
@@ -79,6 +87,7 @@ void FullCache::keep_rows(const torch::Tensor& rows) {
     layer.keys = layer.keys.index_select(0, rows);
     layer.values = layer.values.index_select(0, rows);
   }
+  for (SlidingLayer& layer : sliding_) layer.keep_rows(rows);
   if (padding_.defined()) padding_ = padding_.index_select(0, rows);
 }
 
@@ -90,6 +99,7 @@ std::int64_t FullCache::bytes() const {
   std::int64_t total = 0;
   for (const Layer& layer : layers_)
     total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
+  for (const SlidingLayer& layer : sliding_) total += layer.bytes();
   return total;
 }
 

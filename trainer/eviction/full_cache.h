@@ -4,12 +4,15 @@
 #include <functional>
 #include <vector>
 
+#include "trainer/eviction/grouped_attention.h"
+#include "trainer/eviction/sliding_layer.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
 
-/// Called for all queries of each layer of a forward pass, some of them at a time, in order: probabilities
-/// [R, K, g, T, n] of the next T tokens over the n entries up to the last of them.
+/// Called for all queries of each evicting layer (counted as ModelShape::evicting_layer_numbers() does) of a
+/// forward pass, some of them at a time, in order: probabilities [R, K, g, T, n] of the next T tokens over
+/// the n entries up to the last of them.
 using AttentionObserver = std::function<void(std::int64_t layer, const torch::Tensor& probabilities)>;
 
 /// Queries that attend at once where nothing else is asked for: on a CPU few, whose attention stays in a
@@ -22,7 +25,7 @@ std::int64_t default_query_block(const torch::Device& device);
 /// products of some size in large ones (Qwen3-4B: 32 queries at 32,768 tokens).
 inline constexpr std::int64_t kAttentionBytes = std::int64_t{1} << 27;
 
-/// Buffers are allocated once at `capacity` tokens.
+/// Buffers are allocated once at `capacity` tokens, those of sliding layers for what their window needs.
 class FullCache : public Attention {
  public:
   FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity, const ModelOptions& options);
@@ -50,13 +53,16 @@ class FullCache : public Attention {
     torch::Tensor keys, values;  // [R, K, capacity, d]
     std::int64_t live = 0;
   };
-  /// Attention of queries [R, K, g, T, d] over the first `entries` of a layer: [R, K, g, T, d].
+  /// Attention of queries [R, K, g, T, d] over the first `entries` of layers_[index]: [R, K, g, T, d].
   torch::Tensor attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries) const;
 
   /// Queries that attend at once: parts of `block`, whose last sees `entries`.
   std::int64_t queries_together(std::int64_t rows_and_heads, std::int64_t block, std::int64_t entries) const;
 
-  std::vector<Layer> layers_;
+  std::vector<LayerPlace> places_;
+  std::vector<Layer> layers_;  // with full attention
+  std::vector<SlidingLayer> sliding_;
+  AttentionRule rule_;  // of the former
   std::int64_t group_, query_block_, attention_bytes_ = kAttentionBytes;
   torch::ScalarType fused_dtype_;  // of the products of attention that nobody watches
   torch::Tensor padding_;          // [R] or undefined

@@ -12,23 +12,34 @@
 namespace foresight {
 
 torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::Tensor& keys,
-                                      const torch::Tensor& hidden_entries) {
+                                      const torch::Tensor& hidden_entries, const AttentionRule& rule) {
   const std::int64_t rows = query.size(0), heads = query.size(1), group = query.size(2),
                      tokens = query.size(3);
   const std::int64_t d = query.size(4), entries = keys.size(2);
   check_shape(keys, {rows, heads, -1, d}, "keys");
   const torch::Tensor queries = query.reshape({rows * heads, group * tokens, d});
   const torch::Tensor by_head = keys.reshape({rows * heads, entries, d});
-  const torch::Tensor scores = (suits_few_rows_batch(group * tokens, by_head)
-                                    ? few_rows_products(queries, by_head)
-                                    : torch::bmm(queries, by_head.to(queries.scalar_type()).transpose(1, 2)))
-                                   .view({rows, heads, group, tokens, entries});
-  const double scale = 1.0 / std::sqrt(static_cast<double>(d));
+  torch::Tensor scores = (suits_few_rows_batch(group * tokens, by_head)
+                              ? few_rows_products(queries, by_head)
+                              : torch::bmm(queries, by_head.to(queries.scalar_type()).transpose(1, 2)))
+                             .view({rows, heads, group, tokens, entries});
+  double scale = 1.0 / std::sqrt(static_cast<double>(d));
+  if (rule.score_cap > 0.0) {
+    soft_capped(scores.mul_(scale), rule.score_cap);
+    scale = 1.0;
+  }
+  // Masked by a lowest value that is finite: the softmax of a padding query, which sees nothing real, stays
+  // free of NaN.
+  constexpr float kUnseen = std::numeric_limits<float>::lowest() / 2;
   if (hidden_entries.defined()) {
     const torch::Tensor index = torch::arange(entries, hidden_entries.options());
     const torch::Tensor padding = index.unsqueeze(0) < hidden_entries.unsqueeze(1);  // [R, n]
-    // A padding query sees nothing real; a lowest value that is finite keeps its softmax free of NaN.
-    scores.masked_fill_(padding.view({rows, 1, 1, 1, entries}), std::numeric_limits<float>::lowest() / 2);
+    scores.masked_fill_(padding.view({rows, 1, 1, 1, entries}), kUnseen);
+  }
+  if (rule.window > 0 && entries > rule.window) {
+    const auto numbers = scores.options().dtype(torch::kInt64);
+    const torch::Tensor own = torch::arange(entries - tokens, entries, numbers).unsqueeze(1);  // [T, 1]
+    scores.masked_fill_(torch::arange(entries, numbers).unsqueeze(0) <= own - rule.window, kUnseen);
   }
   return causal_softmax(scores, scale);
 }

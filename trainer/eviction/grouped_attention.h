@@ -3,13 +3,22 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+
 namespace foresight {
+
+/// What the scores of a layer go through beside the causal mask.
+struct AttentionRule {
+  double score_cap = 0.0;   ///< scores x become cap tanh(x / cap); 0: they stay
+  std::int64_t window = 0;  ///< a query sees so many entries, its own the last; 0: all before it
+};
 
 /// softmax(q k^T / sqrt(d)) in float32. query [R, K, g, T, d] float32; keys [R, K, n, d] float32 or bfloat16:
 /// the last T of the n entries are the queries' own, seen causally. `hidden_entries` [R] int64 (optional): so
 /// many first entries of a row are padding. Returns [R, K, g, T, n].
 torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::Tensor& keys,
-                                      const torch::Tensor& hidden_entries = {});
+                                      const torch::Tensor& hidden_entries = {},
+                                      const AttentionRule& rule = {});
 
 /// probabilities [R, K, g, T, n] times values [R, K, n, d] (float32 or bfloat16) -> [R, K, g, T, d] float32.
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values);

@@ -6,7 +6,9 @@
 namespace foresight {
 
 torch::Tensor dense_feed_forward(const torch::Tensor& input, const DenseWeights& weights) {
-  return linear_product(gated_silu(linear_product(input, weights.gate_up)), weights.down);
+  const torch::Tensor gate_up = linear_product(input, weights.gate_up);
+  return linear_product(
+      weights.activation == Activation::kGeluTanh ? gated_gelu(gate_up) : gated_silu(gate_up), weights.down);
 }
 
 Routing route(const torch::Tensor& input, const ExpertWeights& weights) {

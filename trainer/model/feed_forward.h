@@ -6,12 +6,15 @@
 #include <cstdint>
 #include <variant>
 
+#include "trainer/model_files/model_shape.h"
+
 namespace foresight {
 
 /// One gated product for every token (Shazeer 2020).
 struct DenseWeights {
   torch::Tensor gate_up;  // [2 n, hidden]
   torch::Tensor down;     // [hidden, n]
+  Activation activation = Activation::kSilu;
 };
 
 /// A mixture of E experts, each a gated product of its own.
@@ -23,7 +26,7 @@ struct ExpertWeights {
   bool normalised = false;  // their probabilities are divided by their sum
 };
 
-/// down(silu(gate(input)) * up(input)): input [..., hidden] -> [..., hidden] of the weights' type.
+/// down(activation(gate(input)) * up(input)): input [..., hidden] -> [..., hidden] of the weights' type.
 torch::Tensor dense_feed_forward(const torch::Tensor& input, const DenseWeights& weights);
 
 /// Which experts the tokens go through, and how much each counts.

@@ -41,9 +41,13 @@ DenseWeights take_dense(WeightReader& weights, const std::string& prefix, const 
                         const ModelOptions& options) {
   const std::int64_t width = shape.intermediate_size, hidden = shape.hidden_size;
   const auto hold = [&](const torch::Tensor& tensor) { return tensor.to(options.device, options.dtype); };
-  return {.gate_up = hold(torch::cat({weights.take(prefix + "gate_proj.weight", {width, hidden}),
-                                      weights.take(prefix + "up_proj.weight", {width, hidden})})),
-          .down = hold(weights.take(prefix + "down_proj.weight", {hidden, width}))};
+  const torch::Tensor gate_up = shape.fused_projections
+                                    ? weights.take(prefix + "gate_up_proj.weight", {2 * width, hidden})
+                                    : torch::cat({weights.take(prefix + "gate_proj.weight", {width, hidden}),
+                                                  weights.take(prefix + "up_proj.weight", {width, hidden})});
+  return {.gate_up = hold(gate_up),
+          .down = hold(weights.take(prefix + "down_proj.weight", {hidden, width})),
+          .activation = shape.activation};
 }
 
 ExpertWeights take_experts(WeightReader& weights, const std::string& prefix, const ModelShape& shape,

@@ -56,23 +56,32 @@ torch::Tensor llama3_frequencies(const RopeParameters& rope, std::int64_t d) {
   return plain / rope.factor * (1.0 - kept) + plain * kept;
 }
 
+/// Ding et al. 2024: a factor for each frequency, found by search for short texts and for long ones.
+torch::Tensor long_rope_frequencies(const RopeParameters& rope, std::int64_t d, std::int64_t tokens) {
+  const std::vector<double>& factors =
+      tokens > rope.original_positions ? rope.long_factors : rope.short_factors;
+  return plain_frequencies(rope.theta, d) / torch::tensor(factors, torch::kFloat32);
+}
+
 }  // namespace
 
-torch::Tensor rotary_frequencies(const RopeParameters& rope, std::int64_t head_dimension,
+torch::Tensor rotary_frequencies(const RopeParameters& rope, std::int64_t rotated_dimensions,
                                  std::int64_t tokens) {
   switch (rope.type) {
     case RopeType::kDefault:
       break;
     case RopeType::kLinear:
-      return plain_frequencies(rope.theta, head_dimension) / rope.factor;
+      return plain_frequencies(rope.theta, rotated_dimensions) / rope.factor;
     case RopeType::kDynamic:
-      return plain_frequencies(grown_theta(rope, head_dimension, tokens), head_dimension);
+      return plain_frequencies(grown_theta(rope, rotated_dimensions, tokens), rotated_dimensions);
     case RopeType::kYarn:
-      return yarn_frequencies(rope, head_dimension);
+      return yarn_frequencies(rope, rotated_dimensions);
+    case RopeType::kLongRope:
+      return long_rope_frequencies(rope, rotated_dimensions, tokens);
     case RopeType::kLlama3:
-      return llama3_frequencies(rope, head_dimension);
+      return llama3_frequencies(rope, rotated_dimensions);
   }
-  return plain_frequencies(rope.theta, head_dimension);
+  return plain_frequencies(rope.theta, rotated_dimensions);
 }
 
 }  // namespace foresight

@@ -7,10 +7,11 @@
 
 namespace foresight {
 
-/// Angle per position of each pair of dimensions, [d / 2] float32 on the CPU, for a text of `tokens` tokens.
-/// Only kDynamic depends on `tokens`: beyond the length trained on, the base grows with it. A key keeps the
-/// rotation it was cached with, so there results depend on how a text is cut into passes.
-torch::Tensor rotary_frequencies(const RopeParameters& rope, std::int64_t head_dimension,
+/// Angle per position of each pair of the d dimensions that are rotated, [d / 2] float32 on the CPU, for a
+/// text of `tokens` tokens. Only kDynamic and kLongRope depend on `tokens`: beyond the length trained on, the
+/// base grows with it, or the long factors hold. A key keeps the rotation it was cached with, so there
+/// results depend on how a text is cut into passes.
+torch::Tensor rotary_frequencies(const RopeParameters& rope, std::int64_t rotated_dimensions,
                                  std::int64_t tokens);
 
 }  // namespace foresight

@@ -158,6 +158,15 @@ torch::Tensor gated_silu(const torch::Tensor& gate_up) {
   return output;
 }
 
+torch::Tensor gated_gelu(const torch::Tensor& gate_up) {
+  const auto halves = gate_up.to(torch::kFloat32).chunk(2, -1);
+  return torch::gelu(halves[0], "tanh").mul_(halves[1]).to(gate_up.scalar_type());
+}
+
+torch::Tensor soft_capped(torch::Tensor values, double cap) {
+  return cap > 0.0 ? values.div_(cap).tanh_().mul_(cap) : values;
+}
+
 void add_update(torch::Tensor& hidden, const torch::Tensor& update) {
   check_shape(update, hidden.sizes(), "update");
   if (!is_packed(update, torch::kBFloat16) || !is_packed(hidden, torch::kFloat32)) {

@@ -18,6 +18,12 @@ torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, co
 /// silu(first half) * second half of the last dimension (Shazeer 2020): [..., 2 n] -> [..., n] of its type.
 torch::Tensor gated_silu(const torch::Tensor& gate_up);
 
+/// The same with gelu by its tanh formula (Hendrycks & Gimpel 2016), from torch's operators.
+torch::Tensor gated_gelu(const torch::Tensor& gate_up);
+
+/// cap * tanh(values / cap) in place; nothing where `cap` is 0. Returns the values.
+torch::Tensor soft_capped(torch::Tensor values, double cap);
+
 /// hidden [...] float32 += update [...].
 void add_update(torch::Tensor& hidden, const torch::Tensor& update);
 

@@ -98,14 +98,61 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
     model.head_ = hold(weights.take("lm_head.weight", {shape.vocabulary_size, hidden}), options.dtype);
   }
   model.final_norm_ = hold(weights.take("model.norm.weight", {hidden}), torch::kFloat32);
+  if (shape.norms_add_one) model.final_norm_.add_(1.0);
   for (std::int64_t index = 0; index < shape.layers; ++index) {
     heartbeat();
     model.layers_.push_back(model.take_layer(weights, index));
   }
   weights.finish();
-  model.frequencies_ = rotary_frequencies(shape.rope, shape.head_dimension, 0).to(options.device);
+  model.frequencies_ = rotary_frequencies(shape.rope, shape.rotated_dimensions, 0).to(options.device);
+  if (shape.sliding_rope) {
+    model.sliding_frequencies_ =
+        rotary_frequencies(*shape.sliding_rope, shape.rotated_dimensions, 0).to(options.device);
+  }
   model.fingerprint_ = fingerprint_of(folder, weights.files());
   return model;
+}
+
+void Transformer::take_norms(WeightReader& weights, const std::string& prefix, Layer& layer) const {
+  const auto take = [&](const char* name) {
+    const torch::Tensor weight = weights.take(prefix + name + ".weight", {shape_.hidden_size});
+    return (shape_.norms_add_one ? weight + 1.0 : weight).to(options_.device);
+  };
+  switch (shape_.norms) {
+    case NormPlace::kBefore:
+      layer.before_attention = take("input_layernorm");
+      layer.before_feed_forward = take("post_attention_layernorm");
+      return;
+    case NormPlace::kAfter:
+      layer.after_attention = take("post_attention_layernorm");
+      layer.after_feed_forward = take("post_feedforward_layernorm");
+      return;
+    case NormPlace::kBoth:
+      layer.before_attention = take("input_layernorm");
+      layer.after_attention = take("post_attention_layernorm");
+      layer.before_feed_forward = take("pre_feedforward_layernorm");
+      layer.after_feed_forward = take("post_feedforward_layernorm");
+      return;
+  }
+}
+
+void Transformer::take_query_key_norms(WeightReader& weights, const std::string& prefix, Layer& layer) const {
+  if (shape_.query_key_norm == QueryKeyNorm::kNone) return;
+  const std::int64_t d = shape_.head_dimension;
+  const bool by_head = shape_.query_key_norm == QueryKeyNorm::kHeads;
+  const auto take = [&](const char* name, std::int64_t width) {
+    const torch::Tensor weight = weights.take(prefix + name, {width});
+    return (shape_.norms_add_one ? weight + 1.0 : weight).to(options_.device);
+  };
+  const torch::Tensor query = take("self_attn.q_norm.weight", by_head ? d : shape_.query_heads * d);
+  const torch::Tensor key = take("self_attn.k_norm.weight", by_head ? d : shape_.kv_heads * d);
+  if (!by_head) {
+    layer.query_norm = query;
+    layer.key_norm = key;
+  } else if (query.numel() == d && key.numel() == d) {  // absent ones are empty and told of by finish()
+    layer.query_key_norm =
+        torch::cat({query.expand({shape_.query_heads, 1, d}), key.expand({shape_.kv_heads, 1, d})});
+  }
 }
 
 Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t index) const {
@@ -119,12 +166,13 @@ Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t i
     return tensor.to(options_.device, type);
   };
   Layer layer;
-  layer.input_norm = hold(take("input_layernorm.weight", {hidden}), torch::kFloat32);
-  layer.post_attention_norm = hold(take("post_attention_layernorm.weight", {hidden}), torch::kFloat32);
-  layer.query_key_value = hold(torch::cat({take("self_attn.q_proj.weight", {query_width, hidden}),
-                                           take("self_attn.k_proj.weight", {kv_width, hidden}),
-                                           take("self_attn.v_proj.weight", {kv_width, hidden})}),
-                               options_.dtype);
+  take_norms(weights, prefix, layer);
+  layer.query_key_value =
+      hold(shape_.fused_projections ? take("self_attn.qkv_proj.weight", {query_width + 2 * kv_width, hidden})
+                                    : torch::cat({take("self_attn.q_proj.weight", {query_width, hidden}),
+                                                  take("self_attn.k_proj.weight", {kv_width, hidden}),
+                                                  take("self_attn.v_proj.weight", {kv_width, hidden})}),
+           options_.dtype);
   layer.output = hold(take("self_attn.o_proj.weight", {hidden, query_width}), options_.dtype);
   if (shape_.query_key_value_bias) {
     layer.query_key_value_bias = hold(
@@ -133,16 +181,7 @@ Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t i
         torch::kFloat32);
   }
   if (shape_.output_bias) layer.output_bias = hold(take("self_attn.o_proj.bias", {hidden}), torch::kFloat32);
-  if (shape_.query_key_norm) {
-    const torch::Tensor query = take("self_attn.q_norm.weight", {d});
-    const torch::Tensor key = take("self_attn.k_norm.weight", {d});
-    // Absent ones are empty and told of by finish().
-    if (query.numel() == d && key.numel() == d) {
-      layer.query_key_norm =
-          hold(torch::cat({query.expand({shape_.query_heads, 1, d}), key.expand({shape_.kv_heads, 1, d})}),
-               torch::kFloat32);
-    }
-  }
+  take_query_key_norms(weights, prefix, layer);
   if (shape_.kind(index).feed_forward == FeedForwardKind::kExperts) {
     layer.feed_forward = take_experts(weights, prefix + "mlp.", shape_, options_);
   } else {
@@ -152,40 +191,67 @@ Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t i
   return layer;
 }
 
-std::pair<torch::Tensor, torch::Tensor> Transformer::rotations(const torch::Tensor& positions) const {
-  torch::Tensor frequencies = frequencies_;
-  if (shape_.rope.type == RopeType::kDynamic) {
+Transformer::Rotation Transformer::rotation(const RopeParameters& rope, const torch::Tensor& frequencies,
+                                            const torch::Tensor& positions) const {
+  torch::Tensor own = frequencies;
+  if (rope.depends_on_length()) {
     const std::int64_t tokens = positions.max().item<std::int64_t>() + 1;
-    if (tokens > shape_.rope.original_positions) {
-      frequencies = rotary_frequencies(shape_.rope, shape_.head_dimension, tokens).to(options_.device);
-    }
+    if (tokens > rope.original_positions)
+      own = rotary_frequencies(rope, shape_.rotated_dimensions, tokens).to(options_.device);
   }
   const torch::Tensor angles =
-      positions.to(options_.device, torch::kFloat32).unsqueeze(-1) * frequencies;  // [R or 1, T, d / 2]
-  torch::Tensor cosine = angles.cos().unsqueeze(1), sine = angles.sin().unsqueeze(1);
-  if (shape_.rope.attention_factor != 1.0) {
-    cosine.mul_(shape_.rope.attention_factor);
-    sine.mul_(shape_.rope.attention_factor);
+      positions.to(options_.device, torch::kFloat32).unsqueeze(-1) * own;  // [R or 1, T, rotated / 2]
+  Rotation rotation{.cosine = angles.cos().unsqueeze(1), .sine = angles.sin().unsqueeze(1)};
+  if (rope.attention_factor != 1.0) {
+    rotation.cosine.mul_(rope.attention_factor);
+    rotation.sine.mul_(rope.attention_factor);
   }
-  return {cosine, sine};
+  return rotation;
+}
+
+torch::Tensor Transformer::query_key(const Layer& layer, const torch::Tensor& joined) const {
+  const std::int64_t rows = joined.size(0), tokens = joined.size(1), d = shape_.head_dimension;
+  const std::int64_t queries = shape_.query_heads * d, keys = shape_.kv_heads * d;
+  const auto by_head = [&](const torch::Tensor& values) {
+    return values.view({rows, tokens, -1, d}).transpose(1, 2);
+  };
+  if (shape_.query_key_norm == QueryKeyNorm::kWhole) {
+    const torch::Tensor query =
+        rms_norm(joined.narrow(2, 0, queries).contiguous(), layer.query_norm, shape_.norm_epsilon);
+    const torch::Tensor key =
+        rms_norm(joined.narrow(2, queries, keys).contiguous(), layer.key_norm, shape_.norm_epsilon);
+    return torch::cat({by_head(query), by_head(key)}, 1);
+  }
+  const torch::Tensor both = by_head(joined).narrow(1, 0, shape_.query_heads + shape_.kv_heads);
+  return shape_.query_key_norm == QueryKeyNorm::kHeads
+             ? rms_norm(both, layer.query_key_norm, shape_.norm_epsilon)
+             : both;
+}
+
+torch::Tensor Transformer::rotated(const torch::Tensor& query_key, const Rotation& rotation) const {
+  const std::int64_t turned = shape_.rotated_dimensions, left = shape_.head_dimension - turned;
+  if (left == 0) return rotate(query_key, rotation.cosine, rotation.sine);
+  return torch::cat({rotate(query_key.narrow(3, 0, turned), rotation.cosine, rotation.sine),
+                     query_key.narrow(3, turned, left).to(torch::kFloat32)},
+                    3);
 }
 
 torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tensor& hidden,
-                                           const torch::Tensor& cosine, const torch::Tensor& sine,
-                                           Attention& attention) const {
+                                           const Rotation& rotation, Attention& attention) const {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
   const std::int64_t rows = hidden.size(0), tokens = hidden.size(1), d = shape_.head_dimension;
-  const std::int64_t heads = shape_.query_heads + 2 * shape_.kv_heads;
-  const torch::Tensor joined = linear_product(hidden, layer.query_key_value, layer.query_key_value_bias)
-                                   .view({rows, tokens, heads, d})
-                                   .transpose(1, 2);  // [R, H + 2K, T, d]
-  torch::Tensor query_key = joined.narrow(1, 0, shape_.query_heads + shape_.kv_heads);
-  if (shape_.query_key_norm) query_key = rms_norm(query_key, layer.query_key_norm, shape_.norm_epsilon);
-  const torch::Tensor rotated = rotate(query_key, cosine, sine);
-  const torch::Tensor values = joined.narrow(1, heads - shape_.kv_heads, shape_.kv_heads);
-  const torch::Tensor attended =
-      attention.attend(index, rotated.narrow(1, 0, shape_.query_heads),
-                       rotated.narrow(1, shape_.query_heads, shape_.kv_heads), values.to(torch::kFloat32));
+  const torch::Tensor joined = linear_product(hidden, layer.query_key_value, layer.query_key_value_bias);
+  const torch::Tensor plain = query_key(layer, joined);
+  const torch::Tensor turned =
+      shape_.kind(index).rotates ? rotated(plain, rotation) : plain.to(torch::kFloat32);
+  torch::Tensor query = turned.narrow(1, 0, shape_.query_heads);
+  if (shape_.query_scale != 1.0) query = query * shape_.query_scale;
+  const torch::Tensor values =
+      joined.narrow(2, (shape_.query_heads + shape_.kv_heads) * d, shape_.kv_heads * d)
+          .view({rows, tokens, shape_.kv_heads, d})
+          .transpose(1, 2);
+  const torch::Tensor attended = attention.attend(
+      index, query, turned.narrow(1, shape_.query_heads, shape_.kv_heads), values.to(torch::kFloat32));
   return linear_product(attended.transpose(1, 2).reshape({rows, tokens, shape_.query_heads * d}),
                         layer.output, layer.output_bias);
 }
@@ -196,24 +262,36 @@ torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Ten
   check_shape(tokens, {-1, -1}, "tokens");
   const torch::Tensor where = positions.dim() == 1 ? positions.unsqueeze(0) : positions;  // [R or 1, T]
   check_shape(where, {-1, tokens.size(1)}, "positions");
-  const auto [cosine, sine] = rotations(where);
+  const Rotation all = rotation(shape_.rope, frequencies_, where);
+  const Rotation sliding =
+      shape_.sliding_rope ? rotation(*shape_.sliding_rope, sliding_frequencies_, where) : all;
   torch::Tensor hidden = torch::embedding(embedding_, tokens.to(options_.device));  // [R, T, hidden]
-  const auto norm = [&](const torch::Tensor& weight) {
-    return rms_norm(hidden, weight, shape_.norm_epsilon, options_.dtype);
+  if (shape_.embedding_scale != 1.0) hidden.mul_(shape_.embedding_scale);
+  const auto input = [&](const torch::Tensor& weight) {
+    return weight.defined() ? rms_norm(hidden, weight, shape_.norm_epsilon, options_.dtype) : hidden;
+  };
+  const auto add = [&](const torch::Tensor& update, const torch::Tensor& weight) {
+    add_update(hidden, weight.defined() ? rms_norm(update, weight, shape_.norm_epsilon) : update);
   };
   for (std::int64_t index = 0; index < shape_.layers; ++index) {
     heartbeat();
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
-    add_update(hidden, attention_block(index, norm(layer.input_norm), cosine, sine, attention));
-    add_update(hidden, feed_forward(norm(layer.post_attention_norm), layer.feed_forward));
+    const Rotation& own = shape_.kind(index).attention == AttentionKind::kSliding ? sliding : all;
+    add(attention_block(index, input(layer.before_attention), own, attention), layer.after_attention);
+    add(feed_forward(input(layer.before_feed_forward), layer.feed_forward), layer.after_feed_forward);
   }
   return rms_norm(hidden, final_norm_, shape_.norm_epsilon);
+}
+
+torch::Tensor Transformer::head_product(const torch::Tensor& hidden) const {
+  const torch::Tensor product = linear_product(hidden, head_);
+  return shape_.logit_cap > 0.0 ? soft_capped(product.to(torch::kFloat32), shape_.logit_cap) : product;
 }
 
 torch::Tensor Transformer::logits(const torch::Tensor& hidden) const {
   const torch::NoGradGuard no_grad;
   check_shape(hidden, {-1, shape_.hidden_size}, "hidden");
-  return linear_product(hidden, head_).to(torch::kFloat32);
+  return head_product(hidden).to(torch::kFloat32);
 }
 
 std::string Transformer::dtype_name() const {
@@ -240,8 +318,8 @@ LossAndEntropy Transformer::loss_and_entropy(const torch::Tensor& hidden,
                         .entropy = torch::empty({total}, hidden.options())};
   for (std::int64_t first = 0; first < total; first += kRows) {
     const std::int64_t count = std::min(kRows, total - first);
-    const LossAndEntropy some = foresight::loss_and_entropy(
-        linear_product(hidden.narrow(0, first, count), head_), wanted.narrow(0, first, count));
+    const LossAndEntropy some = foresight::loss_and_entropy(head_product(hidden.narrow(0, first, count)),
+                                                            wanted.narrow(0, first, count));
     result.loss.narrow(0, first, count).copy_(some.loss);
     result.entropy.narrow(0, first, count).copy_(some.entropy);
   }

@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "trainer/model/feed_forward.h"
@@ -78,18 +77,35 @@ class Transformer {
   const std::string& fingerprint() const { return fingerprint_; }
 
  private:
+  /// Cosine and sine of positions, each [R or 1, 1, T, rotated / 2].
+  struct Rotation {
+    torch::Tensor cosine, sine;
+  };
+  /// A norm that the architecture lacks is undefined.
   struct Layer {
-    torch::Tensor input_norm, post_attention_norm;        // [hidden]
-    torch::Tensor query_key_value, query_key_value_bias;  // [(H + 2K) d, hidden], [(H + 2K) d] or undefined
-    torch::Tensor output, output_bias;                    // [hidden, H d], [hidden] or undefined
-    torch::Tensor query_key_norm;                         // [H + K, 1, d] or undefined
+    torch::Tensor before_attention, after_attention;        // [hidden]
+    torch::Tensor before_feed_forward, after_feed_forward;  // [hidden]
+    torch::Tensor query_key_value, query_key_value_bias;    // [(H + 2K) d, hidden], [(H + 2K) d] or undefined
+    torch::Tensor output, output_bias;                      // [hidden, H d], [hidden] or undefined
+    torch::Tensor query_key_norm;                           // [H + K, 1, d], of each head
+    torch::Tensor query_norm, key_norm;                     // [H d], [K d], of all heads at once
     FeedForwardWeights feed_forward;
   };
   Layer take_layer(WeightReader& weights, std::int64_t index) const;
-  /// Cosine and sine of positions [R or 1, T], each [R or 1, 1, T, d / 2].
-  std::pair<torch::Tensor, torch::Tensor> rotations(const torch::Tensor& positions) const;
-  torch::Tensor attention_block(std::int64_t index, const torch::Tensor& hidden, const torch::Tensor& cosine,
-                                const torch::Tensor& sine, Attention& attention) const;
+  void take_norms(WeightReader& weights, const std::string& prefix, Layer& layer) const;
+  void take_query_key_norms(WeightReader& weights, const std::string& prefix, Layer& layer) const;
+  /// Of positions [R or 1, T].
+  Rotation rotation(const RopeParameters& rope, const torch::Tensor& frequencies,
+                    const torch::Tensor& positions) const;
+  /// Queries and keys [R, H + K, T, d] float32 or of the products' type, of the joined projections [R, T, (H
+  /// + 2K) d], normed where the architecture norms them.
+  torch::Tensor query_key(const Layer& layer, const torch::Tensor& joined) const;
+  /// `query_key` with its rotated dimensions turned: float32.
+  torch::Tensor rotated(const torch::Tensor& query_key, const Rotation& rotation) const;
+  torch::Tensor attention_block(std::int64_t index, const torch::Tensor& hidden, const Rotation& rotation,
+                                Attention& attention) const;
+  /// hidden [N, hidden] -> logits [N, vocabulary] of the products' type.
+  torch::Tensor head_product(const torch::Tensor& hidden) const;
 
   ModelShape shape_;
   ModelOptions options_;
@@ -97,7 +113,8 @@ class Transformer {
   torch::Tensor embedding_;  // [vocabulary, hidden] float32
   torch::Tensor head_;       // [vocabulary, hidden] in dtype
   torch::Tensor final_norm_;
-  torch::Tensor frequencies_;  // [d / 2], of texts within the length trained on
+  torch::Tensor frequencies_;          // [rotated / 2], of texts within the length trained on
+  torch::Tensor sliding_frequencies_;  // those of sliding layers, where they have their own
   std::vector<Layer> layers_;
 };
 

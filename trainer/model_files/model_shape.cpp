@@ -1,11 +1,12 @@
 #include "trainer/model_files/model_shape.h"
 
 #include <algorithm>
-#include <array>
 
 #include "trainer/base/text.h"
+#include "trainer/model_files/architectures.h"
 #include "trainer/model_files/config_json.h"
 #include "trainer/model_files/json_fields.h"
+#include "trainer/model_files/layer_kinds.h"
 
 namespace foresight {
 namespace {
@@ -19,23 +20,6 @@ constexpr std::int64_t kMaxExperts = 4096;
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
 
-/// What the architectures of this family differ in; everything else is one forward pass.
-struct Architecture {
-  const char* name;
-  enum class Bias { kNone, kQueryKeyValue, kAsConfigured } bias;
-  bool query_key_norm;
-  bool states_sizes;                    ///< num_key_value_heads and max_position_embeddings must be there
-  std::int64_t head_dimension_default;  ///< 0: hidden_size / num_attention_heads
-  bool experts;                         ///< layers may be mixtures of experts
-};
-constexpr std::array<Architecture, 5> kArchitectures = {{
-    {"LlamaForCausalLM", Architecture::Bias::kAsConfigured, false, false, 0, false},
-    {"MistralForCausalLM", Architecture::Bias::kNone, false, true, 0, false},
-    {"Qwen2ForCausalLM", Architecture::Bias::kQueryKeyValue, false, true, 0, false},
-    {"Qwen3ForCausalLM", Architecture::Bias::kAsConfigured, true, true, 128, false},
-    {"Qwen3MoeForCausalLM", Architecture::Bias::kAsConfigured, true, true, 0, true},
-}};
-
 /// The one architecture of the file; empty where it names none or several.
 std::string architecture_of(const ConfigJson& config) {
   const Json& names = config.get("architectures");
@@ -45,27 +29,11 @@ std::string architecture_of(const ConfigJson& config) {
 
 const Architecture& find_architecture(const ConfigJson& config) {
   const std::string name = architecture_of(config);
-  for (const Architecture& known : kArchitectures) {
+  for (const Architecture& known : architectures()) {
     if (name == known.name) return known;
   }
   config.fail("architectures", "'" + one_line(name) + "' is not supported (" +
                                    join(supported_architectures(), ", ") + " are)");
-}
-
-/// Every layer must see the whole text: the future attention of an entry has no meaning beyond a window.
-void refuse_sliding_window(const ConfigJson& config, const std::string& architecture) {
-  const Json& kinds = config.get("layer_types");
-  if (!kinds.is_null() && !kinds.is_array()) config.fail("layer_types", "expected a list");
-  for (const Json& kind : kinds) {
-    if (kind != "full_attention") {
-      config.fail("layer_types", shown_json(kind) + " is not supported (full_attention is)");
-    }
-  }
-  // Qwen2 and Qwen3 state a window that is used only with use_sliding_window.
-  const bool optional = architecture.starts_with("Qwen");
-  if (optional && !config.flag("use_sliding_window")) return;
-  if (!config.has("sliding_window")) return;
-  config.fail("sliding_window", shown_json(config.get("sliding_window")) + " is not supported (null is)");
 }
 
 /// `key`, whose absence means `when_absent` for an architecture that need not state it.
@@ -82,7 +50,7 @@ void read_sizes(const ConfigJson& config, const Architecture& architecture, Mode
   shape.intermediate_size = config.count("intermediate_size", kMaxWidth);
   shape.vocabulary_size = config.count("vocab_size", kMaxWidth);
   shape.max_positions = stated(config, architecture, "max_position_embeddings", kMaxPositions, 2048);
-  const std::int64_t usual = architecture.head_dimension_default;
+  const std::int64_t usual = architecture.head_dimension;
   shape.head_dimension =
       config.count("head_dim", kMaxWidth, usual > 0 ? usual : shape.hidden_size / shape.query_heads);
   if (shape.query_heads % shape.kv_heads != 0) {
@@ -109,7 +77,7 @@ std::vector<std::int64_t> dense_layers(const ConfigJson& config, std::int64_t la
   return numbers;
 }
 
-/// The layers' kinds and, where some layers are mixtures, their experts.
+/// Which layers are mixtures and, where some are, their experts.
 void read_experts(const ConfigJson& config, ModelShape& shape) {
   // transformers 5 writes the second name.
   const char* count_key = config.has("num_experts") ? "num_experts" : "num_local_experts";
@@ -126,9 +94,44 @@ void read_experts(const ConfigJson& config, ModelShape& shape) {
   const std::vector<std::int64_t> dense = dense_layers(config, shape.layers);
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const bool sparse = (layer + 1) % every == 0 && std::ranges::find(dense, layer) == dense.end();
-    shape.kinds.push_back({sparse ? FeedForwardKind::kExperts : FeedForwardKind::kDense});
+    if (sparse) shape.kinds.at(static_cast<std::size_t>(layer)).feed_forward = FeedForwardKind::kExperts;
   }
   if (shape.expert_layers() == 0) experts = {};
+}
+
+/// Pairs of dimensions are rotated, each by a factor of its own with longrope.
+void require_rotated_dimensions(const ConfigJson& config, const ModelShape& shape) {
+  const std::int64_t rotated = shape.rotated_dimensions;
+  if (rotated < 2 || rotated % 2 != 0) {
+    config.fail("partial_rotary_factor", concat(rotated, " of ", shape.head_dimension,
+                                                " dimensions would be rotated, expected an even number"));
+  }
+  if (shape.rope.type != RopeType::kLongRope) return;
+  for (const auto* factors : {&shape.rope.short_factors, &shape.rope.long_factors}) {
+    if (static_cast<std::int64_t>(factors->size()) == rotated / 2) continue;
+    config.fail(factors == &shape.rope.short_factors ? "short_factor" : "long_factor",
+                concat(factors->size(), " factors, expected one for each of ", rotated / 2, " frequencies"));
+  }
+}
+
+/// The rotation and, as it may stretch it, the longest text.
+void read_rotation(const ConfigJson& config, const Architecture& architecture, ModelShape& shape) {
+  const bool by_kind = architecture.gemma == 3;  // parameters for each kind of attention
+  shape.rope = read_rope_parameters(config, shape.max_positions,
+                                    {.theta = architecture.rope_theta,
+                                     .section = by_kind ? "full_attention" : nullptr,
+                                     .phi = architecture.phi});
+  if (by_kind) {
+    shape.sliding_rope = read_rope_parameters(
+        config, shape.max_positions,
+        {.theta_key = "rope_local_base_freq", .section = "sliding_attention", .has_scaling = false});
+  }
+  shape.rotated_dimensions =
+      static_cast<std::int64_t>(static_cast<double>(shape.head_dimension) * shape.rope.rotated_share);
+  require_rotated_dimensions(config, shape);
+  if (!by_kind) shape.max_positions = longest_text(shape.rope, shape.max_positions);  // else it is stated
+  for (std::int64_t layer = 0; architecture.skips_rotation && layer < shape.layers; ++layer)
+    shape.kinds[static_cast<std::size_t>(layer)].rotates = rotates(config, layer, shape.layers);
 }
 
 }  // namespace
@@ -137,10 +140,39 @@ std::int64_t ModelShape::expert_layers() const {
   return std::ranges::count(kinds, FeedForwardKind::kExperts, &LayerKind::feed_forward);
 }
 
+std::int64_t ModelShape::evicting_layers() const {
+  return kinds.empty() ? layers : std::ranges::count(kinds, AttentionKind::kFull, &LayerKind::attention);
+}
+
+std::vector<std::int64_t> ModelShape::evicting_layer_numbers() const {
+  std::vector<std::int64_t> numbers;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    if (kind(layer).attention == AttentionKind::kFull) numbers.push_back(layer);
+  }
+  return numbers;
+}
+
+std::vector<LayerPlace> ModelShape::layer_places() const {
+  std::vector<LayerPlace> places;
+  std::size_t evicting = 0, sliding = 0;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    const bool evicts = kind(layer).attention == AttentionKind::kFull;
+    places.push_back({evicts, evicts ? evicting++ : sliding++});
+  }
+  return places;
+}
+
+std::string layers_text(const ModelShape& shape) {
+  const std::int64_t evicting = shape.evicting_layers();
+  if (evicting == shape.layers) return concat(shape.layers, " layers");
+  return concat(shape.layers, " layers, of which ", evicting, evicting == 1 ? " evicts (" : " evict (",
+                join(shape.evicting_layer_numbers(), ", "), ")");
+}
+
 const std::vector<std::string>& supported_architectures() {
   static const std::vector<std::string> kNames = [] {
     std::vector<std::string> names;
-    for (const Architecture& known : kArchitectures) names.emplace_back(known.name);
+    for (const Architecture& known : architectures()) names.emplace_back(known.name);
     return names;
   }();
   return kNames;
@@ -151,22 +183,27 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   const Architecture& architecture = find_architecture(config);
   ModelShape shape;
   shape.architecture = architecture.name;
-  if (config.json().contains("hidden_act") && config.get("hidden_act") != "silu") {
+  const bool is_silu = !config.json().contains("hidden_act") || config.get("hidden_act") == "silu";
+  if (architecture.gemma == 0 && !is_silu) {
     config.fail("hidden_act", shown_json(config.get("hidden_act")) + " is not supported (silu is)");
   }
   if (config.flag("mlp_bias")) config.fail("mlp_bias", "true is not supported");
-  refuse_sliding_window(config, shape.architecture);
   read_sizes(config, architecture, shape);
+  shape.kinds.resize(static_cast<std::size_t>(shape.layers));
   if (architecture.experts) read_experts(config, shape);
-  shape.norm_epsilon = config.positive("rms_norm_eps", 1e-6);
-  shape.tied_embeddings = config.flag("tie_word_embeddings");
-  const bool configured =
-      architecture.bias == Architecture::Bias::kAsConfigured && config.flag("attention_bias");
-  shape.query_key_value_bias = configured || architecture.bias == Architecture::Bias::kQueryKeyValue;
+  shape.norm_epsilon = config.positive("rms_norm_eps", architecture.norm_epsilon);
+  shape.tied_embeddings =
+      config.has("tie_word_embeddings") ? config.flag("tie_word_embeddings") : architecture.ties;
+  using Bias = Architecture::Bias;
+  const bool configured = architecture.bias == Bias::kAsConfigured && config.flag("attention_bias");
+  shape.query_key_value_bias = configured || architecture.bias == Bias::kQueryKeyValue;
   shape.output_bias = configured;
   shape.query_key_norm = architecture.query_key_norm;
-  shape.rope = read_rope_parameters(config, shape.max_positions);
-  shape.max_positions = longest_text(shape.rope, shape.max_positions);
+  shape.norms = architecture.norms;
+  shape.fused_projections = architecture.phi;
+  if (architecture.gemma > 0) read_gemma(config, architecture.gemma, shape);
+  read_rotation(config, architecture, shape);
+  read_attention_kinds(config, architecture, shape);
   return shape;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
+#include <vector>
 
 #include "trainer/base/text.h"
 #include "trainer/model_files/json_fields.h"
@@ -16,15 +16,33 @@ using Json = nlohmann::json;
 constexpr double kLargestFactor = 1e6;
 constexpr std::int64_t kMostPositions = std::int64_t{1} << 31;
 
+/// A type's name in config.json, and whether it is one of Phi-3's.
+struct NamedType {
+  const char* name;
+  RopeType type;
+  bool phi;
+};
+constexpr std::array<NamedType, 8> kTypes = {{{"default", RopeType::kDefault, false},
+                                              {"linear", RopeType::kLinear, false},
+                                              {"dynamic", RopeType::kDynamic, false},
+                                              {"yarn", RopeType::kYarn, false},
+                                              {"llama3", RopeType::kLlama3, false},
+                                              {"default", RopeType::kDefault, true},
+                                              {"longrope", RopeType::kLongRope, true},
+                                              {"su", RopeType::kLongRope, true}}};
+
 /// The object that holds the parameters, and how messages call it.
 class RopeJson {
  public:
-  explicit RopeJson(const ConfigJson& config) : config_(config) {
+  RopeJson(const ConfigJson& config, const RopeSource& source) : config_(config) {
     for (const char* key : {"rope_parameters", "rope_scaling"}) {
       if (!config.has(key)) continue;
       if (!config.get(key).is_object()) config.fail(key, "expected an object");
+      const bool older = key != std::string("rope_parameters");
+      if (older && !source.has_scaling) return;
       object_ = &config.get(key);
       name_ = key;
+      if (!older && source.section != nullptr) enter(source.section);
       return;
     }
   }
@@ -40,27 +58,38 @@ class RopeJson {
     if (get(key).is_null()) fail(key, "missing; this rope type needs it");
     return positive(key, 0.0);
   }
-  RopeType type() const {
-    static constexpr std::array<std::pair<const char*, RopeType>, 5> kTypes = {
-        {{"default", RopeType::kDefault},
-         {"linear", RopeType::kLinear},
-         {"dynamic", RopeType::kDynamic},
-         {"yarn", RopeType::kYarn},
-         {"llama3", RopeType::kLlama3}}};
+  /// A list of positive numbers.
+  std::vector<double> needed_list(const char* key) const {
+    if (!get(key).is_array()) fail(key, "expected a list of numbers, got " + shown_json(get(key)));
+    std::vector<double> numbers;
+    for (const Json& number : get(key))
+      numbers.push_back(config_.positive_value(number, concat(name_, ".", key), 0.0));
+    return numbers;
+  }
+  RopeType type(bool phi) const {
     std::string wanted = "default";
     for (const char* key : {"type", "rope_type"}) {  // the newer name last: it decides
       if (get(key).is_null()) continue;
       if (!get(key).is_string()) fail(key, "expected a text, got " + shown_json(get(key)));
       wanted = get(key).get<std::string>();
     }
-    for (const auto& [name, type] : kTypes) {
-      if (wanted == name) return type;
+    for (const NamedType& known : kTypes) {
+      if (known.phi == phi && wanted == known.name) return known.type;
     }
     fail("rope_type",
-         "'" + one_line(wanted) + "' is not supported (default, linear, dynamic, yarn and llama3 are)");
+         concat("'", one_line(wanted), "' is not supported (",
+                phi ? "default and longrope" : "default, linear, dynamic, yarn and llama3", " are)"));
   }
 
  private:
+  /// The parameters stand one object deeper: one for each kind of attention.
+  void enter(const char* section) {
+    const Json& inner = field(*object_, section, config_.file());
+    if (!inner.is_object()) fail(section, "expected an object, got " + shown_json(inner));
+    object_ = &inner;
+    name_ = concat(name_, ".", section);
+  }
+
   inline static const Json kNone = Json::object();
   const ConfigJson& config_;
   const Json* object_ = &kNone;
@@ -112,17 +141,39 @@ void read_yarn(const ConfigJson& config, const RopeJson& json, RopeParameters& r
   if (rope.theta <= 1.0) config.fail("rope_theta", concat("is ", rope.theta, ", yarn needs more than 1"));
 }
 
+/// Phi-3: a list of factors for texts up to the trained length, one for longer ones.
+void read_long_rope(const ConfigJson& config, const RopeJson& json, std::int64_t max_positions,
+                    RopeParameters& rope) {
+  rope.short_factors = json.needed_list("short_factor");
+  rope.long_factors = json.needed_list("long_factor");
+  rope.original_positions = original_positions(config, json, max_positions);
+  const double stretch = json.positive(
+      "factor", static_cast<double>(max_positions) / static_cast<double>(rope.original_positions));
+  const double usual =
+      stretch <= 1.0
+          ? 1.0
+          : std::sqrt(1.0 + std::log(stretch) / std::log(static_cast<double>(rope.original_positions)));
+  rope.attention_factor = json.positive("attention_factor", usual);
+}
+
 }  // namespace
 
-RopeParameters read_rope_parameters(const ConfigJson& config, std::int64_t max_positions) {
-  const RopeJson json(config);
+RopeParameters read_rope_parameters(const ConfigJson& config, std::int64_t max_positions,
+                                    const RopeSource& source) {
+  const RopeJson json(config, source);
   RopeParameters rope;
-  rope.type = json.type();
-  rope.theta = json.positive("rope_theta", config.positive("rope_theta", rope.theta));
-  const double rotated =
-      json.positive("partial_rotary_factor", config.positive("partial_rotary_factor", 1.0));
-  if (rotated != 1.0) json.fail("partial_rotary_factor", concat(rotated, " is not supported (1 is)"));
+  rope.type = json.type(source.phi);
+  rope.theta = json.positive("rope_theta", config.positive(source.theta_key, source.theta));
+  rope.rotated_share = json.positive("partial_rotary_factor", config.positive("partial_rotary_factor", 1.0));
+  if (source.phi ? rope.rotated_share > 1.0 : rope.rotated_share != 1.0) {
+    json.fail("partial_rotary_factor",
+              concat(rope.rotated_share, " is not supported (", source.phi ? "at most 1" : "1", " is)"));
+  }
   if (rope.type == RopeType::kDefault) return rope;
+  if (rope.type == RopeType::kLongRope) {
+    read_long_rope(config, json, max_positions, rope);
+    return rope;
+  }
   rope.factor = json.needed("factor");
   if (rope.factor < 1.0 || rope.factor > kLargestFactor) {
     json.fail("factor", concat(rope.factor, ", expected 1 to ", kLargestFactor));
@@ -135,7 +186,9 @@ RopeParameters read_rope_parameters(const ConfigJson& config, std::int64_t max_p
 }
 
 std::int64_t longest_text(const RopeParameters& rope, std::int64_t max_positions) {
-  if (rope.type == RopeType::kDefault || rope.type == RopeType::kLlama3) return max_positions;
+  const bool states_longest =
+      rope.type == RopeType::kDefault || rope.type == RopeType::kLlama3 || rope.type == RopeType::kLongRope;
+  if (states_longest) return max_positions;
   const double stretched = rope.factor * static_cast<double>(rope.original_positions);
   return std::max(max_positions, static_cast<std::int64_t>(std::min(stretched, 1e15)));
 }

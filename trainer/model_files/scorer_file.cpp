@@ -80,7 +80,7 @@ void require_digest(const SafetensorsFile& file, const std::string& format) {
   const auto stored = file.metadata().find(kScorerDigestKey);
   const ScorerReader reader(file);
   if (stored == file.metadata().end()) {
-    if (format != kScorerFormat) return;
+    if (format != kScorerFormat && format != kScorerFormatOfSomeLayers) return;
     reader.fail(concat("damaged: metadata '", kScorerDigestKey, "' is missing; take another copy"));
   }
   const std::string found = scorer_digest(file.tensors(), file.metadata());
@@ -98,7 +98,7 @@ void require_released(const SafetensorsFile& file, const std::string& format) {
                                    kScorerFormat, ", features and the rest)");
   if (file.metadata().contains("format") && format != kPlainFormat) {
     reader.fail(concat("metadata 'format' is '", one_line(format), "', expected ", kScorerFormat, ", ",
-                       kScorerFormatWithoutDigest, ", or ", kPlainFormat,
+                       kScorerFormatWithoutDigest, ", ", kScorerFormatOfSomeLayers, ", or ", kPlainFormat,
                        " or none for a released file: no scorer, or one that a later version wrote"));
   }
   for (const char* name : {kFeatureMean, kFeatureDeviation}) {
@@ -120,7 +120,7 @@ void require_nothing_else(const SafetensorsFile& file, const ScorerShape& shape,
   if (!released) known = {kFeatureMean, kFeatureDeviation};
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     for (const char* tensor : {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"})
-      known.insert(judge_tensor_name(layer, tensor));
+      known.insert(judge_tensor_name(shape.number(layer), tensor));
   }
   for (const auto& [name, tensor] : file.tensors()) {
     if (known.contains(name) || (released && name.find(".judge_model.feature_norm.") != std::string::npos))
@@ -131,19 +131,34 @@ void require_nothing_else(const SafetensorsFile& file, const ScorerShape& shape,
   }
 }
 
+/// A file says of which layers it is unless it is of all.
+void require_same_layers(const SafetensorsFile& file, const std::string& format, const ScorerShape& shape) {
+  const ScorerReader reader(file);
+  const std::string expected = join(shape.numbers, " "), found = reader.text(kScorerLayersKey);
+  const bool of_some = format == kScorerFormatOfSomeLayers;
+  if (of_some != file.metadata().contains(kScorerLayersKey) || (of_some && found.empty())) {
+    reader.fail(concat("metadata 'format' is '", format, "' ", of_some ? "without" : "with", " '",
+                       kScorerLayersKey, "': damaged; take another copy"));
+  }
+  if (found == expected) return;
+  reader.fail(concat("a scorer of ", of_some ? concat("layers ", one_line(found)) : std::string("all layers"),
+                     "; of this model ", expected.empty() ? "all layers" : concat("layers ", expected),
+                     " evict: the scorer belongs to another model"));
+}
+
 void require_layers(const SafetensorsFile& file, const ScorerShape& shape) {
   const ScorerReader reader(file);
   const std::int64_t heads = shape.kv_heads, inputs = shape.inputs;
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const auto require = [&](const char* tensor, const std::vector<std::int64_t>& size) {
-      reader.require_tensor(judge_tensor_name(layer, tensor), size);
+      reader.require_tensor(judge_tensor_name(shape.number(layer), tensor), size);
     };
     require("fc1.weight", {heads, inputs, kScorerHidden});
     require("fc1.bias", {heads, kScorerHidden});
     require("fc2.weight", {heads, kScorerHidden, 1});
     require("fc2.bias", {heads, 1});
   }
-  if (file.contains(judge_tensor_name(shape.layers, "fc1.weight"))) {
+  if (shape.numbers.empty() && file.contains(judge_tensor_name(shape.layers, "fc1.weight"))) {
     reader.fail(
         concat("holds more than the model's ", shape.layers, " layers: the scorer belongs to another model"));
   }
@@ -152,9 +167,11 @@ void require_layers(const SafetensorsFile& file, const ScorerShape& shape) {
 }  // namespace
 
 ScorerShape ScorerShape::of(const ModelShape& model) {
-  return {.layers = model.layers,
+  const bool all = model.evicting_layers() == model.layers;
+  return {.layers = model.evicting_layers(),
           .kv_heads = model.kv_heads,
-          .inputs = 2 * model.head_dimension + kStatisticsPerHead * model.group()};
+          .inputs = 2 * model.head_dimension + kStatisticsPerHead * model.group(),
+          .numbers = all ? std::vector<std::int64_t>() : model.evicting_layer_numbers()};
 }
 
 std::string judge_tensor_name(std::int64_t layer, const std::string& tensor) {
@@ -184,8 +201,10 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ScorerShape
   const ScorerReader reader(scorer.file);
   const std::string format = reader.text("format");
   require_digest(scorer.file, format);
-  scorer.released = format != kScorerFormat && format != kScorerFormatWithoutDigest;
+  scorer.released =
+      format != kScorerFormat && format != kScorerFormatWithoutDigest && format != kScorerFormatOfSomeLayers;
   if (scorer.released) require_released(scorer.file, format);
+  if (!scorer.released) require_same_layers(scorer.file, format, shape);
   scorer.facts.features = scorer.released ? ScorerFeatures::kReleased : reader.features();
   scorer.facts.budget = reader.count("budget");
   scorer.facts.window = reader.count("window");

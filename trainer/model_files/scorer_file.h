@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "data/safetensors.h"
 #include "trainer/config/choices.h"
@@ -13,8 +14,11 @@
 namespace foresight {
 
 /// Written since content_sha256 is: a file of this format without the digest is refused. Files of
-/// "foresight.scorer.1" are read without.
+/// "foresight.scorer.1" are read without. Scorers of a model some of whose layers do not evict are of a
+/// format of their own, which says of which layers they are.
 inline constexpr const char* kScorerFormat = "foresight.scorer.2";
+inline constexpr const char* kScorerFormatOfSomeLayers = "foresight.scorer.3";
+inline constexpr const char* kScorerLayersKey = "evicting_layers";
 inline constexpr const char* kScorerFormatWithoutDigest = "foresight.scorer.1";
 inline constexpr const char* kScorerDigestKey = "content_sha256";
 inline constexpr std::int64_t kScorerHidden = 16;
@@ -34,15 +38,22 @@ struct ScorerFacts {
 
 /// What a scorer's tensors are sized by.
 struct ScorerShape {
-  std::int64_t layers = 0;
+  std::int64_t layers = 0;  ///< that evict
   std::int64_t kv_heads = 0;
   std::int64_t inputs = 0;  ///< 2d + 8g
+  /// The model's numbers of these layers, ascending; none: 0, 1, 2, ..., as all layers of the model evict.
+  std::vector<std::int64_t> numbers = {};
+
+  /// The model's number of a scorer's layer.
+  std::int64_t number(std::int64_t layer) const {
+    return numbers.empty() ? layer : numbers.at(static_cast<std::size_t>(layer));
+  }
 
   /// Of the scorers for a model.
   static ScorerShape of(const ModelShape& model);
 };
 
-/// "model.layers.3.self_attn.judge_model.fc1.weight"
+/// "model.layers.3.self_attn.judge_model.fc1.weight", by the model's number of a layer.
 std::string judge_tensor_name(std::int64_t layer, const std::string& tensor);
 
 /// Digest of a scorer's tensors (name, type, shape, values) and of its metadata but the digest's own: what
@@ -60,7 +71,7 @@ struct ScorerFile {
   /// Checks all but what the values are. Throws Error(kInput) naming file and key or tensor: content that its
   /// digest does not fit, a file of another format that is not the released layout beyond doubt, a fact that
   /// is no number or no known word, a tensor that is missing, of another shape than `shape` asks for, not of
-  /// floating point or no part of a scorer, more layers than the model has.
+  /// floating point or no part of a scorer, other layers than those of the model that evict.
   static ScorerFile open(const std::filesystem::path& path, const ScorerShape& shape);
 };
 

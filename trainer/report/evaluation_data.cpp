@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "trainer/base/text.h"
 #include "trainer/report/policy_style.h"
 
 namespace foresight {
@@ -220,6 +221,16 @@ CostResult read_cost(const JsonPlace& place, const std::vector<std::string>& ord
   return cost;
 }
 
+/// A number for each layer that something was measured of.
+void require_layer_numbers(const EvaluationData& data, const JsonPlace& place) {
+  for (const PolicyMeasures& policy : data.main.policies) {
+    const std::size_t measured = policy.attention_kept_by_head.size();
+    if (measured == 0 || measured == data.evicting_layers.size()) continue;
+    place.fail(concat("expected ", measured, " layers, as policy '", one_line(policy.name), "' has, found ",
+                      data.evicting_layers.size()));
+  }
+}
+
 TokenView read_token_view(const JsonPlace& place, const std::vector<std::string>& order) {
   TokenView view;
   view.trace = text_or_empty(place, "trace");
@@ -271,6 +282,10 @@ EvaluationData read_evaluation(const nlohmann::json& json, const std::string& fi
   }
   data.code_version = text_or_empty(root, "code_version");
   data.main = read_budget(root, order);
+  if (const auto layers = root.find("evicting_layers")) {
+    for (const JsonPlace& layer : layers->items()) data.evicting_layers.push_back(layer.whole(0));
+    require_layer_numbers(data, *layers);
+  }
   if (const auto sweep = root.find("sweep")) {
     for (const JsonPlace& entry : sweep->items()) data.sweep.push_back(read_budget(entry, order));
   }

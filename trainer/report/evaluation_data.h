@@ -145,7 +145,8 @@ struct ScoredInputs {
 
 /// The whole file. Policies stand in the order of inputs.policies, others after them.
 struct EvaluationData {
-  std::string code_version, model, dtype;  ///< empty where the file does not say
+  std::string code_version, model, dtype;     ///< empty where the file does not say
+  std::vector<std::int64_t> evicting_layers;  ///< the model's numbers of the layers; empty: 0, 1, 2, ...
   ScoredInputs inputs;
   BudgetResult main;
   std::vector<BudgetResult> sweep;

@@ -36,24 +36,31 @@ std::string heat_key() {
   return out + "</p>\n";
 }
 
-std::string heat_rectangles(const std::vector<std::vector<double>>& layers, double left, double cell_width,
+/// The model's number of a measured layer.
+std::int64_t layer_number(const std::vector<std::int64_t>& numbers, std::size_t layer) {
+  return numbers.empty() ? static_cast<std::int64_t>(layer) : numbers.at(layer);
+}
+
+std::string heat_rectangles(const std::vector<std::vector<double>>& layers,
+                            const std::vector<std::int64_t>& numbers, double left, double cell_width,
                             double cell_height) {
   std::string out;
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     for (std::size_t head = 0; head < layers[layer].size(); ++head) {
       const double share = layers[layer][head];
       const std::string css = std::isnan(share) ? "hx" : concat("h", heat_class(share));
-      out += concat("<rect class=\"", css, "\" x=\"",
-                    format_coordinate(left + static_cast<double>(layer) * cell_width), "\" y=\"",
-                    format_coordinate(6 + static_cast<double>(head) * cell_height), "\" width=\"",
-                    format_coordinate(cell_width), "\" height=\"", format_coordinate(cell_height),
-                    "\" data-t=\"layer ", layer, ", KV head ", head, ": ", format_percent(share), "\"/>");
+      out += concat(
+          "<rect class=\"", css, "\" x=\"", format_coordinate(left + static_cast<double>(layer) * cell_width),
+          "\" y=\"", format_coordinate(6 + static_cast<double>(head) * cell_height), "\" width=\"",
+          format_coordinate(cell_width), "\" height=\"", format_coordinate(cell_height), "\" data-t=\"layer ",
+          layer_number(numbers, layer), ", KV head ", head, ": ", format_percent(share), "\"/>");
     }
   }
   return out;
 }
 
-std::string heat_map(const PolicyMeasures& policy, const std::string& name) {
+std::string heat_map(const PolicyMeasures& policy, const std::string& name,
+                     const std::vector<std::int64_t>& numbers) {
   const std::vector<std::vector<double>>& layers = policy.attention_kept_by_head;
   const auto layer_count = static_cast<double>(layers.size());
   const auto head_count = static_cast<double>(layers.front().size());
@@ -63,7 +70,7 @@ std::string heat_map(const PolicyMeasures& policy, const std::string& name) {
   std::string out =
       concat("<svg class=\"plot heat\" role=\"img\" viewBox=\"0 0 480 ", format_coordinate(bottom + 42),
              "\" aria-label=\"", escape_html(title), "\"><title>", escape_html(title), "</title>",
-             heat_rectangles(layers, left, cell_width, cell_height), "<g class=\"grid\">");
+             heat_rectangles(layers, numbers, left, cell_width, cell_height), "<g class=\"grid\">");
   const auto label_every = [](double count, double size, double room) {
     std::size_t every = 1;
     while (static_cast<double>(every) * size < room && static_cast<double>(every) < count) every *= 2;
@@ -72,7 +79,7 @@ std::string heat_map(const PolicyMeasures& policy, const std::string& name) {
   for (std::size_t layer = 0; layer < layers.size(); layer += label_every(layer_count, cell_width, 24)) {
     out += concat("<text text-anchor=\"middle\" x=\"",
                   format_coordinate(left + (static_cast<double>(layer) + 0.5) * cell_width), "\" y=\"",
-                  format_coordinate(bottom + 16), "\">", layer, "</text>");
+                  format_coordinate(bottom + 16), "\">", layer_number(numbers, layer), "</text>");
   }
   for (std::size_t head = 0; head < layers.front().size(); head += label_every(head_count, cell_height, 15)) {
     out += concat("<text text-anchor=\"end\" x=\"", format_coordinate(left - 7), "\" y=\"",
@@ -87,7 +94,8 @@ std::string heat_map(const PolicyMeasures& policy, const std::string& name) {
 }
 
 /// Mean and least share, for readers without colours.
-std::string heat_summary(const std::vector<std::vector<double>>& layers) {
+std::string heat_summary(const std::vector<std::vector<double>>& layers,
+                         const std::vector<std::int64_t>& numbers) {
   double sum = 0, least = INFINITY;
   std::size_t count = 0, worst_layer = 0, worst_head = 0;
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
@@ -105,7 +113,17 @@ std::string heat_summary(const std::vector<std::vector<double>>& layers) {
   }
   if (count == 0) return "";
   return note(concat("Mean ", format_percent(sum / static_cast<double>(count)), "; least ",
-                     format_percent(least), " in layer ", worst_layer, ", KV head ", worst_head, "."));
+                     format_percent(least), " in layer ", layer_number(numbers, worst_layer), ", KV head ",
+                     worst_head, "."));
+}
+
+/// Which layers of the model evict, where not all do.
+std::string evicting_note(const std::vector<std::int64_t>& numbers) {
+  if (numbers.empty()) return "";
+  const bool one = numbers.size() == 1;
+  return note(concat(one ? "Layer " : "Layers ", join(numbers, ", "), " of the model ",
+                     one ? "evicts" : "evict",
+                     ". The others see a window of the text and are never evicted from."));
 }
 
 /// A token as it reads in running text: white space stays, a line's end is marked.
@@ -162,13 +180,14 @@ std::string heads_section(const EvaluationData& data) {
   std::vector<std::string> labels, panels;
   for (const PolicyMeasures& policy : measured) {
     labels.push_back(data.styles.of(policy.name).name);
-    panels.push_back(heat_map(policy, labels.back()) + heat_summary(policy.attention_kept_by_head));
+    panels.push_back(heat_map(policy, labels.back(), data.evicting_layers) +
+                     heat_summary(policy.attention_kept_by_head, data.evicting_layers));
   }
   return note(
              "Share of the attention under full KV that falls on entries still held, mean over steps. All "
              "policies share "
              "one scale, whose classes narrow towards 100 %.") +
-         choice("heads", "Policy", labels, panels) + heat_key();
+         evicting_note(data.evicting_layers) + choice("heads", "Policy", labels, panels) + heat_key();
 }
 
 std::string tokens_section(const EvaluationData& data) {

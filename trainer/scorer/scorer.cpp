@@ -57,7 +57,8 @@ torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) 
 Scorer Scorer::random(const ModelShape& model, const ScorerFacts& facts, RandomStream stream) {
   Scorer scorer;
   scorer.facts_ = facts;
-  const auto [layers, heads, inputs] = ScorerShape::of(model);
+  const auto [layers, heads, inputs, numbers] = ScorerShape::of(model);
+  scorer.numbers_ = numbers;
   const double bound1 = 1.0 / std::sqrt(static_cast<double>(inputs));
   const double bound2 = 1.0 / std::sqrt(static_cast<double>(kScorerHidden));
   for (std::int64_t index = 0; index < layers; ++index) {
@@ -184,27 +185,32 @@ std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
   std::map<std::string, torch::Tensor> tensors;
   for (std::int64_t index = 0; index < layers(); ++index) {
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
-    tensors[judge_tensor_name(index, "fc1.weight")] = layer.weight1.detach().to(torch::kCPU).contiguous();
-    tensors[judge_tensor_name(index, "fc1.bias")] = layer.bias1.detach().to(torch::kCPU).contiguous();
-    tensors[judge_tensor_name(index, "fc2.weight")] = layer.weight2.detach().to(torch::kCPU).contiguous();
-    tensors[judge_tensor_name(index, "fc2.bias")] = layer.bias2.detach().to(torch::kCPU).contiguous();
+    const auto put = [&](const char* name, const torch::Tensor& values) {
+      tensors[judge_tensor_name(layer_number(index), name)] = values.detach().to(torch::kCPU).contiguous();
+    };
+    put("fc1.weight", layer.weight1);
+    put("fc1.bias", layer.bias1);
+    put("fc2.weight", layer.weight2);
+    put("fc2.bias", layer.bias2);
   }
   return tensors;
 }
 
 void Scorer::write(const std::filesystem::path& file,
                    const std::map<std::string, torch::Tensor>& tensors) const {
-  std::map<std::string, std::string> metadata = {{"format", kScorerFormat},
-                                                 {"features", word_of(facts_.features)},
-                                                 {"budget", std::to_string(facts_.budget)},
-                                                 {"window", std::to_string(facts_.window)},
-                                                 {"protect_sinks", std::to_string(facts_.protect_sinks)},
-                                                 {"protect_prompt", facts_.protect_prompt ? "true" : "false"},
-                                                 {"score", "high = evict"},
-                                                 {"model_fingerprint", facts_.model_fingerprint},
-                                                 {"dtype", facts_.dtype},
-                                                 {"code_version", code_version()},
-                                                 {"config", facts_.config}};
+  std::map<std::string, std::string> metadata = {
+      {"format", numbers_.empty() ? kScorerFormat : kScorerFormatOfSomeLayers},
+      {"features", word_of(facts_.features)},
+      {"budget", std::to_string(facts_.budget)},
+      {"window", std::to_string(facts_.window)},
+      {"protect_sinks", std::to_string(facts_.protect_sinks)},
+      {"protect_prompt", facts_.protect_prompt ? "true" : "false"},
+      {"score", "high = evict"},
+      {"model_fingerprint", facts_.model_fingerprint},
+      {"dtype", facts_.dtype},
+      {"code_version", code_version()},
+      {"config", facts_.config}};
+  if (!numbers_.empty()) metadata[kScorerLayersKey] = join(numbers_, " ");
   std::vector<TensorToWrite> list;
   std::map<std::string, TensorView> views;
   for (const auto& [name, tensor] : tensors) {
@@ -253,7 +259,7 @@ void Scorer::save_released(const std::filesystem::path& file) const {
 
 ScorerShape Scorer::shape() const {
   const torch::Tensor& weight = layers_.front().weight1;
-  return {.layers = layers(), .kv_heads = weight.size(0), .inputs = weight.size(1)};
+  return {.layers = layers(), .kv_heads = weight.size(0), .inputs = weight.size(1), .numbers = numbers_};
 }
 
 Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape) {
@@ -263,6 +269,7 @@ Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape)
   }
   Scorer scorer;
   scorer.facts_ = stored.facts;
+  scorer.numbers_ = shape.numbers;
   const auto read = [&](const std::string& name) {
     const torch::Tensor values =
         view_tensor(stored.file.at(name)).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
@@ -274,10 +281,13 @@ Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape)
   };
   for (std::int64_t index = 0; index < shape.layers; ++index) {
     Layer layer;
-    layer.weight1 = read(judge_tensor_name(index, "fc1.weight")).requires_grad_();
-    layer.bias1 = read(judge_tensor_name(index, "fc1.bias")).requires_grad_();
-    layer.weight2 = read(judge_tensor_name(index, "fc2.weight")).requires_grad_();
-    layer.bias2 = read(judge_tensor_name(index, "fc2.bias")).requires_grad_();
+    const auto own = [&](const char* name) {
+      return read(judge_tensor_name(shape.number(index), name)).requires_grad_();
+    };
+    layer.weight1 = own("fc1.weight");
+    layer.bias1 = own("fc1.bias");
+    layer.weight2 = own("fc2.weight");
+    layer.bias2 = own("fc2.bias");
     layer.mean = torch::zeros({shape.kv_heads, shape.inputs});
     layer.deviation = torch::ones({shape.kv_heads, shape.inputs});
     scorer.layers_.push_back(std::move(layer));

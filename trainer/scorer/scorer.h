@@ -23,7 +23,7 @@ namespace foresight {
 /// authors' code does; kNormalized: the sums are what their names say and the statistics are log1p(100 x).
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
 
-/// The weights of all layers; float32, on one device. Higher score = evict.
+/// The weights of all layers that evict; float32, on one device. Higher score = evict.
 class Scorer {
  public:
   /// Random weights (uniform within 1/sqrt(inputs)) from `stream`; normalisation is the identity.
@@ -70,7 +70,11 @@ class Scorer {
 
   const ScorerFacts& facts() const { return facts_; }
   ScorerFacts& facts() { return facts_; }
+  /// Those that evict, in order; layer_number() is the model's number of one.
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
+  std::int64_t layer_number(std::int64_t layer) const {
+    return numbers_.empty() ? layer : numbers_.at(layer);
+  }
   ScorerShape shape() const;
 
  private:
@@ -84,6 +88,7 @@ class Scorer {
   void write(const std::filesystem::path& file, const std::map<std::string, torch::Tensor>& tensors) const;
 
   ScorerFacts facts_;
+  std::vector<std::int64_t> numbers_;  ///< as ScorerShape::numbers
   std::vector<Layer> layers_;
 };
 

@@ -74,7 +74,7 @@ class StatesFile {
         size_(size),
         evictions_(evictions),
         positions_(cached_positions(size, evictions.back())),
-        candidates_(static_cast<std::size_t>(shape.layers) * evictions.size()),
+        candidates_(static_cast<std::size_t>(shape.evicting_layers()) * evictions.size()),
         writer_(file, tensors(), metadata) {}
 
   /// Key and value of the positions that come to an end of a window, and the state of an eviction that is
@@ -95,7 +95,7 @@ class StatesFile {
 
   /// Adds what the oracle says of the candidates that were seen, and publishes.
   void finish(const OracleReader& reader) {
-    for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
+    for (std::int64_t layer = 0; layer < shape_.evicting_layers(); ++layer) {
       const torch::Tensor contribution = recorded_contribution(reader, layer, size_, evictions_);
       for (std::int64_t i = 0; i < count(); ++i) {
         const std::int64_t place = layer * count() + i;
@@ -111,7 +111,7 @@ class StatesFile {
   std::int64_t statistics_width() const { return kStatisticsPerHead * shape_.group(); }
 
   std::vector<TensorToFill> tensors() const {
-    const std::int64_t layers = shape_.layers, heads = shape_.kv_heads;
+    const std::int64_t layers = shape_.evicting_layers(), heads = shape_.kv_heads;
     return {{"entries", Dtype::kFloat16, {layers, heads, positions_, 2 * shape_.head_dimension}},
             {"positions", Dtype::kInt32, {layers, count(), heads, size_.budget}},
             {"statistics", Dtype::kFloat16, {layers, count(), heads, size_.budget, statistics_width()}},
@@ -213,12 +213,12 @@ std::vector<ReplayBatch> replay_batches(const std::vector<RecordedTrace>& traces
 
 /// Bytes of every position's key and value, and of one eviction.
 double entry_bytes(const ModelShape& shape) {
-  return static_cast<double>(shape.layers * shape.kv_heads * 2 * shape.head_dimension) * 2;
+  return static_cast<double>(shape.evicting_layers() * shape.kv_heads * 2 * shape.head_dimension) * 2;
 }
 double eviction_bytes(const ModelShape& shape, const CacheSize& size) {
   const std::int64_t candidate =
       kStatisticsPerHead * shape.group() * 2 + 4 + 4;  // statistics, position, oracle
-  return static_cast<double>(shape.layers * shape.kv_heads * size.budget * candidate);
+  return static_cast<double>(shape.evicting_layers() * shape.kv_heads * size.budget * candidate);
 }
 
 }  // namespace

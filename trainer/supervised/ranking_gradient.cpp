@@ -37,10 +37,10 @@ void RankingGradient::add(const RankedStates& states, const std::string& where) 
   const torch::AutoGradMode with_gradients(true);  // a replay runs without
   const torch::Tensor scores = scorer_->score(states.layer, states.features).flatten(0, 1);  // [n K, B]
   if (const auto state = first_wild_state(scores, states.features.size(1))) {
-    throw Error(ErrorKind::kNumeric,
-                concat(where, ": a score of layer ", states.layer, " is not finite, or beyond ",
-                       kLargestScore, ", at eviction ", states.evictions[*state],
-                       "; the last checkpoint is kept: lower supervised.learning_rate"));
+    throw Error(ErrorKind::kNumeric, concat(where, ": a score of layer ", scorer_->layer_number(states.layer),
+                                            " is not finite, or beyond ", kLargestScore, ", at eviction ",
+                                            states.evictions[*state],
+                                            "; the last checkpoint is kept: lower supervised.learning_rate"));
   }
   const torch::Tensor target = to_device(states.oracle.flatten(0, 1), scorer_->device());
   const RankingRows rows = pairwise_ranking_rows(scores, target, margin_, pair_weight_);

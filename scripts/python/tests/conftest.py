@@ -89,10 +89,15 @@ def load_model(folder, attention="sdpa"):
 def write_random_scorer(
     path, features="normalized", budget=32, window=8, layers=2, kv_heads=2, inputs=48, seed=1, **facts
 ):
-    """A scorer file; the default shape is the tiny model's (2 layers, 2 KV heads of 16, 2 query heads each)."""
+    """A scorer file; the default shape is the tiny model's (2 layers, 2 KV heads of 16, 2 query heads each).
+
+    layers: how many, or the numbers of those that evict.
+    """
     tensors = random_tensors(layers, kv_heads, inputs, seed)
+    numbers = None if isinstance(layers, int) else layers
+    count = layers if numbers is None else len(numbers)
     if features == "normalized":
-        tensors["feature_mean"] = 0.1 * torch.ones(layers, kv_heads, inputs)
-        tensors["feature_deviation"] = 2.0 * torch.ones(layers, kv_heads, inputs)
-    write_scorer(path, tensors, ScorerFacts(features=features, budget=budget, window=window, **facts))
+        tensors["feature_mean"] = 0.1 * torch.ones(count, kv_heads, inputs)
+        tensors["feature_deviation"] = 2.0 * torch.ones(count, kv_heads, inputs)
+    write_scorer(path, tensors, ScorerFacts(features=features, budget=budget, window=window, **facts), numbers)
     return path

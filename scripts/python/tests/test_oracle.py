@@ -51,6 +51,15 @@ def test_a_bad_file_is_refused_by_name(name):
     assert name in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_a_file_of_some_layers_is_read_by_the_models_numbers():
+    some, whole = OracleFile(FIXTURES / "good_some_layers.h5"), OracleFile(FIXTURES / "good.h5")
+    assert (some.layer_numbers, whole.layer_numbers) == ([1, 5], [0, 1])
+    for number, layer in zip(some.layer_numbers, whole.layer_numbers, strict=True):
+        assert np.array_equal(some.attention(number), whole.attention(layer))
+    with pytest.raises(ForesightError, match=r"there is no layer 0; choose one of 1, 5"):
+        some.attention(0)
+
+
 def test_there_are_bad_files():
     assert len(BAD) > 20
 

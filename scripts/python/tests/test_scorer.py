@@ -8,11 +8,11 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from conftest import write_random_scorer
+from conftest import random_tensors, write_random_scorer
 
 from foresight_kv import ForesightError, Scorer
 from foresight_kv.scorer import EvictionView, candidate_features
-from foresight_kv.scorer_file import read_scorer
+from foresight_kv.scorer_file import ScorerFacts, read_scorer, write_scorer
 
 LAYER = 1  # the layer that dump_scores records
 
@@ -136,8 +136,8 @@ def test_a_file_that_lost_its_metadata_is_not_taken_for_a_released_one(tmp_path)
     safetensors.torch.save_file(plain, target, {"format": "pt", "features": "normalized"})
     with pytest.raises(ForesightError, match="metadata 'features' is 'normalized'"):
         read_scorer(target)
-    safetensors.torch.save_file(plain, target, {"format": "foresight.scorer.3"})
-    with pytest.raises(ForesightError, match="'format' is 'foresight.scorer.3', expected foresight.scorer.2"):
+    safetensors.torch.save_file(plain, target, {"format": "foresight.scorer.4"})
+    with pytest.raises(ForesightError, match="'format' is 'foresight.scorer.4', expected foresight.scorer.2"):
         read_scorer(target)
     safetensors.torch.save_file(plain | {"lm_head.weight": torch.ones(4)}, target, {"format": "pt"})
     with pytest.raises(ForesightError, match="'lm_head.weight' is not part of a scorer"):
@@ -190,6 +190,25 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path):
     (tmp_path / "text").write_text("no tensors")
     with pytest.raises(ForesightError, match="damaged, or no safetensors file"):
         read_scorer(tmp_path / "text")
+
+
+def test_a_scorer_of_some_layers_is_read_by_the_models_numbers(tmp_path):
+    path = write_random_scorer(tmp_path / "s.safetensors", layers=[2, 5])
+    scorer = Scorer.load(path)
+    assert (scorer.layers, scorer.layer_numbers) == (2, [2, 5])
+    scorer.check_model([2, 5], 2, 16, 2)
+    with pytest.raises(ForesightError, match=r"is of layers \[2, 5\], in this model layers \[0, 1\] evict"):
+        scorer.check_model(2, 2, 16, 2)
+    tensors = random_tensors([2, 5], 2, 48)
+    for layers, message in (
+        ([5, 2], "expected ascending numbers, got '5 2'"),
+        (["x"], "expected layer numbers, got 'x'"),
+        ([2, 5, 7], "model.layers.7.self_attn.judge_model"),
+        ([2], "model.layers.5.self_attn.judge_model"),
+    ):
+        write_scorer(path, tensors, ScorerFacts(), layers)
+        with pytest.raises(ForesightError, match=message):
+            Scorer.load(path)
 
 
 def test_a_scorer_of_another_model_is_refused(tmp_path):

@@ -1,10 +1,13 @@
 """What `transformers` says about the families' tiny models under eviction, for tests/model/test_evicted_families.cpp.
 
 Brute force: one pass over the whole text in transformers' own attention, in which each query of each KV head is shown a mask of
-its own, without the entries that were evicted before it. Which go is drawn at random, for every layer and head apart.
+its own, without the entries that were evicted before it. Which go is drawn at random, for every layer and head apart. Layers that
+see a window keep the mask that transformers makes for them.
 
 Writes, beside itself, evicted.safetensors with, for each family NAME: NAME.tokens [L], NAME.losses [L] (nats, of predicting each
-token; the first is 0) and NAME.evicted [layers, K, steps, W], the positions that go in each step. `size` is [budget, window].
+token; the first is 0), NAME.evicted [layers, K, steps, W], the positions that go in each step, and NAME.attention
+[layers, K, blocks, L], the mean attention without eviction that a block of W queries of a KV head's group pays to each key; all of
+layers with full attention alone, whose numbers are NAME.layers. `size` is [budget, window].
 
     python tests/reference/families/make_evicted.py
 
@@ -14,11 +17,14 @@ import pathlib
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AttentionInterface, AutoModelForCausalLM
+from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM
+from transformers.masking_utils import eager_mask
 
 here = pathlib.Path(__file__).parent
 # llama_dynamic is left out: its keys keep the rotation they were cached with, which depends on the cut into passes.
-FAMILIES = ["llama3", "llama_linear", "mistral", "qwen2", "qwen2_yarn", "qwen3", "qwen3_yarn", "qwen3_moe", "qwen3_moe_stacked"]
+FAMILIES = ["llama3", "llama_linear", "mistral", "qwen2", "qwen2_yarn", "qwen3", "qwen3_yarn", "qwen3_moe", "qwen3_moe_stacked",
+            "qwen2_sliding", "qwen3_sliding", "ministral", "olmo2", "olmo3", "smollm3", "phi3",
+            "phi4_mini", "phi3_short", "gemma2", "gemma3", "gemma3_older"]
 BUDGET, WINDOW = 16, 8
 
 
@@ -41,31 +47,50 @@ def draw_evictions(layers: int, heads: int, tokens: int, generator):
 
 
 def masked_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs):
-    """transformers' eager attention, with MASKS[layer] [K, T, T] in place of the causal mask."""
+    """transformers' eager attention, with MASKS[layer] [K, T, T] in place of the causal mask where the layer sees everything."""
     group = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
     scores = query @ key.transpose(2, 3) * scaling
-    seen = MASKS[module.layer_idx].repeat_interleave(group, 0).unsqueeze(0)
-    probabilities = torch.softmax(scores.masked_fill(~seen, float("-inf")), -1)
+    if kwargs.get("softcap") is not None:
+        scores = kwargs["softcap"] * torch.tanh(scores / kwargs["softcap"])
+    if module.layer_idx in MASKS:
+        seen = MASKS[module.layer_idx].repeat_interleave(group, 0).unsqueeze(0)
+        probabilities = torch.softmax(scores.masked_fill(~seen, float("-inf")), -1)
+        PROBABILITIES[module.layer_idx] = probabilities[0]
+    else:
+        probabilities = torch.softmax(scores + attention_mask, -1)
     return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
 
 
+def block_means(probabilities, heads: int):
+    """Probabilities [H, T, T] -> [K, blocks, T]: the mean over blocks of W queries and over the heads of a group."""
+    by_head = probabilities.unflatten(0, (heads, -1)).mean(1)
+    return torch.stack([block.mean(1) for block in by_head.split(WINDOW, 1)], 1)
+
+
 AttentionInterface.register("masked", masked_attention)
+AttentionMaskInterface.register("masked", eager_mask)
 found = {"size": torch.tensor([BUDGET, WINDOW])}
 for number, name in enumerate(FAMILIES):
     generator = torch.Generator().manual_seed(200 + number)
     tokens = load_file(here / f"{name}.safetensors")["tokens"][1]
     model = AutoModelForCausalLM.from_pretrained(here / name, dtype=torch.float32, attn_implementation="masked").eval()
     config = model.config
-    evicted, MASKS = draw_evictions(config.num_hidden_layers, config.num_key_value_heads, len(tokens), generator)
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    layers = [layer for layer, kind in enumerate(kinds) if kind == "full_attention"]
+    evicted, seen = draw_evictions(len(layers), config.num_key_value_heads, len(tokens), generator)
+    PROBABILITIES = {}
     with torch.no_grad():
+        MASKS = dict(zip(layers, seen, strict=True))
         logits = model(tokens.unsqueeze(0)).logits[0]
-        MASKS = torch.ones(len(tokens), len(tokens), dtype=torch.bool).tril().expand_as(MASKS)
+        MASKS = {layer: torch.ones(len(tokens), len(tokens), dtype=torch.bool).tril().expand_as(seen[0]) for layer in layers}
         full = model(tokens.unsqueeze(0)).logits[0]
+    attention = torch.stack([block_means(PROBABILITIES[layer], config.num_key_value_heads) for layer in layers])
     log_probability = torch.log_softmax(logits.double(), -1)
     losses = torch.zeros(len(tokens))
     losses[1:] = -log_probability[:-1].gather(1, tokens[1:, None])[:, 0]
-    found |= {f"{name}.tokens": tokens.clone(), f"{name}.evicted": evicted, f"{name}.losses": losses}
+    found |= {f"{name}.tokens": tokens.clone(), f"{name}.evicted": evicted, f"{name}.losses": losses,
+              f"{name}.attention": attention, f"{name}.layers": torch.tensor(layers)}
     whole = load_file(here / f"{name}.safetensors")["logits"][1]
     print(f"{name}: without eviction as eager to {(full - whole).abs().max().item():.1e}, "
           f"logits moved by up to {(logits - full).abs().max().item():.2f}")

@@ -15,8 +15,10 @@ import sys
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MinistralConfig, MinistralForCausalLM, MistralConfig,
+                          MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig,
+                          Qwen3MoeForCausalLM, Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config,
+                          SmolLM3ForCausalLM)
 
 here = pathlib.Path(__file__).parent
 TOKENS, PROMPT, CONTINUED = 96, 12, 60
@@ -61,7 +63,67 @@ FAMILIES = {
         max_position_embeddings=256, tie_word_embeddings=True, head_dim=16, num_experts=6, num_experts_per_tok=2,
         moe_intermediate_size=12, norm_topk_prob=False, attention_bias=True,
         rope_parameters=dict(rope_type="default", rope_theta=10000.0)), torch.float32, None, False),
+    # Layers of two kinds: layer 0 sees everything, those from max_window_layers on a window.
+    "qwen2_sliding": (Qwen2ForCausalLM, Qwen2Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, num_hidden_layers=3, use_sliding_window=True, sliding_window=20,
+        max_window_layers=1, rope_parameters=dict(rope_type="default", rope_theta=10000.0)), torch.float32, None, True),
+    "qwen3_sliding": (Qwen3ForCausalLM, Qwen3Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, head_dim=12, num_hidden_layers=4, use_sliding_window=True,
+        sliding_window=9, layer_types=["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+        rope_parameters=dict(rope_type="default", rope_theta=10000.0)), torch.bfloat16, None, False),
+    "ministral": (MinistralForCausalLM, MinistralConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, head_dim=8, num_hidden_layers=3, sliding_window=33,
+        layer_types=["full_attention", "sliding_attention", "full_attention"],
+        rope_parameters=dict(rope_type="default", rope_theta=1000000.0)), torch.bfloat16, None, False),
+    "olmo2": (Olmo2ForCausalLM, Olmo2Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=False,
+        rope_parameters=dict(rope_type="default", rope_theta=500000.0)), torch.bfloat16, None, True),
+    "olmo3": (Olmo3ForCausalLM, Olmo3Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, num_hidden_layers=4, sliding_window=14, attention_bias=True,
+        rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)),
+        torch.float32, None, False),
+    # Every second layer without rotation, one of them sliding.
+    "smollm3": (SmolLM3ForCausalLM, SmolLM3Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, num_hidden_layers=4, no_rope_layer_interval=2, pad_token_id=0,
+        no_rope_layers=[1, 0, 1, 0], use_sliding_window=True, sliding_window=21,
+        layer_types=["full_attention", "full_attention", "full_attention", "sliding_attention"],
+        rope_parameters=dict(rope_type="default", rope_theta=10000.0)), torch.bfloat16, None, True),
+    "phi3": (Phi3ForCausalLM, Phi3Config, dict(
+        max_position_embeddings=256, original_max_position_embeddings=256, tie_word_embeddings=False, sliding_window=256,
+        pad_token_id=0, rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=1.0)),
+        torch.bfloat16, "12KB", True),
+    # Factors of their own for texts beyond 8 tokens, which all of the fixture's are; 6 of 8 dimensions are rotated.
+    "phi4_mini": (Phi3ForCausalLM, Phi3Config, dict(
+        max_position_embeddings=256, original_max_position_embeddings=8, tie_word_embeddings=True, sliding_window=None,
+        pad_token_id=0, partial_rotary_factor=0.75,
+        rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
+                             short_factor=[1.0, 1.1, 1.3], long_factor=[1.0, 2.5, 7.0],
+                             original_max_position_embeddings=8)), torch.float32, None, False),
+    # The factors of short texts, which all of the fixture's are.
+    "phi3_short": (Phi3ForCausalLM, Phi3Config, dict(
+        max_position_embeddings=512, original_max_position_embeddings=128, tie_word_embeddings=False, sliding_window=None,
+        pad_token_id=0, rope_parameters=dict(
+            rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=1.0, short_factor=[1.0, 1.2, 1.5, 2.0],
+            long_factor=[1.0, 3.0, 5.0, 9.0], original_max_position_embeddings=128)), torch.float16, None, True),
+    "gemma2": (Gemma2ForCausalLM, Gemma2Config, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, num_hidden_layers=3, head_dim=12, sliding_window=18,
+        query_pre_attn_scalar=20, attn_logit_softcapping=4.0, final_logit_softcapping=6.0, pad_token_id=0,
+        rope_parameters=dict(rope_type="default", rope_theta=10000.0)), torch.bfloat16, None, True),
+    "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, num_hidden_layers=4, head_dim=12, sliding_window=11,
+        query_pre_attn_scalar=12, pad_token_id=0,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=100000.0, factor=8.0),
+                             sliding_attention=dict(rope_type="default", rope_theta=500.0))), torch.float32, None, False),
+    # As the published files have it: the base of sliding layers apart, every third layer with full attention.
+    "gemma3_older": (Gemma3ForCausalLM, Gemma3TextConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, num_hidden_layers=4, head_dim=8, sliding_window=40,
+        query_pre_attn_scalar=8, pad_token_id=0, sliding_window_pattern=3, final_logit_softcapping=5.0,
+        rope_parameters=dict(full_attention=dict(rope_type="default", rope_theta=100000.0),
+                             sliding_attention=dict(rope_type="default", rope_theta=500.0))), torch.bfloat16, "12KB", True),
 }
+# Families whose norms multiply by 1 + their weight.
+NORMS_ADD_ONE = {"gemma2", "gemma3", "gemma3_older"}
 STACKED = {"qwen3_moe_stacked"}
 
 
@@ -69,9 +131,14 @@ def write_as_version_4(file: pathlib.Path):
     """rope_parameters -> rope_theta and rope_scaling, num_local_experts -> num_experts, as most published models have them."""
     config = json.loads(file.read_text())
     rope = config.pop("rope_parameters")
+    if "sliding_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
     config["rope_theta"] = rope.pop("rope_theta")
     config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     config["torch_dtype"] = config.pop("dtype")
+    if "max_window_layers" in config or "sliding_window_pattern" in config:
+        config.pop("layer_types", None)
     if "num_local_experts" in config:
         config["num_experts"] = config.pop("num_local_experts")
     file.write_text(json.dumps(config, indent=2) + "\n")
@@ -96,7 +163,7 @@ def make(name: str, seed: int):
     model = model_class(config_class(**(SIZES | settings))).eval()
     for key, parameter in model.named_parameters():
         random = torch.randn(parameter.shape, generator=generator)
-        parameter.data = 1.0 + 0.3 * random if "norm" in key else 0.3 * random
+        parameter.data = 1.0 + 0.3 * random if "norm" in key and name not in NORMS_ADD_ONE else 0.3 * random
     if getattr(model.config, "tie_word_embeddings"):
         model.tie_weights()
     model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))

@@ -1,4 +1,4 @@
-"""Writes oracle files with h5py: two good ones, and one for each thing that a reader must refuse.
+"""Writes oracle files with h5py: good ones, and one for each thing that a reader must refuse.
 
 Needs: h5py, numpy. Run in this folder: python make.py
 """
@@ -25,13 +25,15 @@ def text(value):
     return np.array(value.encode(), dtype=h5py.string_dtype("utf-8", max(len(value.encode()), 1)))
 
 
-def write(name, change=None, options=None, integers=INTEGERS, skip=(), version=1):
-    """A good file, with datasets in `skip` left out and `change(file)` called at the end."""
+def write(name, change=None, options=None, integers=INTEGERS, skip=(), version=1, numbers=""):
+    """A good file, with datasets in `skip` left out and `change(file)` called at the end; `numbers` are those of its layers."""
     options = options or {"chunks": True, "fletcher32": True}
     with h5py.File(name, "w", libver=("v110", "v110")) as file:
         file.attrs["schema_version"] = np.int64(version)
         for key, value in integers.items():
             file.attrs[key] = np.int64(value)
+        if numbers:
+            file.attrs["layer_numbers"] = text(numbers)
         for key, value in TEXTS.items():
             file.attrs[key] = text(value)
         for key in PER_TOKEN:
@@ -41,11 +43,11 @@ def write(name, change=None, options=None, integers=INTEGERS, skip=(), version=1
         digests = []
         for layer in range(integers["layers"]):
             digests.append(hashlib.sha256(ATTENTION[layer].tobytes()).hexdigest())
-            key = f"layer_{layer:03d}"
+            key = f"layer_{int(numbers.split()[layer]) if numbers else layer:03d}"
             if key not in skip:
                 data = group.create_dataset(key, data=ATTENTION[layer], **options)
                 data.attrs["sha256"] = text(digests[-1])
-        file.attrs["digest"] = text(digest(integers, TEXTS, ARRAYS, digests, version))
+        file.attrs["digest"] = text(digest(integers, TEXTS, ARRAYS, digests, version, numbers))
         if change:
             change(file)
 
@@ -75,7 +77,12 @@ def set_value(key, value):
 
 write("good.h5")
 write("good_compressed.h5", options={"chunks": True, "fletcher32": True, "shuffle": True, "compression": 6})
-write("bad_schema.h5", version=2)
+write("good_some_layers.h5", version=2, numbers="1 5")
+write("bad_schema.h5", version=3)
+write("bad_numbers_missing.h5", version=2)
+write("bad_numbers_order.h5", version=2, numbers="5 1")
+write("bad_numbers_count.h5", version=2, numbers="1 5", change=lambda file: file.attrs.__setitem__("layer_numbers", text("1 5 7")))
+write("bad_numbers_words.h5", version=2, numbers="1 5", change=lambda file: file.attrs.__setitem__("layer_numbers", text("1 five")))
 write("bad_soft_link.h5", lambda file: file.__setitem__("loss", h5py.SoftLink("/entropy")), skip=["loss"])
 write("bad_external_link.h5", lambda file: file.__setitem__("loss", h5py.ExternalLink("good.h5", "/loss")), skip=["loss"])
 write("bad_virtual.h5", virtual, skip=["loss"])
@@ -104,7 +111,7 @@ write("bad_block.h5", lambda file: file.attrs.__setitem__("block_tokens", np.int
 with h5py.File("bad_other.h5", "w") as other:
     other.create_dataset("loss", data=ARRAYS["loss"])
 
-for name in ["good.h5", "good_compressed.h5"]:
+for name in ["good.h5", "good_compressed.h5", "good_some_layers.h5"]:
     check(name)
 with open("good.json", "w", encoding="utf-8") as expected:
     json.dump({"integers": INTEGERS, "texts": TEXTS, "token_ids": ARRAYS["token_ids"].tolist(),

@@ -14,10 +14,12 @@ def packed_elements(tokens, block_tokens):
     return sum(min(end, tokens) for end in range(block_tokens, tokens + block_tokens, block_tokens))
 
 
-def digest(integers, texts, per_token, layer_digests, version=1):
+def digest(integers, texts, per_token, layer_digests, version=1, numbers=""):
     content = b"schema_version=%d\n" % version
     for name in INTEGERS:
         content += b"%s=%d\n" % (name.encode(), integers[name])
+    if numbers:
+        content += b"layer_numbers=%d:%s\n" % (len(numbers), numbers.encode())
     for name in TEXTS:
         text = texts[name].encode()
         content += b"%s=%d:%s\n" % (name.encode(), len(text), text)
@@ -31,14 +33,18 @@ def digest(integers, texts, per_token, layer_digests, version=1):
 def check(path):
     """Reads `path` and checks everything that it says about itself. Returns its arrays."""
     with h5py.File(path, "r") as file:
-        assert file.attrs["schema_version"] == 1
+        version = int(file.attrs["schema_version"])
+        assert version in (1, 2)
         integers = {name: int(file.attrs[name]) for name in INTEGERS}
         texts = {name: file.attrs[name].decode() for name in TEXTS}
         per_token = {name: file[name][:] for name in PER_TOKEN}
         assert set(file) == {*PER_TOKEN, "future_attention"}
         width = packed_elements(integers["tokens"], integers["block_tokens"])
         attention, digests = [], []
-        for layer in range(integers["layers"]):
+        numbers = file.attrs["layer_numbers"].decode() if version == 2 else ""
+        layers = [int(number) for number in numbers.split()] if numbers else range(integers["layers"])
+        assert len(layers) == integers["layers"] and list(layers) == sorted(set(layers))
+        for layer in layers:
             data = file[f"future_attention/layer_{layer:03d}"]
             assert data.dtype == np.float16 and data.shape == (integers["kv_heads"], width) and data.fletcher32
             assert np.prod(data.chunks) * 2 <= 2**20
@@ -48,5 +54,5 @@ def check(path):
         assert len(file["future_attention"]) == integers["layers"]
         for name, dtype in PER_TOKEN.items():
             assert file[name].dtype == np.dtype(dtype) and file[name].shape == (integers["tokens"],)
-        assert file.attrs["digest"].decode() == digest(integers, texts, per_token, digests)
+        assert file.attrs["digest"].decode() == digest(integers, texts, per_token, digests, version, numbers)
     return {"integers": integers, "texts": texts, "per_token": per_token, "attention": np.stack(attention)}

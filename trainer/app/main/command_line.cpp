@@ -146,8 +146,8 @@ void declare_tools(CLI::App& app, Arguments& arguments) {
   add_examples(
       *plan,
       {"foresight plan --attention captured.safetensors --budget 256 --window 64 --out plan.safetensors"});
-  CLI::App* inspecting =
-      app.add_subcommand("inspect", "show what is in an oracle file, a checkpoint or a scorer, as JSON");
+  CLI::App* inspecting = app.add_subcommand(
+      "inspect", "show what is in an oracle file, a model, a checkpoint or a scorer, as JSON");
   inspecting->add_option("path", arguments.path, "the file or folder")->required();
   add_examples(*inspecting, {"foresight inspect runs/my/oracle/train-000000.h5",
                              "foresight inspect runs/my/exports/grpo.safetensors | jq .metadata"});

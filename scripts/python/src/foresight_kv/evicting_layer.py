@@ -12,12 +12,17 @@ from .scorer import EvictionView
 DECAY_PER_WINDOW = 0.9
 
 
-def attention_probabilities(queries, keys, scaling):
-    """Softmax of queries [R, K, g, T, d] over keys [R, K, n, d], causal in the last T keys: [R, K, g, T, n] float32."""
+def attention_probabilities(queries, keys, scaling, cap=None):
+    """Softmax of queries [R, K, g, T, d] over keys [R, K, n, d], causal in the last T keys: [R, K, g, T, n] float32.
+
+    cap: scores x become cap tanh(x / cap), as in Gemma 2.
+    """
     rows, heads, group, tokens, width = queries.shape
     entries = keys.shape[2]
     flat = queries.float().reshape(rows * heads, group * tokens, width)
     scores = torch.bmm(flat, keys.float().reshape(rows * heads, entries, width).transpose(1, 2)) * scaling
+    if cap is not None:
+        scores = cap * torch.tanh(scores / cap)
     scores = scores.view(rows, heads, group, tokens, entries)
     if tokens > 1:
         future = torch.ones(tokens, tokens, dtype=torch.bool, device=keys.device).triu(1)
@@ -119,11 +124,12 @@ class EvictingLayer(DynamicLayer):
         """Tokens that fit before the current window is complete; the first `budget` tokens count as one window."""
         return self.budget - self.seen if self.seen < self.budget else self.budget + self.window - self.live
 
-    def observe(self, queries, scaling):
+    def observe(self, queries, scaling, cap=None):
         """Takes in the attention of the newest T tokens, whose keys update() has appended, and evicts where a window ends.
 
-        queries: [R, K, g, T, d] after RoPE. Returns how many of the T tokens lay behind an eviction inside this pass: they
-        attended to entries that were due to be gone. Raises ForesightError where T is not what update() appended.
+        queries: [R, K, g, T, d] after RoPE; scaling and cap: see attention_probabilities(). Returns how many of the T tokens
+        lay behind an eviction inside this pass: they attended to entries that were due to be gone. Raises ForesightError where
+        T is not what update() appended.
         """
         tokens, pending = queries.shape[3], self.seen - self.observed
         if tokens != pending or self.keys.shape[2] != self.live + tokens:
@@ -140,13 +146,13 @@ class EvictingLayer(DynamicLayer):
             end = self.budget if self.observed < self.budget else self.budget + self.window
             count = min(end - self.live, tokens - first)
             part = slice(first, first + count)
-            self._take(queries[:, :, :, part], new_keys[:, :, part], new_values[:, :, part], scaling)
+            self._take(queries[:, :, :, part], new_keys[:, :, part], new_values[:, :, part], scaling, cap)
             first += count
             if self.live == end and self._close_window():
                 late = late or tokens - first
         return late
 
-    def _take(self, queries, keys, values, scaling):
+    def _take(self, queries, keys, values, scaling, cap):
         rows, heads, group, count, _ = queries.shape
         places = torch.arange(self.observed, self.observed + count, device=keys.device).expand(rows, heads, count)
         fresh = torch.zeros(rows, heads, group, count, device=keys.device)
@@ -158,7 +164,7 @@ class EvictingLayer(DynamicLayer):
             grown = (torch.cat([tensor, fresh], dim=3) for tensor in (self.window_sum, self.cumulative, self.decayed))
             self.window_sum, self.cumulative, self.decayed = grown
         self.keys, self.values = torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
-        probabilities = attention_probabilities(queries, self.keys, scaling)
+        probabilities = attention_probabilities(queries, self.keys, scaling, cap)
         self.window_sum = self.window_sum + probabilities.sum(3)
         self.live, self.observed = self.live + count, self.observed + count
         if self.observed <= self.budget:

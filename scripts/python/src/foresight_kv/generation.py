@@ -1,9 +1,8 @@
 """Generation with eviction as the C++ program does it: the prompt is read window by window."""
 
 import torch
-from transformers import DynamicCache
-
 from .errors import ForesightError
+from .model_layers import evicting_layers, new_cache
 
 
 @torch.no_grad()
@@ -16,13 +15,13 @@ def prefill(model, input_ids, press, cache=None, chunk_tokens=256, prompt_tokens
     """
     if input_ids.dim() != 2:
         raise ForesightError(f"prefill: expected token ids [rows, tokens], got shape {list(input_ids.shape)}")
-    cache = DynamicCache() if cache is None else cache
-    first = 0
+    cache = new_cache(model) if cache is None else cache
+    first, evicting = 0, evicting_layers(model.config.get_text_config(decoder=True))
     press.prompt = input_ids.shape[1] if prompt_tokens is None else prompt_tokens
     with press(model):
         while first < input_ids.shape[1]:
             # A layer without room() was filled without the press, which then says so.
-            room = getattr(cache.layers[0], "room", lambda: 1)() if cache.get_seq_length() else press.budget
+            room = getattr(cache.layers[evicting[0]], "room", lambda: 1)() if cache.get_seq_length() else press.budget
             chunk = input_ids[:, first : first + min(room, chunk_tokens)]
             model.base_model(input_ids=chunk, past_key_values=cache, use_cache=True)
             first += chunk.shape[1]
@@ -47,7 +46,7 @@ def generate(model, input_ids, press, cache=None, chunk_tokens=256, **options):
     for option in ("num_beams", "num_return_sequences"):
         if (options.get(option) or 1) > 1:
             raise ForesightError(f"generate: {option}={options[option]} is not supported; repeat the prompt's row instead")
-    cache = DynamicCache() if cache is None else cache
+    cache = new_cache(model) if cache is None else cache
     seen = cache.get_seq_length()
     if seen >= ids.shape[1]:
         raise ForesightError(f"generate: the cache has seen {seen} tokens, input_ids must continue after them, got {ids.shape[1]}")

@@ -13,6 +13,8 @@ from .child_reader import require_survival
 from .errors import ForesightError, one_line
 
 SCHEMA_VERSION = 1
+SCHEMA_VERSION_OF_SOME_LAYERS = 2  # of a model some of whose layers do not evict
+LAYERS = "layer_numbers"
 INTEGER_LIMITS = {"layers": 4096, "kv_heads": 4096, "tokens": 1 << 22, "block_tokens": 1 << 22}
 TEXTS = ("trace_id", "model_fingerprint", "tokenizer_fingerprint", "config_yaml", "code_version", "dtype")
 TOKEN_DATASETS = {"token_ids": "<i4", "loss": "<f4", "entropy": "<f4", "completion": "|u1"}
@@ -25,7 +27,8 @@ FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLE
 class OracleFile:
     """An oracle file. What belongs to tokens is read and checked at once, the attention of a layer when it is asked for.
 
-    Attributes: layers, kv_heads, tokens (L), block_tokens (w), blocks (N), packed_elements (E); trace_id,
+    Attributes: layers, kv_heads, tokens (L), block_tokens (w), blocks (N), packed_elements (E); layer_numbers, the model's
+    numbers of the recorded layers, which are those that evict; trace_id,
     model_fingerprint, tokenizer_fingerprint, config_yaml, code_version, dtype (texts); and arrays [L]: token_ids int32,
     loss and entropy float32 (nats, of predicting token t from those before it; 0 for token 0), completion bool.
     """
@@ -45,6 +48,8 @@ class OracleFile:
     def attention(self, layer):
         """Future attention of a layer, [K, N, L] float32: the mean attention that the queries of a block pay to a key.
 
+        layer is the model's own number, one of layer_numbers.
+
         Blocks pay nothing to keys behind their end: zeros. Raises ForesightError for a layer that is not there, or that is
         damaged.
         """
@@ -59,8 +64,8 @@ class OracleFile:
 
     def packed_attention(self, layer):
         """The same as it is stored, [K, E] float16. Raises ForesightError like attention()."""
-        if not 0 <= layer < self.layers:
-            raise ForesightError(f"{self.path}: there is no layer {layer}; choose one of 0 to {self.layers - 1}")
+        if layer not in self.layer_numbers:
+            raise ForesightError(f"{self.path}: there is no layer {layer}; choose one of {self._layers_text()}")
         name = self._layer_name(layer)
         try:
             shape = (self.kv_heads, self.packed_elements)
@@ -123,21 +128,27 @@ class OracleFile:
 
     def _read(self, file):
         version = self._integer(file, "schema_version", 1 << 31)
-        if version != SCHEMA_VERSION:
-            self._fail(f"schema version {version}, expected {SCHEMA_VERSION}; record it again")
+        if version not in (SCHEMA_VERSION, SCHEMA_VERSION_OF_SOME_LAYERS):
+            self._fail(
+                f"schema version {version}, expected {SCHEMA_VERSION} or {SCHEMA_VERSION_OF_SOME_LAYERS}; record it again"
+            )
         for name, most in INTEGER_LIMITS.items():
             setattr(self, name, self._integer(file, name, most))
+        self.layer_numbers = list(range(self.layers))
+        if version == SCHEMA_VERSION_OF_SOME_LAYERS:
+            self.layer_numbers = self._numbers(file)
         self.blocks = -(-self.tokens // self.block_tokens)
         self.packed_elements = sum(map(self._keys_of, range(self.blocks)))
         for name in TEXTS:
             setattr(self, name, self._text(file, name))
         self._require_members(file, {*TOKEN_DATASETS, ATTENTION_GROUP})
         group = self._member(file, ATTENTION_GROUP, h5py.Group)
-        self._require_members(group, {self._layer_name(layer).rpartition("/")[2] for layer in range(self.layers)})
+        self._require_members(group, {self._layer_name(layer).rpartition("/")[2] for layer in self.layer_numbers})
         arrays = {name: self._dataset(file, name, kind, (self.tokens,)) for name, kind in TOKEN_DATASETS.items()}
-        layers = [self._member(file, self._layer_name(layer), h5py.Dataset) for layer in range(self.layers)]
-        self._layer_digests = [self._text(layer, "sha256") for layer in layers]
-        self._require_digest(file, arrays)
+        layers = [self._member(file, self._layer_name(layer), h5py.Dataset) for layer in self.layer_numbers]
+        digests = [self._text(layer, "sha256") for layer in layers]
+        self._layer_digests = dict(zip(self.layer_numbers, digests, strict=True))
+        self._require_digest(file, version, arrays)
         self.token_ids, self.loss, self.entropy = (arrays[name] for name in ("token_ids", "loss", "entropy"))
         self.completion = arrays["completion"].astype(bool)
 
@@ -162,6 +173,21 @@ class OracleFile:
         if not 1 <= value <= most:
             self._fail(f"attribute '{name}' is {value}, expected 1 to {most}; record it again")
         return value
+
+    def _numbers(self, file):
+        """The model's numbers of the layers, ascending, of a file with some of them: "1 3 5"."""
+        text = self._text(file, LAYERS)
+        numbers = [int(word) for word in text.split() if word.isdecimal()]
+        ascending = numbers == sorted(set(numbers)) and all(number < INTEGER_LIMITS["layers"] for number in numbers)
+        if " ".join(map(str, numbers)) != text or len(numbers) != self.layers or not ascending:
+            self._fail(f"attribute '{LAYERS}' is '{one_line(text)}', expected {self.layers} ascending numbers; record it again")
+        return numbers
+
+    def _layers_text(self):
+        """Which layers there are: "0 to 3", or "1, 3, 5" where others are between."""
+        if self.layer_numbers == list(range(self.layers)):
+            return f"0 to {self.layers - 1}"
+        return ", ".join(map(str, self.layer_numbers))
 
     def _text(self, owner, name):
         attribute = self._attribute(owner, name)
@@ -205,16 +231,19 @@ class OracleFile:
             self._fail(f"/{name}: claims {data.nbytes} bytes, the file holds {data.id.get_storage_size()}; record it again")
         return data[...]
 
-    def _require_digest(self, file, arrays):
-        digest = hashlib.sha256(b"schema_version=%d\n" % SCHEMA_VERSION)
+    def _require_digest(self, file, version, arrays):
+        digest = hashlib.sha256(b"schema_version=%d\n" % version)
         for name in INTEGER_LIMITS:
             digest.update(f"{name}={getattr(self, name)}\n".encode())
+        if version == SCHEMA_VERSION_OF_SOME_LAYERS:
+            numbers = " ".join(map(str, self.layer_numbers)).encode()
+            digest.update(b"%s=%d:%s\n" % (LAYERS.encode(), len(numbers), numbers))
         for name in TEXTS:
             value = getattr(self, name).encode()
             digest.update(b"%s=%d:%s\n" % (name.encode(), len(value), value))
         for array in arrays.values():
             digest.update(array.tobytes())
-        for layer in self._layer_digests:
+        for layer in self._layer_digests.values():
             digest.update(layer.encode() + b"\n")
         stored = self._text(file, "digest")
         if digest.hexdigest() != stored:

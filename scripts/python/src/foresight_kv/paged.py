@@ -97,7 +97,7 @@ class Eviction:
         self.budget, self.window = budget, window
         self.released = scorer.facts.features == "released"
         heads = heads or slice(None)
-        self.weights = [self._packed(scorer, layer, heads) for layer in range(scorer.layers)]
+        self.weights = [self._packed(scorer, layer, heads) for layer in scorer.layer_numbers]
 
     @staticmethod
     def _packed(scorer, layer, heads):

@@ -13,6 +13,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
 from .errors import ForesightError
 from .evicting_layer import EvictingLayer
+from .model_layers import evicting_layers
 from .scorer import Scorer
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class ForesightPress(PrefillDecodingPress):
         config = model.config.get_text_config(decoder=True)
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         group = config.num_attention_heads // config.num_key_value_heads
-        self.scorer.check_model(config.num_hidden_layers, config.num_key_value_heads, width, group)
+        self.scorer.check_model(evicting_layers(config), config.num_key_value_heads, width, group)
 
     def compress(self, module, hidden_states, keys, values, attentions, kwargs):
         """Not to be called: entries are evicted by the layers of the cache, which know the windows before."""
@@ -76,13 +77,19 @@ class ForesightPress(PrefillDecodingPress):
         """Called by kvpress behind each attention layer. Raises ForesightError for caches and masks it cannot work with."""
         hidden = kwargs["hidden_states"]
         rows, tokens, _ = hidden.shape
+        if module.layer_idx not in self.scorer.layer_numbers:
+            return output  # this layer keeps its window
         layer = self._layer(kwargs["past_key_values"], module.layer_idx, tokens)
         _refuse_padding(kwargs.get("attention_mask"), layer.keys.shape[2])
-        if module.layer_idx == 0:
+        if module.layer_idx == self.scorer.layer_numbers[0]:
             _require_positions(kwargs.get("position_ids"), layer.seen - tokens, tokens)
-        queries = _rotated(_queries(module, hidden), *kwargs["position_embeddings"])
+        queries = _attending(module, hidden, kwargs["position_embeddings"])
         heads = layer.keys.shape[1]
-        late = layer.observe(queries.view(rows, heads, -1, tokens, queries.shape[3]), module.scaling)
+        late = layer.observe(
+            queries.reshape(rows, heads, -1, tokens, queries.shape[3]),
+            module.scaling,
+            getattr(module, "attn_logit_softcapping", None),
+        )
         if late and not self._warned:
             self._warned = True
             logger.warning(
@@ -110,7 +117,10 @@ class ForesightPress(PrefillDecodingPress):
             return layer
         if type(layer) is not DynamicLayer or getattr(cache, "offloading", False):
             kind = f"{type(cache).__name__} of {type(layer).__name__}"
-            raise ForesightError(f"press: cannot evict from a {kind}: use a DynamicCache without offloading or sliding windows")
+            raise ForesightError(
+                f"press: cannot evict from a {kind} in layer {index}: use a DynamicCache without offloading; for layers of two "
+                "kinds foresight_kv.generate() makes the one that fits"
+            )
         if layer.keys.shape[2] != tokens:
             raise ForesightError(
                 f"press: this cache held {layer.keys.shape[2] - tokens} tokens before the press saw it, whose attention was not "
@@ -151,17 +161,26 @@ def _require_positions(positions, first, tokens):
 
 
 def _queries(module, hidden):
-    """An attention layer's queries [R, H, T, d] before rotation, normed where the layer norms each head's."""
+    """An attention layer's queries [R, H, T, d] before rotation, normed where the layer norms them: by head or all at once."""
     queries = get_prerope_query_states(module, hidden)
     norm = getattr(module, "q_norm", None)
     if norm is None or isinstance(module, (Qwen3Attention, Gemma3Attention)):  # kvpress 0.5.5 norms these two classes' alone
         return queries
-    if tuple(norm.weight.shape) != (queries.shape[-1],):
+    rows, heads, tokens, width = queries.shape
+    if tuple(norm.weight.shape) == (heads * width,) and heads > 1:  # OLMo-2
+        return norm(queries.transpose(1, 2).reshape(rows, tokens, heads * width)).view(rows, tokens, heads, width).transpose(1, 2)
+    if tuple(norm.weight.shape) != (width,):
         raise ForesightError(
             f"press: {type(module).__name__} norms its queries over {tuple(norm.weight.shape)} numbers, not over a head's "
-            f"{queries.shape[-1]}: models with such norms are not supported"
+            f"{width} or all heads': models with such norms are not supported"
         )
     return norm(queries)
+
+
+def _attending(module, hidden, position_embeddings):
+    """The queries [R, H, T, d] that attend: rotated, but in layers that have no rotation (SmolLM3)."""
+    queries = _queries(module, hidden)
+    return _rotated(queries, *position_embeddings) if getattr(module, "use_rope", True) else queries
 
 
 def _rotated(queries, cosine, sine):

@@ -53,15 +53,16 @@ def candidate_features(view, kind):
 
 
 class Scorer:
-    """The scorers of all layers, float32, for inference."""
+    """The scorers of all layers that evict, float32, for inference. A layer is called by the model's number."""
 
     def __init__(self, stored: StoredScorer):
         """From what read_scorer() returned."""
         self.path: Path = stored.path
         self.facts: ScorerFacts = stored.facts
         self.layers = len(stored.layers)
+        self.layer_numbers = list(stored.numbers)  # the model's, of the layers that evict
         self.kv_heads, self.inputs, _ = stored.layers[0]["fc1.weight"].shape
-        self._weights = [self._fold(stored, layer) for layer in range(self.layers)]
+        self._weights = {number: self._fold(stored, place) for place, number in enumerate(self.layer_numbers)}
 
     @classmethod
     def load(cls, path):
@@ -69,13 +70,16 @@ class Scorer:
         return cls(read_scorer(path))
 
     @staticmethod
-    def _fold(stored, layer):
-        """(weight1 [K, F, 16], bias1 [K, 1, 16], weight2 [K, 16, 1], bias2 [K, 1, 1]), (x - mean) / deviation included."""
-        weights = stored.layers[layer]
+    def _fold(stored, place):
+        """(weight1 [K, F, 16], bias1 [K, 1, 16], weight2 [K, 16, 1], bias2 [K, 1, 1]), (x - mean) / deviation included.
+
+        place: among the stored layers.
+        """
+        weights = stored.layers[place]
         weight, bias = weights["fc1.weight"], weights["fc1.bias"].unsqueeze(1)
         if stored.mean is not None:
-            weight = weight / stored.deviation[layer].unsqueeze(-1)
-            bias = bias - torch.bmm(stored.mean[layer].unsqueeze(1), weight)
+            weight = weight / stored.deviation[place].unsqueeze(-1)
+            bias = bias - torch.bmm(stored.mean[place].unsqueeze(1), weight)
         return weight, bias, weights["fc2.weight"], weights["fc2.bias"].unsqueeze(1)
 
     def folded(self, layer):
@@ -83,9 +87,18 @@ class Scorer:
         return self._weights[layer]
 
     def check_model(self, layers, kv_heads, head_dimension, group):
-        """Raises ForesightError unless the scorer was made for a model of this shape (group: query heads per KV head)."""
+        """Raises ForesightError unless the scorer was made for a model of this shape.
+
+        layers: the numbers of the layers that evict, or how many there are where all do; group: query heads per KV head.
+        """
+        numbers = list(range(layers)) if isinstance(layers, int) else list(layers)
         inputs = 2 * head_dimension + STATISTICS_PER_HEAD * group
-        expected, found = (layers, kv_heads, inputs), (self.layers, self.kv_heads, self.inputs)
+        if len(numbers) == self.layers and numbers != self.layer_numbers:
+            raise ForesightError(
+                f"{self.path}: the scorer is of layers {self.layer_numbers}, in this model layers {numbers} evict: the scorer "
+                "belongs to another model"
+            )
+        expected, found = (len(numbers), kv_heads, inputs), (self.layers, self.kv_heads, self.inputs)
         if expected != found:
             raise ForesightError(
                 f"{self.path}: the scorer has {found[0]} layers, {found[1]} KV heads and {found[2]} inputs, this model needs "

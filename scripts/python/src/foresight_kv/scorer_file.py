@@ -1,4 +1,4 @@
-"""A scorer's safetensors file: our formats foresight.scorer.1 and .2, and the authors' judge_model layout."""
+"""A scorer's safetensors file: our formats foresight.scorer.1, .2 and .3, and the authors' judge_model layout."""
 
 import hashlib
 import os
@@ -14,6 +14,8 @@ from .errors import ForesightError, one_line
 
 FORMAT = "foresight.scorer.2"
 FORMAT_WITHOUT_DIGEST = "foresight.scorer.1"
+FORMAT_OF_SOME_LAYERS = "foresight.scorer.3"  # of a model some of whose layers do not evict
+LAYERS_KEY = "evicting_layers"
 DIGEST_KEY = "content_sha256"
 PLAIN_FORMAT = "pt"  # metadata 'format' of any file of PyTorch tensors
 NORMALISATION = ("feature_mean", "feature_deviation")
@@ -40,8 +42,9 @@ class ScorerFacts:
 class StoredScorer:
     """The content of a scorer file, all tensors float32.
 
-    layers[l] maps "fc1.weight" [K, F, 16], "fc1.bias" [K, 16], "fc2.weight" [K, 16, 1] and "fc2.bias" [K, 1];
-    mean and deviation are [layers, K, F], or None without normalisation. released: the authors' layout, without facts.
+    numbers are the model's numbers of the layers, which are those that evict. layers, in the same order, map "fc1.weight"
+    [K, F, 16], "fc1.bias" [K, 16], "fc2.weight" [K, 16, 1] and "fc2.bias" [K, 1]; mean and deviation are [layers, K, F], or
+    None without normalisation. released: the authors' layout, without facts.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class StoredScorer:
     mean: torch.Tensor | None = None
     deviation: torch.Tensor | None = None
     released: bool = False
+    numbers: list = field(default_factory=list)
 
 
 def judge_tensor_name(layer, tensor):
@@ -96,17 +100,18 @@ def read_scorer(path):
     path = Path(path)
     metadata, tensors = _read_all(path)
     _require_digest(path, tensors, metadata)
-    released = metadata.get("format") not in (FORMAT, FORMAT_WITHOUT_DIGEST)
+    released = metadata.get("format") not in (FORMAT, FORMAT_WITHOUT_DIGEST, FORMAT_OF_SOME_LAYERS)
     if released:
         _require_released(path, tensors, metadata)
     stored = StoredScorer(path, _facts(path, metadata, released), released=released)
-    layers = count_layers(path, tensors)
+    stored.numbers = _layer_numbers(path, tensors, metadata)
+    layers = len(stored.numbers)
     stored.layers = [
-        {name: _values(path, tensors, judge_tensor_name(layer, name)) for name in TENSORS} for layer in range(layers)
+        {name: _values(path, tensors, judge_tensor_name(layer, name)) for name in TENSORS} for layer in stored.numbers
     ]
-    for layer, weights in enumerate(stored.layers):
+    for layer, weights in zip(stored.numbers, stored.layers, strict=True):
         check_layer_shapes(path, layer, weights, stored.layers[0]["fc1.weight"].shape)
-    _require_nothing_else(path, tensors, layers, released)
+    _require_nothing_else(path, tensors, stored.numbers, released)
     if any(name in tensors for name in NORMALISATION):
         heads, inputs, _ = stored.layers[0]["fc1.weight"].shape
         stored.mean, stored.deviation = (_values(path, tensors, name) for name in NORMALISATION)
@@ -115,8 +120,10 @@ def read_scorer(path):
     return stored
 
 
-def write_scorer(path, tensors, facts):
+def write_scorer(path, tensors, facts, layers=None):
     """Writes {name: tensor} as a file of format foresight.scorer.2 with its digest; it appears whole, by rename.
+
+    layers: the numbers of the layers that evict, where not all of the model do; the format is then foresight.scorer.3.
 
     Where `path` is a symbolic link, the file that it leads to is written. Raises ForesightError where the folder cannot be
     written to, and for a path that is there and no file: a folder, a device, a pipe.
@@ -126,6 +133,8 @@ def write_scorer(path, tensors, facts):
         raise ForesightError(f"{path}: already exists and is not a file; name a file, or a path that does not exist yet")
     path = path.resolve()
     metadata = {"format": FORMAT, "score": "high = evict"}
+    if layers is not None:
+        metadata |= {"format": FORMAT_OF_SOME_LAYERS, LAYERS_KEY: " ".join(map(str, layers))}
     values = {key: getattr(facts, key) for key in ScorerFacts.__dataclass_fields__}
     metadata |= {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()}
     tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
@@ -181,7 +190,7 @@ def _read_all(path):
 def _require_digest(path, tensors, metadata):
     stored = metadata.get(DIGEST_KEY)
     if stored is None:
-        if metadata.get("format") == FORMAT:
+        if metadata.get("format") in (FORMAT, FORMAT_OF_SOME_LAYERS):
             raise ForesightError(f"{path}: damaged: metadata '{DIGEST_KEY}' is missing; take another copy")
         return
     found = scorer_digest(tensors, metadata)
@@ -212,9 +221,27 @@ def _require_released(path, tensors, metadata):
         )
 
 
+def _layer_numbers(path, tensors, metadata):
+    """Of which layers a file holds scorers: all, counted from 0, or those that it names."""
+    named = metadata.get(LAYERS_KEY)
+    if (metadata.get("format") == FORMAT_OF_SOME_LAYERS) != (named is not None):
+        raise ForesightError(
+            f"{path}: metadata 'format' is '{one_line(metadata.get('format', ''))}' "
+            f"{'with' if named is not None else 'without'} '{LAYERS_KEY}': damaged; take another copy"
+        )
+    if named is None:
+        return list(range(count_layers(path, tensors)))
+    if not re.fullmatch(r"(0|[1-9][0-9]{0,3})( [1-9][0-9]{0,3})*", named):
+        raise ForesightError(f"{path}: metadata '{LAYERS_KEY}': expected layer numbers, got '{one_line(named)}'; take another copy")
+    numbers = [int(word) for word in named.split()]
+    if numbers != sorted(set(numbers)):
+        raise ForesightError(f"{path}: metadata '{LAYERS_KEY}': expected ascending numbers, got '{named}'; take another copy")
+    return numbers
+
+
 def _require_nothing_else(path, names, layers, released):
     """Every tensor is one that a scorer has; a released file may hold norms, which are not used."""
-    known = {judge_tensor_name(layer, name) for layer in range(layers) for name in TENSORS}
+    known = {judge_tensor_name(layer, name) for layer in layers for name in TENSORS}
     if not released:
         known.update(NORMALISATION)
     for name in sorted(names):

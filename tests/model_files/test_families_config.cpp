@@ -1,0 +1,110 @@
+// What config.json of Phi and Gemma says, and what of it is refused by key.
+#include <cmath>
+
+#include "tests/model_files/support.h"
+#include "trainer/model_files/model_shape.h"
+
+namespace foresight {
+namespace {
+
+using Catch::Contains;
+
+/// A config of two layers, four heads of 8 dimensions, that a text of 64 tokens fits.
+std::string config_of(const std::string& architecture, const std::string& more) {
+  std::string config = least_config(more + R"("num_key_value_heads": 2, "max_position_embeddings": 64, )");
+  config.replace(config.find("LlamaForCausalLM"), 16, architecture);
+  return config;
+}
+
+ModelShape shape_of(const std::string& architecture, const std::string& more) {
+  const TemporaryFolder folder;
+  folder.write("config.json", config_of(architecture, more));
+  return read_model_shape(folder.path());
+}
+
+std::string fault_of(const std::string& architecture, const std::string& more) {
+  std::string message = error_of(ErrorKind::kInput, [&] { shape_of(architecture, more); });
+  CHECK_THAT(message, Contains("config.json: key '"));
+  return message;
+}
+
+/// rope_scaling of a Phi-3 with these members beside the type.
+std::string long_rope(const std::string& inside) {
+  return concat(R"("original_max_position_embeddings": 16, "rope_scaling": {"type": "longrope", )", inside,
+                "}, ");
+}
+
+TEST_CASE("phi: rope type longrope and partial rotation are read") {
+  const ModelShape plain = shape_of("Phi3ForCausalLM", "\"sliding_window\": 262144, ");
+  CHECK((plain.fused_projections && plain.rotated_dimensions == 8 && plain.evicting_layers() == 2));
+  CHECK(plain.norm_epsilon == 1e-5);
+  const ModelShape mini =
+      shape_of("Phi3ForCausalLM", "\"partial_rotary_factor\": 0.75, " +
+                                      long_rope(R"("short_factor": [1, 1, 1], "long_factor": [1, 2, 4.5])"));
+  CHECK(mini.rotated_dimensions == 6);
+  CHECK(mini.rope.type == RopeType::kLongRope);
+  CHECK(mini.rope.long_factors == std::vector<double>{1, 2, 4.5});
+  CHECK(mini.rope.original_positions == 16);
+  CHECK(mini.rope.attention_factor == Approx(std::sqrt(1 + std::log(4.0) / std::log(16.0))));
+  CHECK(mini.max_positions == 64);
+}
+
+TEST_CASE("phi: a rotation that cannot be is refused by key") {
+  const auto fault = [](const std::string& more) { return fault_of("Phi3ForCausalLM", more); };
+  CHECK_THAT(fault(long_rope(R"("short_factor": [1, 1, 1], "long_factor": [1, 1, 1, 1])")),
+             Contains("'short_factor': 3 factors, expected one for each of 4 frequencies"));
+  CHECK_THAT(fault(long_rope(R"("short_factor": [1, 1, 1, 1], "long_factor": [1])")),
+             Contains("'long_factor': 1 factors"));
+  CHECK_THAT(fault(long_rope(R"("short_factor": 3, "long_factor": [1])")),
+             Contains("'rope_scaling.short_factor': expected a list of numbers, got 3"));
+  CHECK_THAT(fault(long_rope(R"("short_factor": [1, 0, 1, 1], "long_factor": [1])")),
+             Contains("'rope_scaling.short_factor': must be positive"));
+  CHECK_THAT(fault(long_rope("\"short_factor\": [1, 1, 1, 1]")), Contains("'rope_scaling.long_factor'"));
+  CHECK_THAT(fault(R"("rope_scaling": {"type": "yarn", "factor": 4}, )"),
+             Contains("'yarn' is not supported (default and longrope are)"));
+  CHECK_THAT(fault("\"partial_rotary_factor\": 0.4, "),
+             Contains("'partial_rotary_factor': 3 of 8 dimensions would be rotated"));
+  CHECK_THAT(fault("\"partial_rotary_factor\": 1.5, "), Contains("1.5 is not supported (at most 1 is)"));
+  CHECK_THAT(fault("\"sliding_window\": 32, "), Contains("no layer has full attention"));
+}
+
+TEST_CASE("gemma: caps, scales and kinds of layers are those of its version") {
+  const ModelShape two = shape_of("Gemma2ForCausalLM", "\"sliding_window\": 16, \"head_dim\": 16, ");
+  CHECK((two.score_cap == 50 && two.logit_cap == 30 && two.tied_embeddings && two.norms_add_one));
+  CHECK(two.evicting_layer_numbers() == std::vector<std::int64_t>{1});
+  CHECK(two.embedding_scale == Approx(std::sqrt(32.0)));
+  CHECK(two.query_scale == Approx(std::sqrt(16.0 / 256)));
+  CHECK_FALSE(two.sliding_rope);
+  const std::string uncapped = R"("attn_logit_softcapping": null, "final_logit_softcapping": null, )";
+  const ModelShape null = shape_of("Gemma2ForCausalLM", uncapped);
+  CHECK((null.score_cap == 0 && null.logit_cap == 0 && null.head_dimension == 256));
+  // As the published files of Gemma 3 have it.
+  const ModelShape three =
+      shape_of("Gemma3ForCausalLM",
+               R"("sliding_window": 16, "sliding_window_pattern": 2, "rope_local_base_freq": 300,)"
+               R"("rope_theta": 5e5, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, )");
+  CHECK((three.score_cap == 0 && three.logit_cap == 0 && three.query_key_norm == QueryKeyNorm::kHeads));
+  CHECK((three.rope.type == RopeType::kLinear && three.rope.factor == 8 && three.rope.theta == 5e5));
+  REQUIRE(three.sliding_rope);
+  CHECK((three.sliding_rope->type == RopeType::kDefault && three.sliding_rope->theta == 300));
+  CHECK(three.max_positions == 64);
+  const ModelShape bare = shape_of("Gemma3ForCausalLM", "");
+  CHECK((bare.rope.theta == 1e6 && bare.sliding_rope->theta == 1e4));
+}
+
+TEST_CASE("gemma: what it does not support is refused by key") {
+  const auto fault = [](const std::string& more) { return fault_of("Gemma3ForCausalLM", more); };
+  CHECK_THAT(fault("\"hidden_activation\": \"gelu\", "),
+             Contains("'hidden_activation': \"gelu\" is not supported (gelu_pytorch_tanh is)"));
+  CHECK_THAT(fault("\"hidden_act\": \"silu\", "), Contains("'hidden_act': \"silu\" is not supported"));
+  CHECK_THAT(fault("\"use_bidirectional_attention\": true, "), Contains("'use_bidirectional_attention'"));
+  CHECK_THAT(fault("\"attn_logit_softcapping\": 50, "), Contains("not supported for Gemma 3 (null is)"));
+  CHECK_THAT(fault("\"final_logit_softcapping\": 0, "),
+             Contains("'final_logit_softcapping': must be positive"));
+  CHECK_THAT(fault("\"query_pre_attn_scalar\": -1, "), Contains("'query_pre_attn_scalar': must be positive"));
+  CHECK_THAT(fault(R"("rope_parameters": {"rope_type": "default"}, )"),
+             Contains("'rope_parameters.full_attention': expected an object, got null"));
+}
+
+}  // namespace
+}  // namespace foresight

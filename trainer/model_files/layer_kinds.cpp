@@ -1,0 +1,84 @@
+#include "trainer/model_files/layer_kinds.h"
+
+#include <algorithm>
+
+#include "trainer/base/text.h"
+#include "trainer/model_files/json_fields.h"
+
+namespace foresight {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kTypesKey = "layer_types";
+constexpr const char* kWindowKey = "sliding_window";
+constexpr const char* kAskKey = "use_sliding_window";
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 31;
+
+/// The window in tokens, 0 where there is none or it is not asked for.
+std::int64_t window_of(const ConfigJson& config, const Architecture& architecture) {
+  if (architecture.asks_to_slide && !config.flag(kAskKey)) return 0;
+  return config.count(kWindowKey, kMostTokens, config.json().contains(kWindowKey) ? 0 : architecture.window);
+}
+
+/// `layer_types` as it stands; none where it is absent.
+std::vector<AttentionKind> stated_kinds(const ConfigJson& config, std::int64_t layers) {
+  std::vector<AttentionKind> kinds;
+  if (!config.has(kTypesKey)) return kinds;
+  const Json& types = config.get(kTypesKey);
+  if (!types.is_array()) config.fail(kTypesKey, "expected a list");
+  for (const Json& type : types) {
+    if (type != "full_attention" && type != "sliding_attention") {
+      config.fail(kTypesKey, concat("layer ", kinds.size(), ": ", shown_json(type),
+                                    " is not supported (full_attention and sliding_attention are)"));
+    }
+    kinds.push_back(type == "full_attention" ? AttentionKind::kFull : AttentionKind::kSliding);
+  }
+  if (static_cast<std::int64_t>(kinds.size()) != layers) {
+    config.fail(kTypesKey, concat(kinds.size(), " entries, num_hidden_layers is ", layers));
+  }
+  return kinds;
+}
+
+/// What each layer is called, before it is known whether the window counts.
+std::vector<AttentionKind> named_kinds(const ConfigJson& config, const Architecture& architecture,
+                                       std::int64_t layers, std::int64_t window) {
+  const bool listed = architecture.sliding != SlidingRule::kAll;
+  std::vector<AttentionKind> kinds = listed ? stated_kinds(config, layers) : std::vector<AttentionKind>();
+  if (!kinds.empty()) return kinds;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    const bool slides = window > 0 && (architecture.slides == nullptr || architecture.slides(config, layer));
+    kinds.push_back(slides ? AttentionKind::kSliding : AttentionKind::kFull);
+  }
+  return kinds;
+}
+
+}  // namespace
+
+void read_attention_kinds(const ConfigJson& config, const Architecture& architecture, ModelShape& shape) {
+  const std::int64_t window = window_of(config, architecture);
+  const std::vector<AttentionKind> kinds = named_kinds(config, architecture, shape.layers, window);
+  const auto first = std::ranges::find(kinds, AttentionKind::kSliding);
+  if (architecture.sliding == SlidingRule::kNever && (window > 0 || first != kinds.end())) {
+    config.fail(window > 0 ? kWindowKey : kTypesKey,
+                concat("sliding windows are not supported for ", architecture.name));
+  }
+  if (first == kinds.end()) return;
+  if (window == 0) {
+    config.fail(
+        kWindowKey,
+        concat("expected a number of tokens, as layer ", first - kinds.begin(), " is sliding_attention",
+               architecture.asks_to_slide && !config.flag(kAskKey) ? ", and use_sliding_window true" : "",
+               "; found ", shown_json(config.get(kWindowKey))));
+  }
+  if (window >= shape.max_positions) return;  // every query sees its whole text
+  if (std::ranges::find(kinds, AttentionKind::kFull) == kinds.end()) {
+    config.fail(kWindowKey, concat("every layer sees the last ", window,
+                                   " tokens alone (max_position_embeddings ", shape.max_positions,
+                                   "): no layer has full attention, whose cache could be evicted from"));
+  }
+  shape.sliding_window = window;
+  for (std::size_t layer = 0; layer < kinds.size(); ++layer) shape.kinds.at(layer).attention = kinds[layer];
+}
+
+}  // namespace foresight
