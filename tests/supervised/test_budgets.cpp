@@ -5,6 +5,7 @@
 
 #include "golden_eviction/recorded_plan.h"
 #include "tests/supervised/recorded.h"
+#include "trainer/eviction/evicted_run.h"
 #include "trainer/supervised/rounds.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
