@@ -194,9 +194,9 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   shape.norm_epsilon = config.positive("rms_norm_eps", architecture.norm_epsilon);
   shape.tied_embeddings =
       config.has("tie_word_embeddings") ? config.flag("tie_word_embeddings") : architecture.ties;
-  using Bias = Architecture::Bias;
-  const bool configured = architecture.bias == Bias::kAsConfigured && config.flag("attention_bias");
-  shape.query_key_value_bias = configured || architecture.bias == Bias::kQueryKeyValue;
+  const bool configured =
+      architecture.bias == Architecture::Bias::kAsConfigured && config.flag("attention_bias");
+  shape.query_key_value_bias = configured || architecture.bias == Architecture::Bias::kQueryKeyValue;
   shape.output_bias = configured;
   shape.query_key_norm = architecture.query_key_norm;
   shape.norms = architecture.norms;
