@@ -1,31 +1,19 @@
 // What config.json of Phi and Gemma says, and what of it is refused by key.
 #include <cmath>
 
-#include "tests/model_files/support.h"
-#include "trainer/model_files/model_shape.h"
+#include "tests/model_files/family_config.h"
 
 namespace foresight {
 namespace {
 
 using Catch::Contains;
 
-/// A config of two layers, four heads of 8 dimensions, that a text of 64 tokens fits.
-std::string config_of(const std::string& architecture, const std::string& more) {
-  std::string config = least_config(more + R"("num_key_value_heads": 2, "max_position_embeddings": 64, )");
-  config.replace(config.find("LlamaForCausalLM"), 16, architecture);
-  return config;
-}
-
 ModelShape shape_of(const std::string& architecture, const std::string& more) {
-  const TemporaryFolder folder;
-  folder.write("config.json", config_of(architecture, more));
-  return read_model_shape(folder.path());
+  return family_shape(architecture, more, 2);
 }
 
 std::string fault_of(const std::string& architecture, const std::string& more) {
-  std::string message = error_of(ErrorKind::kInput, [&] { shape_of(architecture, more); });
-  CHECK_THAT(message, Contains("config.json: key '"));
-  return message;
+  return family_fault(architecture, more, 2);
 }
 
 /// rope_scaling of a Phi-3 with these members beside the type.

@@ -12,27 +12,6 @@ namespace {
 using Row = std::map<std::string, std::string>;  // column -> field, not yet quoted
 
 const std::vector<std::string> kFirstColumns = {"budget", "window", "first_scored", "policy"};
-const std::vector<std::string> kMeasureColumns = {"loss",
-                                                  "loss_rise",
-                                                  "loss_ratio",
-                                                  "low_entropy_loss_rise",
-                                                  "high_entropy_loss_rise",
-                                                  "kl_to_full",
-                                                  "top1_agreement",
-                                                  "attention_kept",
-                                                  "golden_overlap",
-                                                  "attention_regret",
-                                                  "boundary_accuracy",
-                                                  "churn",
-                                                  "prompt_survival",
-                                                  "prompt_survival_any_head",
-                                                  "rise_p95",
-                                                  "rise_p99",
-                                                  "large_rise_share",
-                                                  "worst_percent_share",
-                                                  "worst_window_rise",
-                                                  "tokens",
-                                                  "traces"};
 
 /// RFC 4180: a field with a comma, a quote or a line break stands in quotes, its quotes doubled.
 std::string quoted(const std::string& field) {
@@ -106,7 +85,7 @@ std::vector<std::string> columns_of(const std::vector<Row>& rows) {
   }
   std::vector<std::string> columns = kFirstColumns;
   for (const std::string& column : kFirstColumns) present.erase(column);
-  for (const std::string& column : kMeasureColumns) {
+  for (const std::string& column : policy_measure_names()) {
     if (present.erase(column) > 0) columns.push_back(column);
   }
   columns.insert(columns.end(), present.begin(), present.end());

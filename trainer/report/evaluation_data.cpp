@@ -9,27 +9,6 @@
 namespace foresight {
 namespace {
 
-const std::vector<std::string> kMeasures = {"loss",
-                                            "loss_rise",
-                                            "loss_ratio",
-                                            "low_entropy_loss_rise",
-                                            "high_entropy_loss_rise",
-                                            "kl_to_full",
-                                            "top1_agreement",
-                                            "attention_kept",
-                                            "golden_overlap",
-                                            "attention_regret",
-                                            "boundary_accuracy",
-                                            "churn",
-                                            "prompt_survival",
-                                            "prompt_survival_any_head",
-                                            "rise_p95",
-                                            "rise_p99",
-                                            "large_rise_share",
-                                            "worst_percent_share",
-                                            "worst_window_rise",
-                                            "tokens",
-                                            "traces"};
 const std::vector<std::string> kGenerationMeasures = {"accuracy",
                                                       "answered",
                                                       "mean_tokens",
@@ -96,7 +75,7 @@ std::optional<TraceRises> read_trace_rises(const JsonPlace& place, const std::st
 PolicyMeasures read_measures(const std::string& name, const JsonPlace& place) {
   PolicyMeasures measures;
   measures.name = name;
-  measures.scalars = place.scalars(kMeasures);
+  measures.scalars = place.scalars(policy_measure_names());
   if (const auto heads = place.find("attention_kept_by_head"))
     measures.attention_kept_by_head = read_heads(*heads);
   if (const auto positions = place.find("by_position")) {
@@ -260,6 +239,31 @@ std::vector<std::string> all_policies(const EvaluationData& data) {
 }
 
 }  // namespace
+
+const std::vector<std::string>& policy_measure_names() {
+  static const std::vector<std::string> names = {"loss",
+                                                 "loss_rise",
+                                                 "loss_ratio",
+                                                 "low_entropy_loss_rise",
+                                                 "high_entropy_loss_rise",
+                                                 "kl_to_full",
+                                                 "top1_agreement",
+                                                 "attention_kept",
+                                                 "golden_overlap",
+                                                 "attention_regret",
+                                                 "boundary_accuracy",
+                                                 "churn",
+                                                 "prompt_survival",
+                                                 "prompt_survival_any_head",
+                                                 "rise_p95",
+                                                 "rise_p99",
+                                                 "large_rise_share",
+                                                 "worst_percent_share",
+                                                 "worst_window_rise",
+                                                 "tokens",
+                                                 "traces"};
+  return names;
+}
 
 double PolicyMeasures::scalar(const std::string& key) const {
   const auto found = scalars.find(key);

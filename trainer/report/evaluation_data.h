@@ -47,6 +47,9 @@ struct TraceRises {
   std::vector<std::int64_t> tokens;
 };
 
+/// Keys of the single numbers that an evaluation has of each policy, in the order of columns.
+const std::vector<std::string>& policy_measure_names();
+
 /// What was measured of one policy at one budget.
 struct PolicyMeasures {
   std::string name;
