@@ -114,8 +114,12 @@ TEST_CASE("own states: protected entries are no part of what is ranked, streamed
       streamed.visit(trace, {3}, [&](const RankedStates& some) { seen[some.layer] = some; });
       cached.visit(trace, {3}, [&](const RankedStates& some) {
         CHECK(some.oracle.size(2) == open);
+        const torch::Tensor expected = seen.at(some.layer).features;
         CHECK(torch::equal(some.oracle, seen.at(some.layer).oracle));
-        CHECK(torch::allclose(some.features, seen.at(some.layer).features, 0x1p-10, 0x1p-20));
+        // Two traces were replayed together, so sums of order 1 round differently than in a trace alone: an
+        // entry near 0 may differ by some units of float32 beside the rounding to float16.
+        CAPTURE(((some.features - expected).abs() - 0x1p-10 * expected.abs()).max().item<double>());
+        CHECK(torch::allclose(some.features, expected, 0x1p-10, 0x1p-18));
       });
       CHECK(seen.size() == 2);
     }
