@@ -43,6 +43,19 @@ inline std::string answer_in(const std::string& document, const std::string& nam
   return document.substr(from, document.find('"', from) - from);
 }
 
+/// A question for frame_around(): points at the first value of the first plot below `selector`; `tip` is what
+/// the page then shows.
+inline std::string pointed_at_plot(const std::string& selector) {
+  return "var plot = page.querySelector('" + selector + " svg.plot')," + R"js(
+      point = plot.querySelector('.series').dataset.p.split(/[ ;]/);
+  plot.scrollIntoView();
+  var matrix = plot.getScreenCTM();
+  plot.dispatchEvent(new inner.PointerEvent('pointermove', {bubbles: true, clientX: +point[0] * matrix.a + matrix.e,
+                                                            clientY: +point[1] * matrix.d + matrix.f}));
+  out.tip = page.querySelector('.tip').textContent.replace('\n', ' / ');
+)js";
+}
+
 /// Asks a page, in a frame as wide as a phone, for what it measures; the answers become attributes of <body>.
 /// `questions` is a script that sees `page` (the document), `inner` (its window) and `out` (the attributes).
 /// A frame, because a browser's own window is never this narrow; srcdoc, because that may be looked into.
