@@ -94,7 +94,7 @@ TEST_CASE("serving features: GRPO's gradient is the same in one pass and by repl
   }
   CHECK(rows[0].at("grad_norm").get<double>() > 0);
   for (const char* figure : {"reward", "grad_norm", "loss_rise"})
-    CHECK(rows[0].at(figure).get<double>() == Approx(rows[1].at(figure).get<double>()).epsilon(1e-4));
+    CHECK(rows[0].at(figure).get<double>() == Approx(rows[1].at(figure).get<double>()).epsilon(1e-3));
 }
 
 TEST_CASE("serving features: stopped after every step and resumed, both stages end with the same bytes",
@@ -143,15 +143,17 @@ TEST_CASE("serving features: a scorer of another kind is refused where training 
       return std::string(error.what());
     }
   };
-  const auto other = Contains("was trained on other features (serving) than scorer.features (normalized)") &&
-                     Contains("set scorer.features=serving");
-  CHECK_THAT(refused({"grpo.start=" + file}, Stage::kGrpo), Contains("grpo.start " + file) && other);
-  CHECK_THAT(refused({"supervised.steps=1"}, Stage::kGrpo), Contains("the supervised scorer") && other);
+  const std::string other =
+      " was trained on other features (serving) than scorer.features (normalized): set "
+      "scorer.features=serving, or take another scorer";
+  CHECK_THAT(refused({"grpo.start=" + file}, Stage::kGrpo), Contains("grpo.start " + file + other));
+  CHECK_THAT(refused({"supervised.steps=1"}, Stage::kGrpo),
+             Contains("grpo: the supervised scorer") && Contains("safetensors" + other));
   CHECK_THAT(refused({"scorer.initial=" + file, "supervised.resume=never"}, Stage::kSupervised),
-             Contains("scorer.initial " + file) && other);
+             Contains("scorer.initial " + file + other));
   CHECK_THAT(refused({"supervised.steps=1"}, Stage::kSupervised), Contains("scorer.features"));
   CHECK_THROWS_WITH(command_validate(tiny.config({"grpo.start=" + file, "supervised.resume=never"})),
-                    Contains("grpo.start " + file) && other);
+                    Contains("grpo.start " + file + other));
   CHECK_THROWS_WITH(command_export(config, "supervised", "", ExportLayout::kReleased),
                     Contains("trained on serving features"));
 }
