@@ -5,7 +5,7 @@
 //     scorer.safetensors (our format), released.safetensors (the authors' layout, released features only) and
 //     view.safetensors
 //   dump_scores generate MODEL SCORER BUDGET WINDOW NEW_TOKENS ID,ID,... ...
-//     continues each prompt greedily in float32; prints the new token ids, one line a prompt
+//     continues each prompt greedily in float32; prints the new token ids, one line per prompt
 //   dump_scores evictions MODEL SCORER BUDGET WINDOW OUT ID,ID,...
 //     reads the tokens in float32; for every layer the positions evicted, [steps, KV heads, window]
 //     ascending, and how far the scores of the last entry that went and of the first that stayed are apart,
