@@ -191,8 +191,7 @@ std::vector<ChatMessage> read_prompt_messages(const RowReader& row, const char* 
     const bool asked = std::any_of(messages.begin(), messages.end(), [&](const ChatMessage& message) {
       return message.content.find(text) != std::string::npos;
     });
-    if (!asked)
-      row.fail(concat("\"", list, "\" do not contain the text of \"", key, "\"; keep one of the two"));
+    if (!asked) row.fail(concat("\"", list, "\" do not hold the text of \"", key, "\"; keep one of the two"));
   }
   return messages;
 }
