@@ -26,10 +26,10 @@ Scorer starting_scorer(const Config& config, const Transformer& model, World& wo
   const std::filesystem::path file = files_of_lead(world, find, "starting scorer").front();
   log_info("grpo: starting from " + file.string());
   Scorer scorer = Scorer::load(file, model.shape()).to(model.options().device);
+  const std::string who = config.grpo.start.empty() ? "grpo: the supervised scorer" : "grpo.start";
+  require_features(concat(who, " ", file.string()), scorer.facts(), config.scorer.features);
   warn_if_made_for_other("grpo: the starting scorer", scorer.facts(), config.eviction, model.fingerprint());
-  const ScorerFeatures kind = scorer.facts().features;
   scorer.facts() = scorer_facts(config, model.fingerprint(), model.dtype_name());
-  scorer.facts().features = kind;
   return scorer;
 }
 

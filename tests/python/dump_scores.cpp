@@ -1,6 +1,6 @@
 // What scripts/python is compared with: values of the C++ scorer, cache, generation and golden plans.
 //
-//   dump_scores view FOLDER normalized|released SEED
+//   dump_scores view FOLDER normalized|serving|released SEED
 //     random queries, keys and values through an EvictingCache under a random scorer; writes
 //     scorer.safetensors (our format), released.safetensors (the authors' layout, released features only) and
 //     view.safetensors
@@ -21,6 +21,7 @@
 #include "golden_eviction/recorded_plan.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/config/names.h"
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/generation/generate.h"
 #include "trainer/model/tensor_io.h"
@@ -55,7 +56,7 @@ torch::Tensor normal(torch::IntArrayRef size, RandomStream& random, double devia
 
 Scorer random_scorer(const ModelShape& shape, const ScorerFacts& facts, RandomStream& random) {
   Scorer scorer = Scorer::random(shape, facts, RandomStream(random.next_u64(), "scorer"));
-  if (facts.features != ScorerFeatures::kNormalized) return scorer;
+  if (facts.features == ScorerFeatures::kReleased) return scorer;
   const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const torch::Tensor deviation = normal({shape.kv_heads, inputs}, random).abs() + 0.5;
@@ -192,9 +193,7 @@ void dump_golden(const std::filesystem::path& oracle, const CacheSize& size,
 int run(const std::vector<std::string>& arguments) {
   const std::string mode = arguments.empty() ? "" : arguments.front();
   if (mode == "view" && arguments.size() == 4) {
-    const bool released = arguments[2] == "released";
-    dump_view(arguments[1], released ? ScorerFeatures::kReleased : ScorerFeatures::kNormalized,
-              std::stoull(arguments[3]));
+    dump_view(arguments[1], enum_from_string<ScorerFeatures>(arguments[2]), std::stoull(arguments[3]));
   } else if (mode == "generate" && arguments.size() >= 7) {
     dump_generation({arguments.begin() + 1, arguments.end()});
   } else if (mode == "evictions" && arguments.size() == 7) {

@@ -85,6 +85,16 @@ class Ranks(unittest.TestCase):
             with self.subTest(ranks=ranks):
                 self.finish(self.place(f"same-{ranks}"), ranks)
 
+    def test_a_scorer_on_serving_features_has_the_same_bytes_on_any_number_of_ranks(self) -> None:
+        results = []
+        for ranks in (1, 3):
+            place = self.place(f"serving-{ranks}")
+            with self.job(place, ranks, "scorer.features=serving", "supervised.steps=10", "grpo.steps=4") as job:
+                self.assertEqual(job.wait(300), 0, job.log())
+            results.append(outcome(place / "run"))
+        self.assertEqual(results[0], results[1])
+        self.assertNotEqual(results[0]["exports/grpo.safetensors"], self.expected["exports/grpo.safetensors"])
+
     def test_each_stage_alone_and_a_checkpoint_of_four_ranks_goes_on_with_two_and_one(self) -> None:
         place = self.place("stages")
         for ranks, command in ((4, "traces"), (2, "oracle")):

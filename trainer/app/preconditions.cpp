@@ -67,7 +67,8 @@ bool is_trained(const Config& config, const std::vector<Stage>& stages, Stage st
 void check_grpo(const Config& config, const ModelShape& shape, const std::vector<Stage>& stages) {
   named_checkpoint(config, Stage::kGrpo);
   if (!config.grpo.start.empty()) {
-    Scorer::load(config.grpo.start, shape);
+    require_features("grpo.start " + config.grpo.start, Scorer::load(config.grpo.start, shape).facts(),
+                     config.scorer.features);
   } else if (!contains(stages, Stage::kSupervised)) {
     best_scorer_file(config.output, Stage::kSupervised);  // says what is missing
   }

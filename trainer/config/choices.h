@@ -5,7 +5,7 @@
 namespace foresight {
 
 /// What the scorer sees: statistics as log1p(100 x), standardised, or the authors' raw ones.
-enum class ScorerFeatures { kNormalized, kReleased };
+enum class ScorerFeatures { kNormalized, kServing, kReleased };
 
 /// How a pair of the ranking loss counts: by what the wrong order costs, or once (the paper).
 enum class PairWeight { kGap, kUniform };

@@ -49,7 +49,8 @@ struct OracleConfig {
 /// scorer: what the small network sees.
 struct ScorerConfig {
   ScorerFeatures features =
-      ScorerFeatures::kNormalized;  ///< normalized | released (the authors' raw features, their slip kept)
+      ScorerFeatures::kNormalized;  ///< normalized | serving (of the last 8 queries of a window, no sums
+                                    ///< over windows) | released (the authors' raw ones, their slip kept)
   std::string initial;              ///< scorer file to start from; empty: random
 };
 

@@ -108,7 +108,9 @@ Section declare_scorer(Reach reach) {
   Declarer to(section, reach);
   to.choice(
       "features", &ScorerConfig::features,
-      "normalized, or released: the raw features of the authors' code (needed to exchange scorers with it)");
+      "normalized; serving: of the last 8 queries of a window and without sums over windows, so that an "
+      "engine keeps nothing but key and value of an entry; released: the raw ones of the authors' code, to "
+      "exchange scorers with it");
   to.key("initial", &ScorerConfig::initial, TextType{.choices = {}, .may_be_empty = true},
          "scorer file to start from; empty: random weights", kPath.content_compared_on_resume());
   return section;

@@ -41,7 +41,7 @@ const std::vector<std::pair<ScoreTokens, std::string>>& enum_names<ScoreTokens>(
 template <>
 const std::vector<std::pair<Stage, std::string>>& enum_names<Stage>();
 
-/// The word of a value: "normalized" | "released".
+/// The word of a value: "normalized" | "serving" | "released".
 std::string to_string(ScorerFeatures value);
 /// "gap" | "uniform".
 std::string to_string(PairWeight value);

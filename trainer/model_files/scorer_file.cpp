@@ -9,6 +9,7 @@
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
+#include "trainer/config/names.h"
 
 namespace foresight {
 namespace {
@@ -50,9 +51,13 @@ class ScorerReader {
 
   ScorerFeatures features() const {
     const std::string value = text("features");
-    if (value == "released") return ScorerFeatures::kReleased;
-    if (value.empty() || value == "normalized") return ScorerFeatures::kNormalized;
-    fail(concat("metadata 'features': expected normalized or released, got '", one_line(value), "'"));
+    if (value.empty()) return ScorerFeatures::kNormalized;
+    std::vector<std::string> words;
+    for (const auto& [kind, word] : enum_names<ScorerFeatures>()) {
+      if (value == word) return kind;
+      words.push_back(word);
+    }
+    fail(concat("metadata 'features': expected ", join(words, ", "), ", got '", one_line(value), "'"));
   }
 
   void require_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {

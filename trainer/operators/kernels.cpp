@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 namespace foresight::operators {
@@ -10,6 +11,7 @@ namespace {
 
 constexpr float kDecayPerWindow = 0.9F;  // as trainer/eviction/evicting_cache.cpp
 constexpr std::int64_t kMaximum = 0, kMinimum = 1, kSum = 2, kCumulative = 6, kDecayed = 7;
+constexpr float kCoarse = 100, kFine = 1e6;  // of attention, before the logarithm
 /// Statistic and the number of a window's last queries that it is the sum of, in candidate_features()'s
 /// order.
 constexpr std::int64_t kPartial[][2] = {{3, 16}, {4, 8}, {5, 32}};
@@ -64,6 +66,40 @@ void softmax(float* products, std::int64_t count) {
   }
   const auto share = static_cast<float>(1.0 / sum);
   for (std::int64_t i = 0; i < count; ++i) products[i] *= share;
+}
+
+/// The network's score of one entry.
+float evaluate(const Network& network, const float* features, std::int64_t inputs) {
+  float hidden[kHidden];
+  std::copy_n(network.bias1, kHidden, hidden);
+  add_products(features, network.weight1, inputs, hidden);
+  float sum = network.bias2;
+  for (std::int64_t unit = 0; unit < kHidden; ++unit) {
+    const float gelu = 0.5F * hidden[unit] * (1.0F + std::erf(hidden[unit] * 0.70710678F));
+    sum += gelu * network.weight2[unit];
+  }
+  return sum;
+}
+
+/// Serving features of one entry and query head from the attention of `tokens` queries to it, oldest first
+/// and `stride` numbers apart; written `group` numbers apart, in candidate_features()'s order.
+void serving_statistics(const float* attention, std::int64_t tokens, std::int64_t stride, std::int64_t group,
+                        float* out) {
+  constexpr std::int64_t kLast[] = {kServingQueries, 4, 2, 1};
+  float highest = attention[0], lowest = attention[0], logarithms = 0;
+  float sums[std::size(kLast)] = {};
+  for (std::int64_t token = 0; token < tokens; ++token) {
+    const float each = attention[token * stride];
+    highest = std::max(highest, each);
+    lowest = std::min(lowest, each);
+    logarithms += std::log1p(each * kFine);
+    for (std::size_t i = 0; i < std::size(kLast); ++i) sums[i] += token >= tokens - kLast[i] ? each : 0;
+  }
+  const float found[kStatistics] = {std::log1p(highest * kCoarse),           std::log1p(sums[0] * kCoarse),
+                                    std::log1p(sums[1] * kCoarse),           std::log1p(sums[2] * kCoarse),
+                                    std::log1p(sums[3] * kCoarse),           std::log1p(highest * kFine),
+                                    logarithms / static_cast<float>(tokens), std::log1p(lowest * kFine)};
+  for (std::int64_t i = 0; i < kStatistics; ++i) out[i * group] = found[i];
 }
 
 /// The window's statistics of one query head, number by number for all entries [6, live]: a query changes all
@@ -167,17 +203,37 @@ void score(const Entries& keys, const Entries& values, const Entries& statistics
       const std::int64_t kind = i / group, head = i % group;
       const bool repeats = released && kind > kSum && kind < kCumulative;
       const float value = raw[repeats ? kSum * group + head : i];
-      features[static_cast<std::size_t>(2 * width + i)] = released ? value : std::log1p(value * 100.0F);
+      features[static_cast<std::size_t>(2 * width + i)] = released ? value : std::log1p(value * kCoarse);
     }
-    float hidden[kHidden];
-    std::copy_n(network.bias1, kHidden, hidden);
-    add_products(features.data(), network.weight1, inputs, hidden);
-    float sum = network.bias2;
-    for (std::int64_t unit = 0; unit < kHidden; ++unit) {
-      const float gelu = 0.5F * hidden[unit] * (1.0F + std::erf(hidden[unit] * 0.70710678F));
-      sum += gelu * network.weight2[unit];
+    scores[entry] = evaluate(network, features.data(), inputs);
+  }
+}
+
+void score_serving(const Observation& recent, const Entries& keys, const Entries& values, std::int64_t count,
+                   const Network& network, float* scores) {
+  const std::int64_t width = keys.width, group = recent.group, inputs = 2 * width + kStatistics * group;
+  std::vector<float> all(static_cast<std::size_t>(recent.live * width));
+  for (std::int64_t entry = 0; entry < recent.live; ++entry) keys.read(entry, all.data() + entry * width);
+  std::vector<float> features(static_cast<std::size_t>(count * inputs));
+  std::vector<float> attention(static_cast<std::size_t>(recent.tokens * recent.live));
+  for (std::int64_t head = 0; head < group; ++head) {
+    for (std::int64_t token = 0; token < recent.tokens; ++token) {
+      const std::int64_t visible = recent.live - recent.tokens + token + 1;
+      float* own = attention.data() + token * recent.live;
+      multiply(recent.queries + token * recent.token_stride + head * recent.head_stride, all.data(), visible,
+               width, recent.scale, own);
+      softmax(own, visible);
     }
-    scores[entry] = sum;
+    for (std::int64_t entry = 0; entry < count; ++entry) {
+      serving_statistics(attention.data() + entry, recent.tokens, recent.live, group,
+                         features.data() + entry * inputs + 2 * width + head);
+    }
+  }
+  for (std::int64_t entry = 0; entry < count; ++entry) {
+    float* own = features.data() + entry * inputs;
+    std::copy_n(all.data() + entry * width, width, own);
+    values.read(entry, own + width);
+    scores[entry] = evaluate(network, own, inputs);
   }
 }
 

@@ -41,6 +41,14 @@ struct Network {
 void score(const Entries& keys, const Entries& values, const Entries& statistics, std::int64_t count,
            std::int64_t group, const Network& network, bool released, float* scores);
 
+/// Queries of a window that serving features are of.
+inline constexpr std::int64_t kServingQueries = 8;
+
+/// Scores of entries 0 .. count-1, high = evict, on serving features: of the queries of `recent`, at most
+/// kServingQueries and the newest of its live entries, behind all `count`. Its window is not looked at.
+void score_serving(const Observation& recent, const Entries& keys, const Entries& values, std::int64_t count,
+                   const Network& network, float* scores);
+
 /// Writes which of `count` entries stay when the `evict` of highest score go, ascending; of equal scores the
 /// older goes first. protect: null, or whether an entry must stay. At least `evict` entries must be free to
 /// go.

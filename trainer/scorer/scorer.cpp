@@ -10,15 +10,43 @@
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
+#include "trainer/config/names.h"
 #include "trainer/eviction/protection.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
 namespace {
 
-/// As metadata of files say it.
-const char* word_of(ScorerFeatures kind) {
-  return kind == ScorerFeatures::kReleased ? "released" : "normalized";
+/// Queries of a window that serving features are of, and what its attention is multiplied by before the
+/// logarithm: coarse as normalised features are, fine where an entry gets next to none.
+constexpr std::int64_t kServingQueries = 8;
+constexpr double kCoarse = 100.0, kFine = 1e6;
+
+/// [R, K, 8g, B] of window attention [R, K, g, W, B].
+torch::Tensor serving_statistics(const torch::Tensor& window_attention) {
+  const std::int64_t window = window_attention.size(3), recent = std::min(kServingQueries, window);
+  const torch::Tensor attention = window_attention.narrow(3, window - recent, recent);
+  const auto last = [&](std::int64_t queries) {
+    const std::int64_t count = std::min(queries, recent);
+    return attention.narrow(3, recent - count, count).sum(3);
+  };
+  const torch::Tensor coarse =
+      torch::cat({attention.amax(3), last(8), last(4), last(2), last(1)}, 2).mul_(kCoarse).log1p_();
+  const torch::Tensor fine = attention.mul(kFine).log1p_();
+  return torch::cat({coarse, fine.amax(3), fine.mean(3), fine.amin(3)}, 2);
+}
+
+/// [R, K, 8g, B], raw: what entries gathered in this window and before it.
+torch::Tensor gathered_statistics(const EvictionView& view, const torch::Tensor& attention, bool released) {
+  const std::int64_t candidates = view.budget, window = view.window;
+  const torch::Tensor sum = view.window_sum.narrow(3, 0, candidates);  // [R, K, g, B]
+  const auto last = [&](std::int64_t queries) {
+    const std::int64_t count = std::min(queries, window);
+    return released ? sum : attention.narrow(3, window - count, count).sum(3);
+  };
+  return torch::cat({attention.amax(3), attention.amin(3), sum, last(16), last(8), last(32),
+                     view.cumulative.narrow(3, 0, candidates), view.decayed.narrow(3, 0, candidates)},
+                    2);
 }
 
 torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& stream) {
@@ -35,16 +63,10 @@ torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) 
   const std::int64_t candidates = view.budget, window = view.window;
   check_shape(view.window_attention, {-1, -1, -1, window, candidates + window}, "window attention");
   const torch::Tensor attention = view.window_attention.narrow(4, 0, candidates);  // [R, K, g, W, B]
-  const torch::Tensor sum = view.window_sum.narrow(3, 0, candidates);              // [R, K, g, B]
-  const auto last = [&](std::int64_t queries) {
-    const std::int64_t count = std::min(queries, window);
-    return kind == ScorerFeatures::kReleased ? sum : attention.narrow(3, window - count, count).sum(3);
-  };
-  torch::Tensor statistics =
-      torch::cat({attention.amax(3), attention.amin(3), sum, last(16), last(8), last(32),
-                  view.cumulative.narrow(3, 0, candidates), view.decayed.narrow(3, 0, candidates)},
-                 2);  // [R, K, 8g, B]
-  if (kind == ScorerFeatures::kNormalized) statistics.mul_(100.0).log1p_();
+  torch::Tensor statistics = kind == ScorerFeatures::kServing
+                                 ? serving_statistics(attention)
+                                 : gathered_statistics(view, attention, kind == ScorerFeatures::kReleased);
+  if (kind == ScorerFeatures::kNormalized) statistics.mul_(kCoarse).log1p_();
   const std::int64_t rows = view.keys.size(0), heads = view.keys.size(1), d = view.keys.size(3),
                      count = statistics.size(2);
   torch::Tensor features = torch::empty({rows, heads, candidates, 2 * d + count}, statistics.options());
@@ -200,7 +222,7 @@ void Scorer::write(const std::filesystem::path& file,
                    const std::map<std::string, torch::Tensor>& tensors) const {
   std::map<std::string, std::string> metadata = {
       {"format", numbers_.empty() ? kScorerFormat : kScorerFormatOfSomeLayers},
-      {"features", word_of(facts_.features)},
+      {"features", to_string(facts_.features)},
       {"budget", std::to_string(facts_.budget)},
       {"window", std::to_string(facts_.window)},
       {"protect_sinks", std::to_string(facts_.protect_sinks)},
@@ -240,7 +262,7 @@ std::string Scorer::fingerprint() const {
     const TensorToWrite part = tensor_to_write(name, tensor);
     views[name] = {part.dtype, part.shape, part.bytes};
   }
-  return scorer_digest(views, {{"features", word_of(facts_.features)}});
+  return scorer_digest(views, {{"features", to_string(facts_.features)}});
 }
 
 void Scorer::save(const std::filesystem::path& file) const {
@@ -249,10 +271,9 @@ void Scorer::save(const std::filesystem::path& file) const {
 
 void Scorer::save_released(const std::filesystem::path& file) const {
   if (facts_.features != ScorerFeatures::kReleased) {
-    throw Error(ErrorKind::kConfig,
-                "this scorer was trained on normalized features, which the authors' code does not compute; "
-                "train with "
-                "scorer.features=released to export for it");
+    throw Error(ErrorKind::kConfig, concat("this scorer was trained on ", to_string(facts_.features),
+                                           " features, which the authors' code does not compute; train with "
+                                           "scorer.features=released to export for it"));
   }
   write(file, judge_tensors());
 }
@@ -313,6 +334,14 @@ void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, co
   if (!facts.model_fingerprint.empty() && facts.model_fingerprint != model_fingerprint) {
     log_warning(concat(who, ": trained for another model than model.path"));
   }
+}
+
+void require_features(const std::string& who, const ScorerFacts& facts, ScorerFeatures features) {
+  if (facts.features == features) return;
+  const std::string own = to_string(facts.features);
+  throw Error(ErrorKind::kConfig,
+              concat(who, " was trained on other features (", own, ") than scorer.features (",
+                     to_string(features), "): set scorer.features=", own, ", or take another scorer"));
 }
 
 EvictionSelector scorer_selector(const Scorer& scorer) {

@@ -21,6 +21,8 @@ namespace foresight {
 /// heads of the group in order: max, min, sum, sum of the last 16, last 8, last 32 window queries, cumulative
 /// sum, decayed cumulative sum. kReleased: raw, and the three partial sums repeat the whole sum, as the
 /// authors' code does; kNormalized: the sums are what their names say and the statistics are log1p(100 x).
+/// kServing: of the window's last min(8, W) queries alone: log1p(100 x) of max, sum, sum of the last 4, 2 and
+/// 1, then max, mean and min of log1p(1e6 x).
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
 
 /// The weights of all layers that evict; float32, on one device. Higher score = evict.
@@ -96,6 +98,10 @@ class Scorer {
 /// for another model than the one of `model_fingerprint`. `who` names the scorer and its use: "policy grpo".
 void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, const CacheSize& size,
                             const std::string& model_fingerprint);
+
+/// Throws Error(kConfig) unless a scorer of these facts takes `features`, those of scorer.features. `who`
+/// names its key and file: "grpo.start s.safetensors".
+void require_features(const std::string& who, const ScorerFacts& facts, ScorerFeatures features);
 
 /// A selector that evicts the entries of highest score.
 EvictionSelector scorer_selector(const Scorer& scorer);

@@ -12,6 +12,7 @@
 #include "trainer/base/progress.h"
 #include "trainer/base/stop_signal.h"
 #include "trainer/base/text.h"
+#include "trainer/config/names.h"
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/scorer/scorer.h"
@@ -50,7 +51,7 @@ std::map<std::string, std::string> identity(const Transformer& model, const Reco
           {"window", std::to_string(size.window)},
           {"protect_sinks", std::to_string(size.protect_sinks)},
           {"protect_prompt", size.protect_prompt ? "true" : "false"},
-          {"features", features == ScorerFeatures::kReleased ? "released" : "normalized"},
+          {"features", to_string(features)},
           {"behaviour", behaviour},
           {"evictions", join(evictions, " ")}};
 }

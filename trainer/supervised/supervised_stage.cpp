@@ -77,9 +77,8 @@ void remove_features(const std::filesystem::path& folder) {
 
 Scorer load_initial_scorer(const Config& config, const ModelShape& shape) {
   Scorer scorer = Scorer::load(config.scorer.initial, shape);
-  if (scorer.facts().features == config.scorer.features) return scorer;
-  throw Error(ErrorKind::kConfig, concat("scorer.initial ", config.scorer.initial,
-                                         " was trained on other features than scorer.features asks for"));
+  require_features("scorer.initial " + config.scorer.initial, scorer.facts(), config.scorer.features);
+  return scorer;
 }
 
 void train_supervised(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
@@ -104,7 +103,7 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
   const RoundStates replays(config, model, traces, world);
   std::unique_ptr<StateSource> states;  // of round `open`
   std::int64_t open = -1;
-  if (config.scorer.initial.empty() && facts.features == ScorerFeatures::kNormalized &&
+  if (config.scorer.initial.empty() && facts.features != ScorerFeatures::kReleased &&
       !start.checkpoint_to_resume()) {
     const auto budgets = static_cast<std::int64_t>(stage.budgets.size());
     states = replays.golden();

@@ -47,29 +47,33 @@ def models(small_model):
 
 @pytest.fixture(scope="session")
 def scorers(tmp_path_factory):
-    """A random scorer for each model."""
+    """A random scorer for each model, by the model's name, and one on serving features by its name and "-serving"."""
     folder, found = tmp_path_factory.mktemp("scorers"), {}
     for name, shape in SHAPES.items():
         tensors = random_tensors(**shape, seed=3, scale=0.3)
         sizes = (shape["layers"], shape["kv_heads"], shape["inputs"])
         tensors |= {"feature_mean": torch.full(sizes, 0.1), "feature_deviation": torch.full(sizes, 2.0)}
-        write_scorer(folder / f"{name}.safetensors", tensors, ScorerFacts(budget=128, window=32))
-        found[name] = folder / f"{name}.safetensors"
+        for kind, end in (("normalized", ""), ("serving", "-serving")):
+            found[name + end] = folder / f"{name}{end}.safetensors"
+            write_scorer(found[name + end], tensors, ScorerFacts(features=kind, budget=128, window=32))
     return found
 
 
 @pytest.fixture
 def engine(models, scorers, tmp_path):
-    """engine(model, prompts, max_tokens, plugin=(budget, window) or None, mode=..., **options) -> result of engine.py, and its log"""
+    """engine(model, prompts, max_tokens, plugin=(budget, window) or None, mode=..., **options) -> result of engine.py, and its log
 
-    def call(model, prompts, max_tokens, plugin=None, mode="generate", expect=0, **options):
+    scorer: another of `scorers` than the model's own.
+    """
+
+    def call(model, prompts, max_tokens, plugin=None, mode="generate", expect=0, scorer=None, **options):
         defaults = {"model": str(models[model]), "dtype": "float32", "max_model_len": 1024, "block_size": 32}
         tokenizer = {"skip_tokenizer_init": True} if model == "small" else {}
         job = {"options": defaults | tokenizer | options, "prompts": prompts, "max_tokens": max_tokens, "mode": mode}
         (tmp_path / "job.json").write_text(json.dumps(job))
         done = subprocess.run(
             [sys.executable, Path(__file__).with_name("engine.py"), tmp_path / "job.json", tmp_path / "result.json"],
-            env=os.environ | environment(scorers[model], plugin), capture_output=True, text=True, timeout=1500,
+            env=os.environ | environment(scorers[scorer or model], plugin), capture_output=True, text=True, timeout=1500,
         )  # fmt: skip
         said = done.stdout[-3000:] + done.stderr[-6000:]
         assert (done.returncode == 0) == (expect == 0), said

@@ -30,17 +30,23 @@ def test_a_budget_that_holds_everything_changes_no_byte(engine):
     prompts = random_prompts(lengths, 49000)
     options = {"max_num_seqs": 64, "max_num_batched_tokens": 512}
     plain = engine("smollm2", prompts, 24, **options)
-    evicting = engine("smollm2", prompts, 24, plugin=(1024, 32), **options)
-    assert evicting["tokens"] == plain["tokens"] and evicting["margins"] == plain["margins"]
-    assert evicting["metrics"]["foresight_evictions_total"] == 0 and not plain["metrics"]
+    assert not plain["metrics"]
+    for scorer in ("smollm2", "smollm2-serving"):
+        evicting = engine("smollm2", prompts, 24, plugin=(1024, 32), scorer=scorer, **options)
+        assert evicting["tokens"] == plain["tokens"] and evicting["margins"] == plain["margins"]
+        assert evicting["metrics"]["foresight_evictions_total"] == 0
 
 
+@pytest.mark.parametrize("scorer", ["smollm2", "smollm2-serving"])
 @pytest.mark.parametrize(("budget", "window"), [(128, 32), (64, 16)])
-def test_evicted_sets_and_tokens_equal_the_programs(budget, window, engine, scorers, tmp_path, record_property):
+def test_evicted_sets_and_tokens_equal_the_programs(budget, window, scorer, engine, scorers, tmp_path, record_property):
     lengths = [3, 40, 64, 65, 80, 81, 100, 128, 129, 160, 161, 200, 240, 300, 333, 400]
     prompts, new = random_prompts(lengths, 49000), 48
-    result = engine("smollm2", prompts, new, plugin=(budget, window), max_num_seqs=16, max_num_batched_tokens=256)
-    printed = dump_scores("generate", SMOLLM2, scorers["smollm2"], budget, window, new, *map(joined, prompts))
+    file = scorers[scorer]
+    result = engine(
+        "smollm2", prompts, new, plugin=(budget, window), scorer=scorer, max_num_seqs=16, max_num_batched_tokens=256
+    )
+    printed = dump_scores("generate", SMOLLM2, file, budget, window, new, *map(joined, prompts))
     expected = [list(map(int, line.split())) for line in printed.splitlines()]
     compared = 0
     for index, prompt in enumerate(prompts):
@@ -51,7 +57,7 @@ def test_evicted_sets_and_tokens_equal_the_programs(budget, window, engine, scor
             record_property("near_tie", f"prompt {index}, token {same}: margin {margin}")
             assert margin < NEAR_TIE, f"prompt {index} differs from token {same} on, where the margin is {margin}"
         whole = prompt + tokens[:-1]  # the last token was not read any more
-        compared += compare_evictions(result["evictions"][str(index)], whole, budget, window, scorers, tmp_path, record_property)
+        compared += compare_evictions(result["evictions"][str(index)], whole, budget, window, file, tmp_path, record_property)
     assert result["metrics"]["foresight_evictions_total"] == sum(
         max(0, (len(prompt) + new - 1 - budget) // window) for prompt in prompts
     )
@@ -59,14 +65,14 @@ def test_evicted_sets_and_tokens_equal_the_programs(budget, window, engine, scor
     assert compared > 2000
 
 
-def compare_evictions(found, tokens, budget, window, scorers, folder, record_property):
+def compare_evictions(found, tokens, budget, window, scorer, folder, record_property):
     """How many evictions (of a layer and KV head) are those of the C++ cache, up to the first near-tie of two scores."""
     steps = max(0, (len(tokens) - budget) // window)
     assert len(found) == (30 if steps else 0)
     if not steps:
         return 0
     out = folder / "evictions.safetensors"
-    dump_scores("evictions", SMOLLM2, scorers["smollm2"], budget, window, out, joined(tokens))
+    dump_scores("evictions", SMOLLM2, scorer, budget, window, out, joined(tokens))
     expected, compared = safetensors.torch.load_file(out), 0
     for step in range(steps):
         for layer in range(30):
@@ -94,22 +100,26 @@ def test_the_engines_own_configuration_says_the_same_as_the_environment(engine, 
         assert f"foresight: evicts by {scorers['small']}, budget 64, window 16, KV heads 0 to 1" in result["log"]
 
 
-def test_blocks_are_flat_in_context_and_none_is_leaked(engine):
+@pytest.mark.parametrize(("scorer", "blocks"), [("small", 5), ("small-serving", 6)])
+def test_blocks_are_flat_in_context_and_none_is_leaked(scorer, blocks, engine):
     held = {}
     for length in (500, 2000):
         prompts = random_prompts([length] * 32, 500)
         result = engine(
-            "small", prompts, 40, plugin=(128, 32), mode="steps", max_model_len=4096, max_num_seqs=32, max_num_batched_tokens=4096
-        )
+            "small", prompts, 40, plugin=(128, 32), scorer=scorer, mode="steps", max_model_len=4096, max_num_seqs=32,
+            max_num_batched_tokens=4096,
+        )  # fmt: skip
         assert result["free_after"] == result["free_before"] and len(result["tokens"]) == 32
         held[length] = result["held"]
-    assert held == {500: 32 * 5, 2000: 32 * 5}  # ceil((128 + 32) / 32) blocks a request
+    # ceil((128 + 32) / 32) blocks a request; on serving features 8 places for a window's last queries as well
+    assert held == {500: 32 * blocks, 2000: 32 * blocks}
 
 
-def test_aborts_and_preemption_leave_the_pool_whole_and_other_requests_as_they_are(engine):
+@pytest.mark.parametrize("scorer", ["small", "small-serving"])
+def test_aborts_and_preemption_leave_the_pool_whole_and_other_requests_as_they_are(scorer, engine):
     choice = random.Random(2)
     prompts = random_prompts([choice.randrange(1, 400) for _ in range(200)], 500)
-    options = {"plugin": (128, 32), "max_num_batched_tokens": 512, "max_num_seqs": 16}
+    options = {"plugin": (128, 32), "scorer": scorer, "max_num_batched_tokens": 512, "max_num_seqs": 16}
     result = engine("small", prompts, 90, mode="churn", num_gpu_blocks_override=40, **options)
     assert result["free_after"] == result["free_before"] == 39  # block 0 is vLLM's own
     assert result["preemptions"] > 0 and 100 < len(result["tokens"]) < 200
@@ -120,9 +130,10 @@ def test_aborts_and_preemption_leave_the_pool_whole_and_other_requests_as_they_a
         assert same is None or margins[same] < NEAR_TIE, f"prompt {index}, token {same}: margin {margins[same]}"
 
 
-def test_bfloat16_evicts_too(engine):
+@pytest.mark.parametrize("scorer", ["smollm2", "smollm2-serving"])
+def test_bfloat16_evicts_too(scorer, engine):
     prompts = random_prompts([300, 20], 49000)
-    result = engine("smollm2", prompts, 20, plugin=(64, 16), dtype="bfloat16")
+    result = engine("smollm2", prompts, 20, plugin=(64, 16), scorer=scorer, dtype="bfloat16")
     assert result["metrics"]["foresight_evictions_total"] == (319 - 64) // 16
     assert result["metrics"]["foresight_entries_evicted_total"] == (319 - 64) // 16 * 16 * 3 * 30
     assert result["metrics"]["foresight_milliseconds_total"] > 0

@@ -96,7 +96,7 @@ def write_random_scorer(
     tensors = random_tensors(layers, kv_heads, inputs, seed)
     numbers = None if isinstance(layers, int) else layers
     count = layers if numbers is None else len(numbers)
-    if features == "normalized":
+    if features != "released":
         tensors["feature_mean"] = 0.1 * torch.ones(count, kv_heads, inputs)
         tensors["feature_deviation"] = 2.0 * torch.ones(count, kv_heads, inputs)
     write_scorer(path, tensors, ScorerFacts(features=features, budget=budget, window=window, **facts), numbers)

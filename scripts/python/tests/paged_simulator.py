@@ -12,7 +12,7 @@ class PagedSimulator:
 
     def __init__(self, eviction, layer, kv_heads, group, width, blocks=40, block_size=16):
         self.eviction, self.layer, self.scale = eviction, layer, width**-0.5
-        self.entries, self.block_size = eviction.budget + eviction.window, block_size
+        self.group, self.block_size = group, block_size
         shape = (blocks, kv_heads, block_size)
         self.values = torch.full((*shape, width), 7.0)
         self.keys = torch.full((blocks, kv_heads, width, block_size), 7.0).transpose(2, 3)
@@ -31,11 +31,11 @@ class PagedSimulator:
             heads = self.keys.shape[1]
             empty = {"blocks": [], "seen": 0, "taken": 0, "positions": torch.empty(heads, 0, dtype=torch.int64), "evicted": []}
             request = self.requests.setdefault(name, empty)
-            wanted = min(request["seen"] + queries.shape[1], self.entries)
+            wanted = self.eviction.places(request["seen"] + queries.shape[1], self.group)
             while len(request["blocks"]) * self.block_size < wanted:
                 request["blocks"].append(self.free.pop(0))
             rows.append(request)
-        columns = -(-self.entries // self.block_size)
+        columns = -(-self.eviction.places(1 << 30, self.group) // self.block_size)
         table = torch.tensor([(row["blocks"] + [0] * columns)[:columns] for row in rows], dtype=torch.int32)
         new = [queries.shape[1] for queries, _, _ in batch.values()]
         query, key, value = (torch.cat(parts, dim=1).transpose(0, 1) for parts in zip(*batch.values(), strict=True))

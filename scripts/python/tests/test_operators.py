@@ -103,6 +103,58 @@ def test_scores_equal_brute_force(dtype, foresight, random, tmp_path):
     torch.testing.assert_close(found, scorer.score(1, inputs), rtol=1e-5, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def serving(dump, tmp_path_factory):
+    """A scorer on serving features; for each step (queries of the window's last 8 tokens [R, K, g, 8, d], the program's tensors)."""
+    folder = tmp_path_factory.mktemp("serving")
+    dump("view", folder, "serving", 5)
+    tensors = safetensors.torch.load_file(folder / "view.safetensors")
+    steps = []
+    for step in range(4):
+        part = {name.split(".")[1]: tensor for name, tensor in tensors.items() if name.startswith(f"step{step}.")}
+        seen = 80 + 40 * (step + 1)
+        queries = tensors["queries"][:, :, seen - 8 : seen]
+        steps.append((queries.reshape(2, 2, 3, 8, 8).contiguous(), part))
+    return Scorer.load(folder / "scorer.safetensors"), steps
+
+
+def test_serving_scores_and_choice_equal_the_programs(serving, foresight):
+    scorer, steps = serving
+    weights = packed_weights(scorer, LAYER)
+    for queries, part in steps:
+        scores = foresight.score_serving(queries, part["keys"], part["values"], *weights, 80, 8**-0.5)
+        torch.testing.assert_close(scores, part["scores"], rtol=1e-5, atol=1e-5)
+        kept = foresight.keep(scores, 40, None)
+        stays = torch.ones(kept.shape[:2] + (80,), dtype=torch.bool).scatter(2, part["evicted"], False)
+        assert torch.equal(kept.long(), stays.nonzero()[:, 2].view(kept.shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("tokens", [1, 3, 8])
+def test_serving_scores_equal_brute_force(dtype, tokens, foresight, random, tmp_path):
+    scorer = Scorer.load(write_random_scorer(tmp_path / "s.safetensors", "serving"))
+    query = 2 * torch.randn(3, 2, 2, tokens, 16, generator=random)
+    keys, values = (torch.randn(3, 2, 40, 16, generator=random).to(dtype) for _ in range(2))
+    attention = brute_attention(query, keys, 0.4)[..., :30]
+    sums = [attention[..., max(0, tokens - last) :, :].sum(3) for last in (8, 4, 2, 1)]
+    logarithms = torch.log(1 + 1e6 * attention)
+    coarse = [torch.log(1 + 100 * part) for part in (attention.amax(3), *sums)]
+    parts = [*coarse, logarithms.amax(3), logarithms.mean(3), logarithms.amin(3)]
+    statistics = torch.cat(parts, dim=2).transpose(2, 3).float()
+    inputs = torch.cat([keys[:, :, :30].float(), values[:, :, :30].float(), statistics], dim=-1)
+    found = foresight.score_serving(query, keys, values, *packed_weights(scorer, 1), 30, 0.4)
+    torch.testing.assert_close(found, scorer.score(1, inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_paged_serving_scores_equal_dense_ones(serving, foresight, random):
+    scorer, steps = serving
+    (queries, part), weights = steps[2], packed_weights(scorer, LAYER)
+    table = torch.randperm(17, generator=random)[:16].view(2, 8).int()
+    pages = [paged_copy(part[name], table, 16, 17, name == "keys") for name in ("keys", "values")]
+    found = foresight.score_serving_paged(queries, *pages, table, *weights, 120, 80, 8**-0.5)
+    assert torch.equal(found, foresight.score_serving(queries, part["keys"], part["values"], *weights, 80, 8**-0.5))
+
+
 def test_ties_go_to_the_older_entry_and_protected_entries_stay(foresight):
     scores = torch.tensor([[[1.0, 3.0, 3.0, 1.0, 3.0, 1.0]]])
     assert foresight.keep(scores, 4, None).tolist() == [[[3, 5]]]
@@ -151,6 +203,7 @@ def test_the_operators_keep_torchs_rules(foresight, random, tmp_path):
     weights = Eviction(Scorer.load(write_random_scorer(tmp_path / "s.safetensors")), 32, 8).weights[0]
     query, key = torch.randn(2, 2, 2, 4, 16, generator=random), torch.randn(2, 2, 12, 16, generator=random)
     statistics, table = torch.rand(2, 2, 12, 16, generator=random), torch.tensor([[0], [1]], dtype=torch.int32)
+    recent = torch.randn(2, 2, 2, 3, 16, generator=random)
     kept, four = kept_of(random, 2, 2, 12, 5), torch.tensor([4, 4], dtype=torch.int32)
     starts, live = torch.tensor([0, 4, 8], dtype=torch.int32), torch.tensor([12, 9], dtype=torch.int32)
     calls = {
@@ -162,6 +215,8 @@ def test_the_operators_keep_torchs_rules(foresight, random, tmp_path):
         "close_window_paged_": (statistics.clone(), table, 12),
         "score_paged": (key, key, statistics, table, *weights, 10, True),
         "compact_paged_": (key.clone(), table, kept),
+        "score_serving": (recent, key, key, *weights, 9, 0.5),
+        "score_serving_paged": (recent, key, key, table, *weights, 12, 9, 0.5),
     }
     for name, arguments in calls.items():
         torch.library.opcheck(getattr(foresight, name).default, arguments)
@@ -171,7 +226,20 @@ def int32(values):
     return torch.tensor(values, dtype=torch.int32)
 
 
+def serving_scores(f, tokens=3, entries=8, count=5, live=None):
+    """Scores of a scorer of zeros."""
+    weights = [torch.zeros(1, *shape) for shape in ((2 * 2 + 8, 16), (16,), (16,), ())]
+    queries, cache = torch.zeros(1, 1, 1, tokens, 2), torch.zeros(1, 1, entries, 2)
+    if live is None:
+        return f.score_serving(queries, cache, cache, *weights, count, 1.0)
+    return f.score_serving_paged(queries, cache, cache, int32([[0]]), *weights, live, count, 1.0)
+
+
 FAULTS = {
+    "9 queries, expected 1 to the last 8": lambda f: serving_scores(f, tokens=9, entries=20),
+    "count is 6, expected 0 to the 5 entries before": lambda f: serving_scores(f, count=6),
+    "count is 4, expected 0 to the 3 entries before": lambda f: serving_scores(f, live=6, count=4),
+    "has 9 entries in key_cache, expected 9 to 8": lambda f: serving_scores(f, live=9),
     "protected, fewer than the 3 to evict": lambda f: f.keep(torch.zeros(1, 1, 4), 3, torch.ones(1, 1, 4, dtype=torch.bool)),
     "evict is 5, expected 0 to the 4 entries": lambda f: f.keep(torch.zeros(1, 1, 4), 5, None),
     "row 0, KV head 0 is NaN": lambda f: f.keep(torch.full((1, 1, 4), float("nan")), 1, None),

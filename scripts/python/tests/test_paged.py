@@ -11,6 +11,7 @@ from paged_simulator import PagedSimulator
 from foresight_kv import ForesightError, Scorer
 from foresight_kv.evicting_layer import EvictingLayer
 from foresight_kv.paged import Eviction, live_entries, plan_rounds
+from foresight_kv.paged_serving import query_places, request_places
 
 
 def stepwise(seen, new, budget, window):
@@ -43,11 +44,11 @@ def test_rounds_are_the_walk_token_by_token(budget, window):
     assert [live_entries(seen, 8, 4) for seen in (0, 8, 11, 12, 13, 16)] == [0, 8, 11, 8, 9, 8]
 
 
-@pytest.mark.parametrize("kind", ["normalized", "released"])
+@pytest.mark.parametrize("kind", ["normalized", "serving", "released"])
 def test_evictions_equal_the_programs(kind, dump, tmp_path):
     dump("view", tmp_path, kind, 5)
     tensors = safetensors.torch.load_file(tmp_path / "view.safetensors")
-    engine = PagedSimulator(Eviction(Scorer.load(tmp_path / "scorer.safetensors"), 80, 40), 1, kv_heads=2, group=3, width=8)
+    engine = PagedSimulator(Eviction.of(Scorer.load(tmp_path / "scorer.safetensors"), 80, 40), 1, kv_heads=2, group=3, width=8)
     choice, done = random.Random(4), {0: 0, 1: 0}
     while min(done.values()) < 250:  # the two rows as two requests, out of step
         batch = {}
@@ -84,10 +85,13 @@ class Reference:
             self.layer.observe(queries[:, part].view(1, 2, 2, 1, 16), 0.25)
 
 
-def test_requests_of_any_phase_with_aborts_and_preemption_equal_single_ones(tmp_path):
-    budget, window, blocks = 32, 8, 40
-    scorer = Scorer.load(write_random_scorer(tmp_path / "s.safetensors"))
-    engine = PagedSimulator(Eviction(scorer, budget, window), 0, kv_heads=2, group=2, width=16, blocks=blocks)
+@pytest.mark.parametrize(
+    ("kind", "budget", "window"), [("normalized", 32, 8), ("serving", 32, 8), ("serving", 24, 12), ("serving", 30, 5)]
+)
+def test_requests_of_any_phase_with_aborts_and_preemption_equal_single_ones(kind, budget, window, tmp_path):
+    blocks = 40
+    scorer = Scorer.load(write_random_scorer(tmp_path / "s.safetensors", kind))
+    engine = PagedSimulator(Eviction.of(scorer, budget, window), 0, kv_heads=2, group=2, width=16, blocks=blocks)
     choice, generator = random.Random(5), torch.Generator().manual_seed(5)
     texts, done, aborted, preempted = {}, {}, 0, 0
     for name in range(24):
@@ -104,7 +108,8 @@ def test_requests_of_any_phase_with_aborts_and_preemption_equal_single_ones(tmp_
             batch[name] = tuple(tensor[:, done[name] : done[name] + count] for tensor in texts[name])
             done[name] += count
         engine.forward(batch)
-        assert all(len(engine.requests[name]["blocks"]) <= 3 for name in running)  # ceil(40 / 16), however long
+        # ceil(40 / 16), however long; on serving features ceil((B + W + 8) / 16) where a window of 8 or more ends
+        assert all(len(engine.requests[name]["blocks"]) <= 3 for name in running)
         for name in list(running):
             fate = choice.random()
             if done[name] == texts[name][0].shape[1]:
@@ -130,15 +135,26 @@ def test_requests_of_any_phase_with_aborts_and_preemption_equal_single_ones(tmp_
     assert steps > 50
 
 
-def test_a_rank_of_some_heads_chooses_as_all_heads_together(tmp_path):
-    scorer, generator = Scorer.load(write_random_scorer(tmp_path / "s.safetensors")), torch.Generator().manual_seed(6)
+@pytest.mark.parametrize("kind", ["normalized", "serving"])
+def test_a_rank_of_some_heads_chooses_as_all_heads_together(kind, tmp_path):
+    scorer, generator = Scorer.load(write_random_scorer(tmp_path / "s.safetensors", kind)), torch.Generator().manual_seed(6)
     text = [torch.randn(heads, 90, 16, generator=generator) for heads in (4, 2, 2)]
-    whole = PagedSimulator(Eviction(scorer, 32, 8), 1, kv_heads=2, group=2, width=16)
+    whole = PagedSimulator(Eviction.of(scorer, 32, 8), 1, kv_heads=2, group=2, width=16)
     whole.forward({"x": text})
     for head in range(2):
-        part = PagedSimulator(Eviction(scorer, 32, 8, slice(head, head + 1)), 1, kv_heads=1, group=2, width=16)
+        part = PagedSimulator(Eviction.of(scorer, 32, 8, slice(head, head + 1)), 1, kv_heads=1, group=2, width=16)
         part.forward({"x": (text[0][2 * head : 2 * head + 2], text[1][head : head + 1], text[2][head : head + 1])})
         assert torch.equal(torch.stack(part.requests["x"]["evicted"])[:, 0], torch.stack(whole.requests["x"]["evicted"])[:, head])
+
+
+@pytest.mark.parametrize(("window", "group", "places"), [(32, 3, 12), (8, 3, 12), (8, 1, 4), (5, 3, 8), (1, 1, 1)])
+def test_a_windows_last_queries_take_half_as_many_places(window, group, places):
+    spare, budget = query_places(window, group), 2 * window
+    assert spare == places  # two queries of a head of the group to a place
+    lengths = [1, budget, budget + window - min(8, window), budget + window - min(8, window) + 1, budget + window, 1000]
+    whole = budget + window + spare
+    assert [request_places(tokens, budget, window, spare) for tokens in lengths] == [*lengths[:3], whole, whole, whole]
+    assert [request_places(tokens, budget, window, 0) for tokens in lengths] == [*lengths[:5], budget + window]
 
 
 @pytest.mark.parametrize(("budget", "window"), [(30, 8), (0, 8), (8, 0)])

@@ -30,6 +30,7 @@ def workplace(tmp_path, tiny_model_folder, tiny_run, monkeypatch):
     (tmp_path / "runs" / "my" / "exports").mkdir(parents=True)
     (tmp_path / "runs" / "my" / "oracle").symlink_to(tiny_run / "oracle")
     write_random_scorer(tmp_path / "runs" / "my" / "exports" / "grpo.safetensors")
+    write_random_scorer(tmp_path / "runs" / "my" / "exports" / "serving.safetensors", "serving")
     (tmp_path / "checkpoint").mkdir()
     torch.save(random_tensors(2, 2, 48), tmp_path / "checkpoint" / "pytorch_model.bin")
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
@@ -39,11 +40,12 @@ def workplace(tmp_path, tiny_model_folder, tiny_run, monkeypatch):
 
 def test_python_blocks_run(workplace, capsys):
     names = {}
-    assert len(PYTHON) == 3
+    assert len(PYTHON) == 4
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), names)
     assert names["tokens"].shape[1] > 0 and names["sequences"].shape[1] > len(names["prompt"])
     assert isinstance(names["answer"], str)
+    assert len(names["answers"]) == 2 and all(isinstance(answer, str) for answer in names["answers"])
     assert names["attention"].shape[0] == names["scores"].shape[0] == 2
     assert capsys.readouterr().out
 

@@ -17,7 +17,7 @@ from foresight_kv.scorer_file import ScorerFacts, read_scorer, write_scorer
 LAYER = 1  # the layer that dump_scores records
 
 
-@pytest.fixture(scope="module", params=["normalized", "released"])
+@pytest.fixture(scope="module", params=["normalized", "serving", "released"])
 def dumped(request, dump, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     dump("view", folder, request.param, 5)
@@ -48,7 +48,7 @@ def test_features_scores_and_choice_equal_the_programs(dumped):
 
 def test_the_kinds_of_features_differ_where_they_should(dumped):
     kind, _, tensors = dumped
-    other = {"normalized": "released", "released": "normalized"}[kind]
+    other = {"normalized": "released", "released": "serving", "serving": "normalized"}[kind]
     difference = (candidate_features(view_of(tensors, "step0"), other) - tensors["step0.features"]).abs()
     assert difference[..., :16].max() == 0  # keys and values
     assert difference[..., 16:].amax(dim=(0, 1, 2)).min() > 1e-3  # each statistic
@@ -68,7 +68,7 @@ def test_facts_are_read(dumped):
     stored = read_scorer(folder / "scorer.safetensors")
     assert (stored.facts.features, stored.facts.budget, stored.facts.window) == (kind, 80, 40)
     assert stored.facts.config == "output: größe\n" and not stored.released
-    assert (stored.mean is not None) and (bool(stored.mean.any()) == (kind == "normalized"))
+    assert (stored.mean is not None) and (bool(stored.mean.any()) == (kind != "released"))
 
 
 def test_the_released_layout_is_read_without_facts(dump, tmp_path):
@@ -166,7 +166,7 @@ FAULTS = {
     "holds NaN or Inf": changed(FC1, lambda tensor: tensor / 0),
     "'feature_mean' has shape \\[1, 2, 48\\]": changed("feature_mean", lambda tensor: tensor[:1]),
     "metadata 'budget': expected an integer": lambda tensors, metadata: metadata.update(budget="many"),
-    "expected normalized or released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
+    "expected normalized, serving, released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
     "this is not a scorer": lambda tensors, metadata: [tensors.pop(name) for name in list(tensors) if "fc1.weight" in name],
 }
 
@@ -218,7 +218,7 @@ def test_a_scorer_of_another_model_is_refused(tmp_path):
         scorer.check_model(30, 3, 64, 3)
     with pytest.raises(ForesightError, match="features of 2 KV heads and 40 inputs"):
         scorer.score(0, torch.zeros(1, 2, 5, 40))
-    with pytest.raises(ForesightError, match="expected normalized or released"):
+    with pytest.raises(ForesightError, match="expected normalized, serving, released"):
         candidate_features(None, "raw")
 
 

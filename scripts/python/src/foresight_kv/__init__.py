@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ForesightError": "errors",
     "ForesightPress": "press",
+    "ForesightScorerPress": "foresight_scorer_press",
     "OracleFile": "oracle",
     "Scorer": "scorer",
     "generate": "generation",

@@ -8,6 +8,9 @@ attention, its sums over the last 16, 8 and 32 queries, the cumulative and the d
         of a window whose T queries are the newest T of N entries; the two sums over windows are zero.
     score(key, value [R, K, C, d], statistics [R, K, C, 8g], weight1 [K, F, 16], bias1 [K, 16], weight2 [K, 16], bias2 [K],
           released) -> [R, K, C], high = evict. released: features as the authors' scorers take them.
+    score_serving(query [R, K, g, q, d], key, value [R, K, N, d], weights as above, count, scale) -> [R, K, count]
+        of the first entries, for scorers on serving features: from the attention of a window's last q <= 8 queries, which are
+        the newest q of N entries, oldest first. No statistics are kept for them.
     keep(scores [R, K, C], evict, protect [R, K, C] bool or None) -> [R, K, C - evict] int32
         what stays when the `evict` entries of highest score go, ascending; of equal scores the older goes.
     compact_(cache [R, K, N, any], kept [R, K, M]): entries kept[..., m] move to the places m.
@@ -20,6 +23,8 @@ Of a paged cache [blocks, K, block size, width] with any strides, block_table [R
         the new ones included. Index tensors are int32.
     close_window_paged_(statistics, block_table, live): the window's sums go into the two sums over windows.
     score_paged(key_cache, value_cache, statistics, block_table, weights as above, count, released) -> [R, K, count]
+    score_serving_paged(query, key_cache, value_cache, block_table, weights as above, live, count, scale) -> [R, K, count]
+        as score_serving; every row has `live` entries.
     compact_paged_(cache, block_table, kept)
 
 Queries and weights are float32; keys, values and caches float32, float16 or bfloat16. A wrong argument is a RuntimeError that
@@ -81,6 +86,14 @@ def _register_fakes():
 
     @register("foresight::score_paged")
     def _(key_cache, value_cache, statistics, block_table, weight1, bias1, weight2, bias2, count, released):
+        return weight1.new_empty(block_table.shape[0], key_cache.shape[1], count)
+
+    @register("foresight::score_serving")
+    def _(query, key, value, weight1, bias1, weight2, bias2, count, scale):
+        return weight1.new_empty(*key.shape[:2], count)
+
+    @register("foresight::score_serving_paged")
+    def _(query, key_cache, value_cache, block_table, weight1, bias1, weight2, bias2, live, count, scale):
         return weight1.new_empty(block_table.shape[0], key_cache.shape[1], count)
 
     @register("foresight::compact_")

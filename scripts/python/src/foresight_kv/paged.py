@@ -64,7 +64,7 @@ class RoundTensors:
     """A Round as the operators take it, with the block tables [R of the batch, blocks] int32 of all rows."""
 
     def __init__(self, part, block_table):
-        self.rows = part.rows
+        self.part, self.rows = part, part.rows
         self.live = int32([before + tokens for before, tokens in zip(part.before, part.tokens, strict=True)])
         self.first, self.window = int32(part.first), int32(part.window)
         starts = [0]
@@ -88,6 +88,15 @@ class RoundTensors:
 
 class Eviction:
     """Takes attention into the statistics of a paged cache and evicts where windows end; knows nothing of requests."""
+
+    @staticmethod
+    def of(scorer, budget, window, heads=None):
+        """The kind of eviction that a Scorer's features need."""
+        if scorer.facts.features == "serving":
+            from .paged_serving import ServingEviction
+
+            return ServingEviction(scorer, budget, window, heads)
+        return Eviction(scorer, budget, window, heads)
 
     def __init__(self, scorer, budget, window, heads=None):
         """scorer: a Scorer. heads: slice of its KV heads that this process holds (tensor parallel), or None for all."""
@@ -122,9 +131,17 @@ class Eviction:
         foresight.close_window_paged_(statistics, part.full, self.budget + self.window)
         weights = self.weights[layer]
         scores = foresight.score_paged(keys, values, statistics, part.full, *weights, self.budget, self.released)
-        kept = self._with_window(foresight.keep(scores, self.window, None))
-        for cache in (keys, values, statistics):
-            foresight.compact_paged_(cache, part.full, kept)
+        return self._evict(part, scores, (keys, values, statistics))
+
+    def places(self, tokens, group):
+        """Entries that a request of so many tokens needs room for; group: g."""
+        return min(tokens, self.budget + self.window)
+
+    def _evict(self, part, scores, caches):
+        """Closes the full rows up by their candidates' scores [rows, K, B]; returns what stayed."""
+        kept = self._with_window(self.operators.keep(scores, self.window, None))
+        for cache in caches:
+            self.operators.compact_paged_(cache, part.full, kept)
         return kept
 
     def _with_window(self, kept):

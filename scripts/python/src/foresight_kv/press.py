@@ -162,19 +162,23 @@ def _require_positions(positions, first, tokens):
 
 def _queries(module, hidden):
     """An attention layer's queries [R, H, T, d] before rotation, normed where the layer norms them: by head or all at once."""
-    queries = get_prerope_query_states(module, hidden)
-    norm = getattr(module, "q_norm", None)
+    return _normed(module, get_prerope_query_states(module, hidden), "q_norm")
+
+
+def _normed(module, states, name):
+    """Queries or keys [R, heads, T, d] after the layer's norm of this name, if it has one."""
+    norm = getattr(module, name, None)
     if norm is None or isinstance(module, (Qwen3Attention, Gemma3Attention)):  # kvpress 0.5.5 norms these two classes' alone
-        return queries
-    rows, heads, tokens, width = queries.shape
+        return states
+    rows, heads, tokens, width = states.shape
     if tuple(norm.weight.shape) == (heads * width,) and heads > 1:  # OLMo-2
-        return norm(queries.transpose(1, 2).reshape(rows, tokens, heads * width)).view(rows, tokens, heads, width).transpose(1, 2)
+        return norm(states.transpose(1, 2).reshape(rows, tokens, heads * width)).view(rows, tokens, heads, width).transpose(1, 2)
     if tuple(norm.weight.shape) != (width,):
         raise ForesightError(
             f"press: {type(module).__name__} norms its queries over {tuple(norm.weight.shape)} numbers, not over a head's "
             f"{width} or all heads': models with such norms are not supported"
         )
-    return norm(queries)
+    return norm(states)
 
 
 def _attending(module, hidden, position_embeddings):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from .errors import ForesightError
-from .scorer_file import STATISTICS_PER_HEAD, ScorerFacts, StoredScorer, read_scorer
+from .scorer_file import FEATURES, SERVING_QUERIES, STATISTICS_PER_HEAD, ScorerFacts, StoredScorer, read_scorer
 
 
 @dataclass
@@ -34,11 +34,14 @@ def candidate_features(view, kind):
     Key, value, then for the g query heads in order each of: maximum, minimum and sum over the window's queries, sums over
     its last 16, 8 and 32 queries, cumulative sum, decayed cumulative sum. kind "normalized": log1p(100 x) of these
     statistics. kind "released": raw, and the three partial sums repeat the whole sum, as the authors' scorers were trained.
-    Raises ForesightError for another kind.
+    kind "serving": see serving_statistics(). Raises ForesightError for another kind.
     """
-    if kind not in ("normalized", "released"):
-        raise ForesightError(f"scorer features: expected normalized or released, got '{kind}'")
+    if kind not in FEATURES:
+        raise ForesightError(f"scorer features: expected {', '.join(FEATURES)}, got '{kind}'")
     attention = view.window_attention[..., : view.budget]
+    entries = (view.keys[:, :, : view.budget].float(), view.values[:, :, : view.budget].float())
+    if kind == "serving":
+        return torch.cat([*entries, serving_statistics(attention[..., -SERVING_QUERIES:, :]).transpose(2, 3)], dim=-1)
     total = view.window_sum[..., : view.budget]
     partial = [total] * 3
     if kind == "normalized":
@@ -48,8 +51,19 @@ def candidate_features(view, kind):
     statistics = statistics.transpose(2, 3)
     if kind == "normalized":
         statistics = torch.log1p(statistics * 100.0)
-    entries = (view.keys[:, :, : view.budget].float(), view.values[:, :, : view.budget].float())
     return torch.cat([*entries, statistics], dim=-1)
+
+
+def serving_statistics(attention):
+    """What serving features say of attention, [R, K, 8g, N] of the last min(8, W) queries' [R, K, g, q, N], oldest first.
+
+    For the g query heads in order each of: log1p(100 x) of maximum, sum, and sums over the last 4, 2 and 1 queries, then
+    maximum, mean and minimum of log1p(1e6 x).
+    """
+    sums = [attention[..., -last:, :].sum(-2) for last in (SERVING_QUERIES, 4, 2, 1)]
+    coarse = torch.log1p(torch.cat([attention.amax(-2), *sums], dim=2) * 100.0)
+    fine = torch.log1p(attention * 1e6)
+    return torch.cat([coarse, fine.amax(-2), fine.mean(-2), fine.amin(-2)], dim=2)
 
 
 class Scorer:

@@ -21,6 +21,8 @@ PLAIN_FORMAT = "pt"  # metadata 'format' of any file of PyTorch tensors
 NORMALISATION = ("feature_mean", "feature_deviation")
 HIDDEN = 16  # width of the scorer's hidden layer
 STATISTICS_PER_HEAD = 8
+FEATURES = ("normalized", "serving", "released")
+SERVING_QUERIES = 8  # of a window, that serving features are of
 TENSORS = ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
 
 
@@ -28,7 +30,7 @@ TENSORS = ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
 class ScorerFacts:
     """What a scorer was made for. budget and window count tokens; 0 where the file does not say."""
 
-    features: str = "normalized"  # or "released"
+    features: str = "normalized"  # one of FEATURES
     budget: int = 0
     window: int = 0
     protect_sinks: int = 0  # first tokens of a text that training never evicted
@@ -262,9 +264,9 @@ def _facts(path, metadata, released):
         return int(text)
 
     features = "released" if released else metadata.get("features") or "normalized"
-    if features not in ("normalized", "released"):
+    if features not in FEATURES:
         raise ForesightError(
-            f"{path}: metadata 'features': expected normalized or released, got '{one_line(features)}'; take another copy"
+            f"{path}: metadata 'features': expected {', '.join(FEATURES)}, got '{one_line(features)}'; take another copy"
         )
     texts = {key: metadata.get(key, "") for key in ("model_fingerprint", "dtype", "config")}
     protect_prompt = metadata.get("protect_prompt", "false")

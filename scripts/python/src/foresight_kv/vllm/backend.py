@@ -31,10 +31,10 @@ class ForesightBackend(cpu_attn.CPUAttentionBackend):
 
     @classmethod
     def customize_spec(cls, spec):
-        """Adds the statistics to each page, and the limit on blocks."""
+        """Adds the limit on blocks, and to each page the statistics that the scorer needs."""
         if isinstance(spec, ForesightSpec):
             return spec
-        return ForesightSpec.of(spec, settings().entries, settings().group(spec.head_size))
+        return ForesightSpec.of(spec, settings())
 
     @staticmethod
     def get_impl_cls():
@@ -157,21 +157,25 @@ class ForesightAttention(cpu_attn.CPUAttentionBackendImpl):
             listener(index, part.full_rows, kept)
 
     def _caches(self, kv_cache):
-        """vLLM's view of keys and of values, keys as entries, statistics: views of one layer's pages."""
+        """vLLM's view of keys and of values, keys as entries, statistics or None: views of one layer's pages."""
         if self._views is None or self._views[0].data_ptr() != kv_cache.data_ptr():
             blocks, heads, size, both = kv_cache.shape
             width, page = both // 2, kv_cache.stride(0)
             key_cache, value_cache = kv_cache.view(blocks, heads, 2 * size, width).chunk(2, dim=2)
             # The kernels keep the keys of a block and head transposed, [width, block size].
             keys = key_cache.as_strided((blocks, heads, size, width), (page, key_cache.stride(1), 1, size))
-            floats = STATISTICS * self.num_queries_per_kv
-            bytes_of = kv_cache.element_size()
-            offset = (kv_cache.storage_offset() + heads * size * both) * bytes_of // 4
-            shape = (blocks, heads, size, floats)
-            strides = (page * bytes_of // 4, size * floats, floats, 1)
-            statistics = torch.empty(0, dtype=torch.float32).set_(kv_cache.untyped_storage(), offset, shape, strides)
-            self._views = (key_cache, value_cache, keys, statistics)
+            self._views = (key_cache, value_cache, keys, None if settings().serving else self._statistics(kv_cache))
         return self._views
+
+    def _statistics(self, kv_cache):
+        """The statistics behind keys and values in the pages of a layer, [blocks, K, block size, 8g] float32."""
+        blocks, heads, size, both = kv_cache.shape
+        floats, bytes_of = STATISTICS * self.num_queries_per_kv, kv_cache.element_size()
+        offset = (kv_cache.storage_offset() + heads * size * both) * bytes_of // 4
+        strides = (kv_cache.stride(0) * bytes_of // 4, size * floats, floats, 1)
+        return torch.empty(0, dtype=torch.float32).set_(
+            kv_cache.untyped_storage(), offset, (blocks, heads, size, floats), strides
+        )
 
 
 @functools.lru_cache
@@ -183,4 +187,4 @@ def _eviction(kv_heads):
         "foresight: evicts by %s, budget %d, window %d, KV heads %d to %d",
         found.scorer.path, found.budget, found.window, first, first + kv_heads - 1,
     )  # fmt: skip
-    return Eviction(found.scorer, found.budget, found.window, slice(first, first + kv_heads))
+    return Eviction.of(found.scorer, found.budget, found.window, slice(first, first + kv_heads))

@@ -1,4 +1,4 @@
-"""The KV cache of evicting requests: pages with statistics behind keys and values, and never more blocks than B + W need."""
+"""The KV cache of evicting requests: never more blocks than B + W need, and pages with the statistics that a scorer needs."""
 
 from dataclasses import dataclass, fields
 
@@ -7,6 +7,7 @@ from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheSpec
 from vllm.v1.kv_cache_spec_registry import KVCacheSpecRegistry, register_kv_cache_spec
 
 from ..paged import statistics_bytes
+from ..paged_serving import query_places, request_places
 
 
 class BoundedManager(FullAttentionManager):
@@ -15,13 +16,13 @@ class BoundedManager(FullAttentionManager):
     supports_fine_grained_hash_lookup = False
 
     def get_num_blocks_to_allocate(self, request_id, num_tokens, *arguments, **named):
-        """As the base class, for at most B + W tokens."""
-        return super().get_num_blocks_to_allocate(request_id, min(num_tokens, self.kv_cache_spec.entries), *arguments, **named)
+        """As the base class, for at most the places of B + W tokens."""
+        return super().get_num_blocks_to_allocate(request_id, self.kv_cache_spec.places(num_tokens), *arguments, **named)
 
     def allocate_new_blocks(self, request_id, num_tokens, num_tokens_main_model):
-        """As the base class, for at most B + W tokens."""
-        entries = self.kv_cache_spec.entries
-        return super().allocate_new_blocks(request_id, min(num_tokens, entries), min(num_tokens_main_model, entries))
+        """As the base class, for at most the places of B + W tokens."""
+        places = self.kv_cache_spec.places
+        return super().allocate_new_blocks(request_id, places(num_tokens), places(num_tokens_main_model))
 
     def cache_blocks(self, *arguments, **named):
         """A block that is rewritten in place is no prefix of another request."""
@@ -34,19 +35,33 @@ KVCacheSpecRegistry.get_manager_class(FullAttentionSpec(block_size=32, num_kv_he
 @register_kv_cache_spec(manager_class=BoundedManager)
 @dataclass(frozen=True, kw_only=True)
 class ForesightSpec(FullAttentionSpec):
-    """A layer's cache. entries: B + W; group: query heads per KV head, for the statistics behind each block."""
+    """A layer's cache of requests with `budget` entries and a window.
 
-    entries: int
+    group: query heads per KV head, for the statistics behind each block; 0 without. spare: places behind the entries for a
+    window's last queries; 0 without.
+    """
+
+    budget: int
+    window: int
     group: int
+    spare: int
 
     @classmethod
-    def of(cls, spec, entries, group):
-        """From vLLM's spec of the layer."""
+    def of(cls, spec, settings):
+        """From vLLM's spec of the layer and the plugin's Settings."""
         values = {field.name: getattr(spec, field.name) for field in fields(FullAttentionSpec) if field.init}
-        return cls(**values, entries=entries, group=group)
+        group = settings.group(spec.head_size)
+        own = {"group": 0, "spare": query_places(settings.window, group)} if settings.serving else {"group": group, "spare": 0}
+        return cls(**values, budget=settings.budget, window=settings.window, **own)
+
+    def places(self, tokens):
+        """Entries that a request of so many tokens needs room for."""
+        return request_places(tokens, self.budget, self.window, self.spare)
 
     def __post_init__(self):
         super().__post_init__()
+        if self.group == 0:
+            return  # a page is that of vLLM
         padded = self.unpadded_page_size_bytes + statistics_bytes(self.block_size, self.num_kv_heads, self.group)
         object.__setattr__(self, "page_size_padded", padded)
 
@@ -57,7 +72,6 @@ class ForesightSpec(FullAttentionSpec):
 
     def max_memory_usage_bytes(self, vllm_config):
         """Bytes of a request however long it gets."""
-        tokens = min(vllm_config.model_config.max_model_len, self.entries)
-        return -(-tokens // self.block_size) * self.page_size_bytes
+        return -(-self.places(vllm_config.model_config.max_model_len) // self.block_size) * self.page_size_bytes
 
     merge = classmethod(KVCacheSpec.merge.__func__)

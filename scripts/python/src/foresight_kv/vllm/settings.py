@@ -32,6 +32,11 @@ class Settings:
         """The most entries of a request, layer and KV head."""
         return self.budget + self.window
 
+    @property
+    def serving(self):
+        """Whether the scorer is one on serving features, for which nothing is kept with an entry."""
+        return self.scorer.facts.features == "serving"
+
     def group(self, head_size):
         """Query heads per KV head that the scorer was made for, at this head dimension."""
         return max((self.scorer.inputs - 2 * head_size) // STATISTICS, 1)
