@@ -1,4 +1,4 @@
-// What scripts/python is compared with: values of the C++ scorer, cache, generation and golden plans.
+// Values of the C++ scorer, cache, generation and golden plans, with which scripts/python is compared.
 //
 //   dump_scores view FOLDER normalized|serving|released SEED
 //     random queries, keys and values through an EvictingCache under a random scorer; writes
