@@ -15,7 +15,7 @@ using Names = std::set<std::string, std::less<>>;
 
 constexpr int kDeepest = 32;
 
-/// Commands that only say how something looks.
+/// Commands that only change how something looks.
 const Names& commands_of_style() {
   static const Names names = {
       "left",      "right",       "big",        "Big",          "bigg",     "Bigg",       "bigl",
@@ -41,7 +41,7 @@ const Names& commands_of_text() {
   return names;
 }
 
-/// Commands and signs with several spellings, by the one that is kept.
+/// Commands and signs with several spellings, and the one that is kept.
 const std::map<std::string, std::string, std::less<>>& spellings() {
   static const std::map<std::string, std::string, std::less<>> names = {
       {"leq", "\\le"},     {"leqslant", "\\le"},
@@ -63,7 +63,7 @@ const std::map<std::string, std::string, std::less<>>& spellings() {
   return names;
 }
 
-/// What characters of Unicode are in ASCII or LaTeX.
+/// Unicode characters and their spelling in ASCII or LaTeX.
 constexpr std::pair<char32_t, const char*> kUnicodeSigns[] = {{0x2212, "-"},
                                                               {0x2010, "-"},
                                                               {0x2011, "-"},
@@ -167,7 +167,7 @@ bool is_atom(std::string_view text) {
                                       [](char c) { return is_letter(c) || is_digit(c) || c == '.'; });
 }
 
-/// A product divided by something needs no parentheses, a sum does.
+/// The numerator of a fraction needs parentheses if it is a sum, but not if it is a product.
 bool is_product(std::string_view text) {
   int depth = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -197,7 +197,7 @@ class Rewriter {
     while (peek() == ' ') ++at_;
   }
 
-  /// Up to `close`, which is read too.
+  /// Reads up to and including `close`.
   std::string until(char close, int depth) {
     std::string out;
     while (!ended()) {
@@ -317,7 +317,7 @@ class Rewriter {
     out += "{" + inner + "}";
   }
 
-  /// What begins as a number is one in another face.
+  /// Text in another face that begins as a number is a number.
   void text_argument(std::string& out, int depth) {
     const std::string inner = argument(depth);
     const bool number = !inner.empty() && is_digit(inner[0]);

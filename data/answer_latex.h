@@ -10,13 +10,13 @@
 namespace foresight {
 
 /// `answer` with one spelling for each meaning: \dfrac12, \tfrac{1}{2} and 1/2 are "1/2"; \left, \right,
-/// sizes, spacing commands, dollar and currency signs go; minus signs and digits of Unicode are ASCII's;
-/// \cdot and \times are "*"; x^{2} is x^2. Commands that are not known stay. A mixed number is "1 1/2". What
-/// \text{} and ^\circ say is marked by the signs of answer_signs.h.
+/// sizes, spacing commands, dollar and currency signs are removed; Unicode's minus signs and digits become
+/// ASCII's; \cdot and \times become "*"; x^{2} becomes x^2. Unknown commands stay. A mixed number is "1 1/2".
+/// The contents of \text{} and ^\circ are marked by the signs of answer_signs.h.
 std::string plain_latex(std::string_view answer);
 
-/// The content of the brace that opens at `open` (escaped braces do not count); npos as its end where it
-/// never closes: {content, place behind the closing brace}.
+/// The content of the brace that opens at `open` (escaped braces do not count); npos as its end if it never
+/// closes: {content, place behind the closing brace}.
 std::pair<std::string_view, std::size_t> braced(std::string_view text, std::size_t open);
 
 }  // namespace foresight

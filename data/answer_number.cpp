@@ -9,7 +9,7 @@
 namespace foresight {
 namespace {
 
-/// An exact number; operations give nothing where it would not fit.
+/// An exact number; operations give no value if the result would not fit.
 struct Rational {
   std::int64_t over = 0, under = 1;
 };
@@ -34,12 +34,12 @@ class NumberReader {
  public:
   explicit NumberReader(std::string_view text) : text_(text) {}
 
-  /// The value where all of the text is one number.
+  /// The value, if the whole text is one number.
   std::optional<Rational> whole() {
     auto number = signed_number();
     return number && at_ == text_.size() ? number : std::nullopt;
   }
-  /// The place behind the longest number that the text begins with; 0 without one.
+  /// The place after the longest number at the start of the text; 0 if it starts with none.
   std::size_t prefix() { return signed_number() ? at_ : 0; }
 
  private:
@@ -86,7 +86,7 @@ class NumberReader {
     return reduced(negative ? -top : top, bottom);
   }
 
-  /// "2 1/3"; nothing, and nothing read, where that does not follow.
+  /// Reads "2 1/3"; if that does not follow, it returns no value and reads nothing.
   std::optional<Rational> mixed_number(const Rational& units) {
     const std::size_t before = at_;
     if (units.under == 1 && take(' ')) {
@@ -101,7 +101,7 @@ class NumberReader {
     return std::nullopt;
   }
 
-  /// "e-3", "*10^{-3}"; nothing, and nothing read, where that does not follow.
+  /// Reads "e-3", "*10^{-3}"; if that does not follow, it returns no value and reads nothing.
   std::optional<Rational> scaled_by_power(const Rational& factor) {
     const std::size_t before = at_;
     const auto power = power_of_ten();
@@ -133,7 +133,7 @@ class NumberReader {
     return negative ? -power : power;
   }
 
-  /// "1 234": a blank in front of three digits, and no fourth.
+  /// "1 234": a blank before exactly three digits.
   bool separates_thousands(std::size_t digits_before) const {
     return text_[at_] == ' ' && digits_before <= 3 && digit_at(at_ + 1) && digit_at(at_ + 2) &&
            digit_at(at_ + 3) && !digit_at(at_ + 4);

@@ -1,4 +1,4 @@
-// Characters of answers, and the signs that stand for what no character stands for. Free of torch.
+// Characters of answers, and control characters as marks for what no character can express. Free of torch.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ inline constexpr char kTextEnds = '\x02';        ///< ... ends here
 inline constexpr char kDegree = '\x03';          ///< ^\circ, the degree sign
 inline constexpr char kDigitSeparator = '\x04';  ///< {,} and ,\! between digits: never a list's comma
 inline constexpr std::string_view kTextMarks = "\x01\x02";
-inline constexpr std::size_t kMaxAnswerBytes = 4096;  ///< what is longer is compared as it is
+inline constexpr std::size_t kMaxAnswerBytes = 4096;  ///< longer answers are compared as they are
 
 inline bool is_digit(char c) {
   return c >= '0' && c <= '9';

@@ -10,7 +10,7 @@
 namespace foresight {
 namespace {
 
-/// Units that are known by their other names. "min" and "minute" are one, "cm" and "m" are not.
+/// Other names of known units. "min" and "minute" are the same unit, "cm" and "m" are not.
 const std::map<std::string, std::string, std::less<>>& units() {
   static const std::map<std::string, std::string, std::less<>> names = [] {
     std::map<std::string, std::string, std::less<>> made;
@@ -64,7 +64,7 @@ const std::map<std::string, std::string, std::less<>>& units() {
   return names;
 }
 
-/// Words behind a number that change it, or that say that it is not all.
+/// Words after a number that change it ("million"), or that say that there is more to it ("or more").
 bool changes_number(const std::string& word) {
   static const std::set<std::string, std::less<>> words = {
       "am",      "pm",      "a.m.",   "p.m.",  "a.m",   "p.m",  "thousand", "million", "billion",  "trillion",
@@ -74,13 +74,13 @@ bool changes_number(const std::string& word) {
   return words.contains(word);
 }
 
-/// Letters, and what stands in units beside them.
+/// Letters and other signs of units.
 bool is_unit_sign(char c) {
   return is_letter(c) || std::string_view(" ./-*%").find(c) != std::string_view::npos || c == kTextBegins ||
          c == kTextEnds || c == kDegree;
 }
 
-/// Whether only signs of units stand there; squares and cubes may.
+/// Whether the text has only signs of units, with squares and cubes.
 bool may_be_unit(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool power =
@@ -109,7 +109,7 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
-/// The one name of a unit that is known, without its power; empty for others.
+/// The canonical name of a known unit, without its power; empty for others.
 std::string known_unit(const std::string& word) {
   const auto found = units().find(std::string_view(word).substr(0, word.find('^')));
   return found == units().end() ? "" : found->second;
@@ -122,7 +122,7 @@ bool any_changes_number(const std::vector<std::string>& words) {
   });
 }
 
-/// "cm^2" of "cm^2", "square centimeters"; empty where a unit is made of several, or not known.
+/// "cm^2" of "cm^2", "square centimeters"; empty if a unit is composed of several, or not known.
 std::string name_of(const std::vector<std::string>& words) {
   const bool named_power =
       words.size() == 2 && (words[0] == "square" || words[0] == "cubic" || words[0] == "sq");

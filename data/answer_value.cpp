@@ -48,7 +48,7 @@ std::vector<std::string_view> items_of(std::string_view text) {
   return items;
 }
 
-/// What is inside brackets that belong together; nothing where the text is something else.
+/// The content of matching brackets around the whole text; no value for any other text.
 std::optional<std::string_view> inside(std::string_view text, std::size_t width) {
   int depth = 0;
   for (std::size_t i = 0; i + 1 < text.size(); ++i) {
@@ -59,7 +59,7 @@ std::optional<std::string_view> inside(std::string_view text, std::size_t width)
   return text.substr(width, text.size() - 2 * width);
 }
 
-/// Words are compared without their case: a lone letter, and letters all large, are names.
+/// Words are compared without their case; a single letter and words in capitals are names and keep it.
 std::string canonical_words(std::string text) {
   const auto of_words = [](char c) { return is_letter(c) || c == '.' || c == '\''; };
   const auto small = [](char c) { return c >= 'a' && c <= 'z'; };
@@ -92,7 +92,7 @@ std::string joined_items(std::string_view text, bool sorted) {
   return all;
 }
 
-/// Without the signs between thousands: three digits follow, and no fourth. A comma in brackets is a list's.
+/// Removes separators of thousands, before exactly three digits. A comma in brackets separates items.
 std::string without_thousands(std::string_view text, Commas commas) {
   const auto digit_at = [&](std::size_t place) { return place < text.size() && is_digit(text[place]); };
   std::string out;
@@ -132,7 +132,7 @@ std::string with_commas_for_words(std::string_view text) {
   return out;
 }
 
-/// The one "=" of an equation; npos where there is none, or more.
+/// The place of the only "=" of an equation; npos if there is none, or several.
 std::size_t equals_sign(std::string_view text) {
   const std::size_t at = text.find('=');
   if (at == std::string_view::npos || at == 0 || text.find('=', at + 1) != std::string_view::npos)
@@ -151,7 +151,7 @@ bool is_variable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), allowed) && std::any_of(text.begin(), text.end(), is_letter);
 }
 
-/// Splits "x = 5" and "x \in [1, 2]"; of "3 + 4 = 7" the value is what follows.
+/// Splits "x = 5" and "x \in [1, 2]"; of "3 + 4 = 7" the value is 7.
 std::pair<std::string_view, std::string_view> split_variable(std::string_view text) {
   constexpr std::string_view kIn = "\\in";
   if (const std::size_t at = text.find(kIn);
@@ -184,7 +184,7 @@ std::pair<std::string, std::string> split_variables(const std::string& text) {
   return {std::string(split_variable(items[0]).first), values};
 }
 
-/// The place where a unit begins behind a value; the end where there is none.
+/// The place where a unit begins after a value; the end if there is none.
 std::pair<std::size_t, std::string> find_unit(std::string_view text) {
   const std::size_t number = number_prefix(text);
   if (number > 0 && number < text.size()) {

@@ -16,8 +16,8 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-/// What stands behind \boxed without braces: up to a blank, a dollar sign or the end of the sentence, outside
-/// of brackets.
+/// The argument of \boxed without braces: the text up to a blank, a dollar sign or the end of the sentence,
+/// outside brackets.
 std::string_view unbraced(std::string_view text) {
   text = text.substr(std::min(text.find_first_not_of(' '), text.size()));
   int depth = 0;
@@ -36,7 +36,7 @@ std::string_view unbraced(std::string_view text) {
   return text.substr(0, end);
 }
 
-/// The content of the box whose command ends at `behind`; empty where it never closes.
+/// The content of the box whose command ends at `behind`; empty if it never closes.
 std::string_view box_content(std::string_view text, std::size_t behind) {
   const std::size_t open = text.find_first_not_of(kBlank, behind);
   if (open == std::string_view::npos) return {};
@@ -44,7 +44,7 @@ std::string_view box_content(std::string_view text, std::size_t behind) {
   return is_letter(text[behind]) ? std::string_view() : trimmed(unbraced(text.substr(behind)));
 }
 
-/// The last box that holds something.
+/// The last box that is not empty.
 std::string_view last_box(std::string_view text) {
   for (std::size_t from = text.size(); from != std::string_view::npos;) {
     std::size_t at = std::string_view::npos, length = 0;
@@ -62,7 +62,7 @@ std::string_view last_box(std::string_view text) {
   return {};
 }
 
-/// Without what marks an answer in a text: bold and code signs, quotes, the end of its sentence, "=".
+/// Removes marks around an answer: bold and code signs, quotes, the end of its sentence, "=".
 std::string_view bare(std::string_view text) {
   constexpr std::string_view kAround = "*`\"$ \t\r\n", kBehind = ".,;:";
   for (std::size_t before = text.size() + 1; text.size() < before;) {

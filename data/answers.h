@@ -7,20 +7,20 @@
 
 namespace foresight {
 
-/// The answer that a text ends with: the content of its last \boxed or \fbox that holds something (braces
-/// balanced; without braces up to the next blank outside brackets), else what follows its last "####" on that
-/// line; nothing where it has neither.
+/// The final answer of a text: the content of its last \boxed or \fbox that is not empty (with balanced
+/// braces; without braces up to the next blank outside brackets), otherwise the rest of the line after its
+/// last "####"; no value if it has neither.
 std::optional<std::string> final_answer(std::string_view text);
 
-/// What is compared of an answer: equal for spellings of the same. LaTeX in one form (answer_latex.h); no
-/// dollar or currency signs, bold or code marks, closing full stop, variable in front ("x = 5"), unit,
-/// percent or degree sign behind, blanks, or commas between thousands; numbers exactly ("025", "25.0" and
-/// "50/2" are "25"), items of tuples, lists and sets too; words in lower case (answer_value.h).
+/// The form in which answers are compared: LaTeX in one spelling (answer_latex.h); without currency signs,
+/// bold and code marks, final full stop, leading variable ("x = 5"), trailing unit, percent or degree sign,
+/// blanks, and commas between thousands; numbers exactly ("025", "25.0" and "50/2" are "25"), also as items
+/// of tuples, lists and sets; words in lower case (answer_value.h).
 std::string normalized_answer(std::string_view answer);
 
-/// Exact match of the normalized answers, with commas read as separators of thousands or of items, one
-/// reading for both. Two variables or known units that differ ("5 cm", "5 m") are no match; one that only one
-/// side has is none to compare. An empty answer matches nothing.
+/// Exact match of the normalized answers, with the commas of both read as separators of thousands, or those
+/// of both as separators of items. Answers with two different variables or known units ("5 cm", "5 m") do not
+/// match; a variable or unit that only one side has is ignored. An empty answer matches nothing.
 bool same_answer(std::string_view first, std::string_view second);
 
 }  // namespace foresight

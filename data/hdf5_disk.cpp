@@ -12,7 +12,7 @@
 namespace foresight::hdf5 {
 namespace {
 
-/// What the access list carries to open_file.
+/// What the access list passes to open_file.
 struct DriverInfo {
   DiskFault* fault;
 };
@@ -35,7 +35,7 @@ const DiskFile& disk_file(const H5FD_t* file) {
 
 H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
   const auto* info = static_cast<const DriverInfo*>(H5Pget_driver_info(access));
-  // HDF5 first tries to open a file that it is to create without these flags.
+  // Before it creates a file, HDF5 tries to open it without these flags.
   const int mode =
       ((flags & H5F_ACC_RDWR) != 0U ? O_RDWR : O_RDONLY) | ((flags & H5F_ACC_CREAT) != 0U ? O_CREAT : 0) |
       ((flags & H5F_ACC_TRUNC) != 0U ? O_TRUNC : 0) | ((flags & H5F_ACC_EXCL) != 0U ? O_EXCL : 0);
@@ -59,7 +59,7 @@ H5FD_t* open_file(const char* name, unsigned flags, hid_t access, haddr_t) {
   return &file->base;
 }
 
-/// Notes the fault unless there was one already.
+/// Stores the fault unless there was one before.
 void note(const DiskFile& file, int error_number) {
   if (file.fault->error_number == 0) file.fault->error_number = error_number;
 }

@@ -17,7 +17,7 @@ herr_t collect_description(unsigned, const H5E_error2_t* entry, void* descriptio
   return 0;
 }
 
-/// HDF5's error stack on one line: what the outermost call could not do, and the innermost cause.
+/// HDF5's error stack on one line: the failure of the outermost call, and the innermost cause.
 std::string error_text() {
   std::vector<std::string> descriptions;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect_description, &descriptions);
@@ -62,11 +62,10 @@ Handle open_scalar_attribute(const Context& context, hid_t object, const char* n
 }  // namespace
 
 QuietErrors::QuietErrors() {
-  // Everything is closed by its handle. The library's own clearing up when the process ends would stumble
-  // over what a damaged file left behind in it, and print that. Only the first call, before any other, has
-  // effect.
+  // Handles close everything. The library's own clean-up at the end of the process could fail on the remains
+  // of a damaged file, and print errors. Only the first call, before any other, has an effect.
   [[maybe_unused]] static const herr_t kNoClearingUp = H5dont_atexit();
-  // A file must not name the code that reads it.
+  // A file must not choose the code that reads it.
   [[maybe_unused]] static const herr_t kNoPlugins = H5PLset_loading_state(0);
   H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
@@ -130,7 +129,7 @@ std::string read_string_attribute(const Context& context, hid_t object, const ch
     context.fail(concat("attribute ", name, ": string of ", bytes, " bytes, expected 1 to ", max_bytes));
   }
   std::string value(bytes, '\0');
-  // Read as it stands, whatever its padding: a conversion could only hide a difference.
+  // Read as it is, whatever its padding, because a conversion could hide a difference.
   context.check(H5Aread(attribute.id(), type.id(), value.data()), what);
   value.resize(std::min(value.find('\0'), value.size()));
   return value;

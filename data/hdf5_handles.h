@@ -12,7 +12,7 @@
 
 namespace foresight::hdf5 {
 
-/// An identifier that is closed on every way out.
+/// An identifier that is closed when this goes out of scope.
 class Handle {
  public:
   Handle() = default;
@@ -56,7 +56,7 @@ class QuietErrors {
   void* data_ = nullptr;
 };
 
-/// Whom a failed call belongs to: the kind of error and the file that its message starts with.
+/// The context of a failed call: the kind of error and the file that its message starts with.
 struct Context {
   ErrorKind kind = ErrorKind::kInput;
   std::filesystem::path path;
@@ -65,7 +65,7 @@ struct Context {
   [[noreturn]] void fail(const std::string& message) const;
   /// The same with HDF5's own text after it.
   [[noreturn]] void fail_with_cause(const std::string& message) const;
-  /// Throws unless `status` says success (>= 0); `what` says what was tried.
+  /// Throws unless `status` says success (>= 0); `what` names the operation.
   void check(std::int64_t status, const std::string& what) const {
     if (status < 0) fail_with_cause(what);
   }

@@ -1,4 +1,4 @@
-// What a data file says about itself, for `foresight inspect`.
+// The facts of a data file, for `foresight inspect`.
 #pragma once
 
 #include <filesystem>

@@ -19,7 +19,7 @@ constexpr std::size_t kMaxLineBytes = std::size_t{64} << 20;
 constexpr std::size_t kReadBytes = std::size_t{1} << 16;
 constexpr int kMaxJsonDepth = 32;
 
-/// What a file is that begins like this, and what to do; empty for what may be text.
+/// What kind of file begins like this, and what to do; empty if it may be text.
 std::string other_kind(std::string_view start) {
   constexpr const char* kUnpack = "; unpack it first";
   constexpr const char* kConvert =
@@ -39,7 +39,7 @@ std::string other_kind(std::string_view start) {
   return "";
 }
 
-/// The end of a message about a line that is not a row: what the file may be.
+/// The end of a message about a line that is not a row, which says what the file may be.
 std::string hint_of(const std::string& line) {
   const std::size_t first = line.find_first_not_of(" \t\r\n");
   if (first == std::string::npos) return "";
@@ -50,7 +50,7 @@ std::string hint_of(const std::string& line) {
   return "";
 }
 
-/// Python writes NaN, Infinity and -Infinity, which JSON has not: null.
+/// Reads NaN, Infinity and -Infinity, which Python writes although JSON does not have them, as null.
 std::string without_nan(const std::string& line) {
   if (line.find("NaN") == std::string::npos && line.find("Infinity") == std::string::npos) return line;
   std::string clean;

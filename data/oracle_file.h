@@ -13,8 +13,8 @@
 
 namespace foresight {
 
-/// Reads the closed file `staging` back, which is to become `path`: what the disk gives must be what was
-/// written. Throws Error(kResource) naming `path` and what was found otherwise.
+/// Checks the closed file `staging`, which will become `path`, by reading it back. Throws Error(kResource)
+/// naming `path` and the difference if it is not what was written.
 void require_readable_oracle(const std::filesystem::path& path, const std::filesystem::path& staging,
                              std::int64_t layers);
 
@@ -41,10 +41,10 @@ class OracleWriter {
   std::unique_ptr<State> state_;
 };
 
-/// Reads one trace's file. The constructor checks schema version, dimensions, sizes (limits before any
-/// allocation), that there are no external links, virtual datasets or filters other than deflate and
-/// Fletcher32, and the digest of the small datasets. Throws Error(kInput) naming file, dataset, expected and
-/// got.
+/// Reads one trace's file. Before it allocates anything, the constructor checks schema version, dimensions
+/// and sizes, and refuses external links, virtual datasets and filters other than deflate, shuffle and
+/// Fletcher32. It checks the digest of the small datasets. Throws Error(kInput) naming file, dataset,
+/// expected and got.
 class OracleReader {
  public:
   explicit OracleReader(const std::filesystem::path& path);
@@ -59,8 +59,8 @@ class OracleReader {
   /// float16 bits, [kv_heads, packed_elements()]; checks the layer's digest.
   std::vector<std::uint16_t> read_layer(std::int64_t layer) const;
   /// The rows of blocks first_block .. first_block + blocks - 1 of all KV heads: float16 bits, [kv_heads,
-  /// elements_of_blocks(first_block, blocks)]. Their chunks' checksums are checked, not the layer's digest.
-  /// Throws Error(kInternal) for a layer or blocks that are not there.
+  /// elements_of_blocks(first_block, blocks)]. This checks the checksums of their chunks, but not the layer's
+  /// digest. Throws Error(kInternal) for a layer or blocks that do not exist.
   std::vector<std::uint16_t> read_rows(std::int64_t layer, std::int64_t first_block,
                                        std::int64_t blocks) const;
 
@@ -69,7 +69,7 @@ class OracleReader {
   std::unique_ptr<State> state_;
 };
 
-/// Throws Error(kInput) when the file was made by another model or tokenizer than the given ones, naming
+/// Throws Error(kInput) if the file was recorded with another model or tokenizer than the given ones, naming
 /// both.
 void require_same_source(const OracleReader& reader, const std::string& model_fingerprint,
                          const std::string& tokenizer_fingerprint);

@@ -43,7 +43,7 @@ std::array<TokenDataset, 4> token_datasets(OracleTrace& trace) {
 
 std::string oracle_digest(OracleDimensions dimensions, OracleProvenance provenance, OracleTrace trace,
                           const std::vector<std::string>& layer_digests) {
-  // Lengths stand before the texts, so that no two files give the same bytes.
+  // Each text follows its length, so that different files give different bytes.
   std::string bytes = concat(kVersionAttribute, "=", dimensions.schema_version(), "\n");
   for (const NamedInteger& integer : named_integers(dimensions)) {
     bytes += concat(integer.name, "=", *integer.value, "\n");

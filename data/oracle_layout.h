@@ -18,7 +18,7 @@ inline constexpr const char* kDigestAttribute = "digest";
 inline constexpr const char* kLayerDigestAttribute = "sha256";
 inline constexpr std::uint64_t kDigestBytes = 64;  // SHA-256 in hex
 
-// Limits that no real trace comes near; they keep products of sizes within int64.
+// Limits far above any real trace; they keep products of sizes within int64.
 inline constexpr std::int64_t kMaxLayers = 4096;
 inline constexpr std::int64_t kMaxKvHeads = 4096;
 inline constexpr std::int64_t kMaxTokens = std::int64_t{1} << 22;
@@ -31,7 +31,7 @@ struct NamedText {
 };
 std::array<NamedText, 6> named_texts(OracleProvenance& provenance, OracleTrace& trace);
 
-/// One integer of the root attributes, with the place of its value and its largest one (the least is 1).
+/// One integer of the root attributes, with the place of its value and its upper limit (the lower is 1).
 struct NamedInteger {
   const char* name;
   std::int64_t* value;
@@ -39,7 +39,7 @@ struct NamedInteger {
 };
 std::array<NamedInteger, 4> named_integers(OracleDimensions& dimensions);
 
-/// Whether these are `layers` ascending numbers of layers.
+/// Whether `numbers` are `layers` ascending numbers of layers.
 bool is_layer_list(const std::vector<std::int64_t>& numbers, std::int64_t layers);
 
 /// One dataset of per-token values: `data` points at dimensions.tokens elements of HDF5 type `type`.
@@ -49,7 +49,7 @@ struct TokenDataset {
   std::size_t element_bytes;
   void* data;
 };
-/// The four of them in order of the digest. The trace's vectors must have their final sizes.
+/// The four per-token datasets in the order of the digest. The trace's vectors must have their final sizes.
 std::array<TokenDataset, 4> token_datasets(OracleTrace& trace);
 
 /// SHA-256 over everything but the attention itself: the attributes, the per-token datasets and the layers'

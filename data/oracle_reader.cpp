@@ -21,9 +21,9 @@ using hdf5::Context;
 using hdf5::Handle;
 
 constexpr std::uint64_t kMaxChunkBytes = std::uint64_t{1} << 24;
-constexpr std::uint64_t kMaxInflation = 1000;  // deflate reaches 1032 at the very best
+constexpr std::uint64_t kMaxInflation = 1000;  // deflate reaches at most 1032
 
-/// A dataset as the schema wants it.
+/// A dataset as the schema requires it.
 struct ExpectedDataset {
   std::string name;
   hid_t type;
@@ -37,7 +37,7 @@ struct ExpectedDataset {
 };
 
 /// HDF5 files start with 8 bytes of signature and a version. From version 2 on, all structures have
-/// checksums; what lies in older ones HDF5 would have to believe.
+/// checksums; HDF5 would have to trust older ones.
 void require_checksummed_format(const Context& context) {
   constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
   std::string start(kSignature.size() + 1, '\0');
@@ -62,7 +62,7 @@ Handle open_file(const Context& context, std::uint64_t& file_bytes) {
   require_checksummed_format(context);
   const Handle access = context.own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open");
   context.check(H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG), "cannot open");
-  // Files are published whole and never changed: no lock is needed, which some file systems do not have.
+  // Files are published whole and never changed, so they need no lock, which some file systems do not have.
   context.check(H5Pset_file_locking(access.id(), /*use_file_locking=*/false, /*ignore_when_disabled=*/true),
                 "cannot open");
   return context.own(H5Fopen(context.path.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose,
@@ -112,8 +112,8 @@ void require_shape(const Context& context, hid_t dataset, const ExpectedDataset&
   }
 }
 
-/// How the dataset is stored, which must be in chunks of this file. Asked first: the very shape of a virtual
-/// dataset is looked up in other files.
+/// How the dataset is stored, which must be in chunks of this file. This is checked first, because HDF5 looks
+/// up even the shape of a virtual dataset in other files.
 Handle require_chunked(const Context& context, hid_t dataset, const ExpectedDataset& expected,
                        const std::string& what) {
   Handle storage = context.own(H5Dget_create_plist(dataset), H5Pclose, what);
@@ -161,7 +161,7 @@ bool require_known_filters(const Context& context, const Handle& storage, const 
   return deflated;
 }
 
-/// Opens a dataset after everything about it was checked; `file_bytes` bounds what it may claim to hold.
+/// Opens a dataset and checks everything about it; `file_bytes` limits the size that it may claim.
 Handle open_dataset(const Context& context, hid_t parent, const ExpectedDataset& expected,
                     std::uint64_t file_bytes) {
   const std::string what = concat("cannot read dataset ", expected.name);
@@ -174,7 +174,7 @@ Handle open_dataset(const Context& context, hid_t parent, const ExpectedDataset&
   require_shape(context, dataset.id(), expected, what);
   require_small_chunks(context, storage.id(), expected, what);
   const bool deflated = require_known_filters(context, storage, expected, what);
-  // H5Dget_storage_size cannot tell an empty dataset from a failure: the digest finds both.
+  // H5Dget_storage_size returns 0 for an empty dataset and for a failure; the digest detects both.
   const std::uint64_t stored = H5Dget_storage_size(dataset.id());
   const std::uint64_t most = deflated ? kMaxInflation * file_bytes : file_bytes;
   if (stored > file_bytes || expected.bytes() > most) {
@@ -260,7 +260,7 @@ void OracleReader::State::read_attributes() {
 void OracleReader::State::read_token_datasets() {
   const auto tokens = static_cast<std::size_t>(dimensions.tokens);
   std::vector<Handle> handles;
-  // All of them are checked before the first allocation.
+  // All integers are checked before the first allocation.
   for (const TokenDataset& dataset : token_datasets(trace)) {
     handles.push_back(open_dataset(
         context, file.id(),

@@ -1,4 +1,4 @@
-// What an oracle file holds: the one contract between the oracle stage and everything after it
+// The content of an oracle file: the contract between the oracle stage and all later stages
 // (docs/hdf5_format.md).
 #pragma once
 
@@ -8,8 +8,8 @@
 
 namespace foresight {
 
-/// Of files with every layer of the model; files with some of them (OracleDimensions::numbers) are of the
-/// later version.
+/// The version of files with every layer of the model; files with some of the layers
+/// (OracleDimensions::numbers) have the later version.
 inline constexpr std::int64_t kOracleSchemaVersion = 1;
 inline constexpr std::int64_t kOracleSchemaVersionOfSomeLayers = 2;
 
@@ -19,7 +19,7 @@ std::string oracle_layer_name(std::int64_t layer);
 
 /// Sizes of one recorded trace.
 struct OracleDimensions {
-  std::int64_t layers = 0;  ///< that evict: others have nothing recorded
+  std::int64_t layers = 0;  ///< layers that evict; no others are recorded
   std::int64_t kv_heads = 0;
   std::int64_t tokens = 0;        ///< L
   std::int64_t block_tokens = 0;  ///< query block; the last block may be shorter
@@ -36,7 +36,7 @@ struct OracleDimensions {
   std::int64_t blocks() const { return (tokens + block_tokens - 1) / block_tokens; }
   /// Keys that block b can see: min((b + 1) * block_tokens, tokens).
   std::int64_t keys_of_block(std::int64_t block) const;
-  /// Where block b's row starts in one KV head's causal half.
+  /// The element at which block b's row starts in one KV head's causal half.
   std::int64_t first_element(std::int64_t block) const;
   /// Elements of the rows of blocks first .. first + count - 1 of one KV head.
   std::int64_t elements_of_blocks(std::int64_t first, std::int64_t count) const;
@@ -46,7 +46,7 @@ struct OracleDimensions {
   bool operator==(const OracleDimensions&) const = default;
 };
 
-/// Where a file came from; readers compare fingerprints before they trust it.
+/// The origin of a file; readers compare the fingerprints first.
 struct OracleProvenance {
   std::string model_fingerprint;      ///< SHA-256 over the model's weights and config
   std::string tokenizer_fingerprint;  ///< SHA-256 of tokenizer.json

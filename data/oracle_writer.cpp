@@ -23,8 +23,8 @@ std::int64_t divide_up(std::int64_t number, std::int64_t divisor) {
   return (number + divisor - 1) / divisor;
 }
 
-/// The length of the fewest equal chunks of at most `most` elements: a shorter last chunk is padded on disk,
-/// so equal ones waste least.
+/// The length of chunks of at most `most` elements, as few and as equal as possible: the disk holds a shorter
+/// last chunk with padding, so equal ones waste least.
 std::int64_t balanced_chunk(std::int64_t elements, std::int64_t most) {
   return divide_up(elements, divide_up(elements, std::max<std::int64_t>(most, 1)));
 }
@@ -67,7 +67,7 @@ void require_space(const fs::path& path, const OracleDimensions& dimensions) {
                      format_bytes(available), " are free; free disk space and run again"));
 }
 
-/// A new file in the newest format of HDF5 1.10, whose metadata carries checksums, without time stamps.
+/// A new file in the newest format of HDF5 1.10, whose metadata have checksums, without time stamps.
 Handle create_file(const Context& context, const fs::path& staging, const Handle& driver,
                    hdf5::DiskFault& fault) {
   const std::string what = "cannot create the file";
@@ -118,7 +118,7 @@ void write_dataset(const Context& context, hid_t parent, const DatasetToWrite& d
       context.own(H5Screate_simple(static_cast<int>(dataset.shape.size()), dataset.shape.data(), nullptr),
                   H5Sclose, what);
   const Handle storage = storage_of(context, dataset.shape, dataset.element_bytes, compression, what);
-  // Without a chunk cache every chunk goes to the file at once, and a full disk is noticed here.
+  // Without a chunk cache every chunk is written at once, so that a full disk is detected here.
   const Handle access = context.own(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose, what);
   context.check(H5Pset_chunk_cache(access.id(), 1, 0, 0.0), what);
   Handle handle = context.own(H5Dcreate2(parent, dataset.name.c_str(), dataset.type, space.id(), H5P_DEFAULT,
@@ -156,7 +156,7 @@ struct OracleWriter::State {
   Handle driver, file, attention;
   bool published = false;
 
-  /// HDF5 does not see the disk's faults (data/hdf5_disk.h): this is where they come out.
+  /// Throws the disk's first fault, which HDF5 does not see (data/hdf5_disk.h).
   void require_disk() const {
     if (fault.error_number == 0) return;
     context.fail(concat("cannot write: ", std::generic_category().message(fault.error_number),

@@ -18,7 +18,7 @@ class TraceBuilder {
     if (trace_.tokens.empty()) {
       trace_.tokens.reserve(limit_);
       first_source_ = row.source;
-      // Prompts made by some chat templates begin with it already.
+      // Prompts of some chat templates already begin with it.
       if (first_token_ >= 0 && row.tokens.front() != first_token_) push(first_token_, 0);
     }
     last_source_ = row.source;

@@ -21,7 +21,7 @@ static_assert(std::endian::native == std::endian::little, "tensors are mapped as
   throw Error(ErrorKind::kInternal, concat("cannot write ", path.string(), ": ", message));
 }
 
-/// The header as it is written, behind its length: JSON, padded with spaces so that the data starts at a
+/// The header that is written after its length: JSON, padded with spaces so that the data starts at a
 /// multiple of 8 bytes.
 std::string header_text(const fs::path& path, const std::vector<TensorToFill>& tensors,
                         const std::map<std::string, std::string>& metadata) {

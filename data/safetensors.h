@@ -67,14 +67,14 @@ struct TensorToFill {
   std::vector<std::int64_t> shape;
 };
 
-/// Writes a file whose tensors are not at hand at once. It appears whole or not at all; what is not filled is
-/// 0.
+/// Writes a file whose tensors are not all in memory at once. The file appears whole or not at all; elements
+/// that are never filled are 0.
 class SafetensorsWriter {
  public:
   /// Throws Error(kResource) on I/O faults, Error(kInternal) for shapes without a size or names given twice.
   SafetensorsWriter(const std::filesystem::path& path, const std::vector<TensorToFill>& tensors,
                     const std::map<std::string, std::string>& metadata);
-  /// Fills the elements of `name` from `first_element` on, in row-major order. Throws as above.
+  /// Writes elements of `name` from `first_element` on, in row-major order. Throws as above.
   void fill(const std::string& name, std::int64_t first_element, std::span<const std::byte> bytes);
   void publish() { file_->publish(); }
 

@@ -42,7 +42,7 @@ const DtypeFacts& facts_of(Dtype dtype) {
   throw Error(ErrorKind::kInternal, concat("unknown Dtype value ", static_cast<int>(dtype)));
 }
 
-/// A tensor of the header, before its bytes are looked at.
+/// A tensor of the header, before it has its bytes.
 struct HeaderEntry {
   std::string name;
   TensorView view;

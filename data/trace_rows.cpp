@@ -59,7 +59,7 @@ std::vector<std::int32_t> read_tokens(const RowReader& row) {
   return tokens;
 }
 
-/// A message as the chat template is given it.
+/// A message as the chat template gets it.
 ChatMessage read_message(const RowReader& row, const Json& value, const std::string& name) {
   const bool calls = value.is_object() && value.contains("tool_calls");
   if (!value.is_object() || !value.contains("role") || !(value.contains("content") || calls)) {
@@ -86,7 +86,7 @@ std::vector<ChatMessage> read_messages(const RowReader& row, const char* key) {
   return messages;
 }
 
-/// What a row tells the chat template besides its messages.
+/// The template variables of a row, besides its messages.
 Json read_template_variables(const RowReader& row) {
   Json variables = Json::object();
   for (const char* key : {"tools", "documents"}) {
@@ -108,7 +108,7 @@ const char* question_key(const RowReader& row) {
   return row.has("problem") ? "problem" : row.has("question") ? "question" : nullptr;
 }
 
-/// A conversation, the last message of which is what the scorer learns from.
+/// A conversation; its last message is the completion.
 void read_conversation(const RowReader& row, TraceRow& trace) {
   if (row.has("messages")) {
     trace.messages = read_messages(row, "messages");
@@ -129,7 +129,7 @@ void read_conversation(const RowReader& row, TraceRow& trace) {
   }
 }
 
-/// Tokens, with the text that they stand for where foresight wrote them.
+/// Tokens, with their text in rows that foresight wrote.
 void read_token_row(const RowReader& row, TraceRow& trace) {
   trace.tokens = read_tokens(row);
   if (!row.has("prompt_tokens")) return;
@@ -160,7 +160,7 @@ TraceRow parse_trace_row(RowReader& row) {
   } else if (row.has("messages")) {
     read_conversation(row, trace);
   } else if (row.has("completion")) {
-    row.text("prompt");                                     // says that it is missing
+    row.text("prompt");                                     // throws that it is missing
   } else if (question != nullptr && row.has("solution")) {  // AIME has "answer" too
     trace.prompt = question_prompt(row.text(question));
     trace.completion = concat(" ", without_calculator_marks(row.text("solution")), "\n\n");
@@ -177,7 +177,7 @@ TraceRow parse_trace_row(RowReader& row) {
   return trace;
 }
 
-/// The messages that a model answers. Turns of the assistant at the end are an answer, not a part of the
+/// The messages that a model answers. Messages of the assistant at the end are an answer, not a part of the
 /// prompt.
 std::vector<ChatMessage> read_prompt_messages(const RowReader& row, const char* list) {
   std::vector<ChatMessage> messages = read_messages(row, list);
@@ -233,7 +233,7 @@ std::vector<Row> read_rows(const std::filesystem::path& file, Row (*parse)(RowRe
   return rows;
 }
 
-/// What makes two rows the same: their text where they have one; a leading byte keeps tokens and text apart.
+/// The key by which rows are compared: their text, or else their tokens; the first byte says which.
 std::string identity(const TraceRow& row) {
   if (row.tokens.empty() || row.prompt_tokens >= 0) return concat("t", row.prompt, row.completion);
   const auto* bytes = reinterpret_cast<const char*>(row.tokens.data());

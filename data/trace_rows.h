@@ -12,9 +12,9 @@ namespace foresight {
 /// A chat message.
 struct ChatMessage {
   std::string role;
-  std::string content;  ///< empty where it is not a string
-  /// The whole message where it is more than role and text (tool_calls, reasoning_content, a list of parts):
-  /// what the template is given then; null otherwise.
+  std::string content;  ///< empty if it is not a string
+  /// The whole message, for the template, if it has more than role and text (tool_calls, reasoning_content, a
+  /// list of parts); null otherwise.
   nlohmann::ordered_json fields = nullptr;
 };
 
@@ -24,11 +24,11 @@ struct TraceRow {
   std::string completion;            ///< the text after the prompt; for a `text` row the whole text
   std::vector<std::int32_t> tokens;  ///< given tokens instead of text; empty otherwise
   std::string source;                ///< "file.jsonl:17"
-  /// Of `tokens`, how many at the start are the prompt's; prompt and completion are then the text that they
-  /// stand for. -1: tokens without a text.
+  /// How many of `tokens` at the start belong to the prompt; `prompt` and `completion` are then their text.
+  /// -1: tokens without a text.
   std::int64_t prompt_tokens = -1;
   std::vector<ChatMessage> messages = {};          ///< to be rendered (trainer/text/chat_rows.h)
-  nlohmann::ordered_json template_variables = {};  ///< what the template is told besides
+  nlohmann::ordered_json template_variables = {};  ///< further variables of the template
 };
 
 /// One row of a prompt file.
@@ -38,7 +38,7 @@ struct PromptRow {
   std::string answer;  ///< optional
   std::string source;
   nlohmann::ordered_json template_variables = {};  ///< tools, documents and chat_template_kwargs by name
-  nlohmann::ordered_json columns = {};             ///< what else the row holds, in its order
+  nlohmann::ordered_json columns = {};             ///< the row's other columns, in their order
 };
 
 /// Reads trace rows: `tokens` (with `prompt_tokens`, `prompt` and `completion` as `foresight traces` writes
@@ -49,9 +49,9 @@ struct PromptRow {
 /// known keys, wrong types, negative tokens.
 std::vector<TraceRow> read_trace_rows(const std::filesystem::path& file);
 /// Reads prompt rows: `prompt` (a text, or a list of messages) | `messages` | `question` | `problem`, with
-/// `answer` (a text or a number) where it is known. Of messages those count that come before the assistant's
-/// last turns, which would give the answer away; beside `problem` or `question` one of them must hold its
-/// text. Messages go to the chat template as they are, with `tools`, `documents` and the names in
+/// `answer` (a text or a number) if it is known. Messages of the assistant at the end are left out, because
+/// they would give the answer away; if there is a `problem` or `question` too, one of the other messages must
+/// contain its text. Messages go to the chat template as they are, with `tools`, `documents` and the names in
 /// `chat_template_kwargs`; other columns are kept. Throws as above.
 std::vector<PromptRow> read_prompt_rows(const std::filesystem::path& file);
 
@@ -62,14 +62,14 @@ struct TokenRow {
   std::string source;
 };
 
-/// Packs rows in order: traces of exactly `trace_tokens`; each starts at a row's start (after `first_token`
-/// when >= 0: the beginning-of-sequence token where the tokenizer asks for one); the row that is cut is
-/// dropped from the next trace; the last, unfilled trace is dropped. With pack == false each row is a trace,
-/// cut at trace_tokens. Stops after max_traces (<= 0: all). The trace's source names first and last row.
+/// Packs rows in order: traces of exactly `trace_tokens`; each begins with a row's start (after `first_token`
+/// if >= 0: the beginning-of-sequence token of a tokenizer that has one). The rest of a cut row is not used,
+/// nor is the last, unfilled trace. With pack == false each row is a trace, cut at trace_tokens. Stops after
+/// max_traces (<= 0: all). The trace's source names first and last row.
 std::vector<TokenRow> pack_rows(const std::vector<TokenRow>& rows, bool pack, std::int64_t trace_tokens,
                                 std::int64_t max_traces, std::int32_t first_token);
 
-/// Sources of rows that stand in both sets (same prompt+completion text or same tokens): "a.jsonl:3 =
+/// Sources of rows that are in both sets (same prompt+completion text or same tokens): "a.jsonl:3 =
 /// b.jsonl:9".
 std::vector<std::string> overlapping_rows(const std::vector<TraceRow>& train,
                                           const std::vector<TraceRow>& evaluation);

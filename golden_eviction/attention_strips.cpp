@@ -12,7 +12,7 @@ AttentionStrips::AttentionStrips(const std::vector<const RecordedTrace*>& traces
   std::int64_t strips = 0;
   for (const RecordedTrace* trace : traces) {
     const OracleDimensions& dimensions = readers_.emplace_back(trace->file).dimensions();
-    blocks_of_windows(dimensions, window, 0, 1);  // the window must fit the recorded blocks
+    blocks_of_windows(dimensions, window, 0, 1);  // checks that the window fits the recorded blocks
     strips_.emplace_back(static_cast<std::size_t>(dimensions.layers));
     strips += dimensions.layers;
   }
@@ -38,7 +38,7 @@ torch::Tensor AttentionStrips::window(std::int64_t layer, std::int64_t index) {
     const OracleDimensions& dimensions = reader.dimensions();
     Strip& strip = strips_[trace].at(static_cast<std::size_t>(layer));
     if (index < strip.first || index >= strip.first + strip.count) {
-      strip = {};  // not beside the new one
+      strip = {};  // freed before the new one is read
       const std::int64_t count = windows_from(dimensions, index);
       const BlockRange blocks = blocks_of_windows(dimensions, window_, index, count);
       strip = {index, count, reader.read_rows(layer, blocks.first, blocks.count)};

@@ -1,4 +1,4 @@
-// Recorded attention of some traces, read window by window: a strip of each layer is in memory at a time.
+// Recorded attention of some traces, read window by window: one strip of each layer is in memory at a time.
 #pragma once
 
 #include <torch/types.h>
@@ -10,20 +10,20 @@
 
 namespace foresight {
 
-/// Most bytes of the strips of all layers and traces together, unless one window of each takes more. Enough
-/// for all windows of short traces; of long ones (Qwen3-4B at 32,768 tokens: 18 MiB a window) for a few, so
-/// that a file's chunks of 1 MiB are not read again for every window.
+/// Limit of the bytes of all strips together, unless one window of each takes more. It holds all windows of
+/// short traces and a few of long ones (Qwen3-4B at 32,768 tokens: 18 MiB per window), so that a file's
+/// chunks of 1 MiB are not read again for every window.
 inline constexpr std::int64_t kStripBytes = std::int64_t{1} << 26;
 
 class AttentionStrips {
  public:
-  /// The traces have one length. Throws Error(kInput) when a file cannot be read, Error(kConfig) when the
-  /// window is no multiple of the recorded block.
+  /// All traces must have the same length. Throws Error(kInput) when a file cannot be read, Error(kConfig)
+  /// when the window is no multiple of the recorded block.
   AttentionStrips(const std::vector<const RecordedTrace*>& traces, std::int64_t window,
                   std::int64_t strip_bytes = kStripBytes);
 
-  /// Attention that the queries of a window pay: [N, K, L] float32, zero beyond what they see. Windows that
-  /// ascend within a layer are each read once. Throws Error(kInput) for a damaged file.
+  /// Attention of a window's queries: [N, K, L] float32, zero beyond the keys that they see. Windows in
+  /// ascending order within a layer are each read once. Throws Error(kInput) for a damaged file.
   torch::Tensor window(std::int64_t layer, std::int64_t index);
 
  private:

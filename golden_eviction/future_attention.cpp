@@ -10,8 +10,8 @@
 namespace foresight {
 namespace {
 
-/// Of captured tensors so many queries are looked at together: their attention stays in a cache near the
-/// core.
+/// Queries of captured tensors that are processed together, so that their attention fits the processor's
+/// cache.
 constexpr std::int64_t kQueriesTogether = 32;
 
 std::int64_t divide_up(std::int64_t number, std::int64_t divisor) {

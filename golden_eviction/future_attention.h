@@ -1,5 +1,5 @@
-// How much attention every cached entry still gets: the recorded quantity of the oracle (paper section 3.1,
-// docs/method.md, "Golden Eviction").
+// Future attention, which is how much attention every cached entry still gets: what the oracle records (paper
+// section 3.1, docs/method.md, "Golden Eviction").
 #pragma once
 
 #include <torch/types.h>
@@ -22,15 +22,15 @@ torch::Tensor future_attention(const torch::Tensor& query, const torch::Tensor& 
 /// Windows of `window` tokens that a trace of `tokens` has, a shorter last one included.
 std::int64_t windows_of(std::int64_t tokens, std::int64_t window);
 
-/// Windows first .. first + count - 1 of `window` tokens from the recorded rows of their blocks, and no
-/// others: packed [K, elements_of_blocks()] float16, of as many KV heads as there are -> [K, count, L]
-/// float32, zero beyond what a window sees. A window of several blocks (`window` is a multiple of
-/// block_tokens) is their mean, weighted by the queries each block really has. Throws Error(kConfig) where
-/// the window is no multiple, Error(kInternal) for windows that the trace has not or other rows.
+/// Windows first .. first + count - 1 of `window` tokens from exactly the recorded rows of their blocks:
+/// packed [K, elements_of_blocks()] float16, of any number K of KV heads -> [K, count, L] float32, zero
+/// beyond what a window sees. A window of several blocks (`window` is a multiple of block_tokens) is their
+/// mean, weighted by each block's number of queries. Throws Error(kConfig) if the window is not a multiple,
+/// Error(kInternal) for windows beyond the trace or other rows.
 torch::Tensor unpack_windows(const torch::Tensor& packed, const OracleDimensions& dimensions,
                              std::int64_t window, std::int64_t first, std::int64_t count);
 
-/// Blocks that lie in windows first .. first + count - 1: the first of them and how many. Throws as
+/// Blocks of the windows first .. first + count - 1: the first block and their number. Throws as
 /// unpack_windows().
 struct BlockRange {
   std::int64_t first, count;

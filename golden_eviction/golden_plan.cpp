@@ -12,7 +12,7 @@
 namespace foresight {
 namespace {
 
-/// Makes row b of [windows, L] the greatest of rows b, b + 1, ...
+/// Replaces row b of [windows, L] by the maximum of rows b, b + 1, ...
 void take_suffix_maximum(const torch::Tensor& attention) {
   for (std::int64_t window = attention.size(0) - 2; window >= 0; --window) {
     torch::Tensor row = attention[window];
@@ -35,7 +35,7 @@ void plan_head(const float* future, std::int64_t length, const CacheSize& size, 
     std::copy(live.begin(), live.end(), candidates + step * budget);
     for (std::int64_t i = 0; i < budget; ++i) scores[i] = row[live[static_cast<std::size_t>(i)]];
     std::iota(order.begin(), order.end(), 0);
-    // Protected entries are older than all others and never go: they stay the first ones.
+    // Protected entries are older than all others and are never evicted, so they stay the first ones.
     const auto first_open = order.begin() + protected_entries, first_kept = first_open + window;
     std::partial_sort(first_open, first_kept, order.end(), [&](std::int64_t a, std::int64_t b) {
       return scores[a] != scores[b] ? scores[a] < scores[b] : a < b;
@@ -60,7 +60,7 @@ void require_whole_windows(const CacheSize& size) {
                                          size.window, ": eviction steps must fall on the recorded windows"));
 }
 
-/// The most attention of each window and those after it, [windows, L].
+/// The largest attention of each window and those after it, [windows, L].
 torch::Tensor future_of_head(const HeadAttention& attention_of, std::int64_t head, std::int64_t windows,
                              std::int64_t length) {
   heartbeat();

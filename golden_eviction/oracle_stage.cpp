@@ -28,12 +28,11 @@ void require_finite(const torch::Tensor& values, const std::string& what, const 
   const torch::Tensor finite = torch::isfinite(values);
   if (finite.all().item<bool>()) return;
   const auto token = (finite.logical_not()).nonzero()[0].item<std::int64_t>();
-  throw Error(ErrorKind::kNumeric,
-              concat("trace ", trace_id, ": ", what, " of token ", token,
-                     " is not finite: the model's weights or runtime.dtype are at fault"));
+  throw Error(ErrorKind::kNumeric, concat("trace ", trace_id, ": ", what, " of token ", token,
+                                          " is not finite: check the model's weights and runtime.dtype"));
 }
 
-/// True when `file` holds this very trace already.
+/// True if `file` already holds this trace.
 bool is_recorded(const std::filesystem::path& file, const TokenRow& trace, const OracleProvenance& provenance,
                  std::int64_t block_tokens) {
   if (!std::filesystem::exists(file)) return false;
@@ -41,7 +40,7 @@ bool is_recorded(const std::filesystem::path& file, const TokenRow& trace, const
   try {
     reader.emplace(file);
   } catch (const Error& error) {
-    log_warning(concat("recording again what cannot be read: ", error.what()));
+    log_warning(concat("recording a trace again, as its file cannot be read: ", error.what()));
     return false;
   }
   require_same_source(*reader, provenance.model_fingerprint, provenance.tokenizer_fingerprint);
@@ -70,7 +69,7 @@ struct Inventory {
   std::int64_t recorded = 0, tokens_missing = 0;
 };
 
-/// What is there and what is not. Rank 0 looks, for all: it reads every file.
+/// Which traces are recorded and which are missing. Rank 0 reads every file and tells the others.
 Inventory take_inventory(const std::vector<TraceSplit>& splits, const std::filesystem::path& folder,
                          const OracleProvenance& provenance, std::int64_t block_tokens, World& world) {
   std::vector<MissingTrace> all;
@@ -98,10 +97,10 @@ Inventory take_inventory(const std::vector<TraceSplit>& splits, const std::files
   return inventory;
 }
 
-/// What is dealt to this rank. Attention costs the square of a trace's length, the rest its length: for long
-/// traces the square decides.
+/// The traces of this rank. The cost of attention is the square of a trace's length, the rest is linear; for
+/// long traces the square dominates.
 std::vector<MissingTrace> own_share(const std::vector<MissingTrace>& missing, World& world) {
-  constexpr std::int64_t kLinearTokens = 4096;  // where both cost about the same in small models
+  constexpr std::int64_t kLinearTokens = 4096;  // at this length both cost about the same in small models
   std::vector<std::int64_t> costs;
   for (const MissingTrace& item : missing) costs.push_back(item.tokens() * (kLinearTokens + item.tokens()));
   const std::vector<int> rank_of = deal(costs, world.size());
@@ -112,7 +111,7 @@ std::vector<MissingTrace> own_share(const std::vector<MissingTrace>& missing, Wo
   return own;
 }
 
-/// oracle/metrics.jsonl: rank 0 writes its rows as they come, and those of the others at the end.
+/// oracle/metrics.jsonl: rank 0 writes its own rows at once, and those of the others at the end.
 class OracleCostLog {
  public:
   OracleCostLog(const std::filesystem::path& file, World& world) : world_(&world) {
@@ -129,7 +128,7 @@ class OracleCostLog {
     for (const std::string& rows : all) {
       for (const auto& row : nlohmann::ordered_json::parse(rows)) log_->append(row);
     }
-    log_->offset();  // the rows are on the disk then
+    log_->offset();  // this flushes the rows to the disk
   }
 
  private:
@@ -198,7 +197,7 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
   std::int64_t tokens_here = 0, done = 0;
   for (const MissingTrace& item : own) tokens_here += item.tokens();
   Progress progress("oracle", "tokens", tokens_here);
-  // What each trace took, for the cost of training in evaluation.json; no result depends on it.
+  // The cost of each trace, for the cost of training in evaluation.json; no result depends on it.
   OracleCostLog costs(run.metrics_file(Stage::kOracle), world);
   bool stopped = false;
   for (const MissingTrace& item : own) {

@@ -45,7 +45,7 @@ torch::Tensor oracle_scores(const torch::Tensor& contribution, const torch::Tens
 
 namespace {
 
-/// Shows `take` the golden plan of each layer of a trace, in order.
+/// Calls `take` with the golden plan of each layer of a trace, in order.
 void for_each_plan(const RecordedTrace& trace, const CacheSize& size,
                    const std::function<void(const GoldenPlan&)>& take) {
   const OracleReader reader(trace.file);
@@ -60,7 +60,7 @@ torch::Tensor stored_positions(const torch::Tensor& positions, const RecordedTra
   return positions.to(fits ? torch::kInt16 : torch::kInt32);
 }
 
-/// RecordedCut::nearest_kept of a plan whose first `protected_entries` positions never go.
+/// RecordedCut::nearest_kept of a plan whose first `protected_entries` positions are never evicted.
 torch::Tensor nearest_kept(const GoldenPlan& plan, std::int64_t protected_entries, std::int64_t window,
                            std::int64_t count) {
   const torch::Tensor closed = plan.candidates < protected_entries;  // [K, S, B]

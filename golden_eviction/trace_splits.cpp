@@ -10,7 +10,7 @@
 namespace foresight {
 namespace {
 
-/// The rows of some files, conversations rendered.
+/// The rows of some files, with their conversations rendered.
 std::vector<TraceRow> read_files(const std::vector<std::string>& files, const ModelConfig& model) {
   const ChatTemplate chat = ChatTemplate::load(model.path, model.template_date);
   std::vector<TraceRow> rows;

@@ -21,7 +21,7 @@ struct TraceSplit {
 /// evaluation: the first evaluation.max_traces of data.evaluation. Conversations are rendered by the model's
 /// chat template; rows are packed as data.pack says. Throws Error(kInput): too few rows, a training trace
 /// shorter than budget + window + 1, a trace longer than the model's positions, tokens outside the
-/// vocabulary, or training rows that stand in the evaluation files too.
+/// vocabulary, or training rows that are in the evaluation files too.
 std::vector<TraceSplit> make_trace_splits(const Config& config, const Tokenizer& tokenizer,
                                           const ModelShape& shape);
 

@@ -9,14 +9,14 @@
 namespace foresight {
 namespace {
 
-/// Credits [G, S] less their group's mean, in double.
+/// Credits [G, S] minus their group's mean, in double.
 torch::Tensor centred(const torch::Tensor& credits) {
   if (credits.dim() != 2 || credits.size(0) < 1) {
     throw Error(ErrorKind::kInternal,
                 concat("group advantages: expected credits [G, S] with G >= 1, got ", credits.sizes()));
   }
   const auto exact = credits.detach().to(torch::kFloat64);
-  // By comparison, not by a deviation that rounding keeps above 0.
+  // Equal credits are found by comparison, because rounding keeps their deviation above 0.
   const auto equal = (credits == credits.narrow(0, 0, 1)).all(/*dim=*/0);
   return (exact - exact.mean(0, /*keepdim=*/true)).masked_fill(equal, 0.0);
 }

@@ -10,7 +10,7 @@
 namespace foresight {
 namespace {
 
-/// 0 where nothing is masked: a trace that ends at its first eviction has no token that feels it.
+/// 0 if the mask is empty: a trace that ends at its first eviction has no token after it.
 double masked_mean(const torch::Tensor& values, const torch::Tensor& mask) {
   if (!mask.any().item<bool>()) return 0.0;
   return values.masked_select(mask.unsqueeze(0)).to(torch::kFloat64).mean().item<double>();
@@ -22,11 +22,11 @@ void require_finite(const torch::Tensor& values, const char* what, const std::st
   const torch::Tensor finite = torch::isfinite(values);
   if (finite.all().item<bool>()) return;
   const torch::Tensor first = finite.logical_not().nonzero()[0];
-  throw Error(ErrorKind::kNumeric,
-              concat("grpo: step ", step + 1, ", trace ", trace_id, ": the ", what, " of token ",
-                     first[1].item<std::int64_t>(), " in rollout ", first[0].item<std::int64_t>(),
-                     " is not finite; the last checkpoint is kept: the model's weights or runtime.dtype are "
-                     "at fault"));
+  throw Error(
+      ErrorKind::kNumeric,
+      concat("grpo: step ", step + 1, ", trace ", trace_id, ": the ", what, " of token ",
+             first[1].item<std::int64_t>(), " in rollout ", first[0].item<std::int64_t>(),
+             " is not finite; the last checkpoint is kept: check the model's weights and runtime.dtype"));
 }
 
 }  // namespace

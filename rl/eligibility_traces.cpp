@@ -9,7 +9,7 @@
 namespace foresight {
 namespace {
 
-/// The mean over draws that the independent likelihood is given for; the other is a mean already.
+/// The mean over draws: the independent likelihood has one value per draw, the other is a mean already.
 torch::Tensor mean_over_draws(const torch::Tensor& values) {
   return values.dim() == 3 ? values.mean(-1) : values;  // [R, K]
 }

@@ -1,4 +1,4 @@
-// The policy gradient in one pass: what a rollout keeps has the scorer's size, however long the trace is.
+// The policy gradient in one pass: its memory is that of the scorer, however long the trace is.
 #pragma once
 
 #include <torch/types.h>
@@ -18,7 +18,7 @@ struct ChoiceGradients {
   torch::Tensor divergence;  ///< [R, P]: of its k3 estimate of KL(policy || reference), summed likewise
   torch::Tensor estimate;    ///< []: that estimate, summed over rows and heads
 };
-/// `scorer` is the policy that drew: the choice's logits are its own.
+/// `scorer` is the policy that sampled; the logits of the choice are its own.
 ChoiceGradients choice_gradients(const Scorer& scorer, const Scorer& reference, std::int64_t layer,
                                  const PolicyChoice& choice, const PolicyOptions& options);
 
@@ -27,17 +27,17 @@ ChoiceGradients choice_gradients(const Scorer& scorer, const Scorer& reference, 
 /// advantages (c[s, r] - mean over r) / sigma, exchanging the sums gives
 ///     sum over s, r of A[s, r] g[s, r] = 1 / sigma * sum over j, r of (rho[j, r] - mean over r) e[j, r],
 ///     e[j, r] = gamma e[j - 1, r] + g[j, r],   g[s, r] the gradient of the log-likelihood of action s,
-/// so that e alone is kept. (Eligibility traces as of REINFORCE, Williams 1992; the sums above are exact.)
+/// so that only e is kept. (Eligibility traces as of REINFORCE, Williams 1992; the sums above are exact.)
 class EligibilityTraces {
  public:
   /// `scorer` is the policy that draws, `discount` gamma. Both scorers must outlive this.
   EligibilityTraces(const Scorer& scorer, const Scorer& reference, const PolicyOptions& options,
                     const RowLayout& rows, double discount);
 
-  /// An action of one layer: its gradient waits until the window that it ends is rewarded.
+  /// Adds an action of one layer: its gradient waits until the window that it ends is rewarded.
   void act(std::int64_t layer, const PolicyChoice& choice);
-  /// The window that the last actions ended: `rewards` [R] of the actions before them, or undefined for the
-  /// prefix, which follows no action. To be called after each window.
+  /// Ends the window that the last actions ended: `rewards` [R] of the actions before them, or undefined for
+  /// the prefix, which follows no action. Call it after each window.
   void reward(const torch::Tensor& rewards);
 
   /// sum over s, r of c[s, r] minus its group's mean, times g[s, r], for each trace: [N, P] of a layer.

@@ -40,7 +40,7 @@ void warn_without_signal(const RolloutFigures& figures, const GrpoConfig& config
                      config.traces_per_step, " groups of step ", step + 1,
                      " carry no signal (all rewards equal): raise grpo.temperature",
                      config.reward == RewardShape::kSquaredLargeRise
-                         ? ", lower grpo.reward_threshold_nats, or take another grpo.reward"
+                         ? ", lower grpo.reward_threshold_nats, or choose another grpo.reward"
                          : ""));
 }
 
@@ -77,7 +77,7 @@ std::vector<const RecordedTrace*> choose_traces(const std::vector<RecordedTrace>
   return chosen;
 }
 
-/// The size of the cache in a step: one that leaves each of its traces an eviction.
+/// The cache size of a step, with which each of its traces has an eviction.
 CacheSize size_of_step(const Config& config, const std::vector<const RecordedTrace*>& traces,
                        std::int64_t step) {
   std::int64_t shortest = traces.front()->length();
@@ -109,7 +109,7 @@ void train_grpo(const Config& config, const Transformer& model, const Tokenizer&
     nlohmann::ordered_json metrics = {{"step", 0}};
     if (const auto start = validation.measure(reference, metrics)) {
       session.record(metrics, {"eval_low_entropy_loss_rise"});
-      session.save(start->low_entropy_loss_rise);  // the start may stay the best
+      session.save(start->low_entropy_loss_rise);  // the start may remain the best checkpoint
     }
   }
 

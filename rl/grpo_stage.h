@@ -10,8 +10,8 @@
 namespace foresight {
 
 /// Reads `<output>/oracle` and the scorer it starts from (grpo.start, or the best supervised checkpoint),
-/// writes `<output>/grpo`. Resumes exactly. The rollouts of a step are assigned to ranks; how many these are
-/// changes nothing. Throws Error(kInterrupted) after a stop signal, with a checkpoint saved.
+/// writes `<output>/grpo`. Resumes exactly. The rollouts of a step are assigned to ranks; the number of ranks
+/// changes no result. Throws Error(kInterrupted) after a stop signal, with a checkpoint saved.
 void train_grpo(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                 const Validation& validation, World& world);
 

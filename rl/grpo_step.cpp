@@ -61,7 +61,7 @@ std::string where(const GrpoStep& step, const RolloutBatch& batch) {
   return concat("grpo: step ", step.step + 1, ", rollouts of ", join(ids, ", "));
 }
 
-/// What each action of a unit counts in the mean over layers, evictions, rollouts of the step and KV heads.
+/// The weight of each action of a unit in the mean over layers, evictions, rollouts of the step and KV heads.
 double action_weight(const GrpoStep& step, const RolloutBatch& batch) {
   const ModelShape& shape = step.model->shape();
   const auto rollouts = static_cast<std::int64_t>(step.traces.size()) * step.config->grpo.group_size;
@@ -101,7 +101,7 @@ torch::Tensor window_rewards_of(const RolloutBatch& batch, const std::vector<tor
   return rewards;
 }
 
-/// What came of a unit in one pass: figures of its update, and the losses of its rollouts.
+/// The results of a unit in one pass: figures of its update, and the losses of its rollouts.
 struct UnitPass {
   UpdateFigures update;
   EvictedPass losses;
@@ -158,7 +158,7 @@ UpdateFigures unpack_figures(const torch::Tensor& packed) {
           .clip_ratio = packed[2].item<double>()};
 }
 
-/// Losses and divergences of whole groups, by trace of the step, from what units gave of theirs.
+/// Losses and divergences of whole groups, by trace of the step, from the results of their units.
 class GroupLosses {
  public:
   explicit GroupLosses(std::size_t traces) : losses_(traces), divergence_(traces) {}

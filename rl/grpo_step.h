@@ -15,7 +15,7 @@
 
 namespace foresight {
 
-/// What a step is made of; everything outlives it.
+/// The inputs of a step, which must outlive it.
 struct GrpoStep {
   const Transformer* model;
   const Config* config;
@@ -23,7 +23,7 @@ struct GrpoStep {
   std::vector<const RecordedTrace*> traces;
   std::int64_t step = 0;  ///< counts from 0
   double kl_weight = 0;
-  const Scorer* reference;  ///< that RL started with
+  const Scorer* reference;  ///< the scorer that RL started from
 };
 
 /// Figures of a step's rollouts, averaged over its traces.
@@ -40,13 +40,13 @@ struct UpdateFigures {
   UpdateFigures& operator+=(const UpdateFigures& other);
 };
 
-/// True where one pass gives the gradient (eligibility_traces.h): whole groups in a pass, credit by step, one
-/// deviation for the whole trace, one update from each batch. All else is replayed.
+/// True if one pass gives the gradient (eligibility_traces.h): whole groups in a pass, credit by step, one
+/// deviation for the whole trace, one update from each batch. With other settings rollouts are replayed.
 bool one_pass_applies(const GrpoConfig& config);
 
-/// Runs the step's rollouts and leaves the gradient of the objective in the weights of `scorer`, which draws.
-/// A collective. Only where one_pass_applies(). Throws Error(kNumeric) for losses or gradients that are not
-/// finite.
+/// Runs the step's rollouts with `scorer` and leaves the gradient of the objective in its weights. A
+/// collective. Call it only if one_pass_applies(). Throws Error(kNumeric) for losses or gradients that are
+/// not finite.
 void one_pass_gradient(const GrpoStep& step, const Scorer& scorer, RolloutFigures& rollouts,
                        UpdateFigures& update, World& world);
 
@@ -58,11 +58,11 @@ struct DrawnRollouts {
   RolloutFigures figures;
 };
 
-/// Rolls the step's traces out under `scorer`; all ranks judge whole groups. A collective.
+/// Runs the step's rollouts under `scorer`; all ranks compute advantages of whole groups. A collective.
 DrawnRollouts roll_out(const GrpoStep& step, const Scorer& scorer, World& world);
 
-/// Replays what `behaviour` drew and leaves the gradient of the objective in the weights of `scorer`,
-/// whatever the options are: the reference of one_pass_gradient(). A collective.
+/// Replays the actions that `behaviour` sampled and leaves the gradient of the objective in the weights of
+/// `scorer`. It works with all options, and tests compare one_pass_gradient() with it. A collective.
 UpdateFigures replayed_gradient(const GrpoStep& step, const DrawnRollouts& rollouts, const Scorer& behaviour,
                                 const Scorer& scorer, World& world);
 

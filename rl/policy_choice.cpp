@@ -9,7 +9,7 @@
 namespace foresight {
 namespace {
 
-/// Logit of what is not drawn: its likelihood is 0, and no infinity comes near a gradient.
+/// Logit of candidates that are not sampled: their likelihood is 0, and gradients stay free of infinities.
 constexpr double kNeverDrawn = -1e30;
 
 torch::Tensor open_logits(const torch::Tensor& logits, const torch::Tensor& closed) {
@@ -24,7 +24,7 @@ EvictionSelector policy_selector(const Scorer& policy, const PolicyOptions& opti
     const torch::Tensor features = candidate_features(view, policy.facts().features);  // [R, K, B, F]
     const torch::Tensor scores = policy.score(view.layer, features);                   // [R, K, B]
     const std::int64_t shortlist_size = std::min(view.budget, options.shortlist_windows * view.window);
-    // Of as many for every row, whatever is protected: draws don't depend on the rows beside them.
+    // The size is the same for every row, whatever is protected, so that samples do not depend on other rows.
     const torch::Tensor shortlist = highest_unprotected(view, scores, shortlist_size);  // [R, K, M]
     const torch::Tensor protected_ones = protected_candidates(view);                    // [R, 1, B]
     const torch::Tensor closed =

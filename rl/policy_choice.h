@@ -1,4 +1,4 @@
-// The policy at one eviction of one layer: what it chooses from, how it draws, and the likelihood of its draw
+// The policy at one eviction of one layer: its candidates, how it samples, and the likelihood of its samples
 // (docs/method.md, "Reinforcement learning").
 #pragma once
 
@@ -16,7 +16,7 @@ namespace foresight {
 /// How scores become a policy.
 struct PolicyOptions {
   double temperature = 1;              ///< logits = score / temperature
-  std::int64_t shortlist_windows = 2;  ///< draws are from this many windows of the highest scores
+  std::int64_t shortlist_windows = 2;  ///< it samples from this many windows of the highest scores
   Likelihood likelihood = Likelihood::kPlackettLuce;
 };
 
@@ -24,18 +24,18 @@ struct PolicyOptions {
 /// likelihood all of them.
 struct PolicyChoice {
   torch::Tensor features;  ///< [R, K, M, F] float32
-  torch::Tensor logits;    ///< [R, K, M] of the policy that drew
+  torch::Tensor logits;    ///< [R, K, M] of the policy that sampled
   torch::Tensor draws;     ///< [R, K, W] int64, indices into the M, in draw order
-  torch::Tensor closed;    ///< [R, K or 1, M] bool: protected ones, which are not drawn; undefined: none
+  torch::Tensor closed;    ///< [R, K or 1, M] bool: protected ones, which are not sampled; undefined: none
 };
 
 /// Draws [R, K, W] int64 into a shortlist, in draw order, given its logits [R, K, M].
 using DrawSource = std::function<torch::Tensor(const EvictionView& view, const torch::Tensor& logits)>;
-/// Is shown every choice, with gradients switched off.
+/// Called with every choice, with gradients switched off.
 using ChoiceConsumer = std::function<void(const EvictionView& view, const PolicyChoice& choice)>;
 
-/// Evicts what `draw` takes from the shortlist that `policy` (on the device of the views) makes; `consume`
-/// (optional) is shown the choice before its entries are gone.
+/// Evicts what `draw` samples from the shortlist of `policy` (on the device of the views); `consume`
+/// (optional) is called with the choice before its entries are evicted.
 EvictionSelector policy_selector(const Scorer& policy, const PolicyOptions& options, DrawSource draw,
                                  ChoiceConsumer consume);
 

@@ -1,4 +1,4 @@
-// The terms of the GRPO objective: draws, their likelihood, the clipped loss and the KL penalty
+// The terms of the GRPO objective: sampling, likelihoods, the clipped loss and the KL penalty
 // (docs/method.md, "Reinforcement learning"). Pure functions of tensors in float32 or float64; "..." is any
 // number of leading dimensions, for example [rollouts, layers, KV heads].
 #pragma once
@@ -15,7 +15,7 @@ namespace foresight {
 /// <= W <= M: distinct indices into the shortlist in draw order. Returns [..., W]; their sum is the
 /// log-likelihood of the ordered draw. Differentiable with respect to the logits, stable for large ones;
 /// memory is O(M + W) a row (one running logsumexp from the end). Throws Error(kInternal) when shapes or
-/// index type do not fit. Distinctness is the caller's (gumbel_top_k gives it).
+/// index type do not fit. The caller must make the indices distinct, as those of gumbel_top_k are.
 torch::Tensor plackett_luce_log_likelihood(const torch::Tensor& shortlist_logits, const torch::Tensor& draws);
 
 /// The authors' likelihood (grpo.likelihood: independent): log_softmax over all B candidates, taken at the
@@ -28,7 +28,7 @@ torch::Tensor independent_log_likelihood(const torch::Tensor& logits, const torc
 /// differ or count is not in 1 .. M.
 torch::Tensor gumbel_top_k(const torch::Tensor& logits, const torch::Tensor& gumbel, std::int64_t count);
 
-/// exp(clamp(new - old, -10, 10)), elementwise: the bound keeps one wild term from overflowing a batch.
+/// exp(clamp(new - old, -10, 10)), elementwise: the bound keeps an extreme term from overflowing a batch.
 torch::Tensor likelihood_ratio(const torch::Tensor& log_likelihood_new,
                                const torch::Tensor& log_likelihood_old);
 
@@ -40,8 +40,8 @@ torch::Tensor clipped_policy_loss(const torch::Tensor& log_likelihood_new,
                                   const torch::Tensor& log_likelihood_old, const torch::Tensor& advantages,
                                   double clip_range);
 
-/// Share of all elements where the clip is what counts and no gradient flows: ratio < 1 - c and advantage <
-/// 0, or ratio > 1 + c and advantage > 0. Arguments as clipped_policy_loss.
+/// Share of all elements at which the clip is active, so that no gradient flows: ratio < 1 - c and advantage
+/// < 0, or ratio > 1 + c and advantage > 0. Arguments as clipped_policy_loss.
 double clipped_share(const torch::Tensor& log_likelihood_new, const torch::Tensor& log_likelihood_old,
                      const torch::Tensor& advantages, double clip_range);
 

@@ -16,7 +16,7 @@ namespace {
 torch::Tensor gumbel_noise(std::vector<RandomStream>& streams, std::int64_t heads, std::int64_t candidates) {
   torch::Tensor noise = torch::empty({static_cast<std::int64_t>(streams.size()), heads, candidates});
   float* data = noise.data_ptr<float>();
-  // Each number takes two logarithms; a GPU would wait for one thread's.
+  // Several threads, because each number takes two logarithms and a GPU would wait for one thread.
   at::parallel_for(0, noise.size(0), 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t row = first; row < last; ++row) {
       float* const own = data + row * heads * candidates;

@@ -1,4 +1,4 @@
-// Rollouts: stored traces, teacher-forced under evictions that the policy draws (docs/method.md,
+// Rollouts: stored traces, teacher-forced under evictions that the policy samples (docs/method.md,
 // "Reinforcement learning").
 #pragma once
 
@@ -15,7 +15,7 @@
 namespace foresight {
 
 /// Rollouts that go through the model together: copies first_copy .. first_copy + rows.copies - 1 of each of
-/// these traces, which have one length, in training step `step`.
+/// these traces, which have the same length, in training step `step`.
 struct RolloutBatch {
   std::vector<const RecordedTrace*> traces;
   RowLayout rows;
@@ -24,23 +24,23 @@ struct RolloutBatch {
   std::int64_t step = 0;
 };
 
-/// What rollouts drew, so that they can be replayed: by layer [S, R, K, W] int16, indices into the shortlist
-/// (int32 where the budget asks for it).
+/// The sampled actions of rollouts, to replay them: by layer [S, R, K, W] int16, indices into the shortlist
+/// (int32 for large budgets).
 struct RecordedDraws {
   std::vector<torch::Tensor> layers;
 };
 
-/// Gumbel draws. Those of a rollout come from the stream (seed, step, trace, copy, layer, eviction): neither
-/// what runs beside it nor the rank that runs it changes them.
+/// Samples by Gumbel noise. A rollout's random numbers depend only on (seed, step, trace, copy, layer,
+/// eviction), not on other rollouts or on the rank that runs it.
 DrawSource sampled_draws(const RolloutBatch& batch);
-/// Keeps what `inner` draws in `recorded`, which must outlive the source. `steps`: evictions of a trace.
+/// Stores the samples of `inner` in `recorded`, which must outlive the source. `steps`: evictions of a trace.
 DrawSource recording_draws(DrawSource inner, std::int64_t layers, std::int64_t steps,
                            RecordedDraws& recorded);
-/// What was recorded, once more. `recorded` must outlive the source.
+/// Replays the recorded samples. `recorded` must outlive the source.
 DrawSource replayed_draws(const RecordedDraws& recorded);
 
-/// Runs the batch to its end under `select`. `on_window` (optional) is shown each window, `on_tokens` told
-/// the row tokens done. `compared`: the divergence from full KV too, whose pass then runs beside.
+/// Runs the batch to its end under `select`. `on_window` (optional) is called with each window, `on_tokens`
+/// with the row tokens done. `compared`: also measures the divergence from full KV, which runs too.
 EvictedPass run_rollouts(const Transformer& model, const RolloutBatch& batch, const CacheSize& size,
                          const EvictionSelector& select, bool compared,
                          const std::function<void(const EvictedWindow&)>& on_window = {},

@@ -7,7 +7,7 @@
 
 namespace foresight {
 
-/// Copies [first_copy, first_copy + copies) of the rollouts of each of these traces, which have one length.
+/// Copies [first_copy, first_copy + copies) of the rollouts of each of these traces of the same length.
 struct RolloutUnit {
   std::vector<std::size_t> traces;  ///< places among the step's traces
   std::int64_t first_copy = 0, copies = 0;
@@ -17,8 +17,8 @@ struct RolloutUnit {
 };
 
 /// The rollouts of a step's traces of these `lengths`, `group_size` of each, in units of at most `most` rows:
-/// several groups where they fit, else parts of one. Shorter traces first. Depends on nothing but its
-/// arguments: what goes through the model together, and so its rounding, is the same on any number of ranks.
+/// several groups if they fit, otherwise parts of one. Shorter traces first. The units depend only on the
+/// arguments, so that the rows of each pass, and with them its rounding, are the same on any number of ranks.
 std::vector<RolloutUnit> rollout_units(const std::vector<std::int64_t>& lengths, std::int64_t group_size,
                                        std::int64_t most);
 

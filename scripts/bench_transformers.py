@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def timed(work, at_least_s: float = 2.0) -> float:
-    """Seconds of one call, the best of as many as fit; the first, which warms up, does not count."""
+    """Seconds of one call, the best of as many calls as fit; the first call warms up and does not count."""
     work()
     best, started = float("inf"), time.perf_counter()
     while time.perf_counter() - started < at_least_s:
@@ -51,7 +51,7 @@ def main() -> int:
         return torch.randint(0, vocabulary, (rows, length)).to(options.device)
 
     def loss_and_entropy(text):
-        """What an oracle needs: the loss of every token and the entropy of its prediction, a few rows at a time."""
+        """The loss of every token and the entropy of its prediction, as an oracle needs them, a few rows at a time."""
         hidden = model.model(text).last_hidden_state[0]
         for first in range(0, len(hidden) - 1, 128):
             logits = torch.log_softmax(model.lm_head(hidden[first : first + 128]).float(), -1)
@@ -73,7 +73,7 @@ def main() -> int:
                 return time.perf_counter() - before
 
             generate(2)
-            # The difference of both times does not hold the prompt's.
+            # The difference of both times leaves out the prompt's.
             figures[f"decode_full/1024/{name}"] = rows * 32 / (generate(33) - generate(1))
     json.dump(figures, sys.stdout, indent=1)
     print()

@@ -3,7 +3,7 @@
 
 usage: scripts/benchmark.py [--build build] [--model FOLDER] [--device cpu|cuda] [--only NAME ...] [--from FILE] [--keep FILE]
   --only NAME   parts by name: forward, decode, oracle, files, supervised, grpo, evaluation, length (default: all)
-  --from FILE   the table of figures kept before; nothing is measured
+  --from FILE   print the table of figures kept earlier, without measuring
   --keep FILE   write the figures as JSON too
 
 Nothing else should run meanwhile. All parts take some 25 minutes on two cores.
@@ -24,7 +24,7 @@ PARTS = {
     "forward": "^(forward_|memory_read)", "decode": "^decode_", "oracle": "^oracle_", "files": "^file_",
     "supervised": "^(ranking_|supervised_)", "grpo": "^grpo_", "evaluation": "^evaluate_ten_policies/4", "length": "^evicted_pass_by_length",
 }
-REPEATED = {"forward", "files", "supervised"}  # three times, of which the fastest counts
+REPEATED = {"forward", "files", "supervised"}  # three runs, of which the fastest counts
 UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 Figures = dict[str, dict[str, float]]
 
@@ -49,7 +49,7 @@ def measure(options: argparse.Namespace) -> Figures:
         done = subprocess.run([options.build / "bench/foresight_bench", f"--benchmark_filter={PARTS[part]}", "--benchmark_format=json",
                                repetitions, *common], stdout=subprocess.PIPE, text=True, check=True)
         rows = [row for row in json.loads(done.stdout)["benchmarks"] if row["run_type"] == "iteration"]
-        for row in sorted(rows, key=lambda row: row["real_time"], reverse=True):  # the fastest of each name stays
+        for row in sorted(rows, key=lambda row: row["real_time"], reverse=True):  # the fastest of each name is kept
             if "error_message" in row:
                 sys.exit(f"error: {row['name']}: {row['error_message']}")
             numbers = {key: value for key, value in row.items() if isinstance(value, (int, float))}
@@ -75,7 +75,7 @@ def linear_fit(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def lines(figures: Figures) -> list[tuple[str, str]]:
-    """(what, measured) of every figure that is there."""
+    """(name, measured value) of every figure in the results."""
     found: list[tuple[str, str]] = []
 
     def has(*names: str) -> bool:

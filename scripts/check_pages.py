@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the pages (*.md) and what the sources say of them: lines, links, paths and headings.
+"""Checks the pages (*.md) and citations of them in sources: lines, links, paths and headings.
 
 usage: scripts/check_pages.py [--root FOLDER]
 
@@ -88,7 +88,7 @@ def page_faults(root, page, folders):
 
 
 def citation_faults(root, file):
-    # A citation may go over the end of a comment's line.
+    # A citation may continue on the comment's next line.
     text = re.sub(r"\n[ \t]*(?:///?|#)?[ \t]*", "\n", file.read_text(errors="replace"))
     for match in CITATION.finditer(text.replace("\n", " ")):
         number = text.count("\n", 0, match.start()) + 1

@@ -25,7 +25,7 @@ LIBRARY_MODULES = {
     "mpi.h": "trainer/comm",
     "nccl.h": "trainer/comm",
 }
-# A file or folder -> what no other code of the program may use, and what is to be used instead. Tests may.
+# A file or folder -> what no other code of the program may use, and what to use instead. Tests may use it.
 OWN_PLACES = {
     "trainer/base/standard_output.cpp": (re.compile(r"std::cout|std::printf|std::puts|\bstdout\)|STDOUT_FILENO"), "print()"),
 }
@@ -67,7 +67,7 @@ class Targets:
                     self.fuzz.add(folder)
 
     def owner(self, file):
-        """The innermost folder with a target that holds `file`; None for what belongs to no target (tests/catch.h)."""
+        """The innermost folder with a target that holds `file`; None for files that belong to no target (tests/catch.h)."""
         return next((str(parent) for parent in PurePosixPath(file).parents if str(parent) in self.links), None)
 
     def visible(self, folder):
@@ -101,7 +101,7 @@ class Sources:
                 yield number, match[1] == '"', match[2]
 
     def reached_libraries(self, path):
-        """header -> line of `path` by which it is reached, for every <header>, also through the project's own headers."""
+        """header -> line of `path` through which it is reached, for every <header>, also through the project's own headers."""
         found, seen = {}, {path}
         waiting = [(header, quoted, number) for number, quoted, header in self.includes[path]]
         while waiting:
@@ -158,7 +158,7 @@ def types_of_headers(sources):
 
 
 def check_types(path, types):
-    """Findings (line, text) about types of one name, which the linker silently takes for one type."""
+    """Findings (line, text) about types with the same name, which the linker silently takes for one type."""
     for name, places in types.items():
         for other, number in places[1:]:
             if other == path:
@@ -166,7 +166,7 @@ def check_types(path, types):
 
 
 def check_text(path, sources):
-    """Findings (line, text) that need one file only."""
+    """Findings (line, text) of checks that need only one file."""
     lines = sources.lines[path]
     if len(lines) > MAX_LINES:
         yield len(lines), f"{len(lines)} lines, at most {MAX_LINES}: split it by what it does"

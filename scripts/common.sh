@@ -1,4 +1,4 @@
-# Sourced by the other scripts: where the repository is, which Python has torch, how a step is announced.
+# The other scripts source this: it finds the repository and the Python with torch, and prints messages.
 # shellcheck shell=bash
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -22,8 +22,8 @@ fail() {
 # The comment block below a script's first line is its help.
 print_help() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"; }
 
-# environment_state FOLDER STAMP: what STAMP says that the Python environment in FOLDER was made of; "unknown" without a
-# stamp, "absent" where there is no environment that runs.
+# environment_state FOLDER STAMP: from which requirements the Python environment in FOLDER was made, by STAMP; "unknown"
+# without a stamp, "absent" if there is no working environment.
 environment_state() {
   if ! "$1"/bin/python -m pip --version >/dev/null 2>&1; then
     echo absent

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Times functions of a clone of the authors' code beside foresight_bench. scripts/compare_reference.sh prepares and calls this.
+"""Compares the times of functions of a clone of the authors' code with foresight_bench. scripts/compare_reference.sh
+calls this.
 
-Their functions are taken out of their files by name, so that what those files import need not be there; each is run in a process of its
-own, whose memory is measured. Nothing of the clone is copied.
+It reads their functions out of their files by name, so that the imports of those files need not be installed, and runs
+each in a process of its own, whose memory is measured. Nothing of the clone is copied.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def best_seconds(work, repeats: int) -> float:
     return min(times)
 
 
-# What runs in a process of its own: prints one JSON object ---------------------------------------------------------
+# Code that runs in a process of its own and prints one JSON object ----------------------------------------------------
 
 def their_oracle(clone: Path, length: int) -> dict:
     import torch

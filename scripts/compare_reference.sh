@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Times the authors' released code beside this project, in one run on one machine, and prints the ratios. Needs
-# scripts/setup.sh, scripts/build.sh and a clone of the released code; this repository holds nothing of that code.
+# Times the authors' released code and this project in one run on one machine, and prints the ratios. Needs scripts/setup.sh,
+# scripts/build.sh and a clone of the released code; this repository holds nothing of that code.
 #
 # usage: scripts/compare_reference.sh CLONE [part ...]
 #   CLONE   the folder of a clone of the authors' repository (it holds supervised_training/ and reinforcment_learning/)

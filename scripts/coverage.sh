@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds with line counters, runs the tests, and prints which share of each folder's lines they reach.
-# Needs scripts/setup.sh --coverage once (gcovr).
+# Builds with line counters, runs the tests, and prints the share of each folder's lines that they reach. Needs
+# scripts/setup.sh --coverage once (gcovr).
 #
 # usage: scripts/coverage.sh [ctest argument ...]
 #   arguments go to ctest, for example -L unit (default: all tests)
@@ -15,7 +15,7 @@ command -v gcovr >/dev/null || fail "gcovr is not there: run scripts/setup.sh --
 folder=build-coverage
 FORESIGHT_BUILD=$folder scripts/build.sh -DFORESIGHT_COVERAGE=ON
 find "$folder" -name '*.gcda' -delete
-# The fault matrix is left out: a write that it makes fail may be one of the counters.
+# The fault matrix is left out, because a write that it makes fail may be one of the counters' writes.
 ctest --test-dir "$folder" --output-on-failure -j1 --no-tests=error -E '^(faults|fault_checks|scripts)$' "$@"
 mkdir -p "$folder/coverage"
 gcovr --root . --object-directory "$folder" --filter 'trainer/' --filter 'data/' --filter 'golden_eviction/' --filter 'rl/' \

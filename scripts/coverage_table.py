@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the covered share of lines and branches of each folder, and the files with the most lines not reached.
+"""Prints the covered share of lines and branches of each folder, and the files with the most unreached lines.
 
 usage: scripts/coverage_table.py SUMMARY.JSON   (as gcovr --json-summary writes it; scripts/coverage.sh calls this)
 """

@@ -4,9 +4,9 @@
 # Needs scripts/setup.sh --fuzz once.
 #
 # usage: scripts/fuzz.sh [--inputs N] [--seconds S] [target ...]
-#   --inputs N    N inputs in all, shared out by what a target takes (default 50000, CI's sample; a full run: 1000000).
+#   --inputs N    N inputs in all, divided among the targets by their shares (default 50000 as in CI; a full run: 1000000).
 #                 It starts from the seeds in tests/fuzz/corpus with a fixed random seed, so that the inputs stay the same.
-#   --seconds S   S seconds for each target instead, continuing with the inputs that earlier such runs found worth keeping
+#   --seconds S   S seconds for each target instead, continuing with the inputs that earlier such runs kept
 #   target ...    only these, for example: json tokenizer (default: all but oracle_forged, which breaks HDF5 itself)
 #
 # An input that breaks a target stays in build-fuzz/findings/TARGET/. Try it again with
@@ -49,12 +49,12 @@ command -v clang++-14 >/dev/null || fail "clang++-14 is not there: run scripts/s
 folder=build-fuzz
 FORESIGHT_BUILD=$folder scripts/build.sh -DFORESIGHT_FUZZ=ON
 
-# Targets write their input to a file: one in memory, where there is such a file system.
+# Targets write their input to a file, in memory if there is such a file system.
 if [[ -w /dev/shm ]]; then work=$(mktemp -d -p /dev/shm); else work=$(mktemp -d); fi
 trap 'rm -rf "$work"' EXIT
 export TMPDIR=$work
 
-# The targets to run, and what their shares are parts of.
+# The targets to run, and the sum of their shares.
 chosen=() shares=0
 for target in "${targets[@]}"; do
   read -r name share longest dictionary <<<"$target"

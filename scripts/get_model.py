@@ -34,7 +34,7 @@ REQUIRED_FILES = (
     "tokenizer_config.json",
     "chat_template.jinja",
 )
-CONTROL_TOKEN = 3  # tokenizer.ggml.token_type of tokens that stand for no text
+CONTROL_TOKEN = 3  # tokenizer.ggml.token_type of control tokens, which have no text
 
 
 def fail(message):
@@ -163,7 +163,7 @@ def main():
         for file in staging.iterdir():
             file.chmod(0o644)
         staging.rename(target)
-    except Exception as error:  # disk full, no permission: the libraries have their own kinds
+    except Exception as error:  # for example a full disk or no permission; the libraries have exception types of their own
         fail(f"cannot write {target}: {type(error).__name__}: {error}")
     finally:
         shutil.rmtree(staging, ignore_errors=True)

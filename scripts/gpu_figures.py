@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what a run of scripts/gpu_check.sh took, from its metrics.
+"""Prints the time and memory of a run of scripts/gpu_check.sh, from its metrics.
 
 usage: scripts/gpu_figures.py FOLDER --peak-tflops N   (FOLDER: model/, run/ and, of a GPU, memory)
 """
@@ -13,14 +13,14 @@ from pathlib import Path
 
 
 def parameters_per_token(shape: dict) -> int:
-    """The weights that each token is multiplied with: all but the embedding's rows, the output layer included."""
+    """The weights that each token is multiplied by: all but the embedding's rows, the output layer included."""
     hidden, inner, d = shape["hidden_size"], shape["intermediate_size"], shape["head_dim"]
     attention = hidden * d * (2 * shape["num_attention_heads"] + 2 * shape["num_key_value_heads"])
     return shape["num_hidden_layers"] * (attention + 3 * hidden * inner) + hidden * shape["vocab_size"]
 
 
 def figures(oracle: list[dict], grpo: list[dict], shape: dict, peak_tflops: float) -> list[tuple[str, float, float]]:
-    """(what, tokens/s, share of the peak); only the products with weights count as work, two operations per weight and token."""
+    """(what, tokens/s, share of the peak); only products with weights are counted, two operations per weight and token."""
     work = 2 * parameters_per_token(shape)
     # The first trace warms the device up.
     traces = oracle[1:] or oracle

@@ -23,7 +23,7 @@ listed() { git ls-files -z --cached --others --exclude-standard --deduplicate --
 mapfile -t cpp_files < <(listed '*.h' '*.cpp')
 mapfile -t shell_files < <(listed '*.sh' .ci/run)
 
-# Every checker runs before the verdict.
+# Every checker runs, even if one before failed.
 failed=()
 check() {
   local name=$1

@@ -2,8 +2,7 @@
 """Writes data/texts/code_train.jsonl and code_heldout.jsonl: this repository's own sources as trace rows.
 
 A row is one source file, {"id": path, "text": content}. Folders are assigned to one of the two sets, so that no
-file of the held-out set has a sibling in the training set. data/texts/README.md names the commit that the
-rows kept there were made from.
+file of the held-out set has a sibling in the training set. data/texts/README.md names the commit of the rows kept there.
 
     python3 scripts/make_code_texts.py COMMIT
 """
@@ -22,12 +21,12 @@ LEAST_BYTES = 3600  # about 1,024 tokens: shorter files would be cut off by pack
 
 
 def git(*arguments: str) -> str:
-    """What git prints for these arguments."""
+    """The output of git for these arguments."""
     return subprocess.check_output(["git", *arguments], cwd=ROOT, text=True)
 
 
 def rows(commit: str, folders: list[str]) -> list[str]:
-    """One JSON line a source file of these folders that is long enough, in path order."""
+    """One JSON line per source file of these folders that is long enough, in path order."""
     lines = []
     for name in sorted(git("ls-tree", "-r", "--name-only", commit, *folders).splitlines()):
         if pathlib.Path(name).suffix not in {".cpp", ".h", ".py", ".sh"}:

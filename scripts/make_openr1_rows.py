@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
 
 
 def product(choice):
-    """(problem, steps, answer): boxes of things, some of which are given away."""
+    """(problem, steps, answer): things in boxes, some of which are given away."""
     name, things = choice.choice(NAMES), choice.choice(THINGS)
     boxes, each, given = choice.randrange(12, 60), choice.randrange(13, 90), choice.randrange(10, 100)
     tens, ones = boxes // 10 * 10, boxes % 10
@@ -78,7 +78,7 @@ def journey(choice):
 
 
 def row_of(number, choice):
-    """A row as the data set has them."""
+    """A row with the data set's columns."""
     problem, steps, answer = choice.choice((product, sequence, journey))(choice)
     solution = " ".join(steps[:-1])
     right = f"<think>\n{' '.join(steps)}\n</think>\n\n{solution} The answer is \\boxed{{{answer}}}."

@@ -92,7 +92,7 @@ def main() -> int:
         shape["num_hidden_layers"] = options.layers
     present = [path for path in (options.folder / "config.json", options.folder / "model.safetensors") if path.exists()]
     if present:
-        parser.error(f"{present[0]} is there already; name another folder")
+        parser.error(f"{present[0]} already exists; name another folder")
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "config.json").write_text(json.dumps(COMMON | shape, indent=2) + "\n")
     for name in ("tokenizer.json", "tokenizer_config.json"):

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Prints what each stage holds in memory beyond the model and the full cache, for traces of several lengths: a random
-# model of Qwen3-4B's widths with two layers, budget 1024, window 256; one oracle pass, one supervised step with
-# streamed features, one GRPO step of 8 rollouts, one evaluation of two policies. It also prints the estimate of
-# `foresight validate`, and the growth by layers extrapolated to the model's 36.
+# Prints the memory of each stage, without the model and the full cache, for traces of several lengths: a random model of
+# Qwen3-4B's widths with two layers, budget 1024, window 256; one oracle pass, one supervised step with streamed features,
+# one GRPO step of 8 rollouts, one evaluation of two policies. It also prints the estimate of `foresight validate`, and the
+# growth by layers extrapolated to the model's 36.
 #
 # usage: scripts/memory_by_length.sh [--lengths "2048 8192 32768"] [--layers N] [--no-build]
 #

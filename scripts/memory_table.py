@@ -35,7 +35,7 @@ def table(found: dict[int, dict[str, float]]) -> str:
 
 
 def extrapolation(found: dict[int, dict[str, float]], layers: int) -> str:
-    """The part that grows with the layers, which is at most all of it."""
+    """An upper bound for the whole model, as if all the measured memory grew with the layers."""
     longest, row = list(found.items())[-1]
     most = row["grpo_beyond_MiB"] * LAYERS_OF_THE_MODEL / layers / ROLLOUTS / 1024
     return (f"GRPO at {longest} tokens, were all of it to grow with the layers: {most:.2f} GiB a rollout with "

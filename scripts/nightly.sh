@@ -15,7 +15,7 @@ esac
 parts=("$@")
 if ((${#parts[@]} == 0)); then parts=(sanitize thread coverage faults fuzz hosts serving); fi
 
-# command_of PART: sets the array `command` to what the part runs.
+# command_of PART: sets the array `command` to the command of the part.
 command_of() {
   case $1 in
     sanitize) command=(scripts/sanitize.sh --all) ;;

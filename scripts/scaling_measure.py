@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Runs the oracle and a GRPO step on 1, 2 and 4 ranks of this machine, one thread each, beside what the model of
-scripts/scaling_model.py says (docs/scaling.md).
+"""Runs the oracle and a GRPO step on 1, 2 and 4 ranks of this machine, one thread each, and compares with the model of
+scripts/scaling_model.py (docs/scaling.md).
 
 usage: scripts/scaling_measure.py [--program build/foresight] [--model models/SmolLM2-135M-Instruct] [--ranks 1 2 4]
 
-The model takes the rates of one rank. It knows how units are assigned, the number of cores, and the sizes of what is held and moved.
+The model uses the rates of one rank, the assignment of units, the number of cores, and the sizes of data in memory and
+in transfers.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ runtime: {{device: cpu, threads: 1, dtype: float32}}
 
 
 class Memory(threading.Thread):
-    """The most memory that a rank of a job held, in bytes."""
+    """The peak memory of a rank of a job, in bytes."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(daemon=True)
@@ -62,7 +63,7 @@ class Memory(threading.Thread):
 
 
 def run(program: Path, place: Path, ranks: int, stage: str) -> tuple[float, int]:
-    """Seconds of a stage, start to end, and the most memory of a rank."""
+    """Seconds of a stage, start to end, and the peak memory of a rank."""
     started = time.monotonic()
     with Job(program, place, ranks, [stage, "--config", str(place / "scaling.yaml")], name=f"{stage}-{ranks}") as job:
         memory = Memory(job)
@@ -115,7 +116,7 @@ def main() -> int:
         place = Path(name)
         (place / "scaling.yaml").write_text(CONFIG.replace("MODEL", str(options.model.resolve())))
         one = measure(options.program.resolve(), place, 1)
-        # A start that finds everything finished takes only the time of loading.
+        # A start with everything finished takes only the time of loading.
         one["loading s"], fixed = run(options.program.resolve(), place, 1, "oracle")
         one["fixed MiB"] = fixed / 2**20
         print(f"{cores} cores, one thread a rank; oracle: {TRACES} traces of {TOKENS} tokens, start to end; "

@@ -3,8 +3,9 @@
 
 usage: scripts/scaling_model.py [--tokens 32768] [--traces 512] [--budget 1024] [--window 256] [--peak-tflops 989] [--share 0.02]
 
-What is counted: products with weights and attention (two operations for a multiplication and an addition), bytes that
-are held or moved. `--share`: the part of the device's peak that is reached, by default what scripts/gpu_check.sh measured (docs/scaling.md).
+It counts products with weights and attention (two operations for a multiplication and an addition), and bytes in memory
+and in transfers. `--share`: the part of the device's peak that is reached, by default what scripts/gpu_check.sh
+measured (docs/scaling.md).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Shape:
         return self.layers * layer + self.hidden * self.vocabulary * (1 if self.tied else 2)
 
     def weights_per_token(self) -> int:
-        """The weights that a token is multiplied with: all but the rows of the embedding, the output layer included."""
+        """The weights that a token is multiplied by: all but the rows of the embedding, the output layer included."""
         return self.weights() - (0 if self.tied else self.hidden * self.vocabulary)
 
     def features(self) -> int:
@@ -96,7 +97,7 @@ def rollout_units(job: Job) -> int:
 
 
 def device_bytes(shape: Shape, job: Job) -> dict[str, float]:
-    """What a rank holds on its device: weights in bfloat16 and the embedding in float32, caches in bfloat16, and two
+    """The memory of a rank on its device: weights in bfloat16 and the embedding in float32, caches in bfloat16, and two
     gradients of the scorer for each rollout of a pass (rl/eligibility_traces.h). Work on a window comes on top
     (`foresight validate` counts it)."""
     weights = 2 * shape.weights() + 4 * shape.hidden * shape.vocabulary
@@ -124,12 +125,12 @@ def cached_file_bytes(shape: Shape, job: Job) -> float:
 
 
 def draws_bytes(shape: Shape, job: Job) -> float:
-    """What a rank's host holds of one rollout where it is replayed: its draws, two bytes each."""
+    """The host memory of one rollout that is replayed: its sampled actions, two bytes each."""
     return 2 * job.steps() * shape.layers * shape.kv_heads * job.window
 
 
 def gradient_bytes(shape: Shape, units: int, ranks: int, fixed_order: bool) -> float:
-    """What a rank receives from the others for one update: every unit's gradient, or a ring's two passes over one."""
+    """The bytes that a rank receives for one update: every unit's gradient, or a ring's two passes over one."""
     own = 4 * shape.scorer_weights()
     if ranks == 1:
         return 0

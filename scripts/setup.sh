@@ -9,7 +9,7 @@
 #   --browser also install chromium, in which tests load the report and the documentation site
 #   --coverage also install what scripts/coverage.sh needs (gcovr)
 #   --hosts   also install what tests/hosts needs (network namespaces, an SSH server, whose service may be off)
-#   --check   change nothing; report what is there and what is missing (exit 1 if anything is)
+#   --check   change nothing; report what is installed and what is missing (exit 1 if anything is missing)
 #
 # environment:
 #   FORESIGHT_PYTHON=/path/to/python    use this Python, which has torch (a CPU wheel for instance), and make no .venv
@@ -119,8 +119,8 @@ base_python() {
   fail "no Python 3.11 or newer with venv found (python3, /usr/bin/python3); install python3 and python3-venv, or set FORESIGHT_PYTHON to a Python with torch"
 }
 
-# The stamp in the environment holds the digest of the requirements once all of them are in, and "installing" while
-# pip works: what a killed pip leaves can look complete to the next one, so such an environment is made again.
+# The stamp in the environment holds the digest of the requirements once all of them are installed, and "installing" while
+# pip works: an environment that a killed pip leaves can look complete to the next pip, so it is made again.
 ensure_venv() {
   local stamp=.venv/foresight-requirements digest state
   digest=$(sha256sum "${requirement_files[@]}" | sha256sum | cut -d' ' -f1)

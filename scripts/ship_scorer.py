@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Adds the scorer of a finished run to data/scorers: the file, and what index.json says of it.
+"""Adds the scorer of a finished run to data/scorers: the file, and its entry in index.json.
 
 usage: .venv/bin/python scripts/ship_scorer.py RUN NAME [--policy supervised] [--config configs/quickstart.yaml]
            [--heading "heading of docs/results.md"] [--program build/foresight] [--to data/scorers]
 
 RUN: a run's folder with config.yaml and evaluation.json. NAME: of the file, without .safetensors. The program exports the
-scorer; paths of this machine are taken out of the config that the file holds. The figures are those of evaluation.json; they
-have to stand under --heading of docs/results.md too, which tests/scripts/test_scorers.py checks.
+scorer; paths of this machine are removed from the config in the file. The figures are those of evaluation.json; they
+must also be under --heading of docs/results.md, which tests/scripts/test_scorers.py checks.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def exported(program, run, policy, folder):
 
 
 def entry_of(file, metadata, evaluation, given):
-    """What index.json says of a scorer."""
+    """The entry of a scorer in index.json."""
     facts = read_scorer(file).facts
     policies = evaluation.get("policies", {})
     if given.policy not in policies:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOL = "clang-tidy-14"
-# What is defined at the left margin of an anonymous namespace, as clang-format sets it: types, functions, variables.
-# An alias that says the same in two files is not a clash.
+# Definitions at the left margin of an anonymous namespace, where clang-format puts them: types, functions, variables. The
+# same alias in two files is not a clash.
 ANONYMOUS = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
 HELPER = re.compile(
     r"^(?:(?:class|struct|enum class|using|namespace(?= \w+ =)) (\w+)"
@@ -36,7 +36,7 @@ FINDING = re.compile(r"^\S+:\d+:\d+: (?:warning|error): ")
 
 
 def clean_flags(command):
-    """What of a compile command clang needs: no output, no input, nothing of gcc's precompiled header."""
+    """The flags of a compile command that clang needs: without output, input and gcc's precompiled header."""
     words = iter(shlex.split(command))
     for word in words:  # up to the compiler, past a launcher such as ccache
         if re.fullmatch(r"(.*/)?(c\+\+|g\+\+|clang\+\+)[-.0-9]*", word):
@@ -63,7 +63,7 @@ def read_commands(build):
     for entry in json.loads(database.read_text()):
         path = Path(entry["file"]).resolve()
         ours = path.is_relative_to(ROOT) and not path.is_relative_to(build)
-        if ours and path.exists() and path != ROOT / "tests" / "main.cpp":  # that one is all Catch2's
+        if ours and path.exists() and path != ROOT / "tests" / "main.cpp":  # that file is only Catch2's main
             commands.setdefault(path, clean_flags(entry["command"]))
     return commands
 
@@ -74,12 +74,12 @@ def read(path):
 
 
 def defined_names(text):
-    """name -> the line that defines it, of what stands at the left margin."""
+    """name -> the line that defines it, of definitions at the left margin."""
     return {match[1] or match[2]: match[0] for match in HELPER.finditer(text)}
 
 
 def reached_headers(path, known):
-    """`path` and the project's headers that it includes, directly or not, less those in `known`."""
+    """`path` and the project's headers that it includes, directly or not, without those in `known`."""
     found, waiting = [], [path]
     while waiting:
         current = waiting.pop()
@@ -100,9 +100,9 @@ class Batch:
         self.shared = set()  # names in headers
 
     def take(self, path):
-        """Adds the file if no helper then stands beside another definition of its name; tells whether it did.
+        """Adds the file unless one of its helpers has the name of another definition; returns whether it did.
 
-        Helpers are what only one source sees: anonymous namespaces, and headers of tests, which other tests may repeat.
+        Helpers are definitions that only one source sees: in anonymous namespaces, and in headers of tests, which other tests may repeat.
         """
         owned, shared = {}, set()
         for file in reached_headers(path, self.headers):
@@ -146,9 +146,9 @@ def check_batch(source, batch, header_filter):
 
 
 def new_findings(output, told):
-    """The findings (with the lines that explain them) not told before: a header is seen by many batches.
+    """The findings (with the lines that explain them) not printed before, as many batches see the same header.
 
-    Where the batch does not compile, the errors alone: other checks then report what the parser made up.
+    If the batch does not compile, only the errors, because other checks then report what the parser guessed.
     """
     keep, kept, broken = False, [], COMPILE_ERROR in output
     for line in output.splitlines():

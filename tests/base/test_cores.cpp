@@ -21,7 +21,7 @@ void write_files(const TemporaryFolder& root, const std::map<std::string, std::s
   }
 }
 
-TEST_CASE("cores: a process is granted those of its affinity mask") {
+TEST_CASE("cores: a process may use those of its affinity mask") {
   const ChildResult result = run_child([] {
     const int first = core_grant().cores.at(0);
     cpu_set_t one;
@@ -59,7 +59,7 @@ TEST_CASE("cores: a quota of time counts in whole cores, divided among those of 
   CHECK(core_share({grant}, 0) == 8);
 }
 
-TEST_CASE("cores: a grant is the same behind its text") {
+TEST_CASE("cores: a grant survives the way to text and back") {
   for (const CoreGrant& grant : {CoreGrant{.cores = {0, 5, 17}, .quota = 2.5, .control_group = "/job 7/step"},
                                  CoreGrant{.cores = {3}, .quota = {}, .control_group = ""}}) {
     const CoreGrant read = core_grant_from(to_text(grant));

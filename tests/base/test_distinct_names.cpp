@@ -7,7 +7,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-TEST_CASE("distinct names: paths lose the folders that all of them begin with", "[base]") {
+TEST_CASE("distinct names: paths lose the leading folders that all of them share", "[base]") {
   CHECK(distinct_names({"runs/a/exports/s.safetensors", "runs/b/exports/s.safetensors"}) ==
         Names{"a/exports/s.safetensors", "b/exports/s.safetensors"});
   CHECK(distinct_names({"runs/one/s", "runs/once/s", "runs/one/t"}) == Names{"one/s", "once/s", "one/t"});

@@ -126,7 +126,7 @@ TEST_CASE("write_file_atomically: a read-only folder is refused and nothing is l
 TEST_CASE("write_file_atomically: a full device keeps the old file and removes the staging file") {
   const TemporaryFolder folder;
   folder.write("file", "old");
-  // What is written through the link meets a device that is always full.
+  // The link leads to a device that is always full.
   fs::create_symlink("/dev/full", folder / "file.foresight.partial");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { write_file_atomically(folder / "file", "new"); }),
              Contains("no space left on the device") && Contains((folder / "file").string()));
@@ -180,7 +180,7 @@ TEST_CASE("sync_path: files and folders can be synced, a missing one is a resour
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { sync_path(folder / "absent"); }), Contains("cannot sync"));
 }
 
-TEST_CASE("staging_path: the same folder with a suffix that is the program's alone") {
+TEST_CASE("staging_path: the same folder with a suffix that only the program uses") {
   CHECK(staging_path("a/b.h5") == fs::path("a/b.h5.foresight.partial"));
   CHECK(staging_path("a/step_10/") == fs::path("a/step_10.foresight.partial"));
   CHECK(is_staging_path(staging_path("a/b.h5")));
@@ -252,7 +252,7 @@ TEST_CASE("sha256: a file has the digest of its bytes, a missing one is an input
   CHECK_THAT(error_of(ErrorKind::kInput, [&] { sha256_file_hex(folder / "absent"); }), Contains("absent"));
 }
 
-TEST_CASE("free_disk_bytes: a path that does not exist yet is asked about at its nearest ancestor") {
+TEST_CASE("free_disk_bytes: for a path that does not exist yet, its nearest ancestor counts") {
   const TemporaryFolder folder;
   const auto free = free_disk_bytes(folder / "not/yet/there");
   CHECK(free > 0);
@@ -278,7 +278,7 @@ TEST_CASE("MappedFile: the bytes are the file's, also after a move") {
   CHECK(MappedFile(folder.write("empty", "")).bytes().empty());
 }
 
-TEST_CASE("MappedFile: what is no regular file is an input error") {
+TEST_CASE("MappedFile: a path that is not a regular file is an input error") {
   const TemporaryFolder folder;
   CHECK_THAT(error_of(ErrorKind::kInput, [&] { MappedFile mapped(folder / "absent"); }), Contains("absent"));
   CHECK_THAT(error_of(ErrorKind::kInput, [&] { MappedFile mapped(folder.path()); }),
@@ -289,7 +289,7 @@ TEST_CASE("MappedFile: what is no regular file is an input error") {
   CHECK_THAT(error_of(ErrorKind::kInput, [] { MappedFile mapped("/dev/zero"); }), Contains("regular file"));
 }
 
-TEST_CASE("files: one of another host is waited for, with heartbeats, and not for ever") {
+TEST_CASE("files: a file of another host is waited for, with heartbeats, up to a limit") {
   const TemporaryFolder folder;
   int beats = 0;
   set_heartbeat([&] {
@@ -306,7 +306,7 @@ TEST_CASE("files: one of another host is waited for, with heartbeats, and not fo
 
 TEST_CASE("files: reading, writing and digests of large files beat") {
   const TemporaryFolder folder;
-  // In a process of its own: other tests look at the most memory that this one has held.
+  // In a process of its own, because other tests check the peak memory of this one.
   const ChildResult result = run_child([&] {
     const std::string large(std::size_t{200} << 20, 'x');  // in pieces of 64 MiB
     const auto require_beats = [](const std::function<void()>& work) {

@@ -20,14 +20,14 @@ std::string fault_of(const std::string& text, int max_depth = 3) {
   return "";
 }
 
-TEST_CASE("json: values come back as any parser gives them") {
+TEST_CASE("json: values come back as from any parser") {
   const auto value = parse_json_strictly(R"( {"a": [1, 2.5, null], "b": {"a": "ä"}} )", "file.json", 2);
   CHECK(value["a"][1] == 2.5);
   CHECK(value["b"]["a"] == "ä");
   CHECK(parse_json_strictly("3", "file.json", 0) == 3);
 }
 
-TEST_CASE("json: a key that stands twice in one object is refused, in two objects it is not") {
+TEST_CASE("json: a key twice in one object is refused, once in each of two objects it is not") {
   CHECK_THAT(fault_of(R"({"a":1,"a":2})"), Contains("file.json: the key \"a\" is there twice"));
   CHECK_THAT(fault_of(R"({"x":{"k":1,"k":1}})"), Contains("\"k\""));
   CHECK_THAT(fault_of(R"([{"\u0061":1,"a":2}])"), Contains("twice"));

@@ -1,4 +1,4 @@
-// Everything here runs in child processes: the logger decides about colour when it is first used.
+// Everything here runs in child processes, because the logger chooses colour when it is first used.
 #include "trainer/base/log.h"
 
 #include <thread>

@@ -9,7 +9,7 @@
 namespace foresight {
 namespace {
 
-TEST_CASE("memory: the peak rises with what is held, and a reset starts it from what is held now") {
+TEST_CASE("memory: the peak rises with usage, and a reset starts it from the present usage") {
   constexpr std::size_t kBytes = std::size_t{256} << 20;
   const std::int64_t before = peak_resident_bytes();
   {

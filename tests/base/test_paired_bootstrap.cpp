@@ -8,7 +8,7 @@
 
 using namespace foresight;  // NOLINT(google-build-using-namespace): a test of this namespace
 
-TEST_CASE("bootstrap: traces that all differ alike leave no doubt") {
+TEST_CASE("bootstrap: if all traces have the same difference, the interval is that value") {
   const Interval interval = paired_bootstrap({2.0, 4.0, 1.0}, {20, 40, 10}, 1);
   CHECK(interval.value == Approx(0.1));
   CHECK(interval.low == Approx(0.1));
@@ -45,7 +45,7 @@ TEST_CASE("bootstrap: long traces weigh more, and signs that disagree are not si
   CHECK_FALSE(interval.significant());
 }
 
-TEST_CASE("bootstrap: a ratio weighs what it is divided by, whatever its sign") {
+TEST_CASE("bootstrap: a ratio weighs traces by its divisor, whatever its sign") {
   const Interval same = ratio_bootstrap({1.0, 0.5, -0.25}, {2.0, 1.0, -0.5}, 1);
   CHECK(same.value == Approx(0.5));
   CHECK(same.low == Approx(0.5));
@@ -55,7 +55,7 @@ TEST_CASE("bootstrap: a ratio weighs what it is divided by, whatever its sign") 
   REQUIRE_THROWS_AS(ratio_bootstrap({1.0}, {1.0, 1.0}, 1), Error);
 }
 
-TEST_CASE("bootstrap: traces without a scored token are drawn and change nothing") {
+TEST_CASE("bootstrap: traces without a scored token are sampled and change nothing") {
   const Interval interval = paired_bootstrap({5.0, 0.0}, {50, 0}, 1);
   CHECK(interval.low == Approx(0.1));
   CHECK(interval.high == Approx(0.1));

@@ -45,7 +45,7 @@ TEST_CASE("progress: bytes have binary units and at most one decimal") {
   CHECK(format_bytes(std::numeric_limits<std::uint64_t>::max()) == "16 EiB");
 }
 
-TEST_CASE("progress: elsewhere than on a terminal only the end of quick work is printed") {
+TEST_CASE("progress: without a terminal only the end of quick work is printed") {
   const ChildResult result = run_child([] {
     Progress bar("oracle", "traces", 1000);
     for (int i = 1; i <= 1000; ++i) bar.update(i);
@@ -73,7 +73,7 @@ TEST_CASE("progress: a terminal sees one line redrawn") {
   CHECK(text.back() == '\n');
 }
 
-TEST_CASE("progress: the time left for the whole run stands behind that of the bar") {
+TEST_CASE("progress: the time left for the whole run follows that of the bar") {
   const auto line_of = [](const char* title, const StageOfRun& stage) {
     const std::string text = run_child(
                                  [&] {
@@ -90,7 +90,7 @@ TEST_CASE("progress: the time left for the whole run stands behind that of the b
     CHECK(std::regex_search(text, std::regex(R"(0s left\x1b)")));  // of the bar alone, in the end
     return text;
   };
-  // What is expected of the stage counts only for bars of a part of it.
+  // The time expected for the stage counts only for bars of a part of it.
   CHECK_THAT(line_of("oracle", {"oracle", 7200, 3600}), Contains("0s left, run 1h00m"));
   CHECK_THAT(line_of("replay", {"supervised", 7230, 3600}), Contains("0s left, run 3h00m"));
 }

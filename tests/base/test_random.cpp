@@ -101,7 +101,7 @@ TEST_CASE("random: neighbouring streams are not correlated") {
   CHECK(std::fabs(equal_bits - 32.0 * count) < 5.0 * 0.5 * std::sqrt(64.0 * count));
 }
 
-TEST_CASE("random: a copy of a stream goes on as the stream does") {
+TEST_CASE("random: a copy of a stream continues as the stream does") {
   RandomStream stream(3, "continue");
   stream.normal();
   stream.below(10);

@@ -29,7 +29,7 @@ std::string got(const ScratchFile& file, std::uint64_t offset, std::size_t bytes
   return text;
 }
 
-TEST_CASE("scratch file: what is written anywhere reads back, and no name of it stands in the folder") {
+TEST_CASE("scratch file: data read back equals what was written, and the folder has no name of it") {
   const TemporaryFolder folder;
   ScratchFile file(folder / "new/rows", 1000);
   CHECK(fs::is_empty(folder / "new"));
@@ -49,7 +49,7 @@ TEST_CASE("scratch file: a staging file left by a killed run is taken over and r
   CHECK(fs::is_empty(folder.path()));
 }
 
-TEST_CASE("scratch file: what was never written, a full disk and a folder that is none are resource errors") {
+TEST_CASE("scratch file: unwritten data, a full disk and a folder that is a file are resource errors") {
   const TemporaryFolder folder;
   const auto message = [](const auto& action) -> std::string {
     try {

@@ -1,4 +1,4 @@
-// What is no plain file is never replaced by one.
+// Devices, pipes, sockets and links are never replaced by a file.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -55,7 +55,7 @@ TEST_CASE("write_file_atomically: a link to nothing gets its file, links in a ci
   CHECK(fs::is_symlink(folder / "one"));
 }
 
-TEST_CASE("write_file_atomically: a device is written into and stays one") {
+TEST_CASE("write_file_atomically: a device is written to and stays one") {
   const TemporaryFolder folder;
   fs::create_symlink("/dev/full", folder / "full");
   CHECK_THAT(fault_of(folder / "full"), Contains("no space left on the device"));
@@ -67,7 +67,7 @@ TEST_CASE("write_file_atomically: a device is written into and stays one") {
   CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 2);
 }
 
-TEST_CASE("write_file_atomically: a pipe is written into, and without a reader an error instead of a wait") {
+TEST_CASE("write_file_atomically: a pipe is written to; without a reader it is an error, not a wait") {
   const TemporaryFolder folder;
   const fs::path pipe = folder / "pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);

@@ -15,7 +15,7 @@ void expect(bool condition) {
   if (!condition) throw std::runtime_error("unexpected state");
 }
 
-TEST_CASE("stop signal: a request stands until it is cleared") {
+TEST_CASE("stop signal: a request stays until it is cleared") {
   clear_stop_request();
   CHECK_FALSE(stop_requested());
   request_stop();
@@ -37,7 +37,7 @@ TEST_CASE("stop signal: SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1 and SIGUSR2 as
   }
 }
 
-TEST_CASE("stop signal: SIGHUP stays ignored where it was, as under nohup") {
+TEST_CASE("stop signal: SIGHUP stays ignored if it was, as under nohup") {
   const ChildResult result = run_child([] {
     ::signal(SIGHUP, SIG_IGN);
     install_signal_handlers();
@@ -47,7 +47,7 @@ TEST_CASE("stop signal: SIGHUP stays ignored where it was, as under nohup") {
   CHECK(result.exit_status == 0);
 }
 
-TEST_CASE("stop signal: writes that SIGPIPE and SIGXFSZ stand for fail instead of ending the process") {
+TEST_CASE("stop signal: writes that raise SIGPIPE and SIGXFSZ fail instead of ending the process") {
   const ChildResult result = run_child([] {
     install_signal_handlers();
     ::raise(SIGPIPE);

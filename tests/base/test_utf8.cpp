@@ -48,7 +48,7 @@ TEST_CASE("utf8: repair replaces maximal parts, as Python's decoder does") {
   CHECK(repair_utf8("\xF0\x9F\xE2\x82\xAC") == bad + "\xE2\x82\xAC");
 }
 
-TEST_CASE("utf8: text that is not UTF-8 is refused with the byte where it goes wrong") {
+TEST_CASE("utf8: text that is not UTF-8 is refused with the offset of the first wrong byte") {
   for (const std::string bad :
        {"abc\xFF", "abc\xC0\xAF", "abc\xED\xA0\x80", "abc\xF4\x90\x80\x80", "abc\xE2\x82"}) {
     CHECK_THROWS_WITH(require_utf8(bad, "notes.txt"), "notes.txt: not UTF-8 at byte 3");

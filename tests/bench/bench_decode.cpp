@@ -41,7 +41,7 @@ void decode_scorer(benchmark::State& state) {
                  .batch_select = scorer_selector(bench_scorer())});
 }
 
-// 7936 and what is decoded after it are all positions that SmolLM2 has.
+// 7936 tokens and those decoded after them are all positions of SmolLM2.
 BENCHMARK(decode_full)->Arg(1024)->Arg(7936)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(decode_scorer)
     ->Arg(1024)

@@ -1,4 +1,4 @@
-// Oracle files beside plain files of their size, written to the disk and read from it.
+// Oracle files compared with plain files of their size, written to the disk and read from it.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ std::size_t layer_elements() {
   return static_cast<std::size_t>(kDimensions.kv_heads * kDimensions.packed_elements());
 }
 
-/// Float16 bits of what attention looks like: positive, small, without order.
+/// Float16 bits like those of attention: positive, small, without order.
 const std::vector<std::uint16_t>& layer_bits() {
   static const std::vector<std::uint16_t> bits = [] {
     const torch::Tensor scores = torch::randn({static_cast<std::int64_t>(layer_elements())});
@@ -33,7 +33,7 @@ const std::vector<std::uint16_t>& layer_bits() {
   return bits;
 }
 
-/// Drops what the operating system holds of the file, so that the disk is read.
+/// Drops the file from the operating system's cache, so that the disk is read.
 void forget_pages(const std::filesystem::path& file) {
   const int descriptor = ::open(file.c_str(), O_RDONLY);
   ::fsync(descriptor);

@@ -1,4 +1,4 @@
-// Forward passes beside the bare products of the same shapes, and how fast memory is read.
+// Forward passes compared with the bare products of the same shapes, and the speed of reading memory.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -10,7 +10,7 @@
 namespace foresight::bench {
 namespace {
 
-constexpr std::int64_t kHeadRows = 128;  // whose logits are held together
+constexpr std::int64_t kHeadRows = 128;  // whose logits are in memory together
 
 /// The matrix products of a forward pass and of the output layer, attention's own among them, on operands
 /// that are there already.
@@ -31,7 +31,7 @@ class BareProducts {
       const bool mixture = shape_.kind(layer).feed_forward == FeedForwardKind::kExperts;
       const ExpertShape& experts = shape_.experts;
       const std::int64_t width = mixture ? experts.intermediate_size : shape_.intermediate_size;
-      // Every expert is given as many tokens.
+      // Every expert gets the same number of tokens.
       const std::int64_t rows = mixture ? kForwardTokens * experts.chosen / experts.count : kForwardTokens;
       for (std::int64_t part = 0; part < (mixture ? experts.count : 1); ++part) {
         add(2 * width, hidden, rows);

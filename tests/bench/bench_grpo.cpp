@@ -1,5 +1,5 @@
-// GRPO: a step's rollouts and gradient beside the teacher-forced passes that it cannot do without; cost by
-// length.
+// GRPO: a step's rollouts and gradient compared with the teacher-forced passes that it needs at least; cost
+// by length.
 #include <torch/types.h>
 
 #include <benchmark/benchmark.h>

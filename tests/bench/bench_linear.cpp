@@ -1,4 +1,4 @@
-// The product of few rows beside the library's, on matrices that do not fit a cache.
+// The product of few rows compared with the library's, on matrices that do not fit a cache.
 #include <torch/types.h>
 #include <torch/utils.h>
 

@@ -1,4 +1,4 @@
-// The most memory that each stage holds, by the length of a trace, beside what `foresight validate` says
+// The peak memory of each stage, by the length of a trace, compared with the estimate of `foresight validate`
 // (scripts/memory_by_length.sh).
 #include <torch/types.h>
 #include <torch/utils.h>

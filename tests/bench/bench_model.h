@@ -1,4 +1,4 @@
-// What the benchmarks measure on: one model, loaded once, and traces of random tokens.
+// The benchmarks' inputs: one model, loaded once, and traces of random tokens.
 #pragma once
 
 #include <torch/types.h>
@@ -23,7 +23,7 @@ BenchOptions& bench_options();
 /// The model of --model on --device in --dtype.
 const Transformer& bench_model();
 
-/// [length] token ids, the same in every run; `seed` tells traces apart.
+/// [length] token ids, the same in every run; traces differ by `seed`.
 torch::Tensor bench_tokens(std::int64_t length, std::int64_t seed = 0);
 
 /// bench_tokens() as a row, and what a file recorded of it says of its origin.
@@ -42,7 +42,7 @@ const Scorer& bench_scorer();
 /// Bytes that the process holds more than `before` at its peak since reset_peak_resident_bytes().
 double peak_beyond(std::int64_t before);
 
-/// Waits for the device, so that a clock shows what was done.
+/// Waits for the device, so that a clock measures all of its work.
 void wait_for_device();
 
 /// Seconds that `work` takes, the device's included.

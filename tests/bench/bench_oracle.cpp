@@ -1,4 +1,4 @@
-// The oracle: what recording costs beside the bare forward pass, its memory, and plans from what is recorded.
+// The oracle: the cost of recording compared with the forward pass alone, its memory, and plans from files.
 #include <malloc.h>
 
 #include <torch/types.h>
@@ -25,7 +25,7 @@ struct Cost {
 };
 
 Cost cost_of(const std::function<void()>& work) {
-  malloc_trim(0);  // what earlier work freed is not to be had for nothing
+  malloc_trim(0);  // memory that earlier work freed must count again
   reset_peak_resident_bytes();
   const std::int64_t before = peak_resident_bytes();
   const double seconds = seconds_of(work);

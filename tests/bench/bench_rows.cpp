@@ -1,4 +1,4 @@
-// What lies between a layer's products, for 1024 tokens of SmolLM2-135M: our kernels beside torch's
+// Operations between a layer's products, for 1024 tokens of SmolLM2-135M: our kernels compared with torch's
 // operators.
 #include <torch/types.h>
 #include <torch/utils.h>

@@ -1,4 +1,4 @@
-// The supervised stage: the ranking loss beside all pairs in memory, a step beside the replay that it saves.
+// The supervised stage: the ranking loss against all pairs in memory, a step against the replay it saves.
 #include <torch/types.h>
 #include <torch/utils.h>
 

@@ -13,7 +13,8 @@
 namespace foresight {
 namespace {
 
-TEST_CASE("deal: the dearest go first, each to the rank with the least; ties to the lower rank", "[comm]") {
+TEST_CASE("deal: the most costly go first, each to the rank with the least; ties to the lower rank",
+          "[comm]") {
   CHECK(deal({1, 10, 2, 9}, 2) == std::vector<int>{0, 0, 1, 1});  // 10 + 1, 9 + 2
   CHECK(deal({5, 5, 5}, 3) == std::vector<int>{0, 1, 2});
   CHECK(deal({5, 5, 5}, 1) == std::vector<int>{0, 0, 0});
@@ -21,8 +22,8 @@ TEST_CASE("deal: the dearest go first, each to the rank with the least; ties to 
   CHECK(deal({}, 4).empty());
 }
 
-TEST_CASE("deal: a rank has at most 4/3 - 1/(3 ranks) of the best largest share", "[comm]") {
-  // Lengths that differ by 10; the best share is found by trying all dealings.
+TEST_CASE("deal: a rank has at most 4/3 - 1/(3 ranks) of the optimal largest share", "[comm]") {
+  // Lengths that differ by 10; the best share is found by trying all assignments.
   const std::vector<std::int64_t> costs = {32, 3, 7, 11, 30, 5, 6, 8};
   constexpr int kRanks = 3;
   const auto largest = [&](const std::vector<int>& rank_of) {
@@ -39,7 +40,7 @@ TEST_CASE("deal: a rank has at most 4/3 - 1/(3 ranks) of the best largest share"
   CHECK(9 * largest(deal(costs, kRanks)) <= 11 * best);
 }
 
-TEST_CASE("a world of one: collectives give back what they were given", "[comm]") {
+TEST_CASE("a world of one: collectives return what they get", "[comm]") {
   World& world = alone();
   CHECK(world.leads());
   CHECK(world.size() == 1);
@@ -53,14 +54,14 @@ TEST_CASE("a world of one: collectives give back what they were given", "[comm]"
   CHECK(values == std::vector<float>{1, 2});
 }
 
-TEST_CASE("broadcast_flags: all ranks get rank 0's, whatever they gave", "[comm]") {
+TEST_CASE("broadcast_flags: all ranks get rank 0's flags", "[comm]") {
   run_ranks(3, [](World& world) {
     const std::vector<bool> own = world.leads() ? std::vector<bool>{true, false, true} : std::vector<bool>{};
     return world.broadcast_flags(own, "test") == std::vector<bool>{true, false, true};
   });
 }
 
-TEST_CASE("share_units: every rank gets what all made, by unit", "[comm]") {
+TEST_CASE("share_units: every rank gets the results of all, by unit", "[comm]") {
   const std::vector<int> rank_of = {2, 0, 1, 0, 2};
   run_ranks(4, [&](World& world) {  // rank 3 has none
     std::vector<std::string> own;
@@ -98,7 +99,7 @@ TEST_CASE("files_of_lead: all ranks get what rank 0 finds, once it is there for 
   });
 }
 
-TEST_CASE("devices: ranks that would share a GPU are named on all ranks, others go on", "[comm]") {
+TEST_CASE("devices: ranks that would share a GPU are named on all ranks, others continue", "[comm]") {
   for (const std::vector<std::string>& shared : {std::vector<std::string>{"a", "b", "a"}, {"c", "c", "c"}}) {
     run_ranks(3, [&](World& world) {
       try {
@@ -124,7 +125,7 @@ TEST_CASE("share_units: a rank that lost a unit is named", "[comm]") {
                     Catch::Contains("rank 0 gives 1 units of 2"));
 }
 
-TEST_CASE("map_units: each unit is made once, on its rank, and all ranks get all of them in order",
+TEST_CASE("map_units: each unit is computed once, on its rank, and all ranks get all of them in order",
           "[comm]") {
   const std::vector<std::int64_t> costs = {3, 9, 1, 5, 5};
   const auto made_of = [](std::size_t unit) { return std::string(unit, 'x') + std::to_string(unit); };

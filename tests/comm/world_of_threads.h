@@ -1,4 +1,4 @@
-// Ranks that are threads of one process: what a collective does with several ranks, without MPI.
+// Ranks as threads of one process, to test collectives of several ranks without MPI.
 #pragma once
 
 #include <barrier>
@@ -13,7 +13,7 @@
 
 namespace foresight {
 
-/// What the ranks share.
+/// The state that the ranks share.
 struct ThreadedRanks {
   explicit ThreadedRanks(int size) : gathered(static_cast<std::size_t>(size)), meeting(size) {}
   std::vector<std::string> gathered;

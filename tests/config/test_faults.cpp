@@ -87,7 +87,7 @@ TEST_CASE("faults: a wrong type says what was expected and what was got") {
   CHECK_THAT(fault_with("traces: {file: \"a\\0b\"}\n"), Contains("NUL character"));
 }
 
-TEST_CASE("faults: a section that is no map, and a file that is none") {
+TEST_CASE("faults: a section that is not a map, and a file that is not one") {
   CHECK(fault_with("grpo: 3\n") == "run.yaml:5: grpo: expected a section of keys, got a value or a list");
   CHECK(fault_with("grpo: [steps]\n") ==
         "run.yaml:5: grpo: expected a section of keys, got a value or a list");

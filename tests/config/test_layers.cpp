@@ -35,7 +35,7 @@ TEST_CASE("config: a file's own keys come on top of its base, and that on top of
   CHECK(config.supervised.margin == 0.5);
   CHECK(config.grpo.steps == 4);
   CHECK(load_config(folder / "main.yaml", {"grpo.steps=5"}).grpo.steps == 5);
-  // What is written beside outputs stands alone.
+  // The config written to an output folder has no base.
   CHECK(to_yaml(config).find("base") == std::string::npos);
 }
 
@@ -50,12 +50,12 @@ TEST_CASE("config: set files come on top of the config in their order, and overr
   CHECK(config.grpo.steps == 2);
   CHECK(load_config(folder / "main.yaml", {}, {two, one}).supervised.steps == 2);
   CHECK(load_config(folder / "main.yaml", {"supervised.steps=9"}, {one, two}).supervised.steps == 9);
-  // A part may be based on the very config that it is put on.
+  // A part may be based on the same config that it is put on.
   const auto based = folder.write("based.yaml", "base: main.yaml\ngrpo: {steps: 7}\n");
   CHECK(load_config(folder / "main.yaml", {}, {based}).grpo.steps == 7);
 }
 
-TEST_CASE("config: keys that a written config does not name have the value of the time before them") {
+TEST_CASE("config: keys that an older written config lacks have the value of that time") {
   const TemporaryFolder folder;
   const auto file = folder.write("config.yaml", kMinimalConfig);
   CHECK(load_config(file).supervised.states == TrainingStates::kOwn);
@@ -126,7 +126,7 @@ TEST_CASE(
   expected.model = config.model;
   expected.data.train = config.data.train;
   expected.data.evaluation = config.data.evaluation;
-  expected.data.trace_tokens = 768;  // what the example files give traces of
+  expected.data.trace_tokens = 768;  // the length of the traces of the example files
   expected.data.max_train_traces = 12;
   expected.data.validation_traces = 2;
   CHECK(config_differences(expected, config).empty());
@@ -136,7 +136,7 @@ TEST_CASE(
     names.insert(name);
     CHECK_THAT(text, Contains(name + ": "));
   }
-  // Each key in its comment is valid where it stands.
+  // Each key in its comment is valid there.
   std::string all = text;
   for (std::size_t at = all.find("\n  # "); at != std::string::npos; at = all.find("\n  # ", at + 1)) {
     const std::string line = all.substr(at + 5, all.find('\n', at + 1) - at - 5);

@@ -16,7 +16,7 @@ TEST_CASE("load: a minimal file gives the defaults of the structs") {
   expected.model.path = "models/small";
   expected.data.train = {"train.jsonl"};
   CHECK(config_differences(expected, load_text(kMinimalConfig)).empty());
-  // Empty sections are as good as missing ones.
+  // Empty sections are like missing ones.
   CHECK(config_differences(expected, load_text(std::string(kMinimalConfig) + "grpo:\noracle: {}\n")).empty());
 }
 

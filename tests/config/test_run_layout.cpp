@@ -38,7 +38,7 @@ TEST_CASE("run layout: a checkpoint's name is its step, six digits at least") {
     CHECK_FALSE(step_of_checkpoint(name));
 }
 
-TEST_CASE("run layout: the newest checkpoint is told by names alone, and needs its manifest") {
+TEST_CASE("run layout: the newest checkpoint is found by its name, and needs its manifest") {
   const TemporaryFolder folder;
   CHECK_FALSE(newest_checkpoint_step(folder / "missing"));
   CHECK_FALSE(newest_checkpoint_step(folder.path()));

@@ -15,7 +15,7 @@ struct OracleExample {
   std::vector<std::vector<std::uint16_t>> layers;  ///< [layers][kv_heads * packed_elements]
 };
 
-/// Numbers that follow from their place.
+/// Numbers computed from their place.
 inline OracleExample make_example(const OracleDimensions& dimensions) {
   OracleExample example;
   example.dimensions = dimensions;
@@ -45,7 +45,7 @@ inline void write_example(const std::filesystem::path& path, const OracleExample
   writer.finish();
 }
 
-/// True when everything in the file is as in the example; throws what the reader throws.
+/// True when everything in the file is as in the example; throws the reader's errors.
 inline bool same_as_example(const std::filesystem::path& path, const OracleExample& example) {
   const OracleReader reader(path);
   const OracleTrace& trace = reader.trace();

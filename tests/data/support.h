@@ -1,4 +1,4 @@
-// What the tests of files share.
+// Helpers of the tests of files.
 #pragma once
 
 #include <signal.h>

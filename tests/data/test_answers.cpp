@@ -32,14 +32,14 @@ TEST_CASE("answers: numbers match in any usual spelling") {
   }
 }
 
-/// As tasks judge a text.
+/// As tasks score a text.
 bool is_right(const std::string& text, const std::string& gold) {
   const auto found = final_answer(text);
   return found && same_answer(*found, final_answer(gold).value_or(gold));
 }
 
 // Pairs written by hand: most are how models and the answers of GSM8K, MATH and AIME write the same.
-TEST_CASE("answers: what means the same in LaTeX, Unicode or words is right") {
+TEST_CASE("answers: the same meaning in LaTeX, Unicode or words is right") {
   for (const auto& [text, gold] :
        {std::pair{R"(so \boxed{18})", R"(#### 18)"},
         std::pair{R"(\boxed{9{,}500})", R"(#### 9500)"},
@@ -163,7 +163,7 @@ TEST_CASE("answers: what means the same in LaTeX, Unicode or words is right") {
   }
 }
 
-TEST_CASE("answers: what means something else is wrong") {
+TEST_CASE("answers: a different meaning is wrong") {
   for (const auto& [text, gold] :
        {std::pair{R"(\boxed{x=5})", R"(y=5)"},
         std::pair{R"(\boxed{50\%})", R"(0.5)"},
@@ -194,7 +194,7 @@ TEST_CASE("answers: what means something else is wrong") {
   }
 }
 
-TEST_CASE("answers: a box that is empty or never closes is none, the one before it counts") {
+TEST_CASE("answers: a box that is empty or never closes is skipped, the one before it counts") {
   CHECK(final_answer(R"(\boxed{33} then \boxed{)") == "33");
   CHECK(final_answer(R"(\boxed{33} then \boxed{ })") == "33");
   CHECK(final_answer(R"(\boxed{} #### 4)") == "4");

@@ -1,7 +1,7 @@
 // Faults of HDF5 itself, and attributes that no schema of ours writes.
 #include "tests/base/temporary_folder.h"
 #include "tests/data/support.h"
-// Private to data/, but what they throw is tested here.
+// They are private to data/, but their errors are tested here.
 #include "data/hdf5_disk.h"
 #include "data/hdf5_handles.h"
 #include "data/oracle_file.h"

@@ -47,11 +47,11 @@ TEST_CASE("json lines: files of other kinds are named with what to do", "[data]"
   CHECK_THAT(refusal("{\n  \"text\": \"a\"\n}\n"), Contains("rows.jsonl:1: ") && Contains("jq -c ."));
 }
 
-TEST_CASE("json lines: a byte order mark is no part of the first row", "[data]") {
+TEST_CASE("json lines: a byte order mark is not part of the first row", "[data]") {
   CHECK(lines_of("\xEF\xBB\xBF{}\r\n\n {}") == Lines{"1:{}\r", "3: {}"});
 }
 
-TEST_CASE("json lines: what Python writes for numbers that are none counts as absent", "[data]") {
+TEST_CASE("json lines: NaN and Infinity, which Python writes, count as absent", "[data]") {
   const RowReader row(R"({"text": "NaN, -Infinity \" NaN", "a": NaN, "b": [Infinity, -Infinity, 1], "c": 5})",
                       "r:1");
   CHECK(row.text("text") == "NaN, -Infinity \" NaN");
@@ -62,7 +62,7 @@ TEST_CASE("json lines: what Python writes for numbers that are none counts as ab
   CHECK_THROWS_WITH(RowReader(R"({"a": NaNs})", "r:1"), Contains("expected JSON"));
 }
 
-TEST_CASE("json lines: a column is found in capitals where its own name is not there", "[data]") {
+TEST_CASE("json lines: a column is found in capitals if its own name is missing", "[data]") {
   const RowReader row(R"({"Text": "large", "TEXT": "larger", "id": 1, "answer": null, "Answer": "A"})",
                       "r:1");
   CHECK(row.text("text") == "large");

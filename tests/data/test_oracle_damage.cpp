@@ -20,7 +20,7 @@ std::string fault_of(const fs::path& path) {
     const OracleReader reader(path);
     for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.read_layer(layer);
   });
-  // Reading by rows knows no digest of a layer, but the same checksums.
+  // Reading by rows does not check a layer's digest, but the same checksums.
   const std::string by_rows = error_of(ErrorKind::kInput, [&] {
     const OracleReader reader(path);
     const OracleDimensions& dimensions = reader.dimensions();
@@ -33,7 +33,7 @@ std::string fault_of(const fs::path& path) {
   return message;
 }
 
-TEST_CASE("oracle file: what does not follow the schema is refused, saying what and where") {
+TEST_CASE("oracle file: deviations from the schema are refused, with what and where") {
   const auto fault = [](const std::string& name) {
     return fault_of(reference_folder("oracle") / concat("bad_", name, ".h5"));
   };
@@ -95,7 +95,7 @@ TEST_CASE("oracle file: a file cut anywhere is refused") {
   CHECK_FALSE(fault_of(folder.write("cut.h5", content.substr(0, content.size() - 1))).empty());
 }
 
-TEST_CASE("oracle file: a flipped byte is noticed or changes nothing that is read") {
+TEST_CASE("oracle file: a flipped byte is detected or changes nothing that is read") {
   const TemporaryFolder folder;
   const OracleExample example = make_example(kSmall);
   for (const int compression : {0, 4}) {
@@ -120,7 +120,7 @@ TEST_CASE("oracle file: a flipped byte is noticed or changes nothing that is rea
   }
 }
 
-TEST_CASE("oracle file: a flip inside each dataset's own bytes is noticed") {
+TEST_CASE("oracle file: a flip inside each dataset's own bytes is detected") {
   const TemporaryFolder folder;
   const OracleExample example = make_example(kSmall);
   write_example(folder / "whole.h5", example, 0);

@@ -43,7 +43,7 @@ TEST_CASE("oracle schema: the packed size is the sum of what each block can see"
   }
 }
 
-TEST_CASE("oracle file: files made with h5py from the documented format read as what was put in") {
+TEST_CASE("oracle file: files made with h5py from the documented format give what was put in") {
   const fs::path folder = reference_folder("oracle");
   const auto expected = nlohmann::json::parse(content_of(folder / "good.json"));
   for (const char* name : {"good.h5", "good_compressed.h5"}) {
@@ -68,7 +68,7 @@ TEST_CASE("oracle file: files made with h5py from the documented format read as 
   }
 }
 
-TEST_CASE("oracle file: what is written reads back, plain and compressed, and nothing else is left") {
+TEST_CASE("oracle file: data read back equals what was written, and nothing else is left") {
   const TemporaryFolder folder;
   for (const int compression : {0, 1, 9}) {
     const OracleExample example = make_example(kSmall);
@@ -196,7 +196,7 @@ TEST_CASE("oracle file: a disk that fills up is a resource error, wherever it ha
 }
 
 TEST_CASE("oracle file: a process whose disk filled up ends with its own exit status") {
-  // HDF5 clears up when the process ends, and crashes there after a write that it saw fail.
+  // HDF5 cleans up at the end of the process, and crashes there after a write that failed.
   const TemporaryFolder folder;
   const OracleExample example = make_example({.layers = 2, .kv_heads = 3, .tokens = 800, .block_tokens = 8});
   for (const rlim_t bytes : {rlim_t{1024}, rlim_t{100'000}, rlim_t{400'000}}) {
@@ -240,7 +240,7 @@ TEST_CASE("oracle file: a folder that cannot be made or more data than the disk 
       Contains("free disk space"));
 }
 
-TEST_CASE("oracle file: a file that the disk gives back otherwise than it was written is a resource error") {
+TEST_CASE("oracle file: a file that reads back differently is a resource error") {
   const TemporaryFolder folder;
   const fs::path staging = folder / "trace.h5.foresight.partial";
   write_example(staging, make_example(kSmall), 0);
@@ -254,7 +254,7 @@ TEST_CASE("oracle file: a file that the disk gives back otherwise than it was wr
              Contains("cannot write") && Contains("trace.h5: it does not read back as written"));
 }
 
-TEST_CASE("oracle file: a reader moves, and a layer that is not there is the caller's fault") {
+TEST_CASE("oracle file: a reader can be moved, and a layer beyond the file is the caller's fault") {
   const TemporaryFolder folder;
   const OracleExample example = make_example(kSmall);
   write_example(folder / "a.h5", example, 0);
@@ -307,7 +307,7 @@ TEST_CASE("oracle file: the rows of some blocks are those of the whole layer, pl
   }
 }
 
-TEST_CASE("oracle file: rows of a layer or of blocks that are not there are the caller's fault") {
+TEST_CASE("oracle file: rows of layers or blocks beyond the file are the caller's fault") {
   const TemporaryFolder folder;
   write_example(folder / "a.h5", make_example(kSmall), 0);
   const OracleReader reader(folder / "a.h5");

@@ -1,5 +1,5 @@
-// Oracle files that HDF5 itself finds well-formed, made to reach other files, other code or too much memory.
-// The rest of them were made with h5py (tests/reference/oracle, test_oracle_damage.cpp).
+// Oracle files that are valid HDF5, but made to reach other files, other code or too much memory. The rest of
+// them were made with h5py (tests/reference/oracle, test_oracle_damage.cpp).
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -88,7 +88,7 @@ TEST_CASE("oracle file: the files that a virtual dataset or a link names are not
   };
   const fs::path mapped = changed_file(
       folder, [&](hid_t file) { replace_loss(file, H5T_IEEE_F32LE, {8}, {H5S_UNLIMITED}, use); });
-  while (counter.was_opened()) {  // by the making
+  while (counter.was_opened()) {  // while it was made
   }
   CHECK_THAT(fault_of(mapped), Contains("dataset loss: virtual, external or not chunked"));
   const fs::path linked = changed_file(folder, [&](hid_t file) {

@@ -36,7 +36,7 @@ TEST_CASE("packing: the cut row is dropped from the next trace", "[data]") {
   CHECK(traces[1].source == "a:3 .. a:4");
 }
 
-TEST_CASE("packing: the first token stands at each trace's start only and is no completion", "[data]") {
+TEST_CASE("packing: the first token is only at each trace's start and not in the completion", "[data]") {
   const std::vector<TokenRow> rows = {token_row(10, 2, 0, "a:1"), token_row(20, 2, 0, "a:2"),
                                       token_row(30, 9, 0, "a:3")};
   const std::vector<TokenRow> traces = pack_rows(rows, true, 4, 0, 1);

@@ -125,7 +125,7 @@ TEST_CASE("trace rows: hostile rows are refused on one line", "[data]") {
 }
 
 TEST_CASE("trace rows: calculator marks that never close take no time", "[data]") {
-  // Once the square of the length: half a million of these took hours.
+  // An earlier version took the square of the length: half a million of these took hours.
   const std::string open(1'000'000, '<');
   const JsonlFile file("{\"question\": \"q\", \"answer\": \"" + open + "\\n>>\"}\n");
   CHECK(read_trace_rows(file.path()).at(0).completion == " " + open + "\n>>\n\n");
@@ -154,7 +154,7 @@ TEST_CASE("prompt rows: plain prompts, messages and questions are read", "[data]
   CHECK(rows[3].answer == "3");
 }
 
-TEST_CASE("prompt rows: the assistant's turns at the end of messages are no part of the prompt", "[data]") {
+TEST_CASE("prompt rows: the assistant's turns at the end of messages are not in the prompt", "[data]") {
   const std::string user = R"({"role": "user", "content": "What is 2+2?"})",
                     answer = R"({"role": "assistant", "content": "It is 4."})",
                     again = R"({"role": "user", "content": "And 3+3?"})",
@@ -177,7 +177,7 @@ TEST_CASE("prompt rows: the assistant's turns at the end of messages are no part
   CHECK(messages_of({user, answer, again, answer}) == Roles{"user", "assistant", "user"});
   CHECK(messages_of({user, answer, tool}) == Roles{"user", "assistant", "tool"});
   CHECK(contains(prompt_error("{\"messages\": [" + answer + "]}\n"), "only turns of the assistant"));
-  // The problem in the answer alone is none that is asked.
+  // A problem that only stands in the answer is not asked.
   for (const char* key : {"problem", "question"}) {
     CHECK(contains(
         prompt_error("{\"messages\": [" + again + ", " + answer + "], \"" + key + "\": \"It is 4.\"}\n"),
@@ -230,7 +230,7 @@ TEST_CASE("prompt rows: answers may be numbers, and AIME's keys in capitals", "[
   CHECK(traces.at(1).completion == " 42\n\n");
 }
 
-TEST_CASE("prompt rows: what a template is told is kept, and every other column too", "[data]") {
+TEST_CASE("prompt rows: template variables are kept, and every other column too", "[data]") {
   const JsonlFile file(
       R"({"id": 7, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": null, )"
       R"("tool_calls": [{"z": 1, "a": 2}]}, {"role": "tool", "content": [{"type": "text", "text": "5"}]}], )"
@@ -267,11 +267,11 @@ TEST_CASE("trace rows: conversations end with the assistant's message", "[data]"
   CHECK(rows[2].messages[1].content == "text");
   CHECK(contains(trace_error("{\"messages\": [" + user + "]}\n"),
                  "rows.jsonl:1: the last message is from \"user\""));
-  // Rows of text beside messages are text.
+  // Rows with both text and messages are text.
   CHECK(trace_error("{\"messages\": [" + user + "], \"text\": 5}\n").find("\"text\"") != std::string::npos);
 }
 
-TEST_CASE("trace rows: tokens that foresight wrote keep the text that they stand for", "[data]") {
+TEST_CASE("trace rows: tokens that foresight wrote keep their text", "[data]") {
   const std::vector<TraceRow> rows = read_trace_rows(
       JsonlFile(
           R"({"prompt": "p", "completion": "c", "tokens": [1, 2, 3], "prompt_tokens": 1, "finished": true})"

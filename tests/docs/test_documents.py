@@ -4,8 +4,8 @@
 usage: test_documents.py [--program FILE] [--python FILE] [DOCUMENT ...]
 
 The folder looks like the repository (links to it). `build/foresight` there is a wrapper that puts a small config on top of every config
-that a command names: fewer traces, steps and tokens of the same model. Commands that would do what has been done already, or that
-need what no test machine has, are listed in NOT_RUN with the reason; an entry that no document holds is an error.
+that a command names: fewer traces, steps and tokens of the same model. NOT_RUN lists, with the reason, commands that
+would repeat earlier work or that need what no test machine has; an entry that is in no document is an error.
 """
 import argparse
 import json
@@ -24,13 +24,13 @@ LINKS = ["configs", "data", "docs", "models", "scripts", "tests", ".venv", ".ven
 
 # A line of a document -> why it is not run.
 NOT_RUN = {
-    "scripts/test.sh": "it is what runs this",
+    "scripts/test.sh": "it runs this test",
     "scripts/quickstart.sh": "set-up and build have been done; its third part is run in its place",
     "scripts/setup.sh --model": "has been done",
     "scripts/build.sh --target foresight": "has been done",
     "scripts/python/setup.sh": "has been done",
 }
-# Run in addition, for what is not run above.
+# Run in addition, in place of commands that are not run.
 IN_PLACE = {"scripts/quickstart.sh": "build/foresight run --config configs/quickstart.yaml"}
 
 SMALL = """\

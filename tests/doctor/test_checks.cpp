@@ -61,11 +61,11 @@ TEST_CASE("doctor: fewer cores than the machine has are a warning that says who 
   CHECK_THAT(said(check_threads(limited, 4, "")), Contains("1 of the machine's 4") && Contains("1.5 cores"));
 }
 
-TEST_CASE("doctor: OMP_NUM_THREADS beside the granted cores", "[doctor]") {
+TEST_CASE("doctor: OMP_NUM_THREADS is compared with the granted cores", "[doctor]") {
   CHECK(warnings(check_threads(cores(4), 4, "4")) == 0);
   CHECK_THAT(said(check_threads(cores(4), 4, "8")), Contains("more threads than the 4"));
   CHECK_THAT(said(check_threads(cores(4), 4, "1")), Contains("leaves 3 cores unused"));
-  CHECK_THAT(said(check_threads(cores(4), 4, "many")), Contains("is no number of threads"));
+  CHECK_THAT(said(check_threads(cores(4), 4, "many")), Contains("is not a number of threads"));
 }
 
 TEST_CASE("doctor: memory that a control group or the kernel's rule takes away is a warning", "[doctor]") {

@@ -1,5 +1,5 @@
-// Loaded into the program (LD_PRELOAD), it makes every file system one without flock(): NFS without its lock
-// service says 37 (ENOLCK), FUSE 38 (ENOSYS), Lustre 95 (EOPNOTSUPP).
+// Loaded into the program (LD_PRELOAD), it makes flock() fail on every file system: NFS without its lock
+// service returns 37 (ENOLCK), FUSE 38 (ENOSYS), Lustre 95 (EOPNOTSUPP).
 #include <cerrno>
 #include <cstdlib>
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The program at the edges of the system: streams, signals, limits, locks, cores, libraries that lie in its way."""
+"""The program at the edges of the system: streams, signals, limits, locks, cores, libraries in unusual places."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ options = argparse.Namespace()
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """That of this process without what tells OpenMP how to run, and with `more`."""
+    """This process's environment without OpenMP's variables, and with `more`."""
     return {name: value for name, value in os.environ.items() if name not in (*WAITING, "OMP_NUM_THREADS")} | more
 
 
@@ -58,13 +58,13 @@ class Edges(unittest.TestCase):
         return place
 
     def call(self, *arguments: object, place: Path | None = None, **more) -> subprocess.CompletedProcess[str]:
-        """The program's end, with stderr as text; stdout too, where `more` does not say otherwise."""
+        """The finished process, with stderr as text; stdout too, unless `more` redirects it."""
         more = {"stdout": subprocess.PIPE, "env": clean_environment()} | more
         return subprocess.run([options.program, *map(str, arguments)], cwd=place or self.alone, stderr=subprocess.PIPE, text=True,
                               timeout=300, check=False, **more)
 
     def refused(self, done: subprocess.CompletedProcess[str], status: int, words: str) -> None:
-        """One error line that holds `words`, and this exit code."""
+        """Expects one error line that contains `words`, and this exit code."""
         self.assertEqual(done.returncode, status, done.stderr)
         lines = ERROR.findall(done.stderr)
         self.assertEqual(len(lines), 1, done.stderr)
@@ -155,7 +155,7 @@ class Edges(unittest.TestCase):
         shape = json.loads((model / "config.json").read_text())
         (model / "config.json").write_text(json.dumps(shape | {"max_position_embeddings": 10_000_000}))
         command = ["generate", "--config", CONFIG, "--raw", "--prompt", "a", f"model.path={model}", "generation.policy=full"]
-        # The least whole number of MiB of addresses with which two tokens go well, to 64 MiB; a million take more than that.
+        # The least limit of addresses, to 64 MiB, with which two tokens work; a million need more than that.
         fits, limit = 1 << 17, 1 << 6
         while fits - limit > 64:
             middle = (fits + limit) // 2

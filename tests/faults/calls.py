@@ -1,4 +1,4 @@
-"""The calls that fault_shim.cpp counted, and what can be said of them without disturbing any."""
+"""The calls that fault_shim.cpp counted, and checks of them that disturb none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 FAULTS = ("kill", "kill_half", "enospc", "eio", "short")
 OF_WRITES = ("kill_half", "short")  # need bytes that can be halved
 LOCK = ".lock"  # a note of who holds the run; nothing depends on it
-REMOVED = " (deleted)"  # what Linux puts behind the path of an open file that was removed
+REMOVED = " (deleted)"  # what Linux appends to the path of an open file that was removed
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Call:
 
 
 def read_report(file: Path, above: Path) -> list[Call]:
-    """The lines of FORESIGHT_FAULT_REPORT. `above`: the folder that the run's folder lies in."""
+    """The lines of FORESIGHT_FAULT_REPORT. `above`: the folder that contains the run's folder."""
 
     def relative(path: str) -> PurePosixPath | None:
         return PurePosixPath(path).relative_to(above) if path else None
@@ -78,7 +78,7 @@ def unseen_bytes(calls: list[Call], sizes: dict[PurePosixPath, int]) -> list[str
 
 
 class Durability:
-    """What would be lost if the machine stopped: follows the calls of an undisturbed run."""
+    """Follows the calls of an undisturbed run, to find what would be lost if the machine stopped."""
 
     def __init__(self) -> None:
         self.files: set[PurePosixPath] = set()  # with content that was not synced
@@ -101,7 +101,7 @@ class Durability:
             names.get(path.parent, set()).discard(path)
 
     def _rename(self, source: PurePosixPath, target: PurePosixPath) -> None:
-        moves = not target.name.startswith((".trash-", ".replaced-"))  # these are on their way out
+        moves = not target.name.startswith((".trash-", ".replaced-"))  # these are being removed
         for path in sorted(self.files):
             if path.is_relative_to(source):
                 self.files.discard(path)
@@ -128,14 +128,14 @@ class Durability:
         elif call.kind == "rename" and call.second is not None:
             self._rename(call.path, call.second)
         elif call.kind == "unlink":
-            # What is removed may be what a name that is not on the disk yet replaces.
+            # A removed file may be one that a name not yet on the disk replaces.
             for names in self.renamed.values():
                 self.findings += [f"{call.path}: removed before the rename to {name} was synced" for name in sorted(names)]
             self.renamed.clear()
             self._forget(call.path)
 
     def finish(self) -> list[str]:
-        """All findings; what is not synced in the end is one."""
+        """All findings; anything that is not synced at the end is one."""
         self.findings += [f"{path}: its content was never synced" for path in sorted(self.files)]
         self.entries.pop(PurePosixPath("."), None)  # the folder above the run: its calls are not counted
         for folder in sorted(self.entries):
@@ -144,7 +144,7 @@ class Durability:
 
 
 def publish_faults(calls: list[Call]) -> list[str]:
-    """Where the calls break the publish rule: content synced, then renamed, then the parent synced."""
+    """Calls that break the publish rule: content synced, then renamed, then the parent synced."""
     durability = Durability()
     for call in calls:
         durability.follow(call)

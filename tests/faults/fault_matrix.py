@@ -2,21 +2,22 @@
 """Fault injection: disturbs every call by which a run changes its files, and checks that nothing is lost.
 
 A run of every stage (tests/faults/tiny.yaml) is made once undisturbed, and its calls are counted (fault_shim.cpp).
-Then, for each pair of a call and a fault, a fresh run meets that fault there:
+Then, for each pair of a call and a fault, a fresh run gets that fault at that call:
 
   kill       SIGKILL before the call
   kill_half  SIGKILL after half of a write's bytes
   enospc     the call fails with "no space left", and so do later calls that take up space
   eio        the call fails with "input/output error"
-  short      a write writes half of its bytes and says so
+  short      a write writes half of its bytes and returns their number
   twice      SIGKILL before the call, and again at a call of the start that follows
 
 A killed run, and one that ended with the documented exit code and one line that names the file, is started again: it
-must say which complete state it goes on from, finish, leave nothing staged, and have the files of the undisturbed run,
-bit for bit apart from timings. A short write must not be noticed at all. The calls of the undisturbed run and of the
-last start must follow the publish rule (calls.py), and the undisturbed run's account for all bytes of its files.
+must say from which complete state it resumes, finish, leave nothing staged, and have the files of the undisturbed run,
+bit for bit apart from timings. A short write must change nothing at all. The calls of the undisturbed run and of the
+last start must follow the publish rule (calls.py), and those of the undisturbed run must account for all bytes of its
+files.
 
-Exit status: 0 when every fault was survived. The folder of one that was not is kept, with the command to repeat it.
+Exit status: 0 when every fault was survived. Otherwise the folder of the failed trial is kept, with the command to repeat it.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Lab:
         return faults + ["started again: " + fault for fault in survey.unsaid(again.log) + differences(run, self.expected)]
 
     def try_fault(self, trial: Trial) -> list[str]:
-        """What went wrong; the trial's folder is removed where nothing did."""
+        """The faults found; without any, the trial's folder is removed."""
         place = self.folder / trial.name().replace(":", "-")
         place.mkdir()
         faults = self._disturb(trial, place)
@@ -139,7 +140,7 @@ class Lab:
 
 
 def judge_end(call: Call, fault: str, ended: Ended, blamed: list[Call]) -> list[str]:
-    """What is wrong with the way the disturbed start ended. `blamed`: an error must name one of these calls' files."""
+    """Faults in the way that the disturbed start ended. `blamed`: an error must name one of these calls' files."""
     if ended.status is None:
         return [f"the program did not end:\n{ended.last_lines()}"]
     if fault in ("kill", "kill_half"):
@@ -157,7 +158,7 @@ def judge_end(call: Call, fault: str, ended: Ended, blamed: list[Call]) -> list[
 
 
 def names_of(call: Call) -> set[str]:
-    """What an error may name of a call."""
+    """The names of a call's files that an error may use."""
     names = {str(call.path), str(call.path).removesuffix(".foresight.partial"), str(call.second or call.path)}
     if call.kind == "unlink":  # of a folder that is removed as a whole, the folder may be named
         names |= {str(parent) for parent in call.path.parents if len(parent.parts) > 2}
@@ -170,7 +171,7 @@ def all_trials(calls: Iterable[Call]) -> list[Trial]:
 
 def twice_trials(calls: list[Call], count: int, generator: random.Random) -> list[Trial]:
     """Kills at two places; the second soon after the next start, where that one cleans up, or anywhere."""
-    trials: dict[Trial, None] = {}  # each once, in the order drawn
+    trials: dict[Trial, None] = {}  # each once, in the order of the sample
     while len(trials) < count:
         call = generator.choice(calls)
         left = max(1, len(calls) - call.number)
@@ -179,7 +180,7 @@ def twice_trials(calls: list[Call], count: int, generator: random.Random) -> lis
 
 
 def sample(trials: list[Trial], count: int, generator: random.Random) -> list[Trial]:
-    """`count` of them: one of each stage, kind of call and fault in turn, until they are enough."""
+    """`count` trials: one of each stage, kind of call and fault in turn."""
     cells: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in generator.sample(trials, len(trials)):
         cells.setdefault((trial.call.stage(), trial.call.kind, trial.fault), []).append(trial)
@@ -253,10 +254,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--program", type=Path, default=ROOT / "build/foresight")
     parser.add_argument("--shim", type=Path, default=ROOT / "build/tests/fault_shim.so")
-    parser.add_argument("--sample", type=int, default=0, help="faults that are drawn (default: all there are)")
-    parser.add_argument("--twice", type=int, default=0, help="runs that are killed twice, besides")
+    parser.add_argument("--sample", type=int, default=0, help="number of faults in the sample (default: all)")
+    parser.add_argument("--twice", type=int, default=0, help="additional runs that are killed twice")
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn")
-    parser.add_argument("--only", nargs="+", metavar="CALL:FAULT", help="these alone, as a failure names them")
+    parser.add_argument("--only", nargs="+", metavar="CALL:FAULT", help="only these, as a failure names them")
     parser.add_argument("--folder", type=Path, help="where to work (default: a fresh folder for temporary files)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--exec", action="store_true", help="load the program for each start; more than twice the time")

@@ -3,7 +3,7 @@
 //
 // Environment:
 //   FORESIGHT_FAULT_FOLDER  absolute path without links; calls on other files are left alone
-//   FORESIGHT_FAULT_REPORT  file outside of it that takes one line a call: number, kind, result, bytes asked
+//   FORESIGHT_FAULT_REPORT  file outside of it that gets one line per call: number, kind, result, bytes asked
 //                           for, path and (rename) new path, with tabs between; the disturbed call's line
 //                           starts with "!"
 //   FORESIGHT_FAULT_CALL    number of the call to disturb, from 1; 0: none
@@ -11,8 +11,8 @@
 //                           written; short: half of the bytes are written, as the caller is told; eio: this
 //                           call fails; enospc: this call fails, and all later ones that take up space
 //
-// What stdio writes cannot be seen from here (it calls inside the C library): the driver notices, since it
-// adds up the bytes of every file.
+// Writes of stdio are invisible here (they are calls inside the C library); the driver detects them, because
+// it adds up the bytes of every file.
 #include <fcntl.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): kill is POSIX, <csignal> need not have it
 #include <sys/stat.h>
@@ -36,7 +36,7 @@ namespace {
 
 enum class Fault { kNone, kKill, kKillHalf, kShort, kEio, kEnospc };
 
-/// What the environment asks for; `folder` is empty where nothing is.
+/// The settings in the environment; `folder` is empty without any.
 struct Plan {
   std::array<char, PATH_MAX> folder{};
   int report = -1;

@@ -1,9 +1,9 @@
-// What the sources of the library for LD_PRELOAD share.
+// Functions that the sources of the library for LD_PRELOAD share.
 #pragma once
 
 namespace fault_shim {
 
-/// Reads FORESIGHT_FAULT_... of the environment anew, in a process that has changed it.
+/// Reads FORESIGHT_FAULT_... of the environment again, in a process that has changed it.
 void read_environment();
 
 }  // namespace fault_shim

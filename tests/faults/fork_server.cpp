@@ -1,8 +1,8 @@
-// Starts a program again and again without loading its libraries each time: most of the time of a short run.
+// Starts a program repeatedly without loading its libraries each time, which takes most of a short run.
 //
 // Where FORESIGHT_FORK_SERVER is set, main() is not called when the libraries are loaded. Instead each
-// request on stdin makes a child by fork, and the child calls main(). A request is a row of texts, each with
-// a NUL behind it: working folder, file for stderr, NAME=VALUE..., "--", arguments..., and an empty one. The
+// request on stdin makes a child by fork, and the child calls main(). A request is a row of texts with a NUL
+// after each: working folder, file for stderr, NAME=VALUE..., "--", arguments..., and an empty one. The
 // answers on stdout are two lines: the child's process number, and the status that waitpid gives in the end.
 #include <dlfcn.h>
 #include <fcntl.h>

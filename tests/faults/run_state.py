@@ -1,4 +1,4 @@
-"""What a run's folder holds: its content without what a clock says, its complete states, its leftovers."""
+"""The content of a run's folder without times, its complete states, and its leftovers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _metrics(content: bytes) -> str:
 
 
 def _manifest(content: bytes) -> str:
-    """Where metrics.jsonl ends depends on the digits of its timings; offset_fault() looks at that."""
+    """The length of metrics.jsonl depends on the digits of its timings; offset_faults() checks it."""
     manifest = json.loads(content)
     del manifest["facts"]["metrics_offset"], manifest["digest"]
     return json.dumps(manifest, sort_keys=True)
@@ -91,10 +91,10 @@ def outcome(run: Path) -> dict[str, str]:
         if path.is_dir():
             found[name + "/"] = ""
         elif name == "oracle/metrics.jsonl":
-            found[name] = ""  # what each trace took; the row of a trace may go with the process that recorded it
+            found[name] = ""  # the cost of each trace; a trace's row may be lost with the process that recorded it
         elif path.name == "evaluation.json":
             found[name] = _evaluation(path.read_bytes())
-        elif EVENT_FILE.fullmatch(path.name):  # numbered by how often it began anew; all but the last are empty
+        elif EVENT_FILE.fullmatch(path.name):  # numbered by how often it was restarted; all but the last are empty
             name = (path.parent / "events").relative_to(run).as_posix()
             found[name] = found.get(name, "") + (_events(path.read_bytes()) if path.stat().st_size else "")
         elif path.name == "metrics.jsonl":
@@ -135,7 +135,7 @@ def complete_checkpoint(folder: Path) -> dict | None:
 
 
 def offset_faults(stage: Path) -> list[str]:
-    """Checkpoints whose metrics_offset is not behind the row of their step."""
+    """Checkpoints whose metrics_offset is not right after the row of their step."""
     faults = []
     for folder in sorted(stage.glob("checkpoints/step-*")):
         facts = complete_checkpoint(folder)
@@ -155,7 +155,7 @@ class Survey:
     """The complete states in a run's folder, found without the program."""
 
     newest: dict[str, tuple[int, int, str]]  # stage -> step, steps, folder name
-    batches: int | None  # of traces; None: all stand in one file already
+    batches: int | None  # of traces; None: all are in one file already
     recorded: int  # oracle files
     evaluated: bool
 
@@ -172,7 +172,7 @@ class Survey:
         return Survey(newest, batches, recorded, (run / "evaluation.json").exists())
 
     def unsaid(self, log: str) -> list[str]:
-        """What the log of the next start should have said of these states, and did not."""
+        """Lines about these states that are missing in the log of the next start."""
         wanted = [f"oracle: {self.recorded} traces are recorded"]
         if self.batches is not None:
             wanted.append(f"traces: {self.batches} batches are generated")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Ended:
-    """How a start of the program ended; status as subprocess gives it, None: it took too long."""
+    """The end of a start of the program; status as subprocess gives it, None: it took too long."""
 
     status: int | None
     log: str
@@ -44,7 +44,7 @@ class Start:
 
 
 class Launcher:
-    """Each start in a process of its own, as a user makes it."""
+    """Runs each start in a process of its own, as a user does."""
 
     def __init__(self, program: Path, shim: Path, timeout_s: float) -> None:
         self.program, self.shim, self.timeout_s = program, shim, timeout_s
@@ -67,7 +67,7 @@ class Launcher:
 
 
 class ForkServer(Launcher):
-    """Each start forked from a process that has loaded the program's libraries (fork_server.cpp)."""
+    """Forks each start from a process that has loaded the program's libraries (fork_server.cpp)."""
 
     def __init__(self, program: Path, shim: Path, timeout_s: float) -> None:
         super().__init__(program, shim, timeout_s)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the checks that fault_matrix.py makes: each finds what it is there to find."""
+"""Tests of the checks of fault_matrix.py: each finds its fault."""
 
 from __future__ import annotations
 

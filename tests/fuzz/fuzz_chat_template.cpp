@@ -27,8 +27,8 @@ void fuzz_one(std::string_view input) {
   }
   const std::string folder = work_folder().string();
   expect_kept({.name = folder}, input.size(), [] { Tokenizer::load(work_folder()); });
-  // What a template makes is bounded by its steps, which a message or two allow however short the template
-  // is.
+  // The output of a template is bounded by its steps, whose limit depends on the messages, not on the
+  // template.
   constexpr std::size_t kRendering = std::size_t{64} << 20;
   expect_kept({.name = folder, .fixed_bytes = kRendering}, input.size(), [] {
     const ChatTemplate chat = ChatTemplate::load(work_folder());

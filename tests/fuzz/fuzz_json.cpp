@@ -1,4 +1,4 @@
-// parse_json_strictly, by which all JSON comes in.
+// parse_json_strictly, which reads all JSON.
 #include "tests/fuzz/harness.h"
 #include "trainer/base/json.h"
 

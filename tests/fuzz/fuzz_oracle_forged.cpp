@@ -1,4 +1,4 @@
-// Oracle files (HDF5). HDF5's structures carry checksums, at which plain mutations end: the mutator mends
+// Oracle files (HDF5). HDF5's structures have checksums, which reject plain mutations, so the mutator repairs
 // them.
 #include <array>
 #include <cstdint>
@@ -104,7 +104,7 @@ void change_sealed(std::uint8_t* data, const Sealed& block, std::minstd_rand& ra
 
 void fuzz_one(std::string_view input) {
   const auto path = put_file("in.h5", input);
-  // HDF5 believes sizes whose checksum fits: only a crash is told here, not what it takes.
+  // HDF5 trusts sizes whose checksum fits, so this target only reports crashes, not memory.
   expect_kept({.name = "in.h5", .fixed_bytes = std::size_t{1} << 30}, input.size(), [&] {
     const OracleReader reader(path);
     for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.read_layer(layer);

@@ -1,4 +1,4 @@
-// Oracle files that HDF5 itself writes, with every part as the schema wants it or as something else: other
+// Oracle files that HDF5 itself writes, with every part as the schema requires it or as something else: other
 // types, shapes, sizes, filters, storage, links. The input says which.
 #include <algorithm>
 #include <array>
@@ -16,7 +16,7 @@ namespace {
 
 using hdf5::Handle;
 
-/// Takes decisions from the input; the first ones, which mean "as the schema wants it", where it has ended.
+/// Takes decisions from the input; after its end the first one, which means "as the schema requires it".
 class Choices {
  public:
   explicit Choices(std::string_view bytes) : bytes_(bytes) {}
@@ -44,7 +44,7 @@ Handle own(hid_t id, herr_t (*close)(hid_t)) {
   return {id, close};
 }
 
-/// A type of attributes and datasets; what `right` is comes first.
+/// A type of attributes and datasets; `right` is the first choice.
 Handle some_type(Choices& choices, hid_t right) {
   switch (choices.below(8)) {
     case 1:
@@ -121,7 +121,7 @@ std::vector<hsize_t> some_shape(Choices& choices, const std::vector<hsize_t>& ri
   return shape;
 }
 
-/// True where all of them are in the schema: writing through others can crash HDF5 itself.
+/// True if all of them are in the schema, because writing through others can crash HDF5 itself.
 bool set_filters(Choices& choices, hid_t storage) {
   bool known = true;
   for (std::size_t filters = choices.below(4); filters > 0; --filters) {

@@ -1,8 +1,8 @@
-// What the fuzz targets share: the input as a file, and the promise that every parser keeps whatever it
-// reads.
+// Shared code of the fuzz targets: the input as a file, and the promise that every parser must keep for any
+// input.
 //
-// A target is one file, fuzz_NAME.cpp, that defines fuzz_one(): it hands its bytes to the parser itself and
-// lets expect_kept() watch. What breaks a promise ends the process, and libFuzzer saves the input.
+// A target is one file, fuzz_NAME.cpp, that defines fuzz_one(): it passes its bytes to the parser inside
+// expect_kept(). A broken promise ends the process, and libFuzzer saves the input.
 #pragma once
 
 #include <cstddef>
@@ -23,18 +23,18 @@ void fuzz_one(std::string_view input);
 struct Promise {
   std::string name;  ///< of the input's file
   ErrorKind kind = ErrorKind::kInput;
-  bool many_lines = false;  ///< one line a fault, as configurations have; else one line
-  std::size_t fixed_bytes = std::size_t{1} << 20;  ///< held at most, whatever the input: buffers, tables
+  bool many_lines = false;  ///< one line per fault, as of configurations; else one line
+  std::size_t fixed_bytes = std::size_t{1} << 20;  ///< allowed whatever the input, for buffers and tables
   std::size_t bytes_per_byte = 100;                ///< and so many more for each byte of the input
 };
 
-/// Runs `parse` on an input of `input_bytes` and ends the process where the promise is broken.
+/// Runs `parse` on an input of `input_bytes` and ends the process if the promise is broken.
 void expect_kept(const Promise& promise, std::size_t input_bytes, const std::function<void()>& parse);
 
-/// A folder of this process alone; it goes with the process.
+/// A folder of this process, which is removed with it.
 const std::filesystem::path& work_folder();
 
-/// Writes a file into work_folder(), anew each time, and returns its path.
+/// Writes a file into work_folder(), replacing an older one, and returns its path.
 std::filesystem::path put_file(const std::string& name, std::string_view content);
 
 /// Keeps the compiler from leaving out reads: use every byte that a parser hands out.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets, tests/fuzz/corpus/TARGET/, anew. Needs the standard library only.
+"""Writes the seeds of the fuzz targets, tests/fuzz/corpus/TARGET/. Needs the standard library only.
 
 usage: tests/fuzz/make_corpus.py
 
-A seed is a small file that is whole, or that is wrong in one way which a parser must refuse: mutating it reaches what
-mutating noise does not. What the repository has already as a fixture is taken from there (tests/reference).
+A seed is a small valid file, or one with a single fault that a parser must refuse: mutations of it reach code that
+mutations of noise do not. Fixtures of the repository (tests/reference) are used where there are some.
 """
 
 import hashlib
@@ -200,7 +200,7 @@ def oracle_seeds():
         shutil.copy(REFERENCE / f"oracle/{name}.h5", CORPUS / "oracle" / name)
 
 
-    # fuzz_oracle_made.cpp takes its choices from the bytes; 0 is "as the schema wants it".
+    # fuzz_oracle_made.cpp takes its choices from the bytes; 0 is "as the schema requires it".
     choices = random.Random(1)
     for number in range(24):
         changed = bytearray(160)

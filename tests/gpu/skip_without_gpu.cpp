@@ -1,4 +1,4 @@
-// Without a GPU nothing here can run: that is said, and is no success (ctest shows it as skipped).
+// Without a GPU nothing here can run; ctest then shows the tests as skipped, not as passed.
 #include <torch/cuda.h>
 
 #include <cstdio>

@@ -21,7 +21,7 @@ BLOCK = "10.83.0"
 
 
 def missing(with_ssh: bool) -> str:
-    """Why there can be no such network here; empty: there can."""
+    """Why such a network cannot be made here; empty if it can."""
     if os.geteuid() != 0:
         return "namespaces need root"
     for program in ("ip", "unshare", "mpirun", *(("ssh", "ssh-keygen", SSHD) if with_ssh else ())):
@@ -58,7 +58,7 @@ class Host:
         run("ip", "-n", self.namespace, "address", "add", f"{self.address}/24", "dev", "eth0")
 
     def command(self, *words: object) -> list[str]:
-        """`words` as they run on this host."""
+        """`words` as a command that runs on this host."""
         named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name]
         return ["ip", "netns", "exec", self.namespace, *named, *map(str, words)]
 
@@ -74,7 +74,7 @@ class Host:
                 continue  # it has just ended
 
     def set_link(self, state: str) -> None:
-        """"down" cuts the host off, without a word to anybody; "up" joins it again."""
+        """"down" cuts the host off without telling the others; "up" connects it again."""
         run("ip", "-n", self.switch, "link", "set", self.link, state)
 
 
@@ -116,7 +116,7 @@ class Network:
             "  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n")
 
     def _write_agent(self) -> None:
-        """What mpirun calls as it calls ssh: with an address and a command."""
+        """The agent that mpirun calls like ssh, with an address and a command."""
         ways = "".join(f"{host.address}) set -- {shlex.join(host.command('sh', '-c'))} \"$*\" ;;\n" for host in self.hosts)
         agent = self.folder / "agent"
         agent.write_text(f'#!/bin/sh\naddress=$1\nshift\ncase $address in\n{ways}esac\nexec "$@"\n')
@@ -127,7 +127,7 @@ class Network:
         return f"ssh -F {self.folder}/ssh_config" if self.with_ssh else f"{self.folder}/agent"
 
     def start(self, host: Host) -> None:
-        """The host's SSH server, anew after the host was killed; returns once it answers."""
+        """Starts the host's SSH server, also after the host was killed; returns once it answers."""
         if not self.with_ssh:
             return
         line = host.command(SSHD, "-D", "-e", "-f", self.folder / "sshd_config", "-o", f"ListenAddress={host.address}")

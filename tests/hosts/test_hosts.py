@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Jobs on several hosts: the bytes of one rank, hosts that are killed, cut off or frozen, and jobs that go on.
+"""Jobs on several hosts: the bytes of one rank, hosts that are killed, cut off or frozen, and jobs that resume.
 
 The hosts are network namespaces of this machine (network.py). Exit code 77: they cannot be made here.
 """
@@ -30,7 +30,7 @@ SKIPPED = 77
 # runtime.silence_limit_s of the config (5), as long again for ranks that hear of it from rank 0, and room for a busy machine.
 END_S = 40
 SILENT = r"error rank \d on host\d: rank {rank} on {host} has been silent"
-# mpirun looks after links that are idle: without this only after five minutes (docs/scaling.md).
+# Makes mpirun check idle links, which it otherwise does only after five minutes (docs/scaling.md).
 KEEPALIVE = {"oob_tcp_keepalive_time": 2, "oob_tcp_keepalive_intvl": 1, "oob_tcp_keepalive_probes": 2}
 options = argparse.Namespace()
 
@@ -61,7 +61,7 @@ class Job:
             time.sleep(0.005)
 
     def wait(self, seconds: float) -> int | None:
-        """mpirun's exit status; None: it is still there."""
+        """mpirun's exit status; None: it still runs."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -77,7 +77,7 @@ class Job:
         return True
 
     def end(self) -> None:
-        """Whatever is left of it goes: mpirun waits for hosts that it cannot reach."""
+        """Kills the rest of the job, because mpirun waits for hosts that it cannot reach."""
         self.process.kill()
         self.process.wait()
         for host in self.hosts:
@@ -127,7 +127,7 @@ class Hosts(unittest.TestCase):
         return job
 
     def finish(self, place: Path, hosts: list[Host]) -> None:
-        """The next start goes on and ends with the bytes of one rank."""
+        """The next start resumes and ends with the bytes of one rank."""
         job = Job(self.network, hosts, place, name="last")
         self.addCleanup(job.end)
         self.assertEqual(job.wait(300), 0, job.log())
@@ -167,7 +167,7 @@ class Hosts(unittest.TestCase):
                 victim.set_link("down")
                 self.addCleanup(victim.set_link, "up")
                 self.assertTrue(job.wait_for_ranks(self.network.hosts, END_S), job.log())
-                # Rank 0 stands on host 0, and hears of neither of the others when that is cut off.
+                # Rank 0 is on host 0, and hears neither of the others when that host is cut off.
                 self.assertRegex(job.log(), SILENT.format(rank=r"1|rank 2", host=r"host\d"))
                 victim.set_link("up")
                 job.end()
@@ -193,7 +193,7 @@ class Hosts(unittest.TestCase):
                 others = [host for host in self.network.hosts if host is not victim]
                 victim.send(signal.SIGSTOP)
                 self.assertTrue(job.wait_for_ranks(others, END_S), job.log())
-                # What is said on other hosts than mpirun's comes through it: when it is frozen, later.
+                # Output of other hosts comes through mpirun: later, if mpirun's host is frozen.
                 if index != 0:
                     self.assertRegex(job.log(), SILENT.format(rank=index, host=victim.name))
                     self.finish(job.place, others)

@@ -63,7 +63,7 @@ def check_debian_package(work):
     packages = list((work / "deb").glob("*.deb"))
     expect(len(packages) == 1, f"cpack makes one package: {[package.name for package in packages]}")
     depends = run("dpkg-deb", "--field", packages[0], "Depends")
-    # Every library of Debian's that the program loads comes with a package that is named.
+    # The package names the package of every Debian library that the program loads.
     owners = set()
     for library in re.findall(r"=> (/\S+)", run("ldd", options.build / "foresight")):
         found = subprocess.run(["dpkg-query", "-S", os.path.realpath(library)], capture_output=True, text=True)

@@ -121,7 +121,7 @@ TEST_CASE("command line: bash completes commands, options and keys", "[program]"
   CHECK(run_program({"completion", "fish"}).exit_code == 2);
 }
 
-TEST_CASE("command line: validate, evaluate and run tell scripts what they tell people", "[program]") {
+TEST_CASE("command line: --json of validate, evaluate and run has what the text has", "[program]") {
   const TemporaryFolder folder;
   const std::string model = (folder / "model").string();
   REQUIRE(run_program({"make-tiny-model", model}).exit_code == 0);
@@ -147,7 +147,7 @@ TEST_CASE("command line: validate, evaluate and run tell scripts what they tell 
   CHECK(json_of("evaluate") == nlohmann::json::parse(content_of(folder / "run/evaluation.json")));
 }
 
-TEST_CASE("command line: what a run takes elsewhere needs neither weights nor traces nor a GPU",
+TEST_CASE("command line: an estimate for another machine needs neither weights nor traces nor a GPU",
           "[program]") {
   const TemporaryFolder folder;
   const std::string model = (folder / "model").string();
@@ -221,7 +221,7 @@ TEST_CASE("command line: the supervised stage reads its initial scorer once, beh
   call("oracle");
   call("supervised");
   call("export", {"--policy", "supervised", "--released", "--out", scorer});
-  // As the authors' code writes it: without what our files say about themselves.
+  // As the authors' code writes it: without the facts that our files hold.
   const std::string ours = content_of(scorer);
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, ours.data(), sizeof(header_bytes));

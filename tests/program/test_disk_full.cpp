@@ -32,7 +32,7 @@ std::vector<std::string> tiny_run(const TemporaryFolder& folder, const std::stri
           "runtime.threads=1"};
 }
 
-/// What a run ends with, by name, without timings: digests of files, and the evaluation.
+/// The results of a run by name, without timings: digests of files, and the evaluation.
 std::map<std::string, std::string> outcome(const std::filesystem::path& run) {
   std::map<std::string, std::string> result;
   for (const char* name : {"exports/grpo.safetensors", "traces.jsonl"})
@@ -51,7 +51,7 @@ TEST_CASE("program: a full disk at any stage is one clear error, and the next ca
   const auto undisturbed = outcome(folder / "run");
 
   std::set<std::string> faults;
-  // Each limit stops the run at the first file that grows beyond it; what is there already is kept.
+  // Each limit stops the run at the first file that grows beyond it; finished files are kept.
   std::filesystem::remove_all(folder / "run");
   for (const std::uint64_t bytes : {100, 1000, 4000, 8000, 16000, 24000, 32000, 64000, 250000, 1000000}) {
     const ProgramResult result = run_program(tiny_run(folder, "run"), {.file_bytes = bytes});

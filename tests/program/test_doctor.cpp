@@ -10,7 +10,7 @@ namespace {
 
 using Catch::Contains;
 
-TEST_CASE("doctor: a fault is exit code 4 behind the lines, without one it is 0", "[program]") {
+TEST_CASE("doctor: the exit code is 4 with a fault and 0 without one", "[program]") {
   const TemporaryFolder folder;
   const ProgramResult good = run_program({"doctor", folder.path().string(), "--json"});
   INFO(good.out);

@@ -1,4 +1,4 @@
-// What the program says and returns when its user is wrong.
+// The program's messages and exit codes for mistakes of its user.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-// Paths that are not the program's: what it may write over, remove, or take for its own.
+// Paths that belong to others: what the program may overwrite, remove, or use as its own.
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
@@ -63,7 +63,7 @@ TEST_CASE("program: log lines never land in a file of the run, with closed descr
   CHECK(count == 2);
 }
 
-TEST_CASE("program: a run goes on from another run's checkpoint, and the other run's files stay",
+TEST_CASE("program: a run resumes from another run's checkpoint, and the other run's files stay",
           "[program]") {
   const TinyRuns tiny;
   for (const char* run : {"a", "b"}) tiny.succeed("oracle", run);

@@ -1,11 +1,11 @@
-// What scripts/python is compared with: values of the C++ scorer, cache, generation and golden plans.
+// Values of the C++ scorer, cache, generation and golden plans, with which scripts/python is compared.
 //
 //   dump_scores view FOLDER normalized|serving|released SEED
 //     random queries, keys and values through an EvictingCache under a random scorer; writes
 //     scorer.safetensors (our format), released.safetensors (the authors' layout, released features only) and
 //     view.safetensors
 //   dump_scores generate MODEL SCORER BUDGET WINDOW NEW_TOKENS ID,ID,... ...
-//     continues each prompt greedily in float32; prints the new token ids, one line a prompt
+//     continues each prompt greedily in float32; prints the new token ids, one line per prompt
 //   dump_scores evictions MODEL SCORER BUDGET WINDOW OUT ID,ID,...
 //     reads the tokens in float32; for every layer the positions evicted, [steps, KV heads, window]
 //     ascending, and how far the scores of the last entry that went and of the first that stayed are apart,

@@ -20,7 +20,7 @@ class Job:
     place: Path
     ranks: int
     command: list[str]
-    # rank -> variables of the environment that it alone has
+    # rank -> environment variables of this rank only
     environment: dict[int, dict[str, str]] = field(default_factory=dict)
     name: str = "job"
 

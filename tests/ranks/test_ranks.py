@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs of every stage on several ranks, started by mpirun: the same bytes on any number, ends that all see, resumes.
+"""Runs of every stage on several ranks, started by mpirun: the same bytes on any number of ranks, joint ends, resumes.
 
 The folder of a case that fails is kept. Needs mpirun (openmpi-bin).
 """
@@ -69,7 +69,7 @@ class Ranks(unittest.TestCase):
         return Job(options.program, place, ranks, [command, "--config", str(CONFIG), *overrides], **more)
 
     def finish(self, place: Path, ranks: int, *overrides: str, name: str = "last") -> None:
-        """The next start goes on and ends with the bytes of the run that was never disturbed."""
+        """The next start resumes and ends with the bytes of the run that was never disturbed."""
         with self.job(place, ranks, *overrides, name=name) as job:
             self.assertEqual(job.wait(300), 0, job.log())
         self.assertEqual(differences(place / "run", self.expected), [], job.log())
@@ -116,7 +116,7 @@ class Ranks(unittest.TestCase):
         self.finish(place, 1)
 
     def test_any_order_of_summation_agrees_to_rounding(self) -> None:
-        # Without RL: its draws would take another way at the first near-tie.
+        # Without RL, whose samples would differ from the first near-tie on.
         place = self.place("any-order")
         with self.job(place, 3, "runtime.deterministic=false", "grpo.steps=0", "evaluation.policies=[full, supervised]") as job:
             self.assertEqual(job.wait(300), 0, job.log())
@@ -147,7 +147,7 @@ class Ranks(unittest.TestCase):
                 self.finish(place, 2)
 
     def test_a_rank_killed_during_a_save(self) -> None:
-        # Calls are counted below the save alone: which rank makes a folder that all write to is a race.
+        # Only calls below the save are counted, because which rank makes a shared folder is a race.
         saves = {"supervised/checkpoints": 0, "grpo/checkpoints": 0, "evaluation.json.foresight.partial": 0, "oracle": 2}
         for save, rank in saves.items():
             below, name = f"run/{save}", save.replace("/", "-")

@@ -107,7 +107,7 @@ TEST_CASE("policy gradient: one pass, replay and stored features agree", "[rl]")
   CHECK(figures.tokens == 6 * fixture.a.length());
 }
 
-TEST_CASE("policy gradient: protected entries are never drawn, and the gradient is that of the rest",
+TEST_CASE("policy gradient: protected entries are never sampled, and the gradient is that of the rest",
           "[rl]") {
   RolloutFixture fixture;
   GrpoConfig& config = fixture.config.grpo;

@@ -40,7 +40,7 @@ Drawn draw(const RolloutFixture& fixture, const RolloutBatch& batch, bool compar
 
 }  // namespace
 
-TEST_CASE("rollouts: a trace's draws and losses do not depend on the traces beside it", "[rl]") {
+TEST_CASE("rollouts: a trace's samples and losses do not depend on other traces", "[rl]") {
   const RolloutFixture fixture;
   const Drawn together = draw(fixture, batch_of({&fixture.a, &fixture.b}, 3));
   const Drawn alone = draw(fixture, batch_of({&fixture.b}, 3));
@@ -56,7 +56,7 @@ TEST_CASE("rollouts: a trace's draws and losses do not depend on the traces besi
   CHECK_FALSE(torch::equal(other_step.draws.layers[0], alone.draws.layers[0]));
 }
 
-TEST_CASE("rollouts: draws are distinct, stay in the shortlist and take two bytes each", "[rl]") {
+TEST_CASE("rollouts: samples are distinct, from the shortlist, and take two bytes each", "[rl]") {
   const RolloutFixture fixture;
   const Drawn drawn = draw(fixture, batch_of({&fixture.a}, 3));
   REQUIRE(drawn.draws.layers[1].scalar_type() == torch::kInt16);
@@ -68,7 +68,7 @@ TEST_CASE("rollouts: draws are distinct, stay in the shortlist and take two byte
   CHECK((sorted.narrow(-1, 1, 7) > sorted.narrow(-1, 0, 7)).all().item<bool>());
 }
 
-TEST_CASE("rollouts: recorded draws replayed give bit-identical losses", "[rl]") {
+TEST_CASE("rollouts: replaying recorded samples gives bit-identical losses", "[rl]") {
   const RolloutFixture fixture(GENERATE(61, 56, 57));
   const RolloutBatch batch = batch_of({&fixture.a, &fixture.b}, 3);
   const Drawn drawn = draw(fixture, batch);

@@ -39,6 +39,23 @@ inline nlohmann::json evaluation_of_two(double first_rise, double second_rise) {
             {"supervised", policy_of_two(first_rise, second_rise)}}}};
 }
 
+/// evaluation_of_two() with a sweep over budgets 16, 32 and 64, at which the scorer's rise is `scorer_rises`.
+inline nlohmann::json swept_evaluation(const std::vector<double>& scorer_rises) {
+  nlohmann::json evaluation = evaluation_of_two(scorer_rises.at(1), scorer_rises.at(1));
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double rule_rise = 0.5 / static_cast<double>(i + 1);
+    evaluation["sweep"].push_back({{"budget", 16 << i},
+                                   {"window", 16},
+                                   {"first_scored", 81},
+                                   {"policies",
+                                    {{"full", policy_of_two(0, 0)},
+                                     {"h2o", policy_of_two(rule_rise, rule_rise)},
+                                     {"snapkv", policy_of_two(2 * rule_rise, rule_rise)},
+                                     {"supervised", policy_of_two(scorer_rises[i], scorer_rises[i])}}}});
+  }
+  return evaluation;
+}
+
 /// Some runs with their evaluations; each has the path of its name.
 class ComparedRuns {
  public:

@@ -160,7 +160,7 @@ TEST_CASE("comparison: rises on the same tokens have the interval of their diffe
   CHECK(rise.at("high").get<double>() == Approx(-0.04));
 }
 
-TEST_CASE("comparison: runs that are the same have no difference, and other traces are told") {
+TEST_CASE("comparison: equal runs have no difference, and different traces are reported") {
   const TwoRuns runs;
   const RunFacts run = read_run(runs.folders / "first");
   const RunComparison same = compare_runs(run, run);
@@ -173,7 +173,7 @@ TEST_CASE("comparison: runs that are the same have no difference, and other trac
   CHECK(compare_runs(run, other).same_traces == false);
 }
 
-TEST_CASE("comparison: a faulty file is told and leaves out its part alone") {
+TEST_CASE("comparison: a faulty file is reported, and only its part is left out") {
   const TwoRuns runs;
   runs.folders.write("first/config.yaml", "output: [");
   runs.folders.write("second/evaluation.json", "{");

@@ -26,8 +26,8 @@ TEST_CASE("comparison page: loads in a browser without faults or requests, and f
     Config config = small_config();
     config.supervised.steps = 100 + 10 * static_cast<std::int64_t>(compared.names.size());
     config.data.train = {"a/path/that/is/rather/long/and/has/no/spaces/" + name + ".jsonl"};
-    compared.add(name, evaluation_of_two(0.2 - 0.05 * static_cast<double>(compared.names.size()), 0.1),
-                 config);
+    const double rise = 0.2 - 0.05 * static_cast<double>(compared.names.size());
+    compared.add(name, swept_evaluation({2 * rise, rise, rise / 2}), config);
     for (const char* stage : {"supervised", "grpo"}) {
       const std::string file = std::string(stage) + "/metrics.jsonl";
       compared.folders.write(name + "/" + file, content_of(report_fixture() / file));
@@ -43,21 +43,21 @@ TEST_CASE("comparison page: loads in a browser without faults or requests, and f
   const std::string page = content_of(folder / "page.html");
   for (const int width : {390, 1200}) {
     INFO(width);
-    const Visit framed = visit(
-        folder,
-        folder.write("frame.html", frame_around(page, width, kQuestions + pointed_at_plot("#training"))));
+    const Visit framed =
+        visit(folder,
+              folder.write("frame.html", frame_around(page, width, kQuestions + pointed_at_plot("#budget"))));
     REQUIRE(framed.status == 0);
     CHECK(framed.log.find("CONSOLE") == std::string::npos);
     const auto answer = [&](const std::string& name) { return answer_in(framed.document, name); };
     CHECK(answer("width") == std::to_string(width));
     CHECK(std::atoi(answer("scroll-width").c_str()) <= width);
-    CHECK(answer("sections") == "4");
-    CHECK(answer("plots") == "6");
-    CHECK(answer("lines") == "18");  // of three runs in each plot
-    CHECK(answer("rows") == "5");    // full and H2O of all runs, a scorer of each
+    CHECK(answer("sections") == "5");
+    CHECK(answer("plots") == "7");
+    CHECK(answer("lines") == "23");  // 3 in each plot of training; two rules and 3 scorers against the budget
+    CHECK(answer("rows") == "17");   // full and rules of all runs, a scorer of each: 5, 6 and 6
     CHECK(answer("unnamed") == "0");
     CHECK(answer("requests") == "0");
-    CHECK_THAT(answer("tip"), Contains("a run with quite"));
+    CHECK_THAT(answer("tip"), Contains("SnapKV / 16: 0.625"));
   }
 }
 

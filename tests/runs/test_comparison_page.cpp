@@ -59,7 +59,7 @@ TEST_CASE("comparison page: runs, policies, curves and keys stand in sections, a
   CHECK(html.find(">output</th>") == std::string::npos);
 }
 
-TEST_CASE("comparison page: runs that cannot be paired are told with the reason") {
+TEST_CASE("comparison page: it says why runs cannot be paired") {
   ComparedRuns compared;
   compared.add("a", evaluation_of_two(0.2, 0.1));
   nlohmann::json other = evaluation_of_two(0.1, 0.06);

@@ -185,7 +185,7 @@ TEST_CASE("run facts: an evaluation is read, and its held-out traces are known b
   CHECK_THAT(with_inputs("{\"traces_sha256\": 3}").faults.at(0), Contains("inputs.traces_sha256: expected"));
 }
 
-TEST_CASE("run facts: faulty files are named and cost no more than what they hold") {
+TEST_CASE("run facts: faulty files are named, and only their content is missing") {
   const RunFolders folders;
   const fs::path path = folders.open("run", small_config());
   folders.write("run/config.yaml", "output: x\nmodle: {}\n");

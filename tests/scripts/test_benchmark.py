@@ -1,4 +1,4 @@
-"""scripts/benchmark.py: the ratios that it makes of figures."""
+"""scripts/benchmark.py: the ratios that it computes from figures."""
 
 import sys
 import unittest

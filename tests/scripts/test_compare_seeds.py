@@ -26,7 +26,7 @@ class CompareSeeds(unittest.TestCase):
         self.assertEqual(rows[2], ("all", 1.25, 2.0, -0.75, -0.75, -0.75))
 
     def test_traces_are_paired_before_runs_are_averaged(self):
-        # The runs differ trace by trace, but their mean is -1 on both traces: no doubt is left.
+        # The runs differ trace by trace, but their mean is -1 on both traces, so the interval has no width.
         rows = self.rows(a=evaluation([0.0, 0.0], [2.0, 0.0]), b=evaluation([0.0, 0.0], [0.0, 2.0]))
         self.assertEqual(rows[0][3:], (-1.0, -2.0, 0.0))
         self.assertEqual(rows[2][3:], (-1.0, -1.0, -1.0))

@@ -1,4 +1,4 @@
-"""scripts/docker/Dockerfile, checked without docker: what it copies, calls and sets must be there."""
+"""scripts/docker/Dockerfile, checked without docker: the files, scripts and variables that it uses must exist."""
 import pathlib
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests of the scripts that figures of docs/scaling.md and of scripts/gpu_check.sh come from."""
+"""Tests of the scripts that compute the figures of docs/scaling.md and of scripts/gpu_check.sh."""
 
 import sys
 import unittest

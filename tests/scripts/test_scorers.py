@@ -1,4 +1,4 @@
-"""data/scorers: what index.json says of each file, that the pages say the same, and the script that adds one."""
+"""data/scorers: the entries of index.json, the same figures in the pages, and the script that adds a scorer."""
 
 import contextlib
 import hashlib

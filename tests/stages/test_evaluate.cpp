@@ -1,4 +1,4 @@
-// The evaluation stage over recorded traces: what it scores, and when its results are made anew.
+// The evaluation stage on recorded traces: what it scores, and when it computes results again.
 #include <torch/types.h>
 
 #include <nlohmann/json.hpp>
@@ -39,14 +39,13 @@ TEST_CASE("evaluate: a sweep scores one set of tokens, and a budget that holds e
   CHECK_FALSE(evaluation.contains("token_view"));
 }
 
-TEST_CASE("evaluate: results are kept for the same inputs, and made anew for others or an older schema",
-          "[stages]") {
+TEST_CASE("evaluate: results are kept for the same inputs, and computed again for others", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"evaluation.policies=[full,h2o]", "evaluation.max_traces=1"});
   const Workspace workspace = open_workspace(config, alone());
   run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const auto file = tiny.run() / "evaluation.json";
-  /// Whether a result that is marked is still there after evaluating again.
+  /// Whether a marked result is still there after evaluating again.
   const auto is_kept = [&](const Config& again, const std::string& key, const nlohmann::json& value) {
     auto stored = nlohmann::ordered_json::parse(read_file(file));
     stored["mark"] = true;
@@ -87,7 +86,7 @@ TEST_CASE("evaluate: results are kept for the same inputs, and made anew for oth
       tiny.config({"evaluation.policies=[full,h2o]", "evaluation.max_traces=1", "oracle.block_tokens=8"});
   run_oracle(blocks, workspace.model, workspace.tokenizer, alone());
   CHECK_FALSE(is_kept(blocks, "", {}));
-  CHECK(is_kept(config, "", {}));  // the key alone counts for nothing
+  CHECK(is_kept(config, "", {}));  // the key alone changes nothing
 }
 
 TEST_CASE("evaluate: losses recorded in another dtype are not compared, until they are recorded again",

@@ -66,7 +66,7 @@ TEST_CASE("sampling: logits that are not finite are a numeric error", "[stages]"
   }
 }
 
-TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stages]") {
+TEST_CASE("generate: a row's text does not depend on the other rows", "[stages]") {
   const Tiny tiny;
   const Workspace workspace = open_workspace(tiny.config(), alone());
   const std::vector<std::vector<std::int32_t>> prompts = {
@@ -80,7 +80,7 @@ TEST_CASE("generate: a row's text does not depend on the rows beside it", "[stag
   CHECK(together[1] == alone);
 }
 
-TEST_CASE("generate: policies side by side write what each writes alone", "[stages]") {
+TEST_CASE("generate: policies side by side give the texts of each alone", "[stages]") {
   const Tiny tiny;
   const Workspace workspace = open_workspace(tiny.config(), alone());
   const CacheSize size{32, 16};
@@ -213,7 +213,7 @@ void pad_vocabulary(const std::filesystem::path& model) {
 
 }  // namespace
 
-TEST_CASE("generate: ids that no token has are never drawn", "[stages]") {
+TEST_CASE("generate: ids that no token has are never sampled", "[stages]") {
   const Tiny tiny;
   pad_vocabulary(tiny.folder / "model");
   const Workspace workspace = open_workspace(tiny.config(), alone());
@@ -236,7 +236,7 @@ TEST_CASE("generate: ids that no token has are never drawn", "[stages]") {
   };
   CHECK(largest() < 257);
   limits.never.clear();
-  CHECK(largest() >= 257);  // the model does draw them
+  CHECK(largest() >= 257);  // the model does sample them
 }
 
 TEST_CASE("traces: a row taken out leaves the finished batches of the others", "[stages]") {
@@ -260,13 +260,12 @@ TEST_CASE("traces: a row taken out leaves the finished batches of the others", "
   write_file_atomically(prompts, "{\"prompt\": \"ann\"}\n{\"prompt\": \"bob\"}\n{\"prompt\": \"dan\"}\n");
   run_traces(config, workspace.model, workspace.tokenizer, chat, alone());
   const auto after = batches();
-  CHECK(after.size() == 4);  // one more; the three are as they were
+  CHECK(after.size() == 4);  // one more; the other three are unchanged
   for (const auto& [file, time] : before) CHECK(after.at(file) == time);
   CHECK(read_trace_rows(traces_file(config)).at(2).prompt == "dan");
 }
 
-TEST_CASE("traces: a row keeps the columns of its prompt, and is trained on with the tokens that were drawn",
-          "[stages]") {
+TEST_CASE("traces: a row keeps the columns of its prompt, and training uses the sampled tokens", "[stages]") {
   const Tiny tiny;
   const auto prompts = tiny.folder / "prompts.jsonl";
   const Config config = tiny.config({"traces.prompts=[" + prompts.string() + "]", "traces.max_new_tokens=48",
@@ -293,7 +292,7 @@ TEST_CASE("traces: a row keeps the columns of its prompt, and is trained on with
   const auto plain = nlohmann::json::parse(line);
   CHECK(plain.at("source") == "prompts.jsonl:2");
   CHECK_FALSE(plain.contains("given"));
-  // Bytes drawn at random are no UTF-8: as text the row would be other tokens.
+  // Bytes sampled at random are not UTF-8, so that the row's text would have other tokens.
   const auto rows = read_trace_rows(traces_file(config));
   const TokenRow read = tokenize_row(workspace.tokenizer, rows.at(1));
   CHECK(read.tokens == plain.at("tokens").get<std::vector<std::int32_t>>());

@@ -1,4 +1,4 @@
-// Stages that go on from what a kill can leave; the kills themselves are in tests/faults.
+// Stages that resume from the files that a kill can leave; the kills themselves are in tests/faults.
 #include <torch/types.h>
 
 #include <fstream>
@@ -40,7 +40,7 @@ std::vector<std::int64_t> steps_of_checkpoints(const std::filesystem::path& stag
 
 using Steps = std::vector<std::int64_t>;
 
-TEST_CASE("replay: a batch of which some files are there is replayed as a whole", "[stages]") {
+TEST_CASE("replay: a batch with some of its files is replayed as a whole", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config();
   const Workspace workspace = open_workspace(config, alone());
@@ -62,7 +62,7 @@ TEST_CASE("replay: a batch of which some files are there is replayed as a whole"
     return found;
   };
   const auto whole = digests();
-  // The first file of the batch says what it is, but holds something else: only a replay mends that.
+  // The first file of the batch has the right facts but wrong content, which only a replay repairs.
   const std::filesystem::path first = features / (traces[0].id + ".safetensors");
   const torch::Tensor nothing = torch::zeros({1});
   const auto metadata = SafetensorsFile(first).metadata();
@@ -73,7 +73,7 @@ TEST_CASE("replay: a batch of which some files are there is replayed as a whole"
   CHECK(digests() == whole);
 }
 
-TEST_CASE("grpo: gone on from the starting scorer's checkpoint, its row stands once", "[stages]") {
+TEST_CASE("grpo: resumed from the starting scorer's checkpoint, its row appears once", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2", "grpo.keep_last=9"});
   const Workspace workspace = open_workspace(config, alone());
@@ -91,7 +91,7 @@ TEST_CASE("grpo: gone on from the starting scorer's checkpoint, its row stands o
   CHECK(sha256_file_hex(stage / "checkpoints/step-000003/scorer.safetensors") == last);
 }
 
-TEST_CASE("training: checkpoints of other inputs are neither gone on from nor taken for finished",
+TEST_CASE("training: checkpoints of other inputs are neither resumed from nor taken for finished",
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2", "grpo.steps=1"});
@@ -108,7 +108,7 @@ TEST_CASE("training: checkpoints of other inputs are neither gone on from nor ta
                       Catch::Contains("other inputs") && Catch::Contains("starting scorer") &&
                           !Catch::Contains("training traces") && Catch::Contains("grpo.resume=never"));
 
-  // The same path, other rows: recorded anew, as the oracle stage asks for.
+  // The same path with other rows: recorded again, as the oracle stage demands.
   const Config again = tiny.config(
       {"supervised.steps=2", "grpo.steps=1", "supervised.learning_rate=0.002", "grpo.resume=never"});
   const auto train = tiny.folder / "model/train.jsonl";
@@ -130,7 +130,7 @@ TEST_CASE("training: checkpoints of other inputs are neither gone on from nor ta
                       Catch::Contains("(SHA-256 of: model)"));
 }
 
-TEST_CASE("training: an initial scorer that was changed under its name is noticed", "[stages]") {
+TEST_CASE("training: an initial scorer that changed under its name is an error", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=1"});
   const Workspace workspace = open_workspace(config, alone());
@@ -150,7 +150,7 @@ TEST_CASE("training: an initial scorer that was changed under its name is notice
                       Catch::Contains("(SHA-256 of: initial scorer)"));
 }
 
-TEST_CASE("training: a checkpoint of the time before inputs were named is gone on from", "[stages]") {
+TEST_CASE("training: a checkpoint of an older version without inputs can be resumed from", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2"});
   const Workspace workspace = open_workspace(config, alone());
@@ -170,7 +170,7 @@ TEST_CASE("training: a checkpoint of the time before inputs were named is gone o
                       Catch::Contains("other inputs"));
 }
 
-TEST_CASE("training: a flipped byte in any file of a checkpoint makes it count for nothing", "[stages]") {
+TEST_CASE("training: a flipped byte in any file of a checkpoint makes it invalid", "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config({"supervised.steps=2", "supervised.save_every=1"});
   const Workspace workspace = open_workspace(config, alone());
@@ -197,7 +197,7 @@ TEST_CASE("training: a flipped byte in any file of a checkpoint makes it count f
   CHECK(files == 5);
 }
 
-TEST_CASE("training: what a kill after the last step left is cleared by the next call", "[stages]") {
+TEST_CASE("training: the next call clears what a kill after the last step left", "[stages]") {
   const Tiny tiny;
   const Config many = tiny.config({"supervised.save_every=1", "supervised.keep_last=9",
                                    "supervised.keep_features=true", "grpo.save_every=1", "grpo.keep_last=9"});

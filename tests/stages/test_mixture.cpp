@@ -72,7 +72,7 @@ TEST_CASE("mixture of experts: the whole pipeline runs, and training resumes whe
   CHECK(rise("golden") < rise("random"));
 
   const auto whole = tiny.folder / "whole";
-  std::filesystem::rename(tiny.run(), whole);  // the same output path again: it stands in the files
+  std::filesystem::rename(tiny.run(), whole);  // the same output path again, because files contain it
   const Workspace workspace = open_workspace(config, alone());
   run_oracle(config, workspace.model, workspace.tokenizer, alone());
   for (const auto stage : {&run_supervised, &run_grpo}) {

@@ -132,7 +132,7 @@ TEST_CASE("run: with fewer traces asked for than recorded, only those are used",
   const auto evaluation = run_evaluate(fewer, workspace.model, workspace.tokenizer, alone());
   CHECK(evaluation["policies"]["h2o"]["traces"] == 1);
   run_supervised(fewer, workspace.model, workspace.tokenizer, alone());
-  // A step draws evictions of traces_per_step traces; all are of the one trace.
+  // A step samples evictions of traces_per_step traces; here all are of the same trace.
   CHECK(timeless_metrics(tiny.run() / "supervised/metrics.jsonl").size() == 2);
 }
 

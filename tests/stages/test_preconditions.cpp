@@ -88,7 +88,7 @@ TEST_CASE("preconditions: an evaluation that scores no token is refused, at ever
                                              "evaluation.score=completion"};
   write_file_atomically(rows, nlohmann::json{{"prompt", text}, {"completion", ""}}.dump());
   check_refused(tiny.config(settings), "evaluation.score=completion: none of the 1 evaluation traces");
-  // A completion that begins behind the smaller budget's first scored token, and ends before the larger's.
+  // A completion that begins after the smaller budget's first scored token, and ends before the larger's.
   write_file_atomically(rows, nlohmann::json{{"prompt", text.substr(0, 60)}, {"completion", "aaaa"}}.dump() +
                                   "\n" + nlohmann::json{{"prompt", text}, {"completion", ""}}.dump());
   std::vector<std::string> swept = settings;
@@ -111,7 +111,7 @@ TEST_CASE("preconditions: a prompt or a trace longer than the model is named bef
                 "data.trace_tokens");
 }
 
-TEST_CASE("preconditions: traces that are yet to be generated are planned with, not asked for", "[stages]") {
+TEST_CASE("preconditions: traces that a stage will generate need not exist yet", "[stages]") {
   const Tiny tiny;
   const std::string prompts = "traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]";
   const std::string train = "data.train=[" + (tiny.run() / "traces.jsonl").string() + "]";
@@ -120,7 +120,7 @@ TEST_CASE("preconditions: traces that are yet to be generated are planned with, 
   CHECK_THAT(text, Catch::Contains("traces.jsonl is yet to be generated") &&
                        Catch::Contains("train: 4 traces, if `foresight traces` gives as many"));
   CHECK(stages_of_run(tiny.config({prompts, train})).front() == Stage::kTraces);
-  // Another file is nobody's to make.
+  // No stage makes another file.
   check_refused(tiny.config({prompts, "data.train=[" + (tiny.folder / "other.jsonl").string() + "]"}),
                 "other.jsonl: cannot be opened", "`foresight traces` writes");
   CHECK_THAT(outcome([&] { command_validate(tiny.config({train})); }).second,

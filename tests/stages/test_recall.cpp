@@ -97,7 +97,7 @@ TEST_CASE("recall: decoding token by token scores what a teacher-forced run scor
   CHECK(full.log_probability[0] == Approx(large.log_probability[0]).epsilon(1e-4));
 }
 
-TEST_CASE("recall: rows beside each other, and answers of other lengths, change no score", "[stages]") {
+TEST_CASE("recall: a score does not depend on other rows or on the lengths of their answers", "[stages]") {
   const Tiny tiny;
   const Workspace workspace = open_workspace(tiny.config(), alone());
   const PlantedText text = planted_text(workspace.tokenizer, kSize, 1, 0, 1);

@@ -14,7 +14,7 @@ namespace {
 
 using Catch::Contains;
 
-TEST_CASE("run clock: the forecast stands in the folder until the run ends, and status tells the time left",
+TEST_CASE("run clock: the forecast is in the folder until the run ends, and status shows the time left",
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config(
@@ -65,7 +65,7 @@ TEST_CASE(
   CHECK(before.find(Stage::kEvaluate)->seconds == Approx(needs.evaluation_tokens / 10));
   CHECK(before.find(Stage::kSupervised)->seconds > needs.replay_tokens / 10);
   CHECK(forecast(4).first.seconds() == Approx(before.seconds() / 4));
-  // A run that was stopped behind the second of three steps of GRPO.
+  // A run that was stopped after the second of three steps of GRPO.
   printed([&] { command_run(config, alone()); });
   CHECK(forecast(1).first.seconds() == 0);
   std::filesystem::remove_all(tiny.run() / "grpo/checkpoints/step-000003");

@@ -62,7 +62,7 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   CHECK(static_cast<double>(needs.disk_bytes) > 0.5 * static_cast<double>(written));
   CHECK(needs.disk_bytes < 2 * written);
   const Config anew = tiny.config({"supervised.resume=never"});
-  for (const Config& later : {config, anew}) {  // what is written needs no room again
+  for (const Config& later : {config, anew}) {  // what is already written needs no space again
     const auto there =
         lengths_of(later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape()));
     CHECK(estimate_needs(later, shape, workspace.model.options(), there, stages).disk_bytes == 0);
@@ -148,11 +148,11 @@ TEST_CASE(
   // Per rollout two gradients of a scorer (48 inputs and two biases, 16 wide), and one a trace.
   CHECK(item(grpo, "gradients of rollouts") == (2 * 16 + 2) * 4 * (48 + 2) * 16 * 4);
   CHECK(grpo.device_bytes == 0);
-  // Nothing of a step's memory grows with the trace.
+  // No memory of a step grows with the trace.
   CHECK(needs_of(config, 100000, {Stage::kGrpo}).memory_bytes == grpo.memory_bytes);
   CHECK(needs_of(config, 160, {Stage::kGrpo}, {16, 4}).memory_bytes == 4 * grpo.memory_bytes);
-  // A replay keeps draws, two bytes each: 7 evictions of 16 entries in 4 heads, of 32 rollouts or a rank's
-  // share.
+  // A replay keeps sampled actions of two bytes each: 7 evictions of 16 entries in 4 heads, of 32 rollouts or
+  // a rank's share.
   const Config replayed = tiny.config({"grpo.group_size=8", "grpo.traces_per_step=4",
                                        "grpo.rollouts_per_pass=16", "grpo.updates_per_batch=2"});
   CHECK(item(needs_of(replayed, 160, {Stage::kGrpo}), "sampled evictions for the replay") ==
@@ -162,11 +162,11 @@ TEST_CASE(
   // The full cache of an evaluation does grow, and is named.
   const RunNeeds evaluation = needs_of(config, 160, {Stage::kGrpo, Stage::kEvaluate});
   CHECK(item(evaluation, "full caches of 1 traces") == 4 * 2 * 16 * 160 * 4);
-  // What grows faster is a layer's recorded attention: half the square by the window, as it is read.
+  // A layer's recorded attention grows faster: half the square by the window, as it is read.
   const RunNeeds long_one = needs_of(config, 1 << 20, {Stage::kEvaluate});
   CHECK(long_one.items.front().what == "recorded attention of a layer");
   CHECK(long_one.memory_keys == "data.trace_tokens");
-  // On a GPU what is with the model is the device's, and the host's is still counted.
+  // On a GPU the memory next to the model is the device's, and the host's is still counted.
   ModelOptions on_gpu = workspace.model.options();
   on_gpu.device = torch::Device(torch::kCUDA, 0);
   const RunNeeds gpu = estimate_needs(replayed, shape, on_gpu, lengths(160), {Stage::kGrpo});

@@ -42,7 +42,7 @@ void fill_first_weights(const std::filesystem::path& from, const std::filesystem
   }
   std::vector<TensorToWrite> list;
   for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
-  auto metadata = file.metadata();  // as a file of the time before digests: these would notice the change
+  auto metadata = file.metadata();  // as a file of a version without digests, which would reveal the change
   metadata["format"] = "foresight.scorer.1";
   metadata.erase("content_sha256");
   write_safetensors(to, list, metadata);

@@ -99,8 +99,7 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
   }
 }
 
-TEST_CASE("training: a round on own states goes on with the scorer that began it, stored or adopted",
-          "[stages]") {
+TEST_CASE("training: a round on own states resumes with the scorer that began it", "[stages]") {
   const std::string budgets = GENERATE("supervised.budgets=[]", "supervised.budgets=[32, 48]");
   CAPTURE(budgets);
   const Tiny tiny;
@@ -113,7 +112,7 @@ TEST_CASE("training: a round on own states goes on with the scorer that began it
   const auto checkpoints = tiny.run() / "supervised/checkpoints";
   const auto weights = [&] { return sha256_file_hex(checkpoints / "step-000006/scorer.safetensors"); };
   const std::string whole = weights();
-  // Steps 0 to 2 are on golden states; the scorer that came of them makes the states of steps 3 to 5.
+  // Steps 0 to 2 are on golden states; the resulting scorer makes the states of steps 3 to 5.
   CHECK_FALSE(std::filesystem::exists(checkpoints / "step-000003/behaviour.safetensors"));
   for (const char* later : {"step-000004", "step-000006"}) {
     const SafetensorsFile kept(checkpoints / later / "behaviour.safetensors"),
@@ -128,7 +127,7 @@ TEST_CASE("training: a round on own states goes on with the scorer that began it
   const auto away = tiny.folder / "checkpoints";
   std::filesystem::copy(checkpoints, away, std::filesystem::copy_options::recursive);
   for (const char* from : {"step-000002", "step-000003", "step-000004", "step-000005"}) {
-    INFO(from);  // its states are gone with the stage and are made again
+    INFO(from);  // its states were removed with the stage and are made again
     std::vector<std::string> resuming = settings;
     resuming.push_back("supervised.resume=" + (away / from).string());
     const Config again = tiny.config(resuming);

@@ -1,5 +1,5 @@
-// The ranking loss as its definition stands: all pairs in memory, torch's own gradient. The reference of the
-// fast one, in tests and benchmarks.
+// The ranking loss by its definition: all pairs in memory, with torch's gradient. Tests and benchmarks
+// compare the fast one with it.
 #pragma once
 
 #include <torch/types.h>

@@ -1,4 +1,4 @@
-// Training at several budgets: which trace or step has which, and that golden states are those of its own.
+// Training at several budgets: which trace or step gets which budget, and golden states at that budget.
 #include <torch/types.h>
 
 #include <map>
@@ -43,7 +43,7 @@ TEST_CASE("budgets: neighbouring traces differ, and so does a trace from round t
   CHECK(of_round(1) == std::vector<std::int64_t>{24, 16, 24});
 }
 
-TEST_CASE("budgets: each trace's golden states are those of a cache of its own size", "[supervised]") {
+TEST_CASE("budgets: each trace's golden states are those of its own cache size", "[supervised]") {
   Recorded recorded;
   recorded.sizes = {kSize, kSize.with_budget(24), kSize.with_budget(32)};
   const StreamedStates streamed = recorded.streamed();

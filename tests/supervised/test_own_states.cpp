@@ -22,7 +22,7 @@ TEST_CASE("own states: what the scorer's evictions lead to, with what the record
   const Scorer scorer = Scorer::random(recorded.model.shape(), {}, RandomStream(8, "test"));
   const RecordedTrace& trace = recorded.traces[2];
   const std::int64_t heads = recorded.model.shape().kv_heads, steps = size.steps(trace.length());
-  // By hand: the scorer evicts, and a candidate's label is the most that a window from there on gives it.
+  // By hand: the scorer evicts, and a candidate's label is the largest attention of a later window.
   std::map<std::pair<std::int64_t, std::int64_t>, std::pair<torch::Tensor, torch::Tensor>> expected;
   const OracleReader reader(trace.file);
   std::int64_t unlike_golden = 0;
@@ -96,7 +96,7 @@ TEST_CASE(
   CHECK(same_but_for_storing(features_of(anew), features_of(streamed)));
 }
 
-TEST_CASE("own states: protected entries are no part of what is ranked, streamed or stored", "[supervised]") {
+TEST_CASE("own states: protected entries are not ranked, whether streamed or stored", "[supervised]") {
   Recorded recorded;
   recorded.traces[0].completion.narrow(0, 0, 5).fill_(false);
   CacheSize size = kSize;

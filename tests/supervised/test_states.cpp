@@ -103,8 +103,8 @@ TEST_CASE("states: a cached one is the streamed one in float16, its keys and val
     for (std::size_t i = 0; i < states.evictions.size(); ++i) {
       const RankedStates& other = streamed.at({states.layer, states.evictions[i]});
       const auto n = static_cast<std::int64_t>(i);
-      // Replayed with other rows beside it a statistic may differ in its last bit of float32, and fall to the
-      // neighbour in float16: one unit of its 11 bits, 2^-24 where it is subnormal.
+      // If other rows are replayed with it, a statistic may differ in its last bit of float32 and round to
+      // the neighbouring float16: one unit of its 11 bits, 2^-24 for subnormal numbers.
       const torch::Tensor expected = other.features[0].to(torch::kFloat16).to(torch::kFloat32);
       const torch::Tensor off = (states.features[n] - expected).abs();
       CHECK((off <= expected.abs() * 0x1p-10 + 0x1p-24).all().item<bool>());
@@ -122,7 +122,7 @@ TEST_CASE("states: a cached one is the streamed one in float16, its keys and val
         Approx(cached_bytes(recorded.model.shape(), kSize, 2, 3)).epsilon(0.1));
 }
 
-TEST_CASE("states: a cache is kept for the same evictions and made anew for others", "[supervised]") {
+TEST_CASE("states: a cache is kept for the same evictions and rebuilt for others", "[supervised]") {
   const Recorded recorded;
   const auto time = [&] {
     return std::filesystem::last_write_time(recorded.folder.path() / "states/train-0.safetensors");
@@ -217,7 +217,7 @@ TEST_CASE("normalisation: moments joined part by part are those of the whole", "
 }
 
 TEST_CASE("normalisation: any number of ranks fits the same bytes", "[supervised]") {
-  /// Random states in memory: ranks of this test are threads, which HDF5 does not bear.
+  /// Random states in memory, because the ranks of this test are threads and HDF5 is not thread-safe.
   class RandomStates : public StateSource {
    public:
     const std::vector<std::vector<std::int64_t>>& evictions() const override { return evictions_; }

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// What transformers writes and this refuses, by name.
+/// What transformers renders and this program refuses, by name.
 const std::map<std::string, std::string>& refused_here() {
   static const std::map<std::string, std::string> kRefused = {
       {"{{ 5 / 2 }}", "/ is not supported"},

@@ -62,7 +62,7 @@ TEST_CASE("chat rows: a plain prompt is a user's message where there is a templa
         }).starts_with("rows.jsonl:1: "));
 }
 
-TEST_CASE("chat rows: what no template can be told is refused by row", "[text]") {
+TEST_CASE("chat rows: variables without a template, and bad rows, are named by row", "[text]") {
   const ChatTemplate chat = load_text("{{ tools | tojson }}");
   CHECK(input_error([&] {
           prompt_text(prompt_row(R"({"prompt": "hi", "tools": [{"a": 0.5}]})"), chat);
@@ -81,7 +81,7 @@ TEST_CASE("chat rows: a training row's completion is its last message, as the te
   CHECK(row.completion.ends_with("hello there<|im_end|>\n"));
   CHECK(row.messages.empty());
   CHECK(row.source == "rows.jsonl:1");
-  // A template that writes something else behind the generation prompt: what both share is the prompt.
+  // If a template writes something else after the generation prompt, the prompt is what both texts share.
   const ChatTemplate thinking = load_text(
       "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
       "{% if add_generation_prompt %}<assistant><think>\n{% endif %}");
@@ -96,7 +96,7 @@ TEST_CASE("chat rows: a training row's completion is its last message, as the te
         }).find("rows.jsonl:1: ") == 0);
 }
 
-TEST_CASE("chat rows: the date of the config is what strftime_now tells", "[text]") {
+TEST_CASE("chat rows: strftime_now gives the config's date", "[text]") {
   const TemporaryFolder folder;
   folder.write("chat_template.jinja", "{{ strftime_now('%d %b %Y, %A') }}");
   const PromptRow row = prompt_row(R"({"prompt": "hi"})");

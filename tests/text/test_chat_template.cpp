@@ -101,7 +101,7 @@ TEST_CASE("chat template: a folder without one is refused, and what is not suppo
   CHECK(refusal("{{ ''.split(none, 1) }}", true).find("split() at blanks with a limit") != std::string::npos);
   CHECK(refusal("{{ 'a' | trim(left=true) }}", true).find("the filter trim with left is not supported") !=
         std::string::npos);
-  // What is not reached is not refused.
+  // Unsupported parts that are not reached are no error.
   CHECK(load_text("{% if tools %}{{ tools | sort }}{% endif %}a").render(messages) == "a");
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("chat template: nothing to render and a missing begin token are refuse
         }).find("\"bos_token\" is undefined") != std::string::npos);
 }
 
-TEST_CASE("chat template: a date is told only where it is given", "[text]") {
+TEST_CASE("chat template: strftime_now exists only if a date is given", "[text]") {
   const std::vector<ChatMessage> messages = {{"user", "Hi"}};
   ChatOptions options;
   CHECK(load_text("{{ strftime_now is defined }}").render(messages) == "False");

@@ -71,10 +71,10 @@ TEST_CASE("tokenize row: given tokens are checked and are all completion", "[tex
         }) == "a:1: not UTF-8 at byte 1");
 }
 
-TEST_CASE("tokenize row: generated tokens count as long as they stand for the row's text", "[text]") {
+TEST_CASE("tokenize row: generated tokens are used while they decode to the row's text", "[text]") {
   const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "smollm_like");
   const std::string prompt = "The answer", completion = " is 42";
-  // As a model may write it: byte by byte, not in the tokens that the tokenizer would make.
+  // As a model may generate it: byte by byte, not in the tokens of the tokenizer.
   TraceRow row{prompt, completion, tokenizer.encode(prompt), "a:1"};
   row.prompt_tokens = static_cast<std::int64_t>(row.tokens.size());
   for (const char letter : completion) {
@@ -99,7 +99,7 @@ TEST_CASE("tokenize row: generated tokens count as long as they stand for the ro
   as_text(foreign);
 }
 
-TEST_CASE("encode prompt: the beginning-of-sequence token stands there once", "[text]") {
+TEST_CASE("encode prompt: the beginning-of-sequence token appears once", "[text]") {
   const Tokenizer tokenizer = Tokenizer::load(fixture_folder() / "llama31_like");
   const std::int32_t beginning = tokenizer.beginning_of_sequence();
   REQUIRE(beginning >= 0);

@@ -1,4 +1,4 @@
-// What a damaged or unsupported tokenizer.json is answered with.
+// The errors for a damaged or unsupported tokenizer.json.
 #include <algorithm>
 
 #include "tests/text/fixtures.h"
@@ -214,7 +214,7 @@ TEST_CASE("tokenizer file: end tokens of config.json count where generation_conf
         std::string::npos);
 }
 
-TEST_CASE("tokenizer file: an end token of -1 is none", "[text]") {
+TEST_CASE("tokenizer file: an end token of -1 means none", "[text]") {
   const Json json = small_tokenizer();
   CHECK(load(json, nullptr, R"({"eos_token_id": -1})", R"({"eos_token_id": 5})").end_of_sequence().empty());
   CHECK(load(json, nullptr, R"({"eos_token_id": [-1, 2]})").end_of_sequence() == Tokens{2});
@@ -222,7 +222,7 @@ TEST_CASE("tokenizer file: an end token of -1 is none", "[text]") {
   CHECK(config_refused(nullptr, R"({"eos_token_id": -2})", "eos_token_id: expected a token id"));
 }
 
-TEST_CASE("tokenizer file: a pointer of Git LFS in its place is told", "[text]") {
+TEST_CASE("tokenizer file: a pointer of Git LFS in its place is an error", "[text]") {
   const TemporaryFolder folder;
   folder.write("tokenizer.json",
                "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17209920\n");

@@ -115,7 +115,7 @@ TEST_CASE("checkpoints: a damaged one is skipped for the newest whole one") {
   CHECK_FALSE(best_checkpoint(folder.path()));
 }
 
-TEST_CASE("checkpoints: a store lists what stands once, and follows what it publishes and removes") {
+TEST_CASE("checkpoints: a store lists the folder once, and follows what it publishes and removes") {
   const TemporaryFolder folder;
   {
     CheckpointStore before(folder.path(), 9, 0);
@@ -146,7 +146,7 @@ TEST_CASE("checkpoints: a store lists what stands once, and follows what it publ
   CHECK(few.checkpoints().size() == 3);
   few.trim();
   CHECK(few.checkpoints().size() == 1);
-  // What happens behind its back is the next store's business.
+  // Changes by others are seen by the next store.
   write(folder / "step-000003/scorer", "damaged");
   CHECK(few.newest() == folder / "step-000003");
   CHECK_FALSE(CheckpointStore(folder.path(), 1, 0).newest());

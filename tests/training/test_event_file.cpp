@@ -115,7 +115,7 @@ TEST_CASE("event file: every byte is the one that TensorBoard's own writer gives
     CHECK(row_event(example.at("wall_time").get<double>(), example.at("row")) == events[i]);
     rows += example.at("row").dump() + "\n";
   }
-  // The whole file, which keeps its times: opened beside the same rows there is nothing to change.
+  // The whole file keeps its times: with the same rows there is nothing to change.
   const TemporaryFolder folder;
   fs::create_directory(folder / "tensorboard");
   fs::copy_file(reference / "events.tfevents", folder / "tensorboard" / kFirstName);
@@ -202,7 +202,7 @@ TEST_CASE("event file: a resumed run shows the steps of its metrics once each, w
   MetricsLog log(metrics, checkpoint);
   EventFile file(events, metrics);
   CHECK(file.path() == events / kSecondName);
-  // Who reads the first file finds its end, and goes on to the second.
+  // A reader of the first file finds its end, and continues with the second.
   CHECK(names_in(events) == std::vector<std::string>{kFirstName, kSecondName});
   CHECK(fs::file_size(events / kFirstName) == 0);
   const std::vector<double> again = times_of_rows(file.path(), {step_row(1), step_row(2), step_row(3)});
@@ -216,7 +216,7 @@ TEST_CASE("event file: a resumed run shows the steps of its metrics once each, w
   times_of_rows(file.path(), {step_row(1), step_row(2), step_row(3), step_row(4), step_row(5)});
 }
 
-TEST_CASE("event file: one that holds the rows already is gone on with, the same bytes first") {
+TEST_CASE("event file: one that already holds the rows is appended to, its bytes unchanged") {
   const TemporaryFolder folder;
   MetricsLog log(folder / "metrics.jsonl");
   std::string before = content_of(EventFile(folder / "tensorboard", log.path()).path());
@@ -243,7 +243,7 @@ TEST_CASE("event file: rows of a time without event files get theirs from the fi
   CHECK(time_of(events_of(file.path())[0]) == 1795599990.0);
 }
 
-TEST_CASE("event file: a run that starts anew does not show the other's rows") {
+TEST_CASE("event file: a run that starts from scratch does not show the other's rows") {
   const TemporaryFolder folder;
   MetricsLog log(folder / "metrics.jsonl");
   log.append(step_row(1));

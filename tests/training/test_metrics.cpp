@@ -30,7 +30,7 @@ TEST_CASE("metrics: rows stand one a line, in order of their keys, as soon as th
   CHECK(log.offset() == static_cast<std::int64_t>(fs::file_size(log.path())));
 }
 
-TEST_CASE("metrics: a resumed log goes on after the checkpoint's rows, each step once") {
+TEST_CASE("metrics: a resumed log continues after the checkpoint's rows, each step once") {
   const TemporaryFolder folder;
   const fs::path path = folder / "metrics.jsonl";
   std::int64_t checkpoint = 0;
@@ -92,7 +92,7 @@ TEST_CASE("metrics: a log without an offset starts empty") {
   CHECK(content_of(path).empty());
 }
 
-TEST_CASE("metrics: a file that is not the checkpoint's is refused, a deleted one is started anew") {
+TEST_CASE("metrics: a file that is not the checkpoint's is refused, a deleted one is recreated") {
   const TemporaryFolder folder;
   const fs::path path = folder.write("metrics.jsonl", "{\"step\":1}\n");
   const auto fault = [&](std::int64_t offset) {

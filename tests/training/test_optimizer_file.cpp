@@ -36,7 +36,7 @@ ModelShape one_layer() {
 
 }  // namespace
 
-TEST_CASE("optimizer file: training goes on with the same bits from a file", "[training]") {
+TEST_CASE("optimizer file: training resumes from a file with the same bits", "[training]") {
   const TemporaryFolder folder;
   const auto straight = two_parameters();
   torch::optim::Adam whole(straight, torch::optim::AdamOptions(0.1));

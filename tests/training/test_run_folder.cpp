@@ -89,11 +89,11 @@ TEST_CASE("run folder: what is staged of a traces file elsewhere is removed, and
   CHECK(fs::exists(folder / "other.jsonl.foresight.partial"));
 }
 
-TEST_CASE("run folder: a folder that holds such files before any run is not taken for one") {
+TEST_CASE("run folder: a folder that has such files before any run is not a run") {
   for (const char* name : {"config.yaml", "evaluation.json", "report.html", "report.csv"}) {
     const TemporaryFolder folder;
     fs::create_directory(folder / "run");
-    // A config of ours that somebody wrote, with comments that would be lost, is no exception.
+    // The same holds for a config that a user wrote, whose comments would be lost.
     const std::string own = "# mine\n" + to_yaml(config_in(folder / "run"));
     folder.write(concat("run/", name), own);
     const std::string fault =
@@ -127,7 +127,7 @@ TEST_CASE("run folder: a run that was copied without its lock is one") {
   CHECK(content_of(folder / "run/evaluation.json") == "{}");
 }
 
-TEST_CASE("run folder: the second opener is told who holds it, and gets it once the first is gone") {
+TEST_CASE("run folder: a second process learns who holds it, and gets it once the first is gone") {
   const TemporaryFolder folder;
   const Config config = config_in(folder / "run");
   const auto fault = [&] { return error_of(ErrorKind::kResource, [&] { open_run_folder(config); }); };
@@ -163,7 +163,7 @@ TEST_CASE("run folder: the lock binds another process and ends with it") {
     OpenRun run = open_run_folder(config);
     CHECK(open_in_child() == static_cast<int>(ErrorKind::kResource));
     OpenRun other = open_run_folder(config_in(folder / "other"));
-    run.lock = std::move(other.lock);  // gives the first one up
+    run.lock = std::move(other.lock);  // releases the first one
     CHECK(open_in_child() == 0);
   }
   CHECK(open_in_child() == 0);

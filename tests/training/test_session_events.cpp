@@ -74,7 +74,7 @@ TEST_CASE("training session: event files follow metrics.jsonl over a resume, als
   };
   train(config, 3, alone());
   CHECK(newest_file() == "events.out.tfevents.000001.foresight");
-  train(config, 5, alone());  // goes on from step 2
+  train(config, 5, alone());  // resumes from step 2
   CHECK(newest_file() == "events.out.tfevents.000002.foresight");
   CHECK(rows_of_events(config) == 5);
   CHECK(newest_file() == "events.out.tfevents.000002.foresight");

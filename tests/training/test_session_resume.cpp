@@ -1,4 +1,4 @@
-// Which checkpoints a session goes on from; that it does so exactly is in tests/stages.
+// From which checkpoints a session resumes; tests/stages checks that it resumes exactly.
 #include <torch/types.h>
 
 #include "tests/base/temporary_folder.h"
@@ -58,8 +58,7 @@ struct Run {
   }
 };
 
-TEST_CASE("training session: other inputs than the checkpoint's are named, be it by content or by kind",
-          "[training]") {
+TEST_CASE("training session: inputs that differ from the checkpoint's are named", "[training]") {
   const Run run;
   run.train();
   CHECK(run.open().step() == 1);
@@ -88,7 +87,7 @@ TEST_CASE("training session: keys that differ are named with both values, unless
   CHECK_THAT(message, Contains("supervised.margin: 0.01 -> 0.75") && Contains("eviction.budget: 256 -> 512"));
   run.config.supervised.margin = Config().supervised.margin;
   run.config.eviction.budget = Config().eviction.budget;
-  // Paths: their content is compared. The rest changes nothing that is learnt.
+  // Paths: their content is compared. The other keys do not affect training.
   run.config.model.path = "elsewhere/small";
   run.config.data.train = {"elsewhere/train.jsonl"};
   run.config.supervised.checkpoint.save_every = 7;
@@ -142,7 +141,7 @@ TEST_CASE("training session: a finished checkpoint of another run is the best on
   }
 }
 
-TEST_CASE("training session: another run's checkpoint without its metrics begins them anew", "[training]") {
+TEST_CASE("training session: another run's checkpoint without metrics starts empty ones", "[training]") {
   const Run other;
   Run run;
   other.train();
@@ -154,7 +153,7 @@ TEST_CASE("training session: another run's checkpoint without its metrics begins
   CHECK(run.open().step() == 1);
 }
 
-TEST_CASE("training session: a step of its own is gone back to, and later ones are removed", "[training]") {
+TEST_CASE("training session: a run can go back to one of its steps; later ones are removed", "[training]") {
   Run run;
   for (const double metric : {0.3, 0.1, 0.2}) run.train(metric);
   run.config.supervised.checkpoint.resume = (run.checkpoints() / "step-000002").string();

@@ -44,7 +44,7 @@ std::vector<torch::Tensor> step_on(int ranks, SumOrder order, const std::vector<
   return found[0];
 }
 
-TEST_CASE("unit gradients: in fixed order the same bytes on any number of ranks and for any dealing",
+TEST_CASE("unit gradients: in fixed order the same bytes for any number of ranks and any assignment",
           "[training]") {
   // One process, plainly: backward adds unit after unit.
   const Leaves plain;
@@ -68,7 +68,7 @@ TEST_CASE("unit gradients: in any order the same sum up to rounding", "[training
   }
 }
 
-TEST_CASE("unit gradients: a unit that was not added is noticed", "[training]") {
+TEST_CASE("unit gradients: a unit that was not added is an error", "[training]") {
   const Leaves leaves;
   UnitGradients gradients(alone(), leaves.all(), {0, 0}, SumOrder::kFixed);
   leaves.backward(0);

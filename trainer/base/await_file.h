@@ -5,8 +5,8 @@
 
 namespace foresight {
 
-/// Returns when `path` is there: a network file system may show a file of another host only after some time.
-/// Throws Error(kInput) when it is not there within `most_seconds`.
+/// Waits until `path` exists: a network file system may show a file that another host wrote only after some
+/// time. Throws Error(kInput) when it does not exist within `most_seconds`.
 void await_file(const std::filesystem::path& path, double most_seconds = 90);
 
 }  // namespace foresight

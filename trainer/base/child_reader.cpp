@@ -125,8 +125,7 @@ std::string read_in_child(const std::filesystem::path& path, const ReaderLimits&
   const auto refuse = [&](const std::string& how) {
     throw Error(ErrorKind::kInput,
                 concat(path.string(), ": ", how,
-                       ": the file is damaged, or made to do that; do not use it, record the "
-                       "trace again"));
+                       ": the file is damaged or malicious; do not use it, record the trace again"));
   };
   if (WIFSIGNALED(status)) {
     if (WTERMSIG(status) == SIGKILL)

@@ -1,4 +1,4 @@
-// Reading files of others where a crash does no harm.
+// Reads files from others in a process of its own, where a crash does no harm.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ struct ReaderLimits {
 };
 
 /// Runs `read` in a forked process with these limits and returns its text. Errors that it throws are thrown
-/// here; where the process crashes or meets a limit, Error(kInput) names `path` and how it ended. To be
-/// called while this process has one thread, as a fork copies no other.
+/// here; when the process crashes or exceeds a limit, Error(kInput) names `path` and how it ended. Call it
+/// while this process has one thread, because a fork copies no other.
 std::string read_in_child(const std::filesystem::path& path, const ReaderLimits& limits,
                           const std::function<std::string()>& read);
 

@@ -32,7 +32,7 @@ void lower(std::optional<double>& limit, double value) {
 }
 
 /// `look` at the folder of a group and at those above it, up to `top`. In a container the path may be the
-/// host's, which is not there: what is there of it is looked at.
+/// host's, which does not exist there: the folders of it that exist are used.
 template <class Look>
 void walk_up(const fs::path& top, const std::string& group, const Look& look) {
   fs::path folder = fs::path(group).relative_path();
@@ -63,7 +63,7 @@ std::optional<std::string> group_of(const fs::path& root, const std::string& con
   return std::nullopt;
 }
 
-/// The cores of the affinity mask; all of the machine where the kernel does not tell.
+/// The cores of the affinity mask; all cores of the machine where the kernel does not say.
 std::vector<int> cores_of_mask() {
   std::vector<int> cores;
   // The kernel's own mask may be longer than cpu_set_t: it says EINVAL then.

@@ -1,4 +1,4 @@
-// What of the machine this process may use: a batch system or a container grants less than the machine has.
+// How much of the machine this process may use: a batch system or a container may grant less than there is.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace foresight {
 /// What one process may use.
 struct CoreGrant {
   std::vector<int> cores;       ///< numbers of the cores of its affinity mask, ascending
-  std::optional<double> quota;  ///< cores' worth of time that its control groups allow; none: no limit
+  std::optional<double> quota;  ///< processor time that its control groups allow, in cores; none: no limit
   std::string control_group;    ///< who shares the quota
 };
 
-/// What the control groups of this process allow. Groups of both versions are read, and of each those above
-/// it; `root` stands for "/" (tests). Where nothing limits, or nothing can be read, there is no value.
+/// What the control groups (version 1 and 2) of this process allow, with the groups above them; `root` stands
+/// for "/" (tests). There is no value where there is no limit or none can be read.
 struct GroupLimits {
   std::optional<double> cores;
   std::optional<std::uint64_t> memory_bytes;
@@ -28,7 +28,7 @@ GroupLimits group_limits(const std::filesystem::path& root = "/");
 /// The grant of this process.
 CoreGrant core_grant();
 
-/// A grant as text, and back, to be told to other processes. Throws Error(kInternal) for other text.
+/// A grant as text, and back, to send it to other processes. Throws Error(kInternal) for other text.
 std::string to_text(const CoreGrant& grant);
 CoreGrant core_grant_from(const std::string& text);
 

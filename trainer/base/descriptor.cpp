@@ -17,8 +17,8 @@ std::string cause_text(int error_number) {
     case EDQUOT:
       return "no space left within the disk quota; free some disk space and run again";
     case EFBIG:
-      return "the file would be larger than this process may write (ulimit -f) or the file system takes; "
-             "raise the limit and run again";
+      return "the file would be larger than this process may write (ulimit -f) or than the file system "
+             "allows; raise the limit and run again";
     default:
       return std::generic_category().message(error_number) + "; check the folder and its disk, and run again";
   }

@@ -10,7 +10,7 @@
 
 namespace foresight {
 
-/// A file descriptor that is closed on every way out.
+/// A file descriptor that is closed when this goes out of scope.
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}

@@ -1,4 +1,4 @@
-// Short names of paths that stand in one table.
+// Short names for the paths of one table.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace foresight {
 
-/// `paths` without the folders that all of them begin with, so that what differs is seen; a file's own name
-/// always stays. One path alone keeps its last folder. The order stays.
+/// `paths` without the leading folders that all of them share, so that the differences show; a file's own
+/// name always stays. One path alone keeps its last folder. The order stays.
 std::vector<std::string> distinct_names(const std::vector<std::string>& paths);
 
 }  // namespace foresight

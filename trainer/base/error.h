@@ -14,7 +14,7 @@ enum class ErrorKind : int {
   kResource = 4,      ///< disk, memory or device
   kNumeric = 5,       ///< NaN or Inf in a loss or gradient
   kPeer = 6,          ///< another process of the job is gone or silent
-  kInterrupted = 75,  ///< stopped by SIGINT or SIGTERM after saving (EX_TEMPFAIL: run again to go on)
+  kInterrupted = 75,  ///< stopped by SIGINT or SIGTERM after saving (EX_TEMPFAIL: run again to resume)
 };
 
 /// Thrown for every fault. The message is one line: what, where (file, key, tensor), expected and got, what

@@ -64,9 +64,9 @@ void write_and_sync(const fs::path& path, std::span<const std::string_view> part
   if (::fsync(file.number()) != 0 || !file.close()) throw_resource("cannot write", path, errno);
 }
 
-/// Into a device or a pipe: there is nothing to rename, and nothing that could be seen half-written.
+/// Writes to a device or a pipe, where there is nothing to rename and no half-written file to see.
 void write_into(const fs::path& path, std::span<const std::string_view> parts) {
-  // A pipe that nobody reads is told (ENXIO) instead of waited for.
+  // With O_NONBLOCK a pipe without a reader fails (ENXIO) instead of blocking.
   Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.number() < 0 && errno == ENXIO) {
     throw Error(ErrorKind::kResource, concat("cannot write ", path.string(),
@@ -98,7 +98,7 @@ fs::path behind_links(const fs::path& path) {
   return target;
 }
 
-/// What is neither file nor folder and would be gone for good if a rename put a file in its place.
+/// Throws if `path` is neither file nor folder, because a rename would destroy it for good.
 void refuse_special(const fs::path& path, const fs::file_status& present) {
   if (!fs::exists(present) || fs::is_regular_file(present) || fs::is_directory(present)) return;
   if (fs::is_symlink(present)) return;
@@ -126,7 +126,7 @@ std::string read_file(const fs::path& path) {
   if (file.number() < 0) fail(errno);
   struct stat facts = {};
   if (::fstat(file.number(), &facts) != 0) fail(errno);
-  // A device or a pipe tells no size; a file may have grown since it was asked.
+  // A device or a pipe has no known size; a file may have grown since its size was read.
   const auto expected = static_cast<std::size_t>(std::max<off_t>(facts.st_size, 0));
   std::string content;
   content.reserve(expected);

@@ -1,4 +1,4 @@
-// Files that are written whole or not at all, digests, and the facts of a disk.
+// Files that are written whole or not at all, digests, and free disk space.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@ namespace foresight {
 std::string read_file(const std::filesystem::path& path);
 
 /// Writes `content` to `path` by staging file, fsync, rename, fsync of the parent: readers see the old or the
-/// new file, never a part. Creates missing parent folders. Where `path` is a symbolic link, the file that it
-/// leads to is written and the link stays. What is no file is never replaced by one: a character device or a
-/// pipe that somebody reads is written into as it is. Throws Error(kResource) naming path and cause (no space
-/// left, a folder, a block device, a pipe that nobody reads, links in a circle...).
+/// new file, never a part. Creates missing parent folders. If `path` is a symbolic link, the file that it
+/// leads to is written and the link stays. A character device, or a pipe that has a reader, is written to
+/// directly and never replaced by a file. Throws Error(kResource) naming path and cause (no space left, a
+/// folder, a block device, a pipe that nobody reads, links in a circle...).
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
-/// The same for content that lies in several places: `parts` in their order.
+/// The same for content in several parts, which are written in order.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::string_view> parts);
 
 /// Creates `folder` and its missing ancestors, and makes each new entry durable in the folder above it.
@@ -33,13 +33,13 @@ void sync_path(const std::filesystem::path& path);
 /// is an error.
 void publish(const std::filesystem::path& staging, const std::filesystem::path& final_path);
 
-/// The path a writer stages `final_path` under: same folder, suffix ".foresight.partial", which is the
-/// program's alone: what carries it may be written over and removed.
+/// The path a writer stages `final_path` under: same folder, suffix ".foresight.partial". Only this program
+/// uses the suffix, so files with it may be overwritten and removed.
 std::filesystem::path staging_path(const std::filesystem::path& final_path);
 /// True for a path that staging_path() made.
 bool is_staging_path(const std::filesystem::path& path);
 
-/// Whether something stands at `path`; false too where that cannot be told.
+/// Whether anything exists at `path`; also false if that cannot be determined.
 bool is_there(const std::filesystem::path& path);
 
 /// SHA-256 as 64 hex digits.
@@ -56,8 +56,8 @@ std::string expand_home(const std::string& path);
 /// variable.
 std::string expand_path(const std::string& path);
 
-/// Throws Error(kInput) where `content`, the start of `file` or all of it, is what Git LFS leaves in place of
-/// a file that was not fetched.
+/// Throws Error(kInput) if `content`, the start of `file` or all of it, is the pointer that Git LFS leaves in
+/// place of a file that was not fetched.
 void refuse_lfs_pointer(std::string_view content, const std::filesystem::path& file);
 
 /// Read-only memory map of a whole file. Move-only. Throws Error(kInput) when the file cannot be mapped.

@@ -1,15 +1,15 @@
-// Long work shows that it goes on.
+// Long work shows that it is still running.
 #pragma once
 
 #include <functional>
 
 namespace foresight {
 
-/// To be called again and again in long work, at least every few seconds: in each layer of a pass, for each
-/// file that is read. Cheap. Does nothing on other threads than the one that set what is called.
+/// Call it at least every few seconds in long work: in each layer of a pass, for each file that is read. It
+/// is cheap. It only acts on the thread that set the function to call.
 void heartbeat();
 
-/// What heartbeat() calls from now on, on this thread; an empty function ends it.
+/// Sets what heartbeat() calls on this thread from now on; an empty function turns it off.
 void set_heartbeat(std::function<void()> called);
 
 }  // namespace foresight

@@ -12,8 +12,8 @@ namespace foresight {
 /// when an object names a key twice (parsers that keep the first and parsers that keep the last would
 /// disagree about such a file).
 nlohmann::json parse_json_strictly(std::string_view text, const std::string& where, int max_depth);
-/// The same, with keys in the order of the text. Throws Error(kInput) for an object of more than 1024 keys
-/// too: each is looked for among those before it.
+/// The same, with keys in the order of the text. It also throws Error(kInput) for an object of more than 1024
+/// keys, because each key is searched among those before it.
 nlohmann::ordered_json parse_ordered_json_strictly(std::string_view text, const std::string& where,
                                                    int max_depth);
 

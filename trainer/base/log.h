@@ -10,8 +10,8 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 /// Sets the least level that is shown; thread-safe. Colour only on a terminal and without NO_COLOR.
 void set_log_level(LogLevel level);
 
-/// Put before the text of warnings and errors from now on: which of several processes speaks. Thread-safe
-/// only before other threads log.
+/// Sets a prefix of warnings and errors that says which of several processes wrote them. Thread-safe only
+/// before other threads log.
 void set_log_speaker(const std::string& speaker);
 
 void log_debug(const std::string& message);

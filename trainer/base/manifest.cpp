@@ -39,7 +39,7 @@ std::map<std::string, fs::path> files_below(const fs::path& folder, ErrorKind ki
   return files;
 }
 
-/// The digest binds facts and files, so that a changed step or metric is noticed like a changed tensor.
+/// The digest covers facts and files, so that a changed step or metric is detected like a changed tensor.
 std::string digest_of(const Json& manifest) {
   return sha256_hex(Json{{"facts", manifest.at("facts")}, {"files", manifest.at("files")}}.dump());
 }

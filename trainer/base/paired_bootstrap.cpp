@@ -37,7 +37,7 @@ Interval ratio_bootstrap(const std::vector<double>& sums, const std::vector<doub
       sum += sums[one];
       weight += weights[one];
     }
-    if (weight > 0) drawn.push_back(sum / weight);  // a draw may hit empty ones only
+    if (weight > 0) drawn.push_back(sum / weight);  // a draw may hold only traces without weight
   }
   std::sort(drawn.begin(), drawn.end());
   return {.value = std::accumulate(sums.begin(), sums.end(), 0.0) / total,

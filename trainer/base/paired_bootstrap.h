@@ -22,8 +22,8 @@ inline constexpr std::int64_t kBootstrapDraws = 10'000;
 
 /// `sums`: per trace, the sum over its scored tokens of one policy's loss minus the other's; `tokens`: their
 /// number. The pooled difference is sum(sums) / sum(tokens); traces are drawn with replacement, both policies
-/// together (Efron & Tibshirani 1993, percentile interval). Draws come from the stream (seed, "bootstrap").
-/// Throws Error(kInternal) when the lengths differ or no token is scored.
+/// together (Efron & Tibshirani 1993, percentile interval). The random stream is (seed, "bootstrap"). Throws
+/// Error(kInternal) when the lengths differ or no token is scored.
 Interval paired_bootstrap(const std::vector<double>& sums, const std::vector<std::int64_t>& tokens,
                           std::uint64_t seed, std::int64_t draws = kBootstrapDraws);
 

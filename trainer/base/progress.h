@@ -14,7 +14,7 @@ class Progress {
  public:
   Progress(std::string title, std::string unit, std::int64_t total, std::int64_t first = 0);
   ~Progress();  ///< ends the line if finish() was not called
-  /// A heartbeat(), too. `done` of total are done; `note` stands behind the rate.
+  /// Reports that `done` of the total are done; `note` is shown after the rate. It also calls heartbeat().
   void update(std::int64_t done, const std::string& note = "");
   void finish(const std::string& note = "");
   /// Quiet mode for --quiet: nothing is printed by any bar from then on.

@@ -54,7 +54,7 @@ std::int64_t RandomStream::below(std::int64_t bound) {
     throw Error(ErrorKind::kInternal, concat("RandomStream::below: expected a bound above 0, got ", bound));
   }
   const auto range = static_cast<std::uint64_t>(bound);
-  // The first 2^64 mod range values would appear once too often: they are drawn again.
+  // The first 2^64 mod range values would appear once too often, so they are rejected and drawn again.
   const std::uint64_t surplus = (0 - range) % range;
   std::uint64_t bits = next_u64();
   while (bits < surplus) bits = next_u64();

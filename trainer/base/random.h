@@ -1,5 +1,5 @@
-// Random streams that belong to a purpose, not to a thread or a rank: the same (seed, name, indices) gives
-// the same numbers on every machine.
+// Random streams named by purpose, not by thread or rank: the same (seed, name, indices) gives the same
+// numbers on every machine.
 #pragma once
 
 #include <cstdint>

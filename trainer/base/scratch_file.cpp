@@ -37,7 +37,7 @@ void ScratchFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t got = ::pread(file_->number(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    // Nothing more where something was written: the disk lost it.
+    // An end of file where data was written: the disk lost it.
     if (got <= 0) throw_resource("cannot read back", path_, got < 0 ? errno : EIO);
     bytes = bytes.subspan(static_cast<std::size_t>(got));
     offset += static_cast<std::uint64_t>(got);

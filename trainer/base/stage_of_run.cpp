@@ -9,7 +9,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// The stage that set_stage_of_run() told of, and when.
+/// The stage given to set_stage_of_run(), and when that was.
 struct KnownStage {
   StageOfRun stage;
   Clock::time_point since;

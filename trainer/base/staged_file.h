@@ -10,11 +10,11 @@ namespace foresight {
 
 class Descriptor;
 
-/// Stands under staging_path() until publish(); removed when it is destroyed before that.
+/// The file is named staging_path() until publish(), and removed if this is destroyed before that.
 class StagedFile {
  public:
-  /// Creates it with `bytes` zeros, which take no room until they are written over. Creates missing parent
-  /// folders. Throws Error(kResource).
+  /// Creates it with `bytes` zeros, which take no disk space until they are overwritten. Creates missing
+  /// parent folders. Throws Error(kResource).
   StagedFile(const std::filesystem::path& path, std::uint64_t bytes);
   ~StagedFile();
   StagedFile(const StagedFile&) = delete;

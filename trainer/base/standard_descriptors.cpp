@@ -12,7 +12,7 @@ bool hold_standard_descriptors() {
     if (::fcntl(number, F_GETFD) >= 0 || errno != EBADF) continue;
     // Opened the wrong way round: an input that cannot be read, an output that cannot be written.
     const int opened = ::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-    if (opened != number) return false;  // the lowest free number is taken, which this is
+    if (opened != number) return false;  // open() takes the lowest free number, which is this one
   }
   return true;
 }

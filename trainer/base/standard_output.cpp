@@ -18,7 +18,7 @@ void print(std::string_view text) {
     } else if (errno != EINTR) {
       throw Error(ErrorKind::kResource,
                   concat("cannot write the result to stdout: ", std::generic_category().message(errno),
-                         "; redirect it to a file or a terminal that takes it, and run again"));
+                         "; redirect it to a file or terminal that can be written to, and run again"));
     }
   }
 }

@@ -5,8 +5,8 @@
 
 namespace foresight {
 
-/// Writes `text` to stdout, now and whole. Throws Error(kResource) naming the cause where stdout is full,
-/// closed or read by nobody any more.
+/// Writes all of `text` to stdout at once. Throws Error(kResource) naming the cause if stdout is full, closed
+/// or no longer read by anyone.
 void print(std::string_view text);
 
 }  // namespace foresight

@@ -9,7 +9,7 @@ namespace foresight {
 /// True when stderr is a terminal that can move its cursor (TERM is set and not "dumb").
 bool stderr_is_terminal();
 
-/// Width of the terminal behind stderr in columns; 80 where it is not known.
+/// Width of stderr's terminal in columns; 80 if it is not known.
 int terminal_columns();
 
 /// Draws `text` over the present progress line of the terminal; thread-safe.

@@ -29,9 +29,9 @@ std::string join(const Range& items, const std::string& separator) {
   return out.str();
 }
 
-/// Text of a file as a message may show it: on one line, without anything that moves a terminal's cursor.
-/// Control characters, line separators and bytes that are no UTF-8 are written as escapes (\n, \x1b, \u2028);
-/// what is longer than `most_bytes` ends in "...".
+/// Text of a file, safe to show in a message: on one line, without anything that moves a terminal's cursor.
+/// Control characters, line separators and bytes that are not UTF-8 are written as escapes (\n, \x1b,
+/// \u2028); text longer than `most_bytes` ends in "...".
 std::string one_line(std::string_view text, std::size_t most_bytes = 120);
 
 }  // namespace foresight

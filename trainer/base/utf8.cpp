@@ -9,7 +9,7 @@ namespace foresight {
 
 namespace {
 
-/// What a lead byte asks for: characters of `length` bytes whose second byte lies in [second_low,
+/// What follows from a lead byte: characters of `length` bytes whose second byte lies in [second_low,
 /// second_high].
 struct LeadByte {
   std::size_t length = 0;  // 0: not a lead byte

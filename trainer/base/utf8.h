@@ -13,7 +13,7 @@ struct Utf8Step {
   std::size_t bytes =
       0;  ///< length of the character, or of the damaged part (at least 1, its longest valid start)
   bool valid = false;
-  bool cut_off = false;  ///< not valid only because the text ends inside the character
+  bool cut_off = false;  ///< invalid only because the text ends inside the character
 };
 
 /// The character that begins at byte `offset` < text.size().

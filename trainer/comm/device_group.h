@@ -8,9 +8,9 @@
 
 namespace foresight {
 
-/// The ranks' GPUs. Calls are collectives, entered in the same order by all; they read and write device
-/// memory of this rank's GPU on a stream of their own, begin when the work of the device so far is done, and
-/// return when the result is there. While they wait NCCL's asynchronous errors are looked at; a failed
+/// The ranks' GPUs. Calls are collectives, which all ranks make in the same order. They read and write memory
+/// of this rank's GPU on a stream of their own, begin when the earlier work of the device is done, and return
+/// when the result is complete. While they wait, they check for NCCL's asynchronous errors; a failed
 /// communicator is aborted, and Error(kPeer) says why.
 class DeviceGroup {
  public:
@@ -21,10 +21,10 @@ class DeviceGroup {
   virtual void sum(float* values, std::size_t count, const char* what) = 0;
 };
 
-/// Called again and again while a collective runs: it may throw, and the communicator is aborted then.
+/// Called repeatedly while a collective runs. If it throws, the communicator is aborted.
 using WhileWaiting = std::function<void()>;
 
-/// The identity of a new group, to be made by one rank and handed to all. Throws Error(kPeer).
+/// The identity of a new group, which one rank makes and sends to all. Throws Error(kPeer).
 std::string new_device_group_id();
 /// Joins the group of that id on GPU `device`. Throws Error(kPeer) when NCCL or CUDA fails.
 std::unique_ptr<DeviceGroup> join_device_group(const std::string& id, int rank, int ranks, int device,

@@ -2,7 +2,7 @@
 
 #ifdef FORESIGHT_WITH_MPI
 
-#define OMPI_SKIP_MPICXX 1  // its C++ bindings are gone from the standard and pull in headers of their own
+#define OMPI_SKIP_MPICXX 1  // the C++ bindings were removed from the MPI standard
 #include <mpi.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kDefaultSilenceLimit_s = 600;
-/// The others wait for rank 0 a little longer: it names the silent rank, if it is not the silent one itself.
+/// The others wait for rank 0 a little longer, so that it names the silent rank, unless it is silent itself.
 constexpr double kGrace_s = 5;
 constexpr std::chrono::milliseconds kMostBetweenTicks{1000};
 /// Bytes that all ranks together move in one call, whose counts are ints.
@@ -37,7 +37,7 @@ void check(int status, const char* what) {
                                        "; the output of mpirun or srun says more"));
 }
 
-/// Since when a rank waits for others, and when it last looked at them.
+/// When a rank began to wait for others, and when it last checked them.
 struct WaitTimes {
   Clock::time_point began = Clock::now(), last_look = began;
 };
@@ -60,7 +60,7 @@ class MpiWorld final : public World {
   [[noreturn]] void abort(int exit_code) override;
 
  private:
-  /// Waits for a collective and stays alive meanwhile.
+  /// Waits for a collective and tells the others meanwhile that this rank is alive.
   void wait(MPI_Request& request, const char* what);
   /// Ticks, listens, and throws when a peer has been silent for too long.
   void stay_alive(WaitTimes& times, const char* what);
@@ -108,7 +108,7 @@ MpiWorld::MpiWorld() {
 }
 
 MpiWorld::~MpiWorld() {
-  // In order: nobody may leave while another still listens to it.
+  // No rank may leave while another still listens to it.
   MPI_Barrier(data_);
   for (MPI_Request& request : sent_) {
     if (request != MPI_REQUEST_NULL) MPI_Cancel(&request);
@@ -121,7 +121,7 @@ MpiWorld::~MpiWorld() {
 }
 
 std::vector<std::string> MpiWorld::all_gather(const std::string& mine, const char* what) {
-  // Sizes, and which collective this is: ranks that disagree would read each other's bytes as something else.
+  // Sizes and the collective's name: ranks in different collectives would misread each other's bytes.
   const std::array<std::int64_t, 2> head = {static_cast<std::int64_t>(mine.size()),
                                             static_cast<std::int64_t>(std::hash<std::string_view>{}(what))};
   std::vector<std::int64_t> heads(2 * static_cast<std::size_t>(size_));
@@ -208,7 +208,7 @@ void MpiWorld::listen() {
 void MpiWorld::stay_alive(WaitTimes& times, const char* what) {
   tick();
   listen();
-  // Who did not look for long, or was stopped, heard nobody and has no reason to blame them.
+  // A rank that did not listen for long, or was stopped, heard nobody and cannot blame the others.
   const auto now = Clock::now();
   if (std::chrono::duration<double>(now - times.last_look).count() > silence_limit_s_ / 2) times.began = now;
   times.last_look = now;
@@ -222,7 +222,7 @@ void MpiWorld::stay_alive(WaitTimes& times, const char* what) {
             "rank ", peers_[i], " on ", host(peers_[i]), " has been silent for ",
             static_cast<std::int64_t>(silence.count()), " s (runtime.silence_limit_s) while rank ", rank_,
             " waits for it in '", what,
-            "': it hangs or its host is lost; look at that host, then run the same command again to resume"));
+            "': it hangs or its host is lost; check that host, then run the same command again to resume"));
   }
 }
 
@@ -238,7 +238,7 @@ void MpiWorld::wait(MPI_Request& request, const char* what) {
       std::this_thread::yield();
       continue;
     }
-    std::this_thread::sleep_for(kPause);  // other ranks may want this core
+    std::this_thread::sleep_for(kPause);  // other ranks may need this core
     stay_alive(times, what);
   }
 }

@@ -30,7 +30,7 @@ void check_nccl(ncclResult_t status, const char* what) {
   if (status != ncclSuccess && status != ncclInProgress) fail(what, ncclGetErrorString(status));
 }
 
-// What a group holds, given back on every way out, that of a constructor that throws too.
+// What a group holds; it is released in every case, also when a constructor throws.
 struct AbortCommunicator {
   void operator()(ncclComm_t communicator) const { ncclCommAbort(communicator); }
 };
@@ -66,7 +66,7 @@ class NcclGroup final : public DeviceGroup {
     check_cuda(cudaSetDevice(device), "join");
     stream_ = make_stream();
     before_ = make_event();
-    // Not blocking: a rank that never comes must not hold this one for ever.
+    // Not blocking: a rank that never joins must not block this one forever.
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     ncclComm_t communicator = nullptr;
@@ -90,13 +90,13 @@ class NcclGroup final : public DeviceGroup {
   }
 
  private:
-  /// The stream continues when the default stream, on which the model and the scorer run, is done so far.
+  /// The stream waits for the work so far of the default stream, on which the model and the scorer run.
   void after_device_work(const char* what) {
     check_cuda(cudaEventRecord(before_.get(), cudaStreamLegacy), what);
     check_cuda(cudaStreamWaitEvent(stream_.get(), before_.get(), 0), what);
   }
 
-  /// One pause between two looks; aborts where waiting has no end.
+  /// Pauses between two checks; aborts when the wait fails.
   void look(const char* what) {
     constexpr std::chrono::microseconds kPause{50};
     ncclResult_t state = ncclSuccess;
@@ -137,7 +137,7 @@ class NcclGroup final : public DeviceGroup {
   WhileWaiting while_waiting_;
   Stream stream_;
   Event before_;
-  Communicator communicator_;  // goes first
+  Communicator communicator_;  // is destroyed first
 };
 
 }  // namespace

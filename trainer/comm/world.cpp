@@ -32,7 +32,7 @@ class WorldOfOne final : public World {
   std::string host_ = "this host";
 };
 
-/// The number in an environment variable; 0 where there is none.
+/// The number in an environment variable; 0 if it has none.
 long number_in(const char* variable) {
   const char* text = std::getenv(variable);
   return text == nullptr ? 0 : std::strtol(text, nullptr, 10);
@@ -69,7 +69,7 @@ std::vector<std::string> share_units(World& world, const std::vector<int>& rank_
                 concat(what, ": rank ", world.rank(), " gives ", own.size(), " units of ", owned));
   }
   if (world.size() == 1) return own;
-  std::string mine;  // each unit behind its size
+  std::string mine;  // each unit after its size
   for (const std::string& unit : own) {
     const std::uint64_t size = unit.size();
     mine.append(reinterpret_cast<const char*>(&size), sizeof(size));

@@ -17,11 +17,11 @@ struct Finding {
 };
 using Findings = std::vector<Finding>;
 
-/// A line for each finding, and one with their numbers. Ends with a line end.
+/// A line for each finding, and one with their numbers. The text ends with a newline.
 std::string findings_text(const Findings& findings);
 /// {"findings": [{"level": "ok" | "warning" | "fault", "subject", "text"}], "warnings": n, "faults": n}
 nlohmann::ordered_json findings_json(const Findings& findings);
-/// How many are of that level.
+/// How many findings have that level.
 std::size_t count_of(const Findings& findings, FindingLevel level);
 
 }  // namespace foresight

@@ -21,7 +21,7 @@ using enum FindingLevel;
 
 constexpr std::uint64_t kLittleRoom = std::uint64_t{4} << 30, kNoRoom = std::uint64_t{64} << 20;
 
-/// The folder, or the nearest above it that is there.
+/// The folder, or the nearest folder above it that exists.
 fs::path nearest_folder(const fs::path& folder) {
   std::error_code error;
   fs::path place = fs::absolute(folder, error);
@@ -33,33 +33,34 @@ fs::path nearest_folder(const fs::path& folder) {
 struct KnownSystem {
   long magic;
   const char* name;
-  const char* meaning;  ///< of a warning; empty where it is as good as a disk
+  const char* meaning;  ///< of a warning; empty if it behaves like a local disk
 };
 constexpr std::array<KnownSystem, 7> kSystems = {
-    {{0x6969, "NFS", "locks need its lock service, and what another machine wrote shows after seconds"},
+    {{0x6969, "NFS", "locks need its lock service, and other machines' files appear after seconds"},
      {0x0BD00BD0, "Lustre", "locks need the mount option flock"},
-     {0x65735546, "FUSE", "locks and renames are as good as the program behind it"},
+     {0x65735546, "FUSE", "whether locks and renames work depends on the program behind it"},
      {0x01021994, "tmpfs",
-      "it is memory: a run is lost when the machine stops, and takes memory from training"},
-     {0x794c7630, "overlayfs", "it is a container's own layer: a run is lost with the container"},
+      "it is in memory: a run is lost when the machine stops, and uses memory that training needs"},
+     {0x794c7630, "overlayfs", "it is a container's own layer: a run is lost when the container is removed"},
      {0xEF53, "ext4", ""},
      {0x58465342, "XFS", ""}}};
 
 Finding file_system_of(const fs::path& place) {
   struct statfs facts = {};
-  if (::statfs(place.c_str(), &facts) != 0) return {kWarning, "folder", "its file system cannot be asked"};
+  if (::statfs(place.c_str(), &facts) != 0)
+    return {kWarning, "folder", "its file system cannot be determined"};
   for (const KnownSystem& system : kSystems) {
     if (static_cast<unsigned>(facts.f_type) != static_cast<unsigned>(system.magic)) continue;
     if (*system.meaning == '\0') return {kOk, "folder", concat("file system ", system.name)};
     return {kWarning, "folder", concat("file system ", system.name, ": ", system.meaning)};
   }
-  return {kOk, "folder", "a file system that is not known here"};
+  return {kOk, "folder", "a file system that this check does not know"};
 }
 
 Finding room_of(const fs::path& place) {
   const std::uint64_t bytes = free_disk_bytes(place);
   const std::string text = concat(format_bytes(bytes), " free under ", one_line(place.string()));
-  if (bytes < kNoRoom) return {kFault, "folder", text + ": too little for any run; choose another `output`"};
+  if (bytes < kNoRoom) return {kFault, "folder", text + ": too little for a run; choose another `output`"};
   if (bytes < kLittleRoom) {
     return {kWarning, "folder", text + ": oracle files take gigabytes; `foresight validate` says how many"};
   }
@@ -82,7 +83,8 @@ Finding locks_of(const fs::path& file) {
                    "): do not give two commands the same `output` at once")};
   }
   if (!excluded)
-    return {kWarning, "folder", "its locks do not exclude: do not give two commands one `output`"};
+    return {kWarning, "folder",
+            "its locks have no effect: do not give two commands the same `output` at once"};
   return {kOk, "folder", "locks work"};
 }
 
@@ -95,7 +97,7 @@ Findings check_folder(const fs::path& folder) {
     return {{kFault, "folder",
              concat(one_line(place.string()), " is a file: choose another folder for `output`")}};
   }
-  // The name carries the suffix that the program removes when it was interrupted here.
+  // The name has the suffix of staged files, which the program removes after an interruption.
   const fs::path file = staging_path(place / concat("doctor-", ::getpid()));
   const fs::path renamed = staging_path(place / concat("doctor-", ::getpid(), "-renamed"));
   Findings findings;

@@ -52,7 +52,7 @@ Findings check_libraries(const std::string& search_path, const fs::path& root) {
   if (folders.size() > 1) {
     findings.push_back({kFault, "libraries",
                         concat("torch's libraries come from several folders (", join(folders, ", "),
-                               "), which do not fit together; take the others out of LD_PRELOAD and "
+                               "), which do not fit together; remove the others from LD_PRELOAD and "
                                "LD_LIBRARY_PATH, or build again")});
   } else {
     findings.push_back({kOk, "libraries",
@@ -63,10 +63,10 @@ Findings check_libraries(const std::string& search_path, const fs::path& root) {
     const std::string real = fs::weakly_canonical(part, error).string();
     if (!is_there_in(part, "libtorch_cpu.so") || folders.contains(part.string()) || folders.contains(real))
       continue;
-    findings.push_back({kWarning, "libraries",
-                        concat("LD_LIBRARY_PATH holds another torch in ", one_line(part.string()),
-                               ": this program does not take it, but other programs may mix the two; take "
-                               "it out")});
+    findings.push_back(
+        {kWarning, "libraries",
+         concat("LD_LIBRARY_PATH holds another torch in ", one_line(part.string()),
+                ": this program does not use it, but other programs may mix the two; remove it from there")});
   }
   return findings;
 }
@@ -90,8 +90,8 @@ Findings check_gpus(const GpuFacts& facts, const fs::path& root) {
   if (present > 0 && !facts.built_with_cuda) {
     findings.push_back({kWarning, "GPU",
                         concat(present,
-                               " GPUs are here, but this build is CPU-only: a run does not use them; "
-                               "build where a CUDA toolkit is (scripts/setup.sh --check)")});
+                               " GPUs are here, but this build is CPU-only and does not use them; install "
+                               "the CUDA toolkit and build again (scripts/setup.sh --check)")});
   } else if (present > 0 && usable == 0) {
     findings.push_back({kFault, "GPU",
                         concat(present,
@@ -131,8 +131,8 @@ Findings check_ranks(const std::string& mpi_version, const std::string& nccl_ver
   if (!error && space.available < kSharedMemory) {
     findings.push_back({kWarning, "ranks",
                         concat("/dev/shm has ", format_bytes(space.available),
-                               ": ranks on one machine talk through it and may fail to start; in a container "
-                               "give it more (--shm-size=1g)")});
+                               ": ranks on one machine communicate through it and may fail to start; give a "
+                               "container more of it (--shm-size=1g)")});
   }
   return findings;
 }

@@ -63,7 +63,7 @@ Findings check_processor(const fs::path& root) {
                                   known.empty() ? "no vector instructions known here" : join(known, ", "));
   const bool old = !value_of(facts, "flags").empty() && !has("avx2");
   if (old)
-    return {{kWarning, "processor", text + ": without AVX2 the matrix products are several times slower"}};
+    return {{kWarning, "processor", text + ": without AVX2, matrix products are several times slower"}};
   const bool bfloat16 = has("avx512_bf16") || has("amx_bf16") || has("bf16");
   return {{kOk, "processor",
            text + (bfloat16 ? "; runtime.dtype auto is bfloat16" : "; runtime.dtype auto is float32")}};
@@ -77,7 +77,7 @@ Findings check_threads(const CoreGrant& grant, int machine_cores, const std::str
     text += grant.quota && *grant.quota < static_cast<double>(grant.cores.size())
                 ? concat(" (a control group grants the time of ", *grant.quota, " cores)")
                 : std::string(" (the affinity mask of this process)");
-    findings.push_back({kWarning, "threads", text + ": a run takes no more threads than that"});
+    findings.push_back({kWarning, "threads", text + ": a run uses at most that many threads"});
   } else {
     findings.push_back({kOk, "threads", text});
   }
@@ -85,7 +85,7 @@ Findings check_threads(const CoreGrant& grant, int machine_cores, const std::str
   const int asked = std::atoi(asked_threads.c_str());
   const std::string named = concat("OMP_NUM_THREADS=", one_line(asked_threads));
   if (asked <= 0) {
-    findings.push_back({kWarning, "threads", named + " is no number of threads: it is ignored"});
+    findings.push_back({kWarning, "threads", named + " is not a number of threads: it is ignored"});
   } else if (asked > granted) {
     findings.push_back({kWarning, "threads",
                         concat(named, " asks for more threads than the ", granted,
@@ -115,7 +115,7 @@ Findings check_memory(std::uint64_t granted_bytes, const fs::path& root) {
   std::ifstream(root / "proc/sys/vm/overcommit_memory") >> rule;
   if (rule == 2) {
     findings.push_back({kWarning, "memory",
-                        "vm.overcommit_memory is 2: memory can be refused although it is free, which ends a "
+                        "vm.overcommit_memory is 2: the kernel may refuse memory that is free, which ends a "
                         "run with exit code 4"});
   }
   return findings;
@@ -142,9 +142,10 @@ Findings check_limits() {
   };
   constexpr std::array<Limit, 4> kLimits = {
       {{RLIMIT_FSIZE, "size of a file (ulimit -f)", "a larger checkpoint or oracle file ends a run"},
-       {RLIMIT_AS, "address space (ulimit -v)", "weights are mapped, so it must exceed the model by far"},
-       {RLIMIT_DATA, "data (ulimit -d)", "memory beyond it is refused, which ends a run"},
-       {RLIMIT_CPU, "processor time (ulimit -t)", "a run is stopped and saved when it is used up"}}};
+       {RLIMIT_AS, "address space (ulimit -v)",
+        "weights are mapped, so it must be much larger than the model"},
+       {RLIMIT_DATA, "data (ulimit -d)", "a run that needs more memory ends"},
+       {RLIMIT_CPU, "processor time (ulimit -t)", "a run saves and stops when it is used up"}}};
   for (const Limit& limit : kLimits) {
     rlimit value = {};
     if (::getrlimit(limit.resource, &value) != 0 || value.rlim_cur == RLIM_INFINITY) continue;

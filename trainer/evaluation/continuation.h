@@ -1,4 +1,4 @@
-// Greedy continuations of prompts: how long a policy writes what the full cache writes, and whether it ends.
+// Greedy continuations of prompts: how long a policy's text equals the full cache's, and whether it ends.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@ struct ContinuedPrompt {
   Tokens tokens;
 };
 
-/// Tokens of a trace that are continued: its prompt (`prompt_tokens`), or its first `size.budget` tokens
-/// where it has none, or is all prompt.
+/// The tokens of a trace that are continued: its prompt (`prompt_tokens`), or its first `size.budget` tokens
+/// if it has no prompt or nothing else.
 std::int64_t continued_tokens(std::int64_t prompt_tokens, std::int64_t trace_tokens, const CacheSize& size);
 
 /// Those of the first `count` traces.
@@ -28,7 +28,7 @@ std::vector<ContinuedPrompt> continued_prompts(const std::vector<RecordedTrace>&
 /// Tokens of the sequences that `repetition` counts.
 inline constexpr std::int64_t kRepeatedTokens = 8;
 
-/// Share of a text's sequences of kRepeatedTokens tokens that stood in it before; 0 for a shorter text.
+/// Share of a text's sequences of kRepeatedTokens tokens that occurred in it before; 0 for a shorter text.
 double repetition(const Tokens& text);
 
 /// One policy's texts against the full cache's, both by prompt: `tokens_until_difference` (mean, a text that

@@ -13,13 +13,13 @@
 namespace foresight {
 namespace {
 
-/// Tokens decoded with one row: every policy evicts twice.
+/// Tokens decoded with one row: enough for two evictions.
 std::int64_t decoded_tokens(const CacheSize& size) {
   return 2 * size.window;
 }
 
-/// Entries that a full cache gets: context, one row's decoding, and that of the batch and of the rows that
-/// fit the same memory.
+/// Entries of a full cache: the context, one row's decoding, and that of the batch and of the rows that fit
+/// the same memory.
 std::int64_t full_capacity(const CacheSize& size, std::int64_t context) {
   return context + decoded_tokens(size) + 2 * size.window;
 }
@@ -34,7 +34,7 @@ torch::Tensor repeated(const torch::Tensor& text, std::int64_t length) {
   return text.repeat({(length + text.size(0) - 1) / text.size(0)}).narrow(0, 0, length);
 }
 
-/// A sequence, later several equal ones, fed and continued greedily under a policy, against the clock.
+/// Feeds a sequence and continues it greedily under a policy, later as several equal rows, and times both.
 class MeasuredGeneration {
  public:
   MeasuredGeneration(const Transformer& model, const MeasuredPolicy& policy, const CacheSize& size,
@@ -45,14 +45,14 @@ class MeasuredGeneration {
   MeasuredGeneration(const MeasuredGeneration&) = delete;
   MeasuredGeneration& operator=(const MeasuredGeneration&) = delete;
 
-  /// Feeds the prompt [n]; returns the seconds that took.
+  /// Feeds the prompt [n]; returns the seconds that this took.
   double prefill(const torch::Tensor& prompt) {
     const DeviceTimer timer(model_.options().device);
     decoding_.prefill(prompt.unsqueeze(0), on_tokens_);
     return timer.seconds();
   }
 
-  /// Adds `count` tokens to every row; returns the seconds that took.
+  /// Adds `count` tokens to every row; returns the seconds that this took.
   double decode(std::int64_t count) {
     const DeviceTimer timer(model_.options().device);
     for (std::int64_t i = 0; i < count; ++i) {
@@ -63,7 +63,7 @@ class MeasuredGeneration {
     return timer.seconds();
   }
 
-  /// From now on `rows` rows equal to the first.
+  /// Continues with `rows` rows equal to the first.
   void repeat_rows(std::int64_t rows) { decoding_.repeat_first(rows); }
 
   std::int64_t kv_bytes() const { return decoding_.kv_bytes(); }

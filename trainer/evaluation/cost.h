@@ -1,4 +1,4 @@
-// What a policy costs and saves while text is generated: cache memory, speed, time spent on evictions.
+// A policy's cost and saving while text is generated: cache memory, speed, time spent on evictions.
 #pragma once
 
 #include <functional>
@@ -30,25 +30,25 @@ struct CostOptions {
 struct PolicyCost {
   std::string name;
   std::vector<std::int64_t> kv_bytes;  ///< allocated for keys and values, one row, room to decode included
-  std::vector<std::int64_t> peak_resident_bytes;  ///< most memory the process held meanwhile, the model's too
+  std::vector<std::int64_t> peak_resident_bytes;  ///< peak memory of the process meanwhile, with the model
   std::vector<double> prefill_tokens_per_second;
   std::vector<double> decode_tokens_per_second;        ///< one row, greedy
   std::vector<double> batch_decode_tokens_per_second;  ///< of all rows of the batch together
-  /// Full cache only: the most rows that fit the memory of an evicting batch (0: not one does), and their
+  /// Full cache only: the most rows that fit the memory of an evicting batch (0: none fits), and their
   /// decoding speed together.
   std::vector<std::int64_t> equal_memory_rows;
   std::vector<double> equal_memory_decode_tokens_per_second;
   double milliseconds_per_eviction = 0;  ///< all layers, scoring and compaction, one row; 0: none
-  double scoring_share = 0;              ///< share of the one-row decoding time that the policy itself takes
+  double scoring_share = 0;              ///< the policy's own share of the one-row decoding time
 };
 
-/// Throws Error(kConfig) when a context and what is decoded behind it exceed a model's positions.
+/// Throws Error(kConfig) when a context and the tokens decoded after it exceed a model's positions.
 void require_contexts(const CostOptions& options, std::int64_t positions);
 
 /// Feeds `text` [n] (repeated as needed) to every policy up to each context length, then decodes 2 windows of
 /// tokens greedily, and with a batch one window of `batch` equal rows; times each. Throws Error(kConfig) when
-/// a context and its decoding exceed the model's positions. `on_tokens` (optional) is told the tokens done of
-/// cost_tokens().
+/// a context and its decoding exceed the model's positions. `on_tokens` (optional) gets the number of tokens
+/// done, of cost_tokens().
 std::vector<PolicyCost> measure_cost(const Transformer& model, const std::vector<MeasuredPolicy>& policies,
                                      const CostOptions& options, const torch::Tensor& text,
                                      const std::function<void(std::int64_t)>& on_tokens = {});

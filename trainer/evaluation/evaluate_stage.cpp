@@ -33,7 +33,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kEvaluationSchemaVersion = 4;
 
-/// What decides about prompts and answers of tasks: file -> SHA-256; empty without tasks.
+/// What the prompts and answers of tasks depend on: file -> SHA-256; empty without tasks.
 Json task_files(const Config& config) {
   Json files = Json::object();
   const EvaluationConfig& own = config.evaluation;
@@ -96,7 +96,7 @@ Json inputs_of(const Config& config, const Transformer& model, const std::vector
           {"scorers", scorers}};
 }
 
-/// The evaluation that stands in `file` for the same inputs; null where there is none.
+/// The evaluation in `file` if it has the same inputs; null otherwise.
 Json stored_evaluation(const std::filesystem::path& file, const Json& inputs) {
   if (!std::filesystem::exists(file)) return nullptr;
   Json stored = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
@@ -186,7 +186,7 @@ std::vector<PolicyResult> score_set(const Config& config, const std::vector<Poli
     }
     results.push_back(score_run(name == "full" ? full_run(traces) : mean_run(own), traces, options));
     if (own.size() < 2) continue;
-    std::vector<RiseTails> tails;  // the mean of losses would have smaller tails than any of the runs
+    std::vector<RiseTails> tails;  // averaged losses would have smaller tails than each of the runs
     for (const PolicyRun* run : own) tails.push_back(tails_of(*run, traces, options));
     results.back().tails = mean_tails(tails);
   }
@@ -209,7 +209,7 @@ Json measured_cost(const Config& config, const Transformer& model, const PolicyS
   return cost_json(costs, options, torch::get_num_threads());
 }
 
-/// What each policy holds of the first trace in the end, on its tokens.
+/// Which tokens of the first trace each policy still holds at its end.
 Json token_view(const RecordedTrace& trace, const std::vector<PolicyRun>& runs, const Tokenizer& tokenizer) {
   Json view = {{"trace", trace.id}, {"tokens", Json::array()}, {"policies", Json::object()}};
   for (std::int64_t t = 0; t < trace.length(); ++t) {
@@ -246,7 +246,7 @@ Json scored_policies(const Config& config, const std::vector<RecordedTrace>& tra
   return json;
 }
 
-/// What rank 0 makes, on all ranks.
+/// Runs `make` on rank 0 and gives its result to all ranks.
 template <class Make>
 Json json_of_lead(World& world, const Make& make) {
   Json made;
@@ -271,7 +271,7 @@ nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& mod
   require_losses_of(traces, model.dtype_name());
   require_scored_tokens(completions_of(traces), config);
   require_continued_prompts(config, model, completions_of(traces));
-  const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 judges, for all
+  const Json inputs = world.leads() ? inputs_of(config, model, traces) : Json();  // rank 0 decides for all
   Json evaluation = json_of_lead(world, [&] { return stored_evaluation(file, inputs); });
   if (!evaluation.is_null()) {
     log_info("evaluate: the results are already in " + file.string());

@@ -17,9 +17,9 @@ namespace foresight {
 std::filesystem::path scorer_file_of_policy(const Config& config, const std::string& name);
 
 /// Runs evaluation.policies on the recorded evaluation traces at eviction.budget and at evaluation.budgets,
-/// and writes `<output>/evaluation.json` (docs/evaluation.md). An evaluation that stands there for the same
-/// inputs is kept. Traces are dealt out to ranks; rank 0 alone measures cost and generates text. Returns what
-/// the file holds.
+/// and writes `<output>/evaluation.json` (docs/evaluation.md). If the file already has results for the same
+/// inputs, it is kept. Traces are assigned to ranks; only rank 0 measures cost and generates text. Returns
+/// the file's content.
 nlohmann::ordered_json run_evaluate(const Config& config, const Transformer& model,
                                     const Tokenizer& tokenizer, World& world);
 

@@ -9,8 +9,8 @@
 
 namespace foresight {
 
-/// One object a policy by name, in the order of `results`: figures, per-trace rises, and the difference to
-/// the best hand-written rule with its paired interval (seeded by `seed`); that of grpo to supervised too.
+/// One object per policy by name, in the order of `results`: figures, per-trace rises, and the difference to
+/// the best hand-written rule with its paired interval (seeded by `seed`); for grpo also that to supervised.
 /// Measures that were not taken are left out, and differences over a single trace, which have no interval.
 nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, std::uint64_t seed);
 
@@ -18,8 +18,8 @@ nlohmann::ordered_json policies_json(const std::vector<PolicyResult>& results, s
 nlohmann::ordered_json cost_json(const std::vector<PolicyCost>& costs, const CostOptions& options,
                                  std::int64_t threads);
 
-/// Plain words for a difference: "loses 0.0178 nats less than rkv (95 % interval 0.0139 to 0.0221, paired
-/// over 16 traces)", or that it is not significant.
+/// A difference as a sentence: "loses 0.0178 nats less than rkv (95 % interval 0.0139 to 0.0221, paired over
+/// 16 traces)", or that it is not significant.
 std::string difference_sentence(const Interval& difference, const std::string& baseline, std::int64_t traces);
 
 /// The policies of an evaluation.json as a table for a terminal.

@@ -11,7 +11,7 @@
 namespace foresight {
 namespace {
 
-/// Sentences that say nothing that anyone asks for; written for this project.
+/// Filler sentences, which no question is about; written for this project.
 const std::vector<std::string>& filler_sentences() {
   static const std::vector<std::string> sentences = {
       "The ferry left the pier a little after noon.",

@@ -1,4 +1,4 @@
-// What all measures of generated or decoded text share: rows of one prompt under every policy, and filler.
+// Shared by all measures of generated or decoded text: rows of a prompt under every policy, and filler.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +31,11 @@ void require_running();
 std::string policy_name(const std::vector<Policy>& policies, std::size_t index);
 
 /// The selector of all policies on `names.size()` rows each, row p * N + n being policy p on row n. A policy
-/// that draws at random does so by the row's name.
+/// with random choices seeds them by the row's name.
 EvictionSelector policies_on_rows(const std::vector<Policy>& policies, const std::vector<std::string>& names);
 
 /// Rows of a prompt under the full cache and under every policy: [policies + 1][row], "full" first. `name`
-/// belongs to the prompt and makes the streams: row r has the same stream under every policy.
+/// identifies the prompt and names the random streams: row r has the same stream under every policy.
 std::vector<std::vector<Tokens>> generate_under_all(const TaskSetting& setting,
                                                     const std::vector<Policy>& policies,
                                                     const std::string& name, const Tokens& prompt,
@@ -48,7 +48,7 @@ std::int64_t equal_prefix(const Tokens& one, const Tokens& two);
 /// True when the text ends with a token that ends generation, and not by the limit.
 bool has_ended(const Tokens& text, const std::vector<std::int32_t>& end_tokens);
 
-/// Lengthens `text` to `length` tokens with sentences about nothing, drawn from `random`; cuts what is
+/// Lengthens `text` to `length` tokens with sentences of filler that `random` chooses, or cuts it if it is
 /// longer.
 void fill_with_sentences(Tokens& text, std::int64_t length, const Tokenizer& tokenizer, RandomStream& random);
 

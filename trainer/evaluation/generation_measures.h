@@ -1,4 +1,4 @@
-// What an evaluation measures on text that policies write or decode themselves, as the config asks for it.
+// The evaluation's measures on text that policies generate or decode themselves, as configured.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -14,7 +14,7 @@ namespace foresight {
 /// The policies of a set that can generate text, each name once: golden needs the future.
 std::vector<Policy> generating_policies(const PolicySet& set);
 
-/// The block "generation": problems, continued prompts and passkeys; an empty object where none is asked for.
+/// The block "generation": problems, continued prompts and passkeys; an empty object if none is configured.
 nlohmann::ordered_json measured_generation(const Config& config, const Transformer& model,
                                            const Tokenizer& tokenizer, const PolicySet& set,
                                            const std::vector<RecordedTrace>& traces);

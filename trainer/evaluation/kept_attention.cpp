@@ -17,7 +17,7 @@ void KeptAttention::add(const KeptAttention& other) {
 
 namespace {
 
-/// The prompt of each trace: nothing where a trace has no completion, as then all of it is text.
+/// Prompt tokens of each trace: 0 for a trace without a completion, which is plain text.
 std::vector<std::int64_t> prompts_of(const std::vector<const RecordedTrace*>& traces) {
   std::vector<std::int64_t> prompts;
   for (const RecordedTrace* trace : traces) {
@@ -97,7 +97,7 @@ void EvictionWatcher::observe(const EvictionView& view, const torch::Tensor& evi
     return values.unsqueeze(0).expand({policies_, traces_, kv_heads_, length_});
   };
   const torch::Tensor next_window = attention_.window(view.layer, seen / window);  // [N, K, L]
-  const torch::Tensor newest =  // entries that no policy can evict, and the window's own
+  const torch::Tensor newest =  // the attention on entries that no policy can evict, and on the window's own
       next_window.narrow(2, seen - window, length_ - seen + window).sum(2, false, torch::kFloat64);
   const torch::Tensor on_kept =
       for_every_policy(next_window).gather(3, kept).sum(3, false, torch::kFloat64);  // [P, N, K]

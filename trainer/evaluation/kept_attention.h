@@ -1,4 +1,4 @@
-// What a policy keeps: how much of the attention that full KV still pays falls on entries it holds, and how
+// What a policy keeps: how much of full KV's later attention falls on entries that it still holds, and how
 // far it agrees with the golden plan.
 #pragma once
 
@@ -28,8 +28,8 @@ struct KeptAttention {
   void add(const KeptAttention& other);
 };
 
-/// Watches a pass of `policies` x N rows (row p * N + n: policy p on trace n). Of each trace it holds what
-/// the golden plan evicts or nearly does, what that plan holds now, and strips of the recorded attention.
+/// Watches a pass of `policies` x N rows (row p * N + n: policy p on trace n). For each trace it has the
+/// entries that the golden plan (nearly) evicts, those it now holds, and strips of recorded attention.
 class EvictionWatcher {
  public:
   /// The traces have one length and recorded attention. `strip_bytes`: see AttentionStrips. Throws
@@ -38,11 +38,11 @@ class EvictionWatcher {
                   std::int64_t policies, std::int64_t layers, std::int64_t kv_heads,
                   std::int64_t strip_bytes = kStripBytes);
 
-  /// `inner`, watched: each layer's steps in order, from the first on. It throws Error(kInternal) for another
-  /// step, and what AttentionStrips throws. The watcher must outlive the pass.
+  /// `inner`, watched. A layer's steps must come in order from the first; otherwise it throws
+  /// Error(kInternal). It also throws what AttentionStrips throws. The watcher must outlive the pass.
   EvictionSelector watching(EvictionSelector inner);
 
-  /// One entry a policy, summed over the N traces.
+  /// One entry per policy, summed over the N traces.
   std::vector<KeptAttention> results() const;
   /// [policies, N, L]: share of (layer, KV head) pairs that hold each position after the last eviction.
   torch::Tensor held() const;

@@ -5,7 +5,7 @@
 namespace foresight {
 namespace {
 
-/// Adds b to a, whichever is defined and longer in its last dimension.
+/// Adds b to a; either may be undefined or shorter in its last dimension.
 torch::Tensor sum_of(const torch::Tensor& a, const torch::Tensor& b) {
   if (!a.defined() || !b.defined()) return a.defined() ? a : b;
   torch::Tensor longer = (a.size(-1) >= b.size(-1) ? a : b).clone();
@@ -73,7 +73,7 @@ void KeptEntriesCounter::observe(const EvictionView& view, const torch::Tensor& 
   count_prompt(view, kept);
   if (size_.budget == size_.window) return;
   const auto open = static_cast<double>(size_.budget - size_.window);
-  // The first B - W entries are what the eviction before kept; the newest of then are candidates since.
+  // The first B - W entries are those that the previous eviction kept; its newest are candidates since.
   if (view.step > 0) {
     const torch::Tensor gone = (evicted.to(torch::kCPU) < size_.budget - size_.window).to(torch::kFloat64);
     const torch::Tensor by_row = gone.sum(2).mean(1).view({policies_, traces_});

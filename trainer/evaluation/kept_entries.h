@@ -1,5 +1,5 @@
-// Which entries a policy holds, eviction by eviction: the prompt, what it changes its mind about, and where
-// the golden plan decides by a hair.
+// Which entries a policy holds at each eviction: those of the prompt, the candidates that it replaces, and
+// those next to the golden plan's cut.
 #pragma once
 
 #include <torch/types.h>
@@ -17,8 +17,8 @@ struct KeptEntries {
   /// Share of the entries next to the golden plan's cut that the policy decides as the plan does.
   double boundary = 0;
   std::int64_t boundary_evictions = 0;  ///< 0 where budget = window: the plan has no choice
-  /// Share of the candidates kept at an eviction that were no candidates at the one before: as many of those
-  /// it kept then have gone.
+  /// Share of the candidates kept at an eviction that were not candidates at the one before; as many of the
+  /// earlier ones were evicted.
   double churn = 0;
   std::int64_t churn_evictions = 0;
   /// [2, S] float64: share of the prompt's entries that are live after each eviction, summed over the traces
@@ -29,13 +29,13 @@ struct KeptEntries {
   torch::Tensor prompt_held_by;
 
   void add(const KeptEntries& other);
-  /// For other ranks: tensors, and back. unpack() takes kPackedTensors of them.
+  /// As tensors for other ranks, and back. unpack() takes kPackedTensors of them.
   std::vector<torch::Tensor> pack() const;
   static KeptEntries unpack(const torch::Tensor* tensors);
   static constexpr std::int64_t kPackedTensors = 3;
 };
 
-/// What the golden plan decides by a hair at one eviction of a layer.
+/// The entries next to the golden plan's cut at one eviction of a layer.
 struct GoldenCut {
   torch::Tensor evicted;  ///< [N, K, h] int64: the h highest-ranked that it evicts, positions
   torch::Tensor kept;     ///< [N, K, h] int64: the h lowest-ranked that it keeps; -1: fewer are open
@@ -56,7 +56,7 @@ class KeptEntriesCounter {
   void observe(const EvictionView& view, const torch::Tensor& evicted, const torch::Tensor& kept,
                const GoldenCut& cut);
 
-  /// One entry a policy, summed over the N traces.
+  /// One entry per policy, summed over the N traces.
   std::vector<KeptEntries> results() const;
 
  private:

@@ -10,11 +10,11 @@
 namespace foresight {
 namespace {
 
-/// Of the policies that protect the borders whatever the config says: as many as StreamingLLM keeps.
+/// Protected entries of the policies that always protect the start: as many as StreamingLLM keeps.
 constexpr std::int64_t kProtectedSinks = 4;
 
-/// Uniform noise [R, K, B] that belongs to (seed, trace, layer, step), whatever else runs beside it;
-/// `purpose` names the stream.
+/// Uniform noise [R, K, B] that depends only on (seed, trace, layer, step), not on other rows; `purpose`
+/// names the stream.
 std::function<torch::Tensor(const EvictionView&)> random_noise(
     const std::vector<const RecordedTrace*>& traces, std::int64_t seed, const std::string& purpose) {
   std::vector<std::string> ids;

@@ -12,15 +12,15 @@
 
 namespace foresight {
 
-/// A policy that can be put side by side with others. `make` gives its selector for traces [N] (row n of a
-/// view is trace n).
+/// A policy that can run side by side with others. `make` gives its selector for traces [N] (row n of a view
+/// is trace n).
 struct Policy {
   std::string name;
   std::function<EvictionSelector(const std::vector<const RecordedTrace*>&)> make;
 };
 
 /// golden, random, random_protected, recency_protected, streaming_llm, h2o, snapkv, tova, keydiff, rkv or
-/// vase; those that draw do so from `seed` and the trace's id. Throws Error(kConfig) for any other name.
+/// vase; random choices are seeded by `seed` and the trace's id. Throws Error(kConfig) for any other name.
 Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t seed);
 
 /// The policy of a scorer. Warns when it was trained at another window or for another model.

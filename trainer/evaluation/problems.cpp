@@ -26,7 +26,7 @@ void require_room_behind(const std::string& what, const Transformer& model, std:
   }
 }
 
-/// Builds every planted text once: its parts fit the cache, and it the model's positions.
+/// Builds every planted text once to check that its parts fit the cache, and the text the model's positions.
 void require_planted_facts(const Config& config, const Transformer& model, const Tokenizer& tokenizer) {
   const RecallOptions options = recall_options(config);
   const std::int64_t most = model.shape().max_positions;

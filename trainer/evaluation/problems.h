@@ -1,4 +1,4 @@
-// What an evaluation generates text from, checked before anything is measured.
+// The prompts from which an evaluation generates text, checked before anything is measured.
 #pragma once
 
 #include <vector>
@@ -15,9 +15,9 @@ namespace foresight {
 /// for a file that cannot be read and a problem without an answer.
 std::vector<PromptRow> read_problems(const EvaluationConfig& config);
 
-/// Checks tasks, passkeys, planted facts and cost_contexts: everything is there, can be rendered, and fits
-/// the model's positions with what is generated behind it. Throws Error(kInput) or Error(kConfig), naming
-/// file and line or the key.
+/// Checks that all files of tasks, passkeys, planted facts and cost_contexts exist, that prompts can be
+/// rendered, and that they fit the model's positions together with the text generated after them. Throws
+/// Error(kInput) or Error(kConfig), naming file and line or the key.
 void require_generation_inputs(const Config& config, const Transformer& model, const Tokenizer& tokenizer);
 
 /// Checks that the prompts which evaluation.continued_prompts continues, those of the first evaluation

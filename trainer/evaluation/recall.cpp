@@ -13,11 +13,11 @@
 namespace foresight {
 namespace {
 
-/// Whose code is planted.
+/// The places whose codes are planted.
 constexpr std::array<const char*, 8> kPlaces = {"harbour", "library", "bakery", "station",
                                                 "museum",  "garden",  "school", "theatre"};
 
-/// Throws Error(kConfig) where `parts` have more tokens than `most`, which `key` gives.
+/// Throws Error(kConfig) if `parts` have more tokens than `most`, the limit that `key` sets.
 void require_fits(const char* parts, std::size_t tokens, std::int64_t most, const char* limit,
                   const char* key) {
   if (static_cast<std::int64_t>(tokens) <= most) return;

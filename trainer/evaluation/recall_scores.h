@@ -8,7 +8,7 @@
 
 namespace foresight {
 
-/// What is planted and how much runs at once.
+/// The planted facts and how many run at once.
 struct RecallOptions {
   std::int64_t facts = 0;
   std::vector<std::int64_t> evictions = {};  ///< distances
@@ -19,7 +19,7 @@ struct RecallOptions {
 struct RecallScores {
   std::vector<double> full = {};                   ///< the full cache, fact stated
   std::vector<double> never = {};                  ///< the full cache, fact not stated
-  std::vector<bool> full_found = {};               ///< greedy decoding with the full cache says the answer
+  std::vector<bool> full_found = {};               ///< greedy decoding with the full cache gives the answer
   std::vector<std::vector<double>> policies = {};  ///< [policies], fact stated
   std::vector<std::vector<bool>> found = {};       ///< [policies], as full_found
 };

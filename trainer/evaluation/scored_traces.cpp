@@ -42,7 +42,7 @@ void require_scored_tokens(const Completions& traces, const Config& config) {
   throw Error(ErrorKind::kInput,
               concat("evaluation.score=completion: none of the ", traces.size(),
                      " evaluation traces has a token of a completion from token ", first,
-                     " on, where eviction begins to count, so that nothing is scored: give data.evaluation "
+                     " on, where scoring begins, so that no token is scored: give data.evaluation "
                      "rows of \"prompt\" and \"completion\", take a smaller budget, or "
                      "evaluation.score=all"));
 }

@@ -1,4 +1,4 @@
-// Whether an evaluation has anything to score, known before it runs.
+// Checks before an evaluation runs that there are tokens to score.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace foresight {
 
-/// Of each trace and token, whether it belongs to a completion.
+/// For each trace, which of its tokens belong to a completion.
 using Completions = std::vector<std::vector<std::uint8_t>>;
 
 Completions completions_of(const std::vector<RecordedTrace>& traces);

@@ -1,4 +1,4 @@
-// From what a policy did on each token to its figures: pure functions of a run and the recorded traces.
+// From a policy's losses on each token to its figures: pure functions of a run and the recorded traces.
 #pragma once
 
 #include <torch/types.h>
@@ -14,7 +14,7 @@
 
 namespace foresight {
 
-/// What one policy did, in the order of the traces.
+/// The results of one policy, in the order of the traces.
 struct PolicyRun {
   std::string name;
   std::vector<torch::Tensor> loss;  ///< per trace [L] float32 under eviction
@@ -29,15 +29,15 @@ struct PolicyRun {
 /// The run of the full cache, from the recorded losses.
 PolicyRun full_run(const std::vector<RecordedTrace>& traces);
 
-/// What is scored.
+/// Which tokens are scored.
 struct ScoringOptions {
   std::int64_t first_scored = 1;
   ScoreTokens score = ScoreTokens::kAll;
   double low_entropy_share = 0.8;
-  std::int64_t window = 64;  ///< tokens of the windows whose worst is told
+  std::int64_t window = 64;  ///< tokens of a window, for the rise of the worst window
 };
 
-/// t > budget + window (docs/method.md, "The cache"), or every token where no trace is touched by eviction.
+/// t > budget + window (docs/method.md, "The cache"), or every token if no trace has an eviction.
 std::int64_t first_scored_token(const std::vector<RecordedTrace>& traces, const CacheSize& size);
 /// The same where the longest trace has `longest_tokens`.
 std::int64_t first_scored_token(std::int64_t longest_tokens, const CacheSize& size);
@@ -71,7 +71,7 @@ struct PolicyResult {
   std::optional<double> attention_kept;     ///< mean of attention_kept_by_head
   torch::Tensor attention_kept_by_head;     ///< [layers, KV heads] float64, or undefined
   std::optional<double> golden_overlap;     ///< share of the golden plan's kept candidates that stay
-  std::optional<double> boundary_accuracy;  ///< share of the entries at golden's cut that it decides alike
+  std::optional<double> boundary_accuracy;  ///< share of the entries at golden's cut decided like golden
   std::optional<double> churn;      ///< share of the kept candidates that changed since the eviction before
   std::vector<double> prompt_live;  ///< share of the prompt's entries that are live after each eviction
   std::vector<double> prompt_held_by;  ///< share of it that at least 1, 2, .. KV heads of a layer hold in the
@@ -84,11 +84,11 @@ struct PolicyResult {
   std::vector<PositionRise> by_position;  ///< ends at powers of two and at the longest trace
 };
 
-/// Scores a run. Throws Error(kInternal) when it does not belong to the traces.
+/// Scores a run. Throws Error(kInternal) if the run is not of these traces.
 PolicyResult score_run(const PolicyRun& run, const std::vector<RecordedTrace>& traces,
                        const ScoringOptions& options);
 
-/// The tails of a run alone, over the tokens that score_run() scores.
+/// Only the tails of a run, over the tokens that score_run() scores.
 RiseTails tails_of(const PolicyRun& run, const std::vector<RecordedTrace>& traces,
                    const ScoringOptions& options);
 
@@ -101,7 +101,7 @@ struct Difference {
 };
 Difference difference_to(const PolicyResult& policy, const PolicyResult& baseline, std::uint64_t seed);
 
-/// The hand-written rule (random is one) of the lowest loss rise; nullptr where there is none.
+/// The hand-written rule (random is one) with the lowest loss rise; nullptr without rules.
 const PolicyResult* best_rule(const std::vector<PolicyResult>& results);
 
 }  // namespace foresight

@@ -23,7 +23,7 @@ torch::Tensor own_where_evicted(const torch::Tensor& values, std::int64_t row, s
                       elsewhere);
 }
 
-/// The policies of one set on a batch of traces, as far as they have run.
+/// The policies of one set on a batch of traces, in the middle of their run.
 struct PolicySetRun {
   const PolicySet* set;
   std::optional<EvictionWatcher> watcher;
@@ -48,7 +48,7 @@ std::unique_ptr<PolicySetRun> start_set(const Transformer& model, const Batch& b
   return started;
 }
 
-/// Appends what the policies of a set did on a batch of traces.
+/// Appends the results of a set's policies on a batch of traces.
 void store_set(const Batch& batch, const PolicySetRun& done, std::span<PolicyRun> runs) {
   const EvictedPass& pass = *done.pass;
   const RowLayout& rows = done.run->rows();
@@ -75,8 +75,8 @@ void store_set(const Batch& batch, const PolicySetRun& done, std::span<PolicyRun
   }
 }
 
-/// Runs all sets on one batch of traces and appends what their policies did. The sets advance together, the
-/// one that is behind first, so that one pass of the full cache beside them serves all.
+/// Runs all sets on one batch of traces and appends their results. The sets advance together, the one
+/// furthest behind first, so that they share one pass of the full cache.
 void run_batch(const Transformer& model, const Batch& batch, const std::vector<PolicySet>& sets,
                Detail detail, std::span<PolicyRun> runs, const std::function<void(std::int64_t)>& on_tokens) {
   std::vector<std::unique_ptr<PolicySetRun>> started;
@@ -115,7 +115,7 @@ std::vector<PolicyRun> named_runs(const std::vector<PolicySet>& sets) {
   return runs;
 }
 
-/// What the policies did on one batch, for the other ranks.
+/// The results of one batch, to send them to the other ranks.
 std::string pack_runs(const std::vector<PolicyRun>& runs) {
   std::vector<torch::Tensor> tensors;
   for (const PolicyRun& run : runs) {
@@ -132,7 +132,7 @@ std::string pack_runs(const std::vector<PolicyRun>& runs) {
   return pack_tensors(tensors);
 }
 
-/// Appends what pack_runs() made of one batch.
+/// Appends the results of one batch that pack_runs() packed.
 void append_runs(std::vector<PolicyRun>& runs, const std::string& packed) {
   const std::vector<torch::Tensor> tensors = unpack_tensors(packed);
   auto next = tensors.begin();

@@ -1,4 +1,4 @@
-// Policies side by side on recorded traces: each runs once, and what it did is kept token by token.
+// Policies side by side on recorded traces: each runs once, and its losses are kept token by token.
 #pragma once
 
 #include <functional>
@@ -27,9 +27,9 @@ enum class Detail {
 /// Runs every policy of every set on every trace: [set][policy]. Traces of one length share forward passes,
 /// a trace's prefix is computed once for all policies of a set, and with Detail::kAll its full-KV pass once
 /// for all sets. Tokens that no eviction can touch have their full-KV loss. `rows_per_pass`: traces x
-/// policies at once, which are dealt out to ranks; all ranks get all runs. `on_tokens` (may be empty) is told
-/// the tokens that this rank has done, of its run_tokens(). Throws Error(kNumeric) naming trace and policy
-/// for a loss that is not finite.
+/// policies at once, which are assigned to ranks; all ranks get all runs. `on_tokens` (may be empty) gets the
+/// number of tokens that this rank has done, of its run_tokens(). Throws Error(kNumeric) naming trace and
+/// policy for a loss that is not finite.
 std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
                                                  const std::vector<RecordedTrace>& traces,
                                                  const std::vector<PolicySet>& sets, Detail detail,
@@ -41,7 +41,7 @@ std::vector<std::vector<PolicyRun>> run_policies(const Transformer& model,
 std::int64_t run_tokens(const std::vector<RecordedTrace>& traces, const std::vector<PolicySet>& sets,
                         std::int64_t rows_per_pass, const World& world);
 
-/// What evaluate_policies scores and how much runs at once.
+/// Which tokens evaluate_policies scores and how much runs at once.
 struct EvaluationOptions {
   CacheSize size;
   ScoreTokens score = ScoreTokens::kAll;
@@ -50,8 +50,8 @@ struct EvaluationOptions {
 };
 
 /// Losses of policies at one cache size, scored: the first result is always "full", from the recorded losses.
-/// Where a budget holds whole traces and no token is touched by eviction, all tokens are scored and every
-/// policy equals full KV.
+/// If a budget holds whole traces, so that nothing is evicted, all tokens are scored and every policy equals
+/// full KV.
 std::vector<PolicyResult> evaluate_policies(const Transformer& model,
                                             const std::vector<RecordedTrace>& traces,
                                             const std::vector<Policy>& policies,

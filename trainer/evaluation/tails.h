@@ -1,4 +1,4 @@
-// How unevenly a policy's loss rise is spread over the tokens: a mean hides a few tokens that lose much.
+// How unevenly a policy's loss rise is spread over the tokens: a mean hides a few tokens with a large rise.
 #pragma once
 
 #include <torch/types.h>

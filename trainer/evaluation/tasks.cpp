@@ -26,7 +26,7 @@ struct TextSums {
   double mean(double sum) const { return sum / std::max(texts, 1.0); }
 };
 
-/// What a policy wrote for a problem, as it is scored.
+/// What is scored of a policy's text for a problem.
 SolvedProblem solved_problem(const std::vector<Tokens>& rows, const Tokens& full_greedy,
                              const std::string& answer, const Tokenizer& tokenizer) {
   const auto& ends = tokenizer.end_of_sequence();
@@ -40,7 +40,7 @@ SolvedProblem solved_problem(const std::vector<Tokens>& rows, const Tokens& full
   return solved;
 }
 
-/// Tokens of a text of about `length` tokens with `key` at `depth`, ending in the question.
+/// A text of about `length` tokens with `key` at `depth`, which ends in the question.
 Tokens passkey_prompt(const Tokenizer& tokenizer, std::int64_t length, double depth, const std::string& key,
                       RandomStream& random) {
   const Tokens needle =

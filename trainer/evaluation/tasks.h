@@ -1,4 +1,4 @@
-// Policies on tasks: text generated from prompts with known answers, and a number hidden in a long text.
+// Policies on tasks: answers generated to prompts with known ones, and numbers hidden in long texts.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -18,7 +18,7 @@ struct ProblemOptions {
   std::int64_t max_new_tokens = 512;
   double temperature = 0.6, top_p = 0.95;
   std::int64_t top_k = 20;
-  std::string instruction = {};  ///< put behind a problem that is no chat, on a line of its own
+  std::string instruction = {};  ///< appended on a line of its own to a problem that is not a chat
 };
 
 /// One text for a problem.

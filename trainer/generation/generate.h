@@ -13,7 +13,7 @@
 
 namespace foresight {
 
-/// What ends a generation, and what is never drawn.
+/// What ends a generation, and which tokens are never sampled.
 struct GenerationLimits {
   std::int64_t max_new_tokens = 512;
   std::vector<std::int32_t> end_tokens;
@@ -24,7 +24,7 @@ struct GenerationLimits {
 GenerationLimits limits_of(const Transformer& model, const Tokenizer& tokenizer, std::int64_t max_new_tokens);
 
 /// Logits [..., vocabulary] of the next token for `hidden` [..., hidden], on the CPU; ids that are never
-/// drawn have none (-inf).
+/// sampled have -inf.
 torch::Tensor next_logits(const Transformer& model, const torch::Tensor& hidden,
                           const GenerationLimits& limits);
 

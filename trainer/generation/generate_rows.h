@@ -11,8 +11,8 @@ namespace foresight {
 
 /// Continues `prompt` [L] in as many rows as there are `samplings`; row r draws from randoms[r]. `select`
 /// sees all rows at once (trainer/evaluation side_by_side makes one of several policies); without it every
-/// row has the full cache. Rows run in step until all have ended; a row's draws do not depend on the rows
-/// beside it. Returns the new tokens of each row, the ending one included. Throws as generate().
+/// row has the full cache. Rows run in step until all have ended; a row's samples do not depend on the other
+/// rows. Returns the new tokens of each row, the ending one included. Throws as generate().
 std::vector<std::vector<std::int32_t>> generate_rows(
     const Transformer& model, const std::vector<std::int32_t>& prompt,
     const std::optional<EvictionSelector>& select, const CacheSize& size,

@@ -24,7 +24,7 @@ struct Job {
   std::string prompt;
   std::int64_t sample;
 
-  /// What its line depends on besides model and settings.
+  /// What a completion depends on besides model and settings.
   std::string facts() const {
     return concat(sample, " ", row->source, " ", row->answer, " ", row->columns.dump(), " ", prompt, "\n");
   }
@@ -37,7 +37,7 @@ struct Plan {
   std::filesystem::path folder;
   std::size_t batch = 0;
 
-  /// Its name changes with its rows: a batch is known again when others were taken out or put in behind it.
+  /// Its name depends only on its rows, so it is found again if other batches are removed or appended.
   std::filesystem::path file_of(std::size_t first) const {
     std::string facts;
     for (std::size_t i = first; i < std::min(jobs.size(), first + batch); ++i) facts += jobs[i].facts();
@@ -45,7 +45,7 @@ struct Plan {
   }
 };
 
-/// Folder of finished batches; its name changes with everything but the rows that changes their content.
+/// Folder of finished batches; its name depends on everything, except the rows, that changes their content.
 std::filesystem::path batch_folder(const Config& config, const Transformer& model,
                                    const Tokenizer& tokenizer) {
   std::string facts =
@@ -56,7 +56,7 @@ std::filesystem::path batch_folder(const Config& config, const Transformer& mode
   return RunFolder{config.output}.stage(Stage::kTraces) / sha256_hex(facts).substr(0, 16);
 }
 
-/// The file that is written must not be one of those that are read.
+/// Throws if the traces file is one of the prompt files.
 void require_other_than_prompts(const Config& config) {
   for (const std::string& file : config.traces.prompts) {
     std::error_code error;
@@ -93,7 +93,7 @@ Plan make_plan(const Config& config, const Transformer& model, const Tokenizer& 
   return plan;
 }
 
-/// Of each batch, whether its file is there.
+/// For each batch, whether its file exists.
 std::vector<bool> finished_batches(const Plan& plan) {
   std::vector<bool> done;
   for (std::size_t first = 0; first < plan.jobs.size(); first += plan.batch)
@@ -101,8 +101,8 @@ std::vector<bool> finished_batches(const Plan& plan) {
   return done;
 }
 
-/// The row of a completion: what was generated, then the columns of its prompt. Columns that have the name of
-/// one of ours stand under "given"; `source` is the row's own where it has one.
+/// The row of a completion: what was generated, then the columns of its prompt. Columns of the prompt's row
+/// with the name of one of ours go under "given"; `source` is the row's own if it has one.
 std::string trace_line(const Job& job, const std::vector<std::int32_t>& prompt,
                        const std::vector<std::int32_t>& generated, const Tokenizer& tokenizer) {
   const auto& ending = tokenizer.end_of_sequence();
@@ -153,7 +153,7 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   require_other_than_prompts(config);
   const Plan plan = make_plan(config, model, tokenizer, chat);
   const std::vector<Job>& jobs = plan.jobs;
-  // Rank 0 looks: a file may appear meanwhile.
+  // Only rank 0 looks, because a file may appear meanwhile.
   const std::vector<bool> done = world.broadcast_flags(finished_batches(plan), "generated batches");
   std::vector<std::int64_t> costs;
   for (const bool batch_done : done) costs.push_back(batch_done ? 0 : 1);

@@ -14,6 +14,7 @@
 #include "trainer/runs/config_of_runs.h"
 #include "trainer/runs/list_runs.h"
 #include "trainer/runs/paired_runs.h"
+#include "trainer/runs/sweep_section.h"
 
 namespace foresight {
 namespace {
@@ -55,6 +56,7 @@ class Page {
   std::string lead() const;
   std::string runs_section() const;
   std::string policies_section() const;
+  std::string budget_section() const { return sweep_section(runs_, styles_, policies_); }
   std::string training_section() const;
   std::string config_section() const;
   std::string faults_section() const;
@@ -302,6 +304,7 @@ std::string comparison_html(const std::vector<RunFacts>& runs, const std::string
   return html_page(title.empty() ? page.title() : title, page.lead(),
                    {{"runs", "Runs", page.runs_section()},
                     {"policies", "Policies of all runs", page.policies_section()},
+                    {"budget", "Loss rise against budget", page.budget_section()},
                     {"training", "Training curves", page.training_section()},
                     {"config", "Config keys that differ", page.config_section()},
                     {"faults", "Faults", page.faults_section()}},

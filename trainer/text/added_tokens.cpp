@@ -50,7 +50,7 @@ std::size_t without_trailing_space(std::string_view text) {
 
 AddedTokens::AddedTokens(const std::string& where)
     : word_(Pattern::regex("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}]", where)) {
-}  // what Rust's regex calls \w
+}  // the characters of \w in Rust's regex
 
 AddedTokens AddedTokens::from_json(const nlohmann::json& list, const Normalizer& normalizer,
                                    Vocabulary& vocabulary, const std::string& where) {
@@ -67,7 +67,7 @@ AddedTokens AddedTokens::from_json(const nlohmann::json& list, const Normalizer&
     vocabulary.add(content, id, entry);
     const bool special = bool_field(description, "special", false, entry);
     if (special) result.special_.insert(id);
-    if (content.empty()) continue;  // never matches
+    if (content.empty()) continue;  // an empty token never matches
     result.tokens_.push_back({id, bool_field(description, "single_word", false, entry),
                               bool_field(description, "lstrip", false, entry),
                               bool_field(description, "rstrip", false, entry)});

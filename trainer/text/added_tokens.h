@@ -28,7 +28,7 @@ class AddedTokens {
   static AddedTokens from_json(const nlohmann::json& list, const Normalizer& normalizer,
                                Vocabulary& vocabulary, const std::string& where);
 
-  /// Cuts `text` at the tokens that are searched in raw text (normalized: false) or in normalised text,
+  /// Cuts `text` at the tokens that are searched for in raw text (normalized: false) or in normalised text,
   /// leftmost and longest first.
   std::vector<TextSection> cut(std::string_view text, bool normalized) const;
 

@@ -68,14 +68,14 @@ std::vector<BytePairModel::Symbol> BytePairModel::first_symbols(std::string_view
     }
     find_fallback(unit, fallback);
     if (!fallback.empty()) {
-      // A waiting unknown token stays behind these: `tokenizers` has that order.
+      // An unknown token that waits comes after these, as in `tokenizers`.
       for (std::size_t index = 0; index < fallback.size(); ++index)
         push(fallback[index], index == 0 ? bytes : 0);
     } else if (unknown_) {
       if (!fuse_unknown_) flush_unknown();
       unknown_bytes += bytes;
     } else {
-      dropped_bytes += bytes;  // no token at all; the next one takes its place in the text
+      dropped_bytes += bytes;  // it has no token; the next token takes its place in the text
     }
   }
   flush_unknown();

@@ -24,8 +24,8 @@ struct PlacedToken {
 class BytePairModel {
  public:
   /// Reads vocabulary and merges; the vocabulary goes to `vocabulary` (the model's tokens only).
-  /// `byte_level`: the vocabulary is written in the byte alphabet; else in plain characters, and
-  /// byte_fallback gives one that has no token the tokens "<0x..>" of its bytes. Throws Error(kInput) naming
+  /// `byte_level`: the vocabulary is in the byte alphabet; otherwise in plain characters, and with
+  /// byte_fallback a character without token becomes its bytes' tokens "<0x..>". Throws Error(kInput) naming
   /// `where` and the entry: another model type, dropout, affixes, bad ids, merges of unknown tokens.
   static BytePairModel from_json(const nlohmann::json& model, bool byte_level, Vocabulary& vocabulary,
                                  const std::string& where);
@@ -48,12 +48,12 @@ class BytePairModel {
   };
 
   void read_options(const nlohmann::json& model, const Vocabulary& vocabulary, const std::string& where);
-  /// Fills the tables of byte_level_ or of characters; whether every text has tokens.
+  /// Fills the tables of byte_level_ or of characters. Returns whether every text can be tokenized.
   bool read_bytes(const Vocabulary& vocabulary, bool byte_fallback);
   bool read_characters(const Vocabulary& vocabulary, bool byte_fallback);
   /// The first token of a byte or character, -1 where it has none.
   std::int32_t unit_id(std::string_view unit) const;
-  /// Its "<0x..>" tokens; none unless each is there.
+  /// Its "<0x..>" tokens; none unless the vocabulary has all of them.
   void find_fallback(std::string_view unit, std::vector<std::int32_t>& ids) const;
   void read_merges(const nlohmann::json& merges, const Vocabulary& vocabulary, const std::string& where);
   std::vector<Symbol> first_symbols(std::string_view piece) const;

@@ -92,7 +92,7 @@ void BytePairModel::read_options(const Json& model, const Vocabulary& vocabulary
       byte_level_ ? read_bytes(vocabulary, byte_fallback) : read_characters(vocabulary, byte_fallback);
   if (!complete && !unknown_ && !field(model, "unk_token", where).is_null()) {
     throw Error(ErrorKind::kInput,
-                concat(where, ": unk_token is not in the vocabulary, and what has no token needs it"));
+                concat(where, ": unk_token is not in the vocabulary, and unknown characters need it"));
   }
   if (!ignore_merges_) return;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {

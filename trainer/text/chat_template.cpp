@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
 
-// A message takes some hundred steps; a template comes from elsewhere and must end.
+// A message takes some hundred steps; the limit stops templates that would never end.
 constexpr std::size_t kSteps = 1000000, kStepsPerMessage = 20000, kStepsPerByte = 64;
 
 /// chat_template of tokenizer_config.json: a string, or a list of named ones of which "default" counts.
@@ -75,7 +75,7 @@ jinja::Value messages_value(const std::vector<ChatMessage>& messages, const jinj
   return jinja::Value::list(std::move(list), work);
 }
 
-/// About how much there is to go through: bytes of texts and names, one for every other value.
+/// The approximate size of a value: bytes of texts and names, one for every other value.
 std::size_t bytes_of(const OrderedJson& json) {
   if (json.is_string()) return json.get_ref<const std::string&>().size();
   std::size_t bytes = 1;
@@ -99,7 +99,7 @@ std::tm day_of(const std::string& date) {
   const char* end = strptime(date.c_str(), "%Y-%m-%d", &day);
   std::tm same = day;
   const bool there = end != nullptr && *end == '\0' && timegm(&same) != -1 && same.tm_mday == day.tm_mday;
-  if (there) return same;  // with the days of week and year
+  if (there) return same;  // it has the days of week and year too
   throw Error(ErrorKind::kConfig,
               concat("model.template_date: expected a date like 2026-11-28, got \"", one_line(date), "\""));
 }

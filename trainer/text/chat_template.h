@@ -13,14 +13,14 @@
 
 namespace foresight {
 
-/// What a template is told besides the messages.
+/// What a template gets besides the messages.
 struct ChatOptions {
   /// More names by value, as apply_chat_template's keyword arguments: {"enable_thinking": false},
   /// {"date_string": "26 Jul 2024"}.
   nlohmann::ordered_json variables = nlohmann::ordered_json::object();
-  /// What strftime_now() tells; where it is not given, the date that the template was loaded with. Without it
-  /// the template sees no such function: templates that ask whether it is there take the date they hold, so
-  /// that prompts do not change from day to day; the others are refused.
+  /// The date of strftime_now(); if it is not given, the date that the template was loaded with. Without
+  /// either, the function does not exist: templates that test for it use a fixed date of their own, so that
+  /// prompts do not change from day to day; other templates that call it are refused.
   std::optional<std::tm> now = std::nullopt;
   bool add_generation_prompt = true;
 };
@@ -31,11 +31,11 @@ struct ChatOptions {
 /// thread-safe.
 class ChatTemplate {
  public:
-  /// Reads chat_template.jinja, or chat_template in tokenizer_config.json. A folder without one, or with one
-  /// that has a statement or form which is not supported (which is warned about), gives a template that
-  /// render() refuses. `date`
-  /// ("2026-11-28", model.template_date): what strftime_now() tells; empty: nothing. Throws Error(kInput) on
-  /// damaged files and for named templates without a default, Error(kConfig) for what is not a date.
+  /// Reads chat_template.jinja, or chat_template in tokenizer_config.json. For a folder without one, render()
+  /// throws; for a template with an unsupported statement or form, this logs a warning and render() throws.
+  /// `date` ("2026-11-28", model.template_date): the date of strftime_now(); empty: none. Throws
+  /// Error(kInput) on damaged files and for named templates without a default, Error(kConfig) if `date` is
+  /// not a date.
   static ChatTemplate load(const std::filesystem::path& model_folder, const std::string& date = "");
   /// The prompt, ending where the assistant's answer begins (without add_generation_prompt: the conversation
   /// as it stands). A message goes to the template with all its fields. It holds the beginning-of-sequence
@@ -43,7 +43,7 @@ class ChatTemplate {
   /// template, no messages, what the template itself refuses (raise_exception), names without a value, and
   /// what is not supported.
   std::string render(const std::vector<ChatMessage>& messages, const ChatOptions& options = {}) const;
-  /// Whether there is a template that could be read; its parts may still refuse some messages.
+  /// Whether the model has a template that could be read. It may still refuse some messages.
   bool can_render() const { return program_ != nullptr; }
 
  private:

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Steps that double a text, one behind the other, would make gigabytes of a few tokens.
+// Several steps in a row that double a text would make gigabytes of a few tokens.
 constexpr std::size_t kMaxGrowth = 64;
 
 /// The byte of "<0x41>", nothing for any other token.
@@ -31,7 +31,7 @@ std::optional<char> fallback_byte(const std::string& token) {
   return static_cast<char>(std::stoi(token.substr(3, 2), nullptr, 16));
 }
 
-/// Runs of "<0x..>" tokens become their text; one U+FFFD for each byte where that is no UTF-8.
+/// Runs of "<0x..>" tokens become their text, or one U+FFFD for each byte if that is not valid UTF-8.
 std::vector<std::string> join_fallback_bytes(const std::vector<std::string>& tokens) {
   std::vector<std::string> joined;
   std::string bytes;
@@ -65,7 +65,7 @@ std::string replace_all(std::string_view text, const std::string& pattern, const
   return result.append(text);
 }
 
-/// `token` without the first `start` and the last `stop` of its blanks, where it has them.
+/// `token` without up to `start` blanks at its start and up to `stop` at its end.
 std::string stripped(std::string_view token, std::string_view blank, std::size_t start, std::size_t stop) {
   for (; start > 0 && token.starts_with(blank); --start) token.remove_prefix(blank.size());
   for (; stop > 0 && token.ends_with(blank); --stop) token.remove_suffix(blank.size());

@@ -11,14 +11,14 @@ namespace foresight {
 /// and Metaspace, before it or without it; or a Sequence of these. Immutable, thread-safe.
 class Decoder {
  public:
-  /// Throws Error(kInput) naming what is not supported. ByteLevel must be last, and there for a vocabulary
-  /// that is byte-level, and no other.
+  /// Throws Error(kInput) naming what is not supported. ByteLevel must be last. A byte-level vocabulary must
+  /// have it, and no other may.
   static Decoder from_json(const nlohmann::json& description, bool byte_level, const std::string& where);
 
   /// The text of the tokens, damaged UTF-8 repaired, as `tokenizers` has it.
   std::string decode(std::vector<std::string> tokens) const;
-  /// The bytes that one token stands for behind others: the blank that Strip and Metaspace take from the
-  /// start of a text stays.
+  /// The bytes of one token after other tokens: the blank that Strip and Metaspace remove at the start of a
+  /// text stays.
   std::string token_bytes(const std::string& token) const;
 
  private:

@@ -107,8 +107,8 @@ Value as_json(const Value& input, Arguments& arguments) {
   return Value::text(to_json(input, arguments.work()));
 }
 
-/// Items that pass a test (of their attribute, where `by_attribute`), or that do not. As in Jinja nothing is
-/// asked of what is false: of none, 0 and "" there are no items.
+/// Items that pass a test (of their attribute with `by_attribute`), or that fail it. As in Jinja, a false
+/// input (none, 0, "") has no items.
 Value chosen(const Value& input, Arguments& arguments, bool by_attribute, bool wanted) {
   if (!input.truth()) return Value::list({}, arguments.work());
   const std::size_t test_place = by_attribute ? 1 : 0;
@@ -127,7 +127,7 @@ Value chosen(const Value& input, Arguments& arguments, bool by_attribute, bool w
   return Value::list(std::move(kept), arguments.work());
 }
 
-/// map(attribute=...) or map("filter"); of what is false there are no items, as in Jinja.
+/// map(attribute=...) or map("filter"); as in Jinja, a false input has no items.
 Value mapped(const Value& input, Arguments& arguments) {
   if (!input.truth()) return Value::list({}, arguments.work());
   const Value attribute = arguments.optional(1000, "attribute", Value());
@@ -207,7 +207,7 @@ const std::map<std::string, Filter, std::less<>>& filters() {
   return kFilters;
 }
 
-/// Tests without an argument; nothing for other names.
+/// Tests without an argument; no value for other names.
 std::optional<bool> kind_test(const std::string& name, const Value& input) {
   const Kind kind = input.kind();
   if (name == "defined") return kind != Kind::kUndefined;

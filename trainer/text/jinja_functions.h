@@ -11,7 +11,7 @@
 
 namespace foresight::jinja {
 
-/// The arguments of a call; those by name are checked off as they are read.
+/// The arguments of a call. It remembers which named ones were read.
 class Arguments {
  public:
   /// `callee` is how messages call what is called: "the filter join".
@@ -51,7 +51,7 @@ bool apply_test(const std::string& name, const Value& input, Arguments&& argumen
 bool is_method(const Value& object, const std::string& name);
 Value call_method(const Value& object, const std::string& name, Arguments&& arguments);
 
-/// range(), dict(), raise_exception() and strftime_now(), which tells `now`.
+/// range(), dict(), raise_exception() and strftime_now(), which returns `now`.
 Value call_global(const std::string& name, Arguments&& arguments, const std::optional<std::tm>& now);
 
 }  // namespace foresight::jinja

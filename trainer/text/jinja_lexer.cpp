@@ -83,7 +83,7 @@ class Lexer {
     if (!part.empty()) tokens_.push_back({TokenKind::kText, std::string(part), line});
   }
 
-  /// lstrip_blocks: blanks alone between the line's start and a block or comment go.
+  /// lstrip_blocks: if only blanks stand between the line's start and a block or comment, they are removed.
   std::string_view without_indentation(std::string_view part) const {
     const std::size_t newline = part.rfind('\n');
     if (newline == std::string_view::npos && !line_starts_) return part;
@@ -91,7 +91,7 @@ class Lexer {
     return python::strip(part.substr(begin), true, false).empty() ? part.substr(0, begin) : part;
   }
 
-  /// Behind a tag: `trims` ("-") takes all blanks, a block's or comment's end takes one newline.
+  /// After a tag: `trims` ("-") removes all blanks, the end of a block or comment removes one newline.
   void behind_tag(bool trims, bool takes_newline) {
     line_starts_ = false;
     if (trims) {

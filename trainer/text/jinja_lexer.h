@@ -27,7 +27,7 @@ struct Token {
   int line;
 };
 
-/// Comments are gone, and so are the blanks that Jinja takes away with transformers' settings (trim_blocks,
+/// Comments are left out, and so are the blanks that Jinja removes with transformers' settings (trim_blocks,
 /// lstrip_blocks, no newline kept at the end, "-" and "+" in tags). The last token is kEnd. Refuses tags that
 /// are not closed and signs that no supported expression has.
 std::vector<Token> tokenize(const std::string& source, Work& work);

@@ -36,7 +36,7 @@ struct Expression {
   Value value = {};
   std::vector<std::unique_ptr<Expression>> operands = {};
   std::vector<std::string> words = {};  // of calls, filters and tests: the keywords of the last operands
-  int depth = 1;                        // of the tree: what walks it does so by recursion
+  int depth = 1;                        // of the tree: it is walked by recursion
 };
 using ExpressionPointer = std::unique_ptr<Expression>;
 

@@ -1,4 +1,4 @@
-// What every part of a template's reading and rendering is given: where it stands, and how much it may do.
+// The place in a template and the work still allowed, for all code that reads or renders the template.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace foresight::jinja {
 
-/// Place and budget. A template comes from elsewhere: it may loop and double texts, but not without end.
+/// Place and budget. The budget stops templates that loop or double texts without end.
 class Work {
  public:
   /// `file` is named in messages; `budget`: steps and bytes of text that may be made.

@@ -6,8 +6,8 @@
 
 namespace foresight {
 
-/// Where Metaspace puts its sign in front: at every piece of text between added tokens, at the start of the
-/// text alone, or nowhere.
+/// Where Metaspace prepends its sign: at every piece of text between added tokens, at the start of the text
+/// only, or nowhere.
 enum class PrependScheme { kAlways, kFirst, kNever };
 
 /// "prepend_scheme" ("always" where absent) and the older "add_prefix_space". Throws Error(kInput) naming an

@@ -1,4 +1,4 @@
-// A text that was changed before tokenizing, with the way back to its source.
+// A text that was changed before tokenizing, with the byte offsets in its source.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ struct NormalizedText {
   }
 };
 
-/// `later`, whose source is the text of `earlier`, as a change of earlier's source.
+/// Joins two changes: `later`, whose source is the text of `earlier`, with offsets in earlier's source.
 NormalizedText chained(const NormalizedText& earlier, NormalizedText later);
 
 /// `text` behind `prefix`, which counts to the first character; an empty text stays empty.

@@ -16,11 +16,11 @@ namespace foresight {
 
 namespace {
 
-// Steps that double a text, one behind the other, would make gigabytes of a few characters.
+// Several steps in a row that double a text would make gigabytes of a few characters.
 constexpr std::size_t kMaxGrowth = 64;
 
 void check(UErrorCode status) {
-  // ICU's data are linked into it: nothing but memory can be short.
+  // ICU's data are linked into it, so only a lack of memory can make this fail.
   if (U_FAILURE(status)) throw std::bad_alloc();
 }
 

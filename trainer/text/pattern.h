@@ -1,5 +1,5 @@
-// Regular expressions of tokenizer.json. The `tokenizers` library reads them with Oniguruma, this one with
-// PCRE2.
+// Regular expressions of tokenizer.json. The `tokenizers` library reads them with Oniguruma, this program
+// with PCRE2.
 #pragma once
 
 #include <cstddef>

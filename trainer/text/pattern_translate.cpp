@@ -9,7 +9,7 @@ namespace foresight {
 
 namespace {
 
-/// Walks an Oniguruma expression and writes PCRE2's. Only what differs is touched:
+/// Walks an Oniguruma expression and writes one for PCRE2. It changes only what differs:
 /// - \s is Unicode's White_Space in Oniguruma; PCRE2 adds U+180E;
 /// - \w has marks, connectors, Alphabetic and the six numbers of Latin-1 in Oniguruma; in PCRE2 letters,
 /// numbers and "_";

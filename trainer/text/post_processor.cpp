@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Models put one or two tokens around a text. A template that repeats a long list would make a small file
+// Models put one or two tokens around a text. Without a limit, a small file that repeats a long list would
 // fill memory.
 constexpr std::size_t kMaxTokens = 256;
 

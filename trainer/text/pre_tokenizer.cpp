@@ -25,7 +25,7 @@ SplitBehavior behavior_named(const std::string& name, const std::string& where) 
   throw Error(ErrorKind::kInput, concat(where, ": split behavior ", one_line(name), " is not supported"));
 }
 
-/// A match joins the stretch before it, unless that is a match too.
+/// A match is joined to the stretch before it, unless that is a match too.
 std::vector<ByteRange> merge_with_previous(const std::vector<ByteRange>& cuts) {
   std::vector<ByteRange> merged;
   bool previous_matched = false;
@@ -40,7 +40,7 @@ std::vector<ByteRange> merge_with_previous(const std::vector<ByteRange>& cuts) {
   return merged;
 }
 
-/// A match joins the stretch behind it, unless that is a match too.
+/// A match is joined to the stretch after it, unless that is a match too.
 std::vector<ByteRange> merge_with_next(const std::vector<ByteRange>& cuts) {
   std::vector<ByteRange> merged;
   bool waiting = false;
@@ -55,7 +55,7 @@ std::vector<ByteRange> merge_with_next(const std::vector<ByteRange>& cuts) {
   return merged;
 }
 
-/// Neighbours of one kind join.
+/// Joins neighbours of the same kind.
 std::vector<ByteRange> merge_runs(const std::vector<ByteRange>& cuts) {
   std::vector<ByteRange> merged;
   for (const ByteRange& cut : cuts) {

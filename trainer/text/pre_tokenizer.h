@@ -15,7 +15,7 @@
 
 namespace foresight {
 
-/// What becomes of a Split's matches.
+/// What happens to a Split's matches.
 enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
 /// Metaspace, Digits and Split steps and ByteLevel, each alone or in a Sequence with Metaspace first and
@@ -25,7 +25,7 @@ class PreTokenizer {
   /// From tokenizer.json's "pre_tokenizer". Throws Error(kInput) naming what is not supported.
   static PreTokenizer from_json(const nlohmann::json& description, const std::string& where);
 
-  /// Whether pieces are bytes, each of them a token; else they are text.
+  /// Whether pieces are bytes, each with a token of its own; otherwise they are text.
   bool byte_level() const { return has_byte_level_; }
 
   /// `text` with Metaspace's sign for its blanks and in front; nothing where there is no Metaspace.

@@ -112,7 +112,7 @@ std::string upper(std::string_view text) {
   UErrorCode status = U_ZERO_ERROR;
   icu::CaseMap::utf8ToUpper("", 0, icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())),
                             sink, nullptr, status);
-  if (U_FAILURE(status)) throw std::bad_alloc();  // its data are linked into it: only memory can be short
+  if (U_FAILURE(status)) throw std::bad_alloc();  // its data are linked in: only memory can be lacking
   return result;
 }
 

@@ -19,7 +19,7 @@ std::int64_t length(std::string_view text);
 /// The characters of `text`, each as UTF-8.
 std::vector<std::string_view> characters(std::string_view text);
 
-/// text.strip(), of `left` and `right` end; of blanks, or of the characters of `chosen`.
+/// text.strip() at the `left` and `right` end: removes blanks, or the characters of `chosen`.
 std::string_view strip(std::string_view text, bool left, bool right,
                        std::optional<std::string_view> chosen = std::nullopt);
 

@@ -15,7 +15,7 @@ bool in_vocabulary(const Tokenizer& tokenizer, std::int32_t token) {
   return token >= 0 && token < tokenizer.vocabulary_size();
 }
 
-/// Whether a row's tokens are this tokenizer's for its text, which people may have changed since.
+/// Whether a row's tokens are this tokenizer's tokens for its text, which may have been edited since.
 bool stand_for_text(const Tokenizer& tokenizer, const TraceRow& row) {
   const auto known = [&](std::int32_t token) { return in_vocabulary(tokenizer, token); };
   if (!std::all_of(row.tokens.begin(), row.tokens.end(), known)) return false;

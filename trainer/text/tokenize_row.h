@@ -13,11 +13,11 @@
 namespace foresight {
 
 /// Prompt and completion are tokenized together, as the model would read them; a token belongs to the
-/// completion when its last byte does. Given tokens are taken as they are: those behind prompt_tokens are
-/// completion, all of them without it. Where prompt_tokens and the text are there too, and the tokens are
-/// not this tokenizer's for that text (it was edited since, or another model wrote it), the text counts. No
-/// beginning-of-sequence token is added. Throws Error(kInput), naming the row's source, on invalid UTF-8 and
-/// on token ids outside the vocabulary.
+/// completion when its last byte does. Given tokens are used as they are: those from number prompt_tokens on
+/// are the completion, or all of them without prompt_tokens. Where prompt_tokens and the text are there too,
+/// and the tokens are not this tokenizer's for that text (it was edited since, or another model wrote it),
+/// the text counts. No beginning-of-sequence token is added. Throws Error(kInput), naming the row's source,
+/// on invalid UTF-8 and on token ids outside the vocabulary.
 TokenRow tokenize_row(const Tokenizer& tokenizer, const TraceRow& row);
 
 /// Tokens of a prompt as generation reads it: the beginning-of-sequence token in front where the tokenizer
@@ -25,9 +25,9 @@ TokenRow tokenize_row(const Tokenizer& tokenizer, const TraceRow& row);
 /// Error(kInput) on invalid UTF-8.
 std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
 
-/// The text that generated tokens stand for behind a prompt: the blank that a completion of a
-/// SentencePiece-like tokenizer begins with stays. Special tokens have their text, incomplete UTF-8 becomes
-/// U+FFFD.
+/// The text of generated tokens that follow a prompt. The blank with which a completion of a
+/// SentencePiece-like tokenizer begins is kept. Special tokens have their text, and incomplete UTF-8 becomes
+/// the character U+FFFD.
 std::string completion_text(const Tokenizer& tokenizer, std::span<const std::int32_t> tokens);
 
 }  // namespace foresight

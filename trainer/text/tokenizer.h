@@ -39,15 +39,15 @@ class Tokenizer {
   /// Text of tokens; incomplete UTF-8 becomes U+FFFD. Throws Error(kInput) on an id outside the vocabulary.
   std::string decode(std::span<const std::int32_t> tokens, bool skip_special_tokens = false) const;
 
-  /// The bytes that one token stands for behind others, which may be a part of a character: what decode()
-  /// takes from the start of a text (the blank that SentencePiece-like tokenizers put there) stays. Throws
-  /// Error(kInput) on an id outside the vocabulary.
+  /// The bytes of one token that follows others; they may be a part of a character. The blank that decode()
+  /// removes at the start of a text (SentencePiece-like tokenizers put it there) stays. Throws Error(kInput)
+  /// on an id outside the vocabulary.
   std::string token_bytes(std::int32_t token) const;
 
   /// Ids run from 0 to vocabulary_size() - 1 (added tokens included).
   std::int64_t vocabulary_size() const;
-  /// Of the ids 0 .. rows - 1 of a model, those that no token has: holes, and rows beyond the vocabulary, to
-  /// which many models are padded.
+  /// Those of a model's ids 0 .. rows - 1 that belong to no token: holes, and the rows beyond the vocabulary
+  /// with which many models are padded.
   std::vector<std::int32_t> ids_without_token(std::int64_t rows) const;
   std::optional<std::int32_t> token_id(std::string_view token) const;
   /// The token that the post-processor puts first, -1 where it puts none.
@@ -64,7 +64,7 @@ class Tokenizer {
   std::unique_ptr<State> state_;
 };
 
-/// Holds back incomplete UTF-8 while tokens are streamed to a terminal.
+/// Keeps incomplete UTF-8 back while tokens are streamed to a terminal.
 class StreamingDecoder {
  public:
   explicit StreamingDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}

@@ -36,7 +36,7 @@ struct Tokenizer::State {
   void encode_plain(std::string_view text, bool at_start,
                     const std::function<std::size_t(std::size_t)>& place,
                     std::vector<PlacedToken>& tokens) const;
-  /// The token's text; nothing for a hole in the ids. Throws Error(kInput) beyond them.
+  /// The token's text; no value for a hole in the ids. Throws Error(kInput) for an id beyond them.
   const std::string* token_of(std::int32_t id) const;
 };
 

@@ -9,8 +9,8 @@ namespace foresight {
 
 namespace {
 
-// Ids index a table: one absurd id in a damaged file must not ask for gigabytes. Holes are allowed, but not
-// more of them than some models leave for tokens to come.
+// Ids index a table, so one absurd id in a damaged file must not allocate gigabytes. Holes are allowed, up to
+// the number that some models leave for later tokens.
 constexpr std::size_t kMaxTokens = std::size_t{1} << 24;
 constexpr std::size_t kIdsPerToken = 4;
 constexpr std::size_t kSpareIds = 1024;

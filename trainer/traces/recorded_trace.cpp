@@ -90,12 +90,12 @@ std::string traces_fingerprint(const std::vector<RecordedTrace>& traces) {
 void require_losses_of(const std::vector<RecordedTrace>& traces, const std::string& dtype) {
   for (const RecordedTrace& trace : traces) {
     if (trace.dtype == dtype) continue;
-    throw Error(ErrorKind::kConfig,
-                concat("runtime.dtype: this run computes in ", dtype, ", but the losses in ",
-                       trace.file.string(), " were recorded in ", trace.dtype,
-                       ": set runtime.dtype (and runtime.cache_dtype) to that, or record "
-                       "them in ",
-                       dtype, ": choose another `output`, or remove the oracle folder"));
+    throw Error(
+        ErrorKind::kConfig,
+        concat("runtime.dtype: this run computes in ", dtype, ", but the losses in ", trace.file.string(),
+               " were recorded in ", trace.dtype,
+               ": set runtime.dtype (and runtime.cache_dtype) to the recorded type, or record them in ",
+               dtype, ": choose another `output`, or remove the oracle folder"));
   }
 }
 

@@ -29,8 +29,8 @@ struct RecordedTrace {
 };
 
 /// The recorded traces of a split ("train", "validation", "evaluation"), checked against model and tokenizer.
-/// At most the first `most`: a run that recorded more before uses what its config asks for now. Throws
-/// Error(kInput) when there are none (naming the command that records them) or when one does not fit.
+/// At most the first `most`, so that a run that recorded more earlier uses what its config asks for now.
+/// Throws Error(kInput) when there are none (naming the command that records them) or when one does not fit.
 std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
                                                 const std::string& split, std::int64_t most,
                                                 const std::string& model_fingerprint,
@@ -43,12 +43,12 @@ TraceTokens stacked_tokens(const std::vector<const RecordedTrace*>& traces);
 std::vector<std::vector<std::size_t>> equal_length_batches(const std::vector<RecordedTrace>& traces,
                                                            std::size_t most);
 
-/// SHA-256 (hex) of ids, tokens and completion of the traces and the dtype of their passes: not of what was
-/// recorded, which follows from these and the model, up to the rounding of a machine.
+/// SHA-256 (hex) of the traces' ids, tokens and completion masks and of the dtype of their passes. Losses and
+/// attention are not in it: they follow from these and the model, up to rounding.
 std::string traces_fingerprint(const std::vector<RecordedTrace>& traces);
 
 /// For stages that compare losses with the recorded ones: throws Error(kConfig) unless all were recorded with
-/// products in `dtype`, as rounding alone moves a loss by as much as a good policy does.
+/// products in `dtype`, because rounding alone changes a loss by as much as a good policy does.
 void require_losses_of(const std::vector<RecordedTrace>& traces, const std::string& dtype);
 
 }  // namespace foresight

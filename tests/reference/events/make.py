@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the event file that tests/training/test_event_file.cpp compares ours with, by TensorBoard's own code.
+"""Writes, with TensorBoard's own code, the event file with which tests/training/test_event_file.cpp compares ours.
 
 usage: make.py    (writes rows.jsonl and events.tfevents beside itself; needs the package tensorboard, 2.21.0 was used)
 
-rows.jsonl: {"wall_time": ..., "row": {...}}, a line for each row. events.tfevents: the same rows as records, behind the
-two records that a file begins with. What becomes of a row is written out by hand below.
+rows.jsonl: {"wall_time": ..., "row": {...}}, a line for each row. events.tfevents: the same rows as records, after the
+two records at the start of a file. The scalars of each row are written by hand below.
 """
 
 import json

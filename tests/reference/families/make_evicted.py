@@ -1,13 +1,13 @@
-"""What `transformers` says about the families' tiny models under eviction, for tests/model/test_evicted_families.cpp.
+"""Losses of `transformers` for the families' tiny models under eviction, for tests/model/test_evicted_families.cpp.
 
-Brute force: one pass over the whole text in transformers' own attention, in which each query of each KV head is shown a mask of
-its own, without the entries that were evicted before it. Which go is drawn at random, for every layer and head apart. Layers that
-see a window keep the mask that transformers makes for them.
+Brute force: one pass over the whole text in transformers' own attention, in which each query of each KV head has a mask
+of its own, without the entries that were evicted before it. The evicted entries are random, separately for every layer
+and head. Layers with a sliding window keep the mask of transformers.
 
 Writes, beside itself, evicted.safetensors with, for each family NAME: NAME.tokens [L], NAME.losses [L] (nats, of predicting each
-token; the first is 0), NAME.evicted [layers, K, steps, W], the positions that go in each step, and NAME.attention
-[layers, K, blocks, L], the mean attention without eviction that a block of W queries of a KV head's group pays to each key; all of
-layers with full attention alone, whose numbers are NAME.layers. `size` is [budget, window].
+token; the first is 0), NAME.evicted [layers, K, steps, W], the positions evicted in each step, and NAME.attention
+[layers, K, blocks, L], the mean attention without eviction of a block of W queries of a KV head's group on each key;
+all only of layers with full attention, whose numbers are NAME.layers. `size` is [budget, window].
 
     python tests/reference/families/make_evicted.py
 

@@ -1,11 +1,11 @@
-"""Tiny random models of every supported family, and what `transformers` says about them, for tests/model/test_families.cpp.
+"""Tiny random models of every supported family, and the results of `transformers` for them, for tests/model/test_families.cpp.
 
 Writes, beside itself, a folder NAME per family (config.json, weights) and NAME.safetensors: tokens [2, T], logits [2, T, V] and
 entropy [2, T] of a float32 forward pass, greedy [G], the continuation of the first `prompt_tokens` tokens of row 0.
 
     python tests/reference/families/make_fixture.py [NAME ...]
 
-All parameters are drawn anew: transformers starts biases at 0 and norms at 1, where a forgotten one would not be noticed.
+All parameters are random, because transformers starts biases at 0 and norms at 1, which would hide a forgotten one.
 Made with transformers 5.2.0 and torch 2.11.0 on a CPU.
 """
 import json
@@ -173,7 +173,8 @@ def make(name: str, seed: int):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     tokens = torch.randint(3, SIZES["vocab_size"], (2, TOKENS), generator=generator)
     with torch.no_grad():
-        # The continuation first: with rope type dynamic this model object keeps the base of the longest text it has seen.
+        # The continuation comes first, because with rope type dynamic the model object keeps the base of the longest text so
+        # far.
         greedy = model.generate(tokens[:1, :PROMPT], attention_mask=torch.ones(1, PROMPT, dtype=torch.int64), max_new_tokens=CONTINUED,
                                 do_sample=False, eos_token_id=None, pad_token_id=0)[0, PROMPT:]
         logits = model(tokens).logits

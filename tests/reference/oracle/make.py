@@ -1,4 +1,4 @@
-"""Writes oracle files with h5py: good ones, and one for each thing that a reader must refuse.
+"""Writes oracle files with h5py: good ones, and one for each fault that a reader must refuse.
 
 Needs: h5py, numpy. Run in this folder: python make.py
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the run folder that the report's tests read: INVENTED numbers, measured on nothing.
+"""Writes the run folder for the report's tests. All numbers are INVENTED; none was measured.
 
 usage: make.py    (writes evaluation.json, config.yaml, supervised/ and grpo/metrics.jsonl beside itself)
 

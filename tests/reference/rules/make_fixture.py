@@ -1,7 +1,7 @@
 """Scores and evicted sets of NVIDIA's kvpress for tests/eviction/test_rules_against_kvpress.cpp.
 
 Writes kvpress.safetensors beside itself. Made with kvpress 0.5.5 (PyPI, Apache-2.0), torch 2.11.0, transformers 5.2.0, float32 on a
-CPU. kvpress wants packages that this project does not, so give it an environment of its own:
+CPU. kvpress needs packages that this project does not, so give it an environment of its own:
 
     python tests/reference/rules/make_fixture.py
 
@@ -11,7 +11,7 @@ of N entries stay. The module is a stand-in: a config with the numbers of heads,
 hidden_states are the queries, which with cos 1 and sin 0 no rotation changes. attentions is None except for ObservedAttentionPress, so
 that kvpress computes the window's attention itself; the plain softmax that the fixture holds is asserted to equal it.
 
-How each press was called, and what keeps it from being our rule as it stands:
+How each press was called, and how it differs from our rule:
 - StreamingLLMPress(n_sink=4), unchanged: selection by cache index (scores 1 and 0). Row 0 is a first eviction, row 1 the next one.
 - ObservedAttentionPress: divides an entry's attention by the number of queries that could see it, which H2O does not. `h2o`
   multiplies its score by that number again. It protects no window: the newest W get an infinite score.
@@ -48,7 +48,7 @@ def adapted(press, change):
 
 
 def protect_window(scores):
-    """Infinite scores for the newest W."""
+    """Gives the newest W infinite scores."""
     return torch.cat([scores[..., :BUDGET], torch.full_like(scores[..., BUDGET:], float("inf"))], dim=-1)
 
 

@@ -1,4 +1,4 @@
-"""What VaSE's published code keeps, for tests/eviction/test_rules_against_vase.cpp.
+"""The entries that VaSE's published code keeps, for tests/eviction/test_rules_against_vase.cpp.
 
 Writes vase.safetensors beside itself. Made with github.com/terarachang/VaSE (MIT) at commit
 bfa2692112c45da13e637b3eca03ee6516f9e0bb, transformers 5.2.0 (its base classes only), torch 2.11.0, float32 on a CPU:
@@ -6,15 +6,13 @@ bfa2692112c45da13e637b3eca03ee6516f9e0bb, transformers 5.2.0 (its base classes o
     python tests/reference/rules/make_vase_fixture.py CHECKOUT
 
 eval/reasoning_tasks/modified/transformers/cache_utils.py runs unchanged: EvictLayer with mode range_sink_sample_attn, smooth, and
-n_large a quarter of the budget, as its scripts have it. It draws with torch.multinomial; here that call draws by the race which it
-is defined by (the K largest of weight / exponential, as torch itself does), from the noise that the fixture holds. So the kept
-entries can be compared, and not only their distribution.
+n_large a quarter of the budget, as its scripts have it. It samples with torch.multinomial. Here that call is replaced by its definition (the K largest of weight / exponential, as torch itself does) with the noise that the fixture holds, so that the kept entries can be compared, and not only their distribution.
 
 `formula` is the rule once more, written from the paper (arXiv 2606.03928): value range max - min, sinks first, the rest drawn without
 replacement by the mean attention of the window's queries. The script ends with an error unless both keep the same entries.
 
 Tensors: `keys`, `values` [R, K, N, d]; `window_attention` [R, K, g, W, N]; `positions` [R, K, N]; `noise` [R, K, B] uniform;
-`vase.weights` [R, K, B], what torch.multinomial was given; `vase.evicted` [R, K, W] int64, ascending; `many.*` the same with n_large 40.
+`vase.weights` [R, K, B], the weights passed to torch.multinomial; `vase.evicted` [R, K, W] int64, ascending; `many.*` the same with n_large 40.
 """
 import importlib.util
 import math
@@ -73,7 +71,7 @@ def run_published(layer_class, keys, values, queries, noise, large):
 
 
 def formula(keys, values, queries, noise, large):
-    """Evicted [R, K, W] by the paper's own words."""
+    """Evicted [R, K, W] by the paper's formula."""
     gone = torch.empty(ROWS, KV_HEADS, WINDOW, dtype=torch.int64)
     for row in range(ROWS):
         for head in range(KV_HEADS):

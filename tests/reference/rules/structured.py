@@ -1,8 +1,6 @@
 """Random tensors with the structure of a cache, for the scripts beside this one that run published eviction rules on them.
 
-R rows, K KV heads, g query heads per KV head, N = B + W live entries, W newest queries, d head dimension. A head has an entry
-that draws attention (entry 0), keys that share a direction, and near copies among its keys. All rules keep our harness: the newest
-W entries are never candidates, and W of the B older ones go.
+R rows, K KV heads, g query heads per KV head, N = B + W live entries, W newest queries, d head dimension. A head has an entry with much attention (entry 0), keys that share a direction, and near copies among its keys. As in our cache, for all rules: the newest W entries are never candidates, and W of the B older ones are evicted.
 """
 import math
 
@@ -29,7 +27,7 @@ def draw_head(seed):
 
 
 def logits(keys, queries):
-    """[R, K, g, Q, N] of the newest Q queries, -inf for what lies in a query's future."""
+    """[R, K, g, Q, N] of the newest Q queries, -inf for keys in a query's future."""
     count = queries.shape[3]
     values = torch.matmul(queries, keys.unsqueeze(2).transpose(3, 4)) / math.sqrt(HEAD_DIM)
     entry, query = torch.arange(LIVE), torch.arange(LIVE - count, LIVE).unsqueeze(1)
@@ -42,7 +40,7 @@ def attention(keys, queries):
 
 
 def is_separated(keep_scores):
-    """Whether in every head the last entry that goes and the first that stays differ by more than rounding."""
+    """Whether in every head the scores of the last evicted and the first kept entry differ by more than rounding."""
     ordered = keep_scores.sort(dim=-1).values
     last_out, first_in = ordered[..., WINDOW - 1], ordered[..., WINDOW]
     return bool((first_in - last_out > 1e-4 * torch.maximum(first_in.abs(), last_out.abs())).all())
@@ -50,7 +48,7 @@ def is_separated(keep_scores):
 
 def draw_layer(keep_scores_of, prepare=lambda keys, queries: queries):
     """Keys [R, K, N, d] and queries [R, K, g, N, d]. A head is drawn again until none of the scores [1, 1, B] that
-    `keep_scores_of`(keys, queries) gives has a tie at the cut, so that the evicted set does not hang on how ties are broken."""
+    `keep_scores_of`(keys, queries) gives has a tie at the cut, so that the evicted set does not depend on how ties are broken."""
     heads, seed = [], 1000
     while len(heads) < ROWS * KV_HEADS:
         keys, queries = draw_head(seed)
@@ -63,7 +61,7 @@ def draw_layer(keep_scores_of, prepare=lambda keys, queries: queries):
 
 
 def index_values():
-    """Values [1, 1, N, 1] that hold each entry's index: what an implementation keeps of them says what it kept."""
+    """Values [1, 1, N, 1] with each entry's index: the kept values show which entries an implementation kept."""
     return torch.arange(LIVE, dtype=torch.float32).view(1, 1, LIVE, 1)
 
 

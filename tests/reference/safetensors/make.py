@@ -1,4 +1,4 @@
-"""Writes mixed.safetensors with the Python package `safetensors`, and what it holds as mixed.json.
+"""Writes mixed.safetensors with the Python package `safetensors`, and its content as mixed.json.
 
 Needs: safetensors, torch, numpy. Run in this folder: python make.py
 """

@@ -4,7 +4,7 @@
     make_chat_family_fixture.py
 
 Per template: cases of conversation, variables (keyword arguments of apply_chat_template) and what is rendered, null where
-apply_chat_template refuses. Per snippet: what is rendered, null where it is refused. strftime_now tells "now".
+apply_chat_template refuses. Per snippet: what is rendered, null where it is refused. strftime_now uses the date "now".
 """
 
 import datetime

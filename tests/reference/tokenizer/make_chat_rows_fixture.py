@@ -4,8 +4,7 @@
     make_chat_rows_fixture.py
 
 Per case: the row as a line of JSONL, the name of its template in chat_families.json, what apply_chat_template renders of it (with
-the generation prompt, or without where "add_generation_prompt" is false), null where it refuses. Templates that ask for the date are told
-2026-11-28, on whatever day this runs.
+the generation prompt, or without where "add_generation_prompt" is false), null where it refuses. Templates that ask for the date get 2026-11-28, on whatever day this runs.
 """
 
 import datetime
@@ -45,7 +44,7 @@ def render(tokenizer, template, row):
 
 
 class FixedDay(datetime.datetime):
-    """What transformers' strftime_now asks."""
+    """The clock for transformers' strftime_now."""
 
     @classmethod
     def now(cls, tz=None):

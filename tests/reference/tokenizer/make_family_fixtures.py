@@ -4,8 +4,7 @@
     make_family_fixtures.py
 
 Normaliser, pre-tokenizer, decoder, post-processor, flags of the BPE model and the names and flags of added tokens are those
-of the family named in each function; the vocabularies are trained here, on texts.py. Where the settings come from: Qwen2 and
-Metaspace from `transformers` 5.2.0 (models/qwen2, models/llama), the R1 distill of Qwen from a quotation of its tokenizer.json, Tekken's
+of the family named in each function; the vocabularies are trained here, on texts.py. Sources of the settings: Qwen2 and Metaspace from `transformers` 5.2.0 (models/qwen2, models/llama), the R1 distill of Qwen from a quotation of its tokenizer.json, Tekken's
 pattern from a line of public code. The R1 distill of Llama and DeepSeek-V3's patterns are from knowledge and were not compared with a
 published file. Each NAME/ holds tokenizer.json, tokenizer_config.json
 and fixture.json as make_fixture.py describes it; its lines belong to family_texts.json.
@@ -125,7 +124,7 @@ def deepseek_v3_like():
 
 
 def tekken_like():
-    """Mistral Nemo and later: ByteLevel with a pattern that tells upper from lower case."""
+    """Mistral Nemo and later: ByteLevel with a pattern that distinguishes upper from lower case."""
     t = byte_level([TEKKEN], ignore_merges=True)
     t.add_tokens(special(["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]",
                           "[/TOOL_RESULTS]", "[TOOL_CALLS]", "<pad>", "[PREFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]))
@@ -196,7 +195,7 @@ def main():
         write(folder / "tokenizer.json", json.loads(tokenizer.to_str()))
         write(folder / "tokenizer_config.json", config)
         fixture = record(Tokenizer.from_file(str(folder / "tokenizer.json")), texts, True)
-        # Where a post-processor trims offsets, a token of one blank ends where it begins: ends are taken without it.
+        # If a post-processor trims offsets, a token of one blank ends where it begins, so ends are recorded without it.
         bare = Tokenizer.from_str(json.dumps(json.loads(tokenizer.to_str()) | {"post_processor": None}))
         fixture["ends"] = [ends and [end for _, end in bare.encode(text).offsets] for text, ends in zip(texts, fixture["ends"])]
         write(folder / "fixture.json", fixture)

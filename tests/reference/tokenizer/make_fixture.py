@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains small tokenizers with the `tokenizers` library (0.22.2) and writes what they make of many texts.
+"""Trains small tokenizers with the `tokenizers` library (0.22.2) and writes their tokens of many texts.
 
     make_fixture.py [MODEL_FOLDER]    (with MODEL_FOLDER: the ids of that model's tokenizer.json too, as smollm2.json)
 
