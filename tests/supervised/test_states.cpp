@@ -212,7 +212,7 @@ TEST_CASE("normalisation: moments joined part by part are those of the whole", "
   Scorer expected = Scorer::random(recorded.model.shape(), {}, RandomStream(3, "test")),
          found = expected.clone();
   expected.set_normalisation(1, all.mean(1), all.std(1, false).clamp_min(1e-4));
-  fit_normalisation(found, states, 2, alone());
+  fit_normalisation(found, states, 2, 2 * recorded.model.shape().head_dimension, alone());
   CHECK(torch::allclose(found.score(1, all.unsqueeze(0)), expected.score(1, all.unsqueeze(0)), 1e-3, 1e-4));
 }
 
@@ -240,7 +240,7 @@ TEST_CASE("normalisation: any number of ranks fits the same bytes", "[supervised
   const RandomStates states;
   const auto fitted = [&](World& world) {
     Scorer scorer = Scorer::random(shape, {}, RandomStream(3, "test"));
-    fit_normalisation(scorer, states, 3, world);
+    fit_normalisation(scorer, states, 3, 2 * shape.head_dimension, world);
     return scorer.fingerprint();
   };
   const std::string one = fitted(alone());

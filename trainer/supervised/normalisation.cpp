@@ -31,7 +31,9 @@ torch::Tensor FeatureMoments::deviation() const {
   return (squares / count).sqrt().clamp_min(kLeastDeviation).to(torch::kFloat32);
 }
 
-void fit_normalisation(Scorer& scorer, const StateSource& states, std::int64_t traces, World& world) {
+void fit_normalisation(Scorer& scorer, const StateSource& states, std::int64_t traces, std::int64_t vectors,
+                       World& world) {
+  constexpr double kLeastServingDeviation = 0.1;
   const auto count = std::min(traces, static_cast<std::int64_t>(states.evictions().size()));
   std::vector<std::int64_t> costs;
   for (std::int64_t trace = 0; trace < count; ++trace)
@@ -58,8 +60,11 @@ void fit_normalisation(Scorer& scorer, const StateSource& states, std::int64_t t
     }
   }
   for (std::size_t layer = 0; layer < moments.size(); ++layer) {
+    torch::Tensor deviation = moments[layer].deviation();
+    if (scorer.facts().features == ScorerFeatures::kServing)
+      deviation.slice(1, vectors).clamp_min_(kLeastServingDeviation);
     scorer.set_normalisation(static_cast<std::int64_t>(layer), moments[layer].mean.to(torch::kFloat32),
-                             moments[layer].deviation());
+                             deviation);
   }
 }
 

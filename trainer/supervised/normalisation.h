@@ -23,7 +23,10 @@ struct FeatureMoments {
 };
 
 /// Sets the scorer's mean and deviation of every feature from all states of the first `traces` traces. Traces
-/// are dealt out to ranks and joined in their order: a collective.
-void fit_normalisation(Scorer& scorer, const StateSource& states, std::int64_t traces, World& world);
+/// are dealt out to ranks and joined in their order: a collective. `vectors`: numbers of key and value,
+/// behind which the statistics stand; as serving features these deviate by 0.1 at least, for of some heads a
+/// logarithm is 0 in all states of a sample and far from it in a later one.
+void fit_normalisation(Scorer& scorer, const StateSource& states, std::int64_t traces, std::int64_t vectors,
+                       World& world);
 
 }  // namespace foresight

@@ -108,8 +108,8 @@ void train_supervised(const Config& config, const Transformer& model, const Toke
     const auto budgets = static_cast<std::int64_t>(stage.budgets.size());
     states = replays.golden();
     open = 0;
-    fit_normalisation(initial, *states, std::max<std::int64_t>(4, budgets),
-                      world);  // each budget has a trace
+    fit_normalisation(initial, *states, std::max<std::int64_t>(4, budgets),  // each budget has a trace
+                      2 * model.shape().head_dimension, world);
   }
   warn_if_made_for_other("supervised: scorer.initial", initial.facts(), config.eviction, model.fingerprint());
   initial.facts() = facts;

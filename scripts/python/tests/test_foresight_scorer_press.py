@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import load_model, write_random_scorer
+from conftest import ROOT, load_model, write_random_scorer
 from kvpress import AdaKVPress, ChunkPress, DecodingPress, PerLayerCompressionPress, PrefillDecodingPress
 from test_generation import BUDGET, CONTEXT, NEW, PIPELINE_PROMPT, PROMPTS, QUESTION, TEXT, WINDOW
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
@@ -10,6 +10,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from foresight_kv import ForesightError, ForesightScorerPress, Scorer
+from foresight_kv.foresight_scorer_press import _chunk_end
 
 IDS = torch.tensor([list(TEXT), list(TEXT[::-1])])
 
@@ -118,6 +119,31 @@ def test_layers_take_ratios_of_their_own(tiny_model, scorer, attended):
     for layer, tensors in attended.items():
         count = int(IDS.shape[1] * (1 - ratios[layer]))
         check_kept(cache, attended, layer, expected_scores(scorer, layer, *tensors).topk(count, dim=-1).indices)
+
+
+@pytest.mark.parametrize("name", ["llama3", "qwen3", "olmo2", "phi3", "gemma3"])
+def test_tokens_are_rotated_by_their_own_places_in_every_family(name):
+    """Of a chunk, whose place nobody tells, and while decoding, where only the newest token's rotation is told."""
+    model = load_model(ROOT / "tests" / "reference" / "families" / name, "eager")
+    press, checked = object.__new__(ForesightScorerPress), []
+    press._rotary = model.model.rotary_emb
+
+    def watch(module, _, kwargs, __):
+        hidden, rotation = kwargs["hidden_states"], kwargs["position_embeddings"]
+        keys = kwargs["past_key_values"].layers[module.layer_idx].keys
+        assert _chunk_end(module, hidden[:, 5:9], keys[:, :, 5:9], *rotation) == 8
+        one = tuple(part[:, 14:15] for part in rotation)
+        told = {"position_embeddings": one, "position_ids": torch.tensor([[14]])}
+        found = press._rotation(module, hidden[:, 9:15], keys, told, 4)
+        for part, whole in zip(found, rotation, strict=True):
+            torch.testing.assert_close(part, whole[:, 11:15])
+        checked.append(module.layer_idx)
+
+    for layer in model.model.layers:
+        layer.self_attn.register_forward_hook(watch, with_kwargs=True)
+    with torch.no_grad():
+        model(torch.arange(3, 18).view(1, 15), past_key_values=DynamicCache())
+    assert len(checked) == model.config.num_hidden_layers
 
 
 def decode(model, press, prompt, new):

@@ -65,6 +65,7 @@ class RoundTensors:
 
     def __init__(self, part, block_table):
         self.part, self.rows = part, part.rows
+        self.waiting = None  # WaitingQueries, once a scorer on serving features needs them
         self.live = int32([before + tokens for before, tokens in zip(part.before, part.tokens, strict=True)])
         self.first, self.window = int32(part.first), int32(part.window)
         starts = [0]

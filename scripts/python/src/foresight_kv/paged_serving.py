@@ -87,7 +87,7 @@ class ServingEviction(Eviction):
         """As Eviction.observe(); statistics are not looked at."""
         heads = keys.shape[1]
         by_head = query.reshape(query.shape[0], heads, -1, query.shape[2])
-        if getattr(part, "waiting", None) is None:
+        if part.waiting is None:
             part.waiting = WaitingQueries(part, keys.shape[2], by_head.shape[2], self.budget, self.window)
         part.waiting.write(by_head, keys, values)
         if not len(part.full):
