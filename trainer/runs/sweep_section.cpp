@@ -129,7 +129,7 @@ std::string caption_of(const std::vector<Sweep>& sweeps, const std::vector<Polic
     const Pairing pairing = pairing_of(*first.evaluation, *first.results.begin()->second, *sweep.evaluation,
                                        *sweep.results.begin()->second);
     if (&sweep != &first && !pairing.obstacle.empty()) {
-      text += concat("The lines of ", run_styles.at(sweep.run).name, " may be of other tokens than those of ",
+      text += concat("The lines of ", run_styles.at(sweep.run).name, " may cover other tokens than those of ",
                      run_styles.at(first.run).name, ": ", pairing.obstacle, ". ");
     }
   }
