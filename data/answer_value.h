@@ -11,6 +11,7 @@ struct AnswerParts {
   std::string variable;  ///< "x" of "x = 5"; empty where there is none
   std::string value;     ///< canonical: see canonical_value()
   std::string unit;      ///< canonical name of a unit that is known ("cm^2"); empty for others and for none
+  std::string choice;    ///< "C" of "(C) 12"; empty where there is none
 };
 
 /// How a comma between digits is read: "1,234" is one number, or a list of two.
@@ -21,8 +22,9 @@ enum class Commas { kThousands, kList };
 AnswerParts answer_parts(std::string_view plain, Commas commas);
 
 /// Equal for equal values: a number that is an integer, a decimal, a fraction, a mixed number or one with
-/// * 10^n or an e is the reduced fraction ("0.50" and "1/2" are "1/2"), items of lists, tuples and sets too;
-/// a set's items are sorted; blanks go; "(A)" is "A"; words are in lower case.
+/// a whole power, * 10^n or an e is the reduced fraction ("0.50" and "1/2" are "1/2"), items of lists,
+/// tuples, sets, matrices and unions of intervals too; a list outside brackets is a set, and a set's items
+/// are sorted; "3 \pm 1" is both; blanks go; "(A)" is "A"; words are in lower case.
 std::string canonical_value(std::string_view text);
 
 }  // namespace foresight
