@@ -1,12 +1,12 @@
 #include "data/answer_latex.h"
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
 
-#include "trainer/base/utf8.h"
+#include "data/answer_unicode.h"
+#include "trainer/base/text.h"
 
 namespace foresight {
 namespace {
@@ -59,103 +59,9 @@ const std::map<std::string, std::string, std::less<>>& spellings() {
       {"rparen", ")"},     {"varnothing", "\\emptyset"},
       {"varphi", "\\phi"}, {"vert", "|"},
       {"lvert", "|"},      {"rvert", "|"},
-      {"to", "\\to"},      {"rightarrow", "\\to"}};
+      {"to", "\\to"},      {"rightarrow", "\\to"},
+      {"bigcup", "\\cup"}, {"bigcap", "\\cap"}};
   return names;
-}
-
-/// Unicode characters and their spelling in ASCII or LaTeX.
-constexpr std::pair<char32_t, const char*> kUnicodeSigns[] = {{0x2212, "-"},
-                                                              {0x2010, "-"},
-                                                              {0x2011, "-"},
-                                                              {0x2012, "-"},
-                                                              {0x2013, "-"},
-                                                              {0xFE63, "-"},
-                                                              {0xFF0D, "-"},
-                                                              {0xFF0B, "+"},
-                                                              {0xFF0C, ","},
-                                                              {0x3001, ","},
-                                                              {0xFF0E, "."},
-                                                              {0xFF1A, ":"},
-                                                              {0xFF08, "("},
-                                                              {0xFF09, ")"},
-                                                              {0xFF1D, "="},
-                                                              {0x2044, "/"},
-                                                              {0x2215, "/"},
-                                                              {0xD7, "\\times "},
-                                                              {0xB7, "\\cdot "},
-                                                              {0x22C5, "\\cdot "},
-                                                              {0xF7, "\\div "},
-                                                              {0xB0, "\\degree "},
-                                                              {0xBA, "\\degree "},
-                                                              {0x3C0, "\\pi "},
-                                                              {0x3B8, "\\theta "},
-                                                              {0x3B1, "\\alpha "},
-                                                              {0x3B2, "\\beta "},
-                                                              {0x221A, "\\sqrt "},
-                                                              {0x221E, "\\infty "},
-                                                              {0x2264, "\\le "},
-                                                              {0x2265, "\\ge "},
-                                                              {0x2260, "\\ne "},
-                                                              {0x222A, "\\cup "},
-                                                              {0x2229, "\\cap "},
-                                                              {0x2208, "\\in "},
-                                                              {0xB1, "\\pm "},
-                                                              {0x2248, "\\approx "},
-                                                              {0x2205, "\\emptyset "},
-                                                              {0xB2, "^2"},
-                                                              {0xB3, "^3"},
-                                                              {0xBC, "\\frac{1}{4}"},
-                                                              {0xBD, "\\frac{1}{2}"},
-                                                              {0xBE, "\\frac{3}{4}"},
-                                                              {0x2153, "\\frac{1}{3}"},
-                                                              {0x2154, "\\frac{2}{3}"},
-                                                              {0xA3, ""},
-                                                              {0x20AC, ""},
-                                                              {0xA5, ""},
-                                                              {0x20B9, ""},
-                                                              {0x200B, ""},
-                                                              {0x200C, ""},
-                                                              {0x200D, ""},
-                                                              {0x2060, ""},
-                                                              {0xFEFF, ""},
-                                                              {0xFF05, "%"},
-                                                              {0x2032, "'"},
-                                                              {0x2019, "'"},
-                                                              {0x201C, "\""},
-                                                              {0x201D, "\""}};
-
-const char* unicode_sign(char32_t c) {
-  const auto* found = std::find_if(std::begin(kUnicodeSigns), std::end(kUnicodeSigns),
-                                   [&](const auto& sign) { return sign.first == c; });
-  return found == std::end(kUnicodeSigns) ? nullptr : found->second;
-}
-
-bool is_unicode_space(char32_t c) {
-  return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-         c == 0x202F || c == 0x205F || c == 0x3000 || (c >= 9 && c <= 13);
-}
-
-std::string in_ascii(std::string_view text) {
-  std::string plain;
-  for (std::size_t at = 0; at < text.size();) {
-    const Utf8Step step = utf8_step(text, at);
-    const char32_t c = step.code_point;
-    if (!step.valid) {
-      at += step.bytes;
-      continue;
-    }
-    if (c >= 0xFF10 && c <= 0xFF19) {
-      plain += static_cast<char>('0' + (c - 0xFF10));
-    } else if (is_unicode_space(c)) {
-      plain += ' ';
-    } else if (const char* sign = unicode_sign(c)) {
-      plain += sign;
-    } else if (c >= 0x20) {  // the signs of answer_latex.h are controls
-      plain += text.substr(at, step.bytes);
-    }
-    at += step.bytes;
-  }
-  return plain;
 }
 
 bool all_digits(std::string_view text) {
@@ -181,6 +87,20 @@ bool is_product(std::string_view text) {
 std::string without_spaces(std::string text) {
   std::erase(text, ' ');
   return text;
+}
+
+/// Environments that are one matrix, whatever brackets they draw; a determinant is another thing.
+bool is_matrix(std::string_view environment) {
+  static const Names names = {"matrix",      "pmatrix",      "bmatrix",      "Bmatrix",
+                              "smallmatrix", "psmallmatrix", "bsmallmatrix", "array"};
+  return names.contains(environment);
+}
+
+/// "th" of "5^{\text{th}}".
+bool is_ordinal(std::string_view text) {
+  if (text.size() != 4 || text.front() != kTextBegins || text.back() != kTextEnds) return false;
+  const std::string_view letters = text.substr(1, 2);
+  return letters == "th" || letters == "st" || letters == "nd" || letters == "rd";
 }
 
 /// Reads LaTeX from left to right and writes the one spelling.
@@ -219,6 +139,8 @@ class Rewriter {
         ++at_;
         if (c == '~') {
           out += ' ';
+        } else if (c == '&' && matrices_ > 0) {
+          out += ',';
         } else if (c != '{' && c != '}' && c != '$') {
           out += c;
         }
@@ -247,10 +169,38 @@ class Rewriter {
     const std::string inner = without_spaces(argument(depth));
     if (sign == '^' && (inner == "\\circ" || inner == "o" || inner == std::string(1, kDegree))) {
       out += kDegree;
+    } else if (sign == '^' && is_ordinal(inner)) {
+      out += inner;
     } else {
       out += sign;
       out += inner.size() <= 1 ? inner : "{" + inner + "}";
     }
+    const std::size_t next = std::min(text_.find_first_not_of(' ', at_), text_.size());
+    if (sign == '_' && next < text_.size() && is_digit(text_[next])) at_ = next;  // "\log_2 3"
+  }
+
+  /// A matrix is written as its rows, "\matrix[[1,2],[3,4]]".
+  void environment(std::string& out, std::string_view command, int depth) {
+    const std::string name = argument(depth);
+    if (!is_matrix(name)) {
+      out += concat("\\", command, name);
+    } else if (command == "begin") {
+      ++matrices_;
+      if (name == "array" && peek() == '{') argument(depth);  // its columns
+      out += "\\matrix[[";
+    } else if (matrices_ > 0) {
+      --matrices_;
+      while (out.ends_with(' ')) out.pop_back();
+      if (out.ends_with("],[")) out.resize(out.size() - 3);  // a row's end behind the last one
+      out += "]]";
+    }
+  }
+
+  /// The end of a matrix's row, with the space that may be asked for behind it.
+  void end_row(std::string& out) {
+    const std::size_t close = peek() == '[' ? text_.find(']', at_) : std::string_view::npos;
+    if (close != std::string_view::npos) at_ = close + 1;
+    out += "],[";
   }
 
   void command(std::string& out, int depth) {
@@ -264,6 +214,8 @@ class Rewriter {
       fraction(out, depth);
     } else if (name == "sqrt") {
       root(out, depth);
+    } else if (name == "begin" || name == "end") {
+      environment(out, name, depth);
     } else if (name == "hspace" || name == "phantom" || name == "hphantom" || name == "vspace") {
       argument(depth);
       out += ' ';
@@ -285,6 +237,8 @@ class Rewriter {
     const char c = text_[at_++];
     if (c == '!') {
       if (!out.empty() && out.back() == ',' && is_digit(peek())) out.back() = kDigitSeparator;
+    } else if (c == '\\' && matrices_ > 0) {
+      end_row(out);
     } else if (c == '{' || c == '}') {
       out += {'\\', c};
     } else if (c == '%' || c == '#' || c == '&' || c == '_') {
@@ -334,6 +288,7 @@ class Rewriter {
 
   std::string_view text_;
   std::size_t at_ = 0;
+  int matrices_ = 0;  // that are open
 };
 
 }  // namespace

@@ -66,6 +66,7 @@ class NumberReader {
   std::optional<Rational> unsigned_number() {
     const auto first = decimal();
     if (!first) return std::nullopt;
+    if (const auto power = raised(*first)) return power;
     if (const auto scaled = scaled_by_power(*first)) return scaled;
     if (const auto mixed = mixed_number(*first)) return mixed;
     return divided(*first);
@@ -99,6 +100,32 @@ class NumberReader {
     }
     at_ = before;
     return std::nullopt;
+  }
+
+  /// Reads the power of a whole number: "10^6", "2^{-3}"; if none follows, it returns no value.
+  std::optional<Rational> raised(const Rational& base) {
+    const std::size_t before = at_;
+    const auto exponent = base.under == 1 ? small_exponent() : std::nullopt;
+    std::optional<Rational> power;
+    if (exponent) {
+      __int128 product = 1;
+      for (int i = 0; i < std::abs(*exponent) && product <= INT64_MAX; ++i) product *= base.over;
+      if (product <= INT64_MAX) power = *exponent < 0 ? reduced(1, product) : reduced(product, 1);
+    }
+    if (!power) at_ = before;
+    return power;
+  }
+
+  /// An exponent is in braces or has one digit: "2^10" is 2^1 and a 0 in LaTeX.
+  std::optional<int> small_exponent() {
+    if (!take('^')) return std::nullopt;
+    const bool braces = take('{');
+    const bool negative = braces && take('-');
+    int exponent = 0;
+    std::size_t digits = 0;
+    for (; digit_at(at_) && digits < 3; ++digits) exponent = exponent * 10 + (text_[at_++] - '0');
+    if (digits == 0 || digit_at(at_) || (braces ? !take('}') : digits > 1)) return std::nullopt;
+    return negative ? -exponent : exponent;
   }
 
   /// Reads "e-3", "*10^{-3}"; if that does not follow, it returns no value and reads nothing.

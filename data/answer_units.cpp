@@ -36,8 +36,8 @@ const std::map<std::string, std::string, std::less<>>& units() {
                                                           {"oz", "ounce"},
                                                           {"ml", "mL", "milliliter", "millilitre"},
                                                           {"l", "L", "liter", "litre"},
-                                                          {"mph"},
-                                                          {"kmh", "kph"},
+                                                          {"mi/h", "mph"},
+                                                          {"km/h", "kmh", "kph"},
                                                           {"cent"},
                                                           {"dollar", "USD", "usd", "bucks"},
                                                           {"euro", "EUR"},
@@ -122,8 +122,20 @@ bool any_changes_number(const std::vector<std::string>& words) {
   });
 }
 
+/// "km/h" of "km/h", "km per hour"; empty for others, or if one of the two is not known.
+std::string name_of_rate(std::vector<std::string> words, std::string_view text) {
+  const bool divided = std::count(text.begin(), text.end(), '/') == 1 && words.size() == 2;
+  const bool in_words = words.size() == 3 && words[1] == "per";
+  if (!divided && !in_words) return "";
+  const std::string over = known_unit(words.front()), under = known_unit(words.back());
+  const bool power =
+      words.front().find('^') != std::string::npos || words.back().find('^') != std::string::npos;
+  return over.empty() || under.empty() || power ? "" : over + "/" + under;
+}
+
 /// "cm^2" of "cm^2", "square centimeters"; empty if a unit is composed of several, or not known.
-std::string name_of(const std::vector<std::string>& words) {
+std::string name_of(const std::vector<std::string>& words, std::string_view text) {
+  if (const std::string rate = name_of_rate(words, text); !rate.empty()) return rate;
   const bool named_power =
       words.size() == 2 && (words[0] == "square" || words[0] == "cubic" || words[0] == "sq");
   if (words.size() != 1 && !named_power) return "";
@@ -155,7 +167,7 @@ std::optional<std::string> unit_name(std::string_view text, bool behind_number) 
     const bool word = separated && words[0].size() >= 3 && plain.find('^') == std::string::npos;
     if (known ? !separated && words[0].size() < 2 : !word) return std::nullopt;
   }
-  return name_of(words);
+  return name_of(words, plain);
 }
 
 }  // namespace foresight

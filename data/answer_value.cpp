@@ -69,41 +69,84 @@ std::string canonical_words(std::string text) {
   return text;
 }
 
+/// A time's "am", "AM" and "a.m." are one.
+void unify_half_of_day(std::string& text) {
+  std::string end = without(text.substr(text.size() - std::min<std::size_t>(text.size(), 4)), ".");
+  if (end.size() < 2) return;
+  end = end.substr(end.size() - 2);
+  std::transform(end.begin(), end.end(), end.begin(), lower);
+  if (end != "am" && end != "pm") return;
+  const std::size_t last = text.find_last_not_of(".aApPmM");
+  if (last != std::string::npos && is_digit(text[last])) text = text.substr(0, last + 1) + end;
+}
+
 std::string canonical_item(std::string_view text) {
   if (const auto number = exact_number(trimmed(text))) return *number;
   std::string kept;
   for (std::size_t i = 0; i < text.size(); ++i) {  // "1 2" is not "12"
     const bool between = text[i] == ' ' && !kept.empty() && is_digit(kept.back()) && i + 1 < text.size() &&
                          is_digit(text[i + 1]);
-    if (text[i] != ' ' || between) kept += text[i];
+    const bool plus_in_front = text[i] == '+' && (kept.empty() || kept.back() == '(' || kept.back() == ',');
+    if (!plus_in_front && (text[i] != ' ' || between)) kept += text[i];
   }
-  if (kept.starts_with('+')) kept.erase(0, 1);
+  unify_half_of_day(kept);
   const bool choice = kept.size() == 2 && is_letter(kept[0]) && kept[1] == ')';
   if (choice) kept.pop_back();
   return canonical_words(std::move(kept));
 }
 
+/// Of "3 \pm 1" the sum and the difference; of others the item.
+std::vector<std::string> with_both_signs(std::string_view item) {
+  constexpr std::string_view kBoth = "\\pm";
+  const std::size_t at = item.find(kBoth), behind = at + kBoth.size();
+  const bool one = at != std::string_view::npos && item.find(kBoth, behind) == std::string_view::npos;
+  if (!one || (behind < item.size() && is_letter(item[behind]))) return {std::string(item)};
+  const auto with = [&](const char* sign) {
+    return concat(item.substr(0, at), sign, trimmed(item.substr(behind)));
+  };
+  return {with("+"), with("-")};
+}
+
 std::string joined_items(std::string_view text, bool sorted) {
   std::vector<std::string> items;
-  for (const std::string_view item : items_of(text)) items.push_back(canonical_value(item));
+  for (const std::string_view item : items_of(text)) {
+    if (!sorted) items.push_back(canonical_value(item));
+    if (!sorted) continue;
+    for (const std::string& each : with_both_signs(item)) items.push_back(canonical_value(each));
+  }
   if (sorted) std::sort(items.begin(), items.end());
   std::string all;
   for (const std::string& item : items) all += (all.empty() ? "" : ",") + item;
   return all;
 }
 
-/// Removes separators of thousands, before exactly three digits. A comma in brackets separates items.
+/// The intervals between \cup in one order.
+std::string canonical_union(std::string_view text) {
+  constexpr std::string_view kUnion = "\\cup";
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(kUnion, begin), text.size());
+    parts.push_back(canonical_value(text.substr(begin, end - begin)));
+    begin = end + kUnion.size();
+  }
+  std::sort(parts.begin(), parts.end());
+  return join(parts, std::string(kUnion));
+}
+
+/// Removes separators of thousands, before exactly three digits. A comma in brackets separates items, and no
+/// number with separators begins with 0.
 std::string without_thousands(std::string_view text, Commas commas) {
   const auto digit_at = [&](std::size_t place) { return place < text.size() && is_digit(text[place]); };
   std::string out;
   std::size_t run = 0;
   int depth = 0;
-  bool fraction = false;
+  bool fraction = false, zero = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
+    if (is_digit(c) && run == 0 && (i == 0 || out.empty() || !is_digit(out.back()))) zero = c == '0';
     const bool separator = c == kDigitSeparator || (c == ',' && depth == 0 && commas == Commas::kThousands);
     const bool three = digit_at(i + 1) && digit_at(i + 2) && digit_at(i + 3) && !digit_at(i + 4);
-    if (separator && three && run >= 1 && run <= 3 && !fraction) {
+    if (separator && three && run >= 1 && run <= 3 && !fraction && !zero) {
       run = 0;
       continue;
     }
@@ -116,12 +159,27 @@ std::string without_thousands(std::string_view text, Commas commas) {
   return out;
 }
 
+/// Letters of choices between commas and words: "A and (C)".
+bool are_choices(std::string text) {
+  for (const std::string_view word : {" and ", " or ", ",", "(", ")"}) {
+    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word))
+      text.replace(at, word.size(), " ");
+  }
+  bool letter_before = false;
+  for (const char c : text) {
+    if (c != ' ' && (letter_before || c < 'A' || c > 'Z')) return false;
+    letter_before = c != ' ';
+  }
+  return true;
+}
+
 /// " and " and " or " between values are commas.
 std::string with_commas_for_words(std::string_view text) {
   std::string out(text);
   for (const std::string_view word : {" and ", " or "}) {
     std::string bare = without(out, kTextMarks);
-    if (bare.find(word) == std::string::npos || std::none_of(bare.begin(), bare.end(), is_digit)) continue;
+    const bool of_values = std::any_of(bare.begin(), bare.end(), is_digit) || are_choices(bare);
+    if (bare.find(word) == std::string::npos || !of_values) continue;
     out = bare;
     for (std::size_t at = out.find(word); at != std::string::npos; at = out.find(word, at)) {
       const bool comma =
@@ -184,6 +242,23 @@ std::pair<std::string, std::string> split_variables(const std::string& text) {
   return {std::string(split_variable(items[0]).first), values};
 }
 
+/// Splits "(C) 12" and "\textbf{(C)}\ 12".
+std::pair<std::string, std::string_view> split_choice(std::string_view text) {
+  std::string_view rest = text;
+  if (rest.starts_with(kTextBegins)) rest.remove_prefix(1);
+  if (rest.size() < 4 || rest[0] != '(' || rest[1] < 'A' || rest[1] > 'J' || rest[2] != ')')
+    return {"", text};
+  const std::string choice(1, rest[1]);
+  rest.remove_prefix(3);
+  if (rest[0] != ' ' && rest[0] != kTextEnds) return {"", text};
+  if (rest[0] == kTextEnds) rest.remove_prefix(1);
+  rest = trimmed(rest);
+  const bool listed = rest.empty() || rest[0] == ',' || rest[0] == ';' || rest[0] == '(' ||
+                      rest.starts_with("and ") || rest.starts_with("or ") || rest[0] == kTextBegins;
+  return listed ? std::pair<std::string, std::string_view>{"", text}
+                : std::pair<std::string, std::string_view>{choice, rest};
+}
+
 /// The place where a unit begins after a value; the end if there is none.
 std::pair<std::size_t, std::string> find_unit(std::string_view text) {
   const std::size_t number = number_prefix(text);
@@ -202,8 +277,12 @@ std::pair<std::size_t, std::string> find_unit(std::string_view text) {
 }  // namespace
 
 std::string canonical_value(std::string_view text) {
+  constexpr std::string_view kMatrix = "\\matrix[";
   const std::string plain = without(text, kTextMarks);
   const std::string_view value = trimmed(plain);
+  if (value.starts_with(kMatrix) && value.ends_with("]]") && value.find(kMatrix, 1) == std::string_view::npos)
+    return concat(kMatrix.substr(0, kMatrix.size() - 1), canonical_value(value.substr(kMatrix.size() - 1)));
+  if (value.find("\\cup") != std::string_view::npos) return canonical_union(value);
   if (value.size() >= 4 && value.starts_with("\\{") && value.ends_with("\\}")) {
     if (const auto set = inside(value, 2)) return concat("\\{", joined_items(*set, /*sorted=*/true), "\\}");
   }
@@ -211,16 +290,20 @@ std::string canonical_value(std::string_view text) {
     if (const auto content = inside(value, 1)) {
       const std::string items = joined_items(*content, /*sorted=*/false);
       const bool choice = value.front() == '(' && items.size() == 1 && is_letter(items[0]);
-      return choice ? items : concat(value.front(), items, value.back());
+      const bool matrix = items.starts_with(kMatrix) && items_of(items).size() == 1;
+      return choice || matrix ? items : concat(value.front(), items, value.back());
     }
   }
-  if (items_of(value).size() > 1) return joined_items(value, /*sorted=*/false);
+  if (items_of(value).size() > 1 || with_both_signs(value).size() > 1)
+    return concat("\\{", joined_items(value, /*sorted=*/true), "\\}");
   return canonical_item(value);
 }
 
 AnswerParts answer_parts(std::string_view plain, Commas commas) {
   AnswerParts parts;
-  const std::string listed = with_commas_for_words(without_thousands(trimmed(plain), commas));
+  const auto [choice, answer] = split_choice(trimmed(plain));
+  parts.choice = choice;
+  const std::string listed = with_commas_for_words(without_thousands(answer, commas));
   const auto [variable, value] = split_variables(listed);
   const auto [end, unit] = find_unit(value);
   parts.unit = unit;

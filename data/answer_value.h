@@ -10,7 +10,8 @@ namespace foresight {
 struct AnswerParts {
   std::string variable;  ///< "x" of "x = 5"; empty where there is none
   std::string value;     ///< canonical: see canonical_value()
-  std::string unit;  ///< canonical name of a known unit ("cm^2"); empty for other units and without a unit
+  std::string unit;      ///< canonical name of a known unit ("cm^2"); empty for others and without a unit
+  std::string choice;    ///< "C" of "(C) 12"; empty where there is none
 };
 
 /// How a comma between digits is read: "1,234" is one number, or a list of two.
@@ -20,9 +21,10 @@ enum class Commas { kThousands, kList };
 /// million" and "5 pm" it is the whole text.
 AnswerParts answer_parts(std::string_view plain, Commas commas);
 
-/// Equal for equal values: an integer, decimal, fraction, mixed number or number with * 10^n or an e becomes
-/// the reduced fraction ("0.50" and "1/2" are "1/2"), also as an item of a list, tuple or set; a set's items
-/// are sorted; blanks are removed; "(A)" becomes "A"; words become lower case.
+/// Equal for equal values: a number that is an integer, a decimal, a fraction, a mixed number or one with
+/// a whole power, * 10^n or an e is the reduced fraction ("0.50" and "1/2" are "1/2"), items of lists,
+/// tuples, sets, matrices and unions of intervals too; a list outside brackets is a set, and a set's items
+/// are sorted; "3 \pm 1" is both; blanks go; "(A)" is "A"; words are in lower case.
 std::string canonical_value(std::string_view text);
 
 }  // namespace foresight

@@ -77,13 +77,20 @@ std::string_view bare(std::string_view text) {
 
 /// Both readings of an answer's commas.
 AnswerParts parts_of(std::string_view answer, Commas commas) {
-  if (answer.size() > kMaxAnswerBytes) return {.variable = "", .value = std::string(answer), .unit = ""};
+  if (answer.size() > kMaxAnswerBytes)
+    return {.variable = "", .value = std::string(answer), .unit = "", .choice = ""};
   const std::string plain = plain_latex(bare(answer));
   std::string_view value = bare(plain);
-  for (const std::string_view sign : {"=", "\\approx", ":", "USD", "EUR", "GBP"}) {
+  for (const std::string_view sign :
+       {"The answer is", "the answer is", "=", "\\approx", ":", "USD", "EUR", "GBP"}) {
     if (value.starts_with(sign)) value = bare(value.substr(sign.size()));
   }
   return answer_parts(value, commas);
+}
+
+/// "C" beside "(C) 12".
+bool is_choice_of(const AnswerParts& letter, const AnswerParts& answer) {
+  return letter.choice.empty() && !answer.choice.empty() && letter.value == answer.choice;
 }
 
 bool agree(const std::string& one, const std::string& two) {
@@ -109,8 +116,9 @@ std::string normalized_answer(std::string_view answer) {
 bool same_answer(std::string_view first, std::string_view second) {
   for (const Commas commas : {Commas::kThousands, Commas::kList}) {
     const AnswerParts one = parts_of(first, commas), two = parts_of(second, commas);
+    if (is_choice_of(one, two) || is_choice_of(two, one)) return true;
     if (!one.value.empty() && one.value == two.value && agree(one.unit, two.unit) &&
-        agree(one.variable, two.variable))
+        agree(one.variable, two.variable) && agree(one.choice, two.choice))
       return true;
   }
   return false;

@@ -41,8 +41,13 @@ struct ExpectedDataset {
 void require_checksummed_format(const Context& context) {
   constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
   std::string start(kSignature.size() + 1, '\0');
-  std::ifstream(context.path, std::ios::binary)
-      .read(start.data(), static_cast<std::streamsize>(start.size()));
+  std::ifstream file(context.path, std::ios::binary);
+  if (!file) {  // too many open files, no permission: the file itself may be whole
+    throw Error(ErrorKind::kResource,
+                concat("cannot read ", context.path.string(), ": ", std::generic_category().message(errno),
+                       "; check the limits of this process and the folder, and run again"));
+  }
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
   if (!start.starts_with(kSignature)) {
     context.fail("expected an oracle file (HDF5); it does not start like one");
   }

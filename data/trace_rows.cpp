@@ -8,6 +8,7 @@
 
 #include "data/json_lines.h"
 #include "trainer/base/error.h"
+#include "trainer/base/json.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -59,6 +60,30 @@ std::vector<std::int32_t> read_tokens(const RowReader& row) {
   return tokens;
 }
 
+/// The JSON in a string (data sets so store what differs from row to row); other values and other strings are
+/// returned as they are.
+Json unpacked(const Json& value) {
+  constexpr int kMaxDepth = 32;
+  if (!value.is_string()) return value;
+  try {
+    return parse_ordered_json_strictly(value.get_ref<const std::string&>(), "", kMaxDepth);
+  } catch (const Error&) {
+    return value;
+  }
+}
+
+/// A list of objects. It may be JSON in a string, and so may each of its items.
+Json objects_of(const RowReader& row, const Json& value, const std::string& name) {
+  Json list = unpacked(value);
+  bool good = list.is_array();
+  for (std::size_t i = 0; good && i < list.size(); ++i) {
+    list[i] = unpacked(list[i]);
+    good = list[i].is_object();
+  }
+  if (!good) row.fail(concat(name, ": expected a list of objects, or one as JSON in a string"));
+  return list;
+}
+
 /// A message as the chat template gets it.
 ChatMessage read_message(const RowReader& row, const Json& value, const std::string& name) {
   const bool calls = value.is_object() && value.contains("tool_calls");
@@ -73,6 +98,8 @@ ChatMessage read_message(const RowReader& row, const Json& value, const std::str
     message.content = row.string_of(content, name + ".content");
   if (is_text) message.content = content.get<std::string>();
   if (!is_text || value.size() > 2) message.fields = value;
+  if (calls && !value.at("tool_calls").is_null())  // a template that gets a text goes through its letters
+    message.fields["tool_calls"] = objects_of(row, value.at("tool_calls"), name + ".tool_calls");
   return message;
 }
 
@@ -91,15 +118,15 @@ Json read_template_variables(const RowReader& row) {
   Json variables = Json::object();
   for (const char* key : {"tools", "documents"}) {
     if (!row.has(key)) continue;
-    Json value = row.at(key);
-    if (value.is_string()) value = Json::parse(value.get<std::string>(), nullptr, /*allow_exceptions=*/false);
-    if (!value.is_array()) row.fail(concat("\"", key, "\": expected a list, or one as JSON in a string"));
+    const std::string name = concat("\"", key, "\"");
+    Json value = unpacked(row.at(key));
+    if (!value.is_array()) row.fail(concat(name, ": expected a list, or one as JSON in a string"));
+    if (name == "\"tools\"") value = objects_of(row, value, name);
     if (!value.empty()) variables[key] = std::move(value);
   }
   if (!row.has("chat_template_kwargs")) return variables;
-  const Json& more = row.at("chat_template_kwargs");
-  if (!more.is_object())
-    row.fail(concat("\"chat_template_kwargs\": expected an object, got ", more.type_name()));
+  const Json more = unpacked(row.at("chat_template_kwargs"));
+  if (!more.is_object()) row.fail("\"chat_template_kwargs\": expected an object, or one as JSON in a string");
   for (const auto& [name, value] : more.items()) variables[name] = value;
   return variables;
 }
@@ -177,10 +204,28 @@ TraceRow parse_trace_row(RowReader& row) {
   return trace;
 }
 
-/// The messages that a model answers. Messages of the assistant at the end are an answer, not a part of the
-/// prompt.
+/// The text of a message, that of all its parts where it has several.
+std::string text_of(const ChatMessage& message) {
+  if (!message.fields.is_object() || !message.fields.contains("content")) return message.content;
+  const Json& content = message.fields.at("content");
+  if (!content.is_array()) return message.content;
+  std::string text;
+  for (const Json& part : content) {
+    if (part.is_object() && part.contains("text") && part.at("text").is_string())
+      text += part.at("text").get<std::string>();
+  }
+  return text;
+}
+
+/// The messages that a model answers. Messages of the assistant at the end of "messages" are an answer, not a
+/// part of the prompt. A "prompt" that ends so asks the model to continue that message, which is refused.
 std::vector<ChatMessage> read_prompt_messages(const RowReader& row, const char* list) {
   std::vector<ChatMessage> messages = read_messages(row, list);
+  if (messages.back().role == "assistant" && std::string_view(list) == "prompt") {
+    row.fail(
+        "\"prompt\" ends with a message of the assistant, which the model would have to continue; remove "
+        "that message, or name the column \"messages\" if it is an answer");
+  }
   while (!messages.empty() && messages.back().role == "assistant") messages.pop_back();
   if (messages.empty())
     row.fail(concat("\"", list,
@@ -189,7 +234,7 @@ std::vector<ChatMessage> read_prompt_messages(const RowReader& row, const char* 
     if (!row.has(key)) continue;
     const std::string text = row.text(key);
     const bool asked = std::any_of(messages.begin(), messages.end(), [&](const ChatMessage& message) {
-      return message.content.find(text) != std::string::npos;
+      return text_of(message).find(text) != std::string::npos;
     });
     if (!asked) row.fail(concat("\"", list, "\" do not hold the text of \"", key, "\"; keep one of the two"));
   }

@@ -194,6 +194,43 @@ TEST_CASE("answers: a different meaning is wrong") {
   }
 }
 
+// Choices with their text, lists in another order, both signs, matrices and powers.
+TEST_CASE("answers: order, brackets and labels that say nothing do not matter") {
+  for (const auto& [text, gold] :
+       {std::pair{R"(\boxed{C})", R"(\textbf{(C)}\ 12)"}, std::pair{R"(\boxed{\textbf{(C)}~12})", R"(12)"},
+        std::pair{R"(\boxed{(C) 12})", R"((C)\ 12)"}, std::pair{R"(\boxed{4, -2})", R"(-2,4)"},
+        std::pair{R"(\boxed{\{4,-2\}})", R"(-2, 4)"},
+        std::pair{R"(\boxed{x = 1 \text{ or } x = -1})", R"(\pm 1)"},
+        std::pair{R"(\boxed{3 \pm \sqrt{2}})", R"(3+\sqrt2, 3-\sqrt2)"},
+        std::pair{R"(\boxed{B \text{ and } A})", R"(A, B)"},
+        std::pair{R"(\boxed{(1,+\infty) \cup (-\infty,-0.5)})", R"((-\infty,-\frac12)\bigcup(1,\infty))"},
+        std::pair{R"(\boxed{\begin{pmatrix} 0.5 & 2 \\[2ex] 3 & 4 \\ \end{pmatrix}})",
+                  R"(\begin{bmatrix}\frac12&2\\3&4\end{bmatrix})"},
+        std::pair{R"(\boxed{\left(\begin{array}{c} 1 \\ 2 \end{array}\right)})",
+                  R"(\begin{pmatrix}1\\2\end{pmatrix})"},
+        std::pair{R"(\boxed{10^6})", R"(1,000,000)"}, std::pair{R"(\boxed{2^{-3}})", R"(0.125)"},
+        std::pair{R"(\boxed{\log_2 3})", R"(\log_{2}3)"}, std::pair{R"(\boxed{5^{\text{th}}})", R"(5)"},
+        std::pair{R"(#### The answer is 18)", R"(#### 18)"},
+        std::pair{R"(\boxed{5:30 \text{ p.m.}})", R"(5:30 PM)"},
+        std::pair{R"(\boxed{5\text{ mph}})", R"(5 miles per hour)"}}) {
+    INFO(text << " and " << gold);
+    CHECK(is_right(text, gold));
+    CHECK(same_answer(final_answer(gold).value_or(gold), *final_answer(text)));
+  }
+  for (const auto& [text, gold] :
+       {std::pair{R"(\boxed{(D) 12})", R"((C) 12)"}, std::pair{R"(\boxed{(D)\ 12})", R"(C)"},
+        std::pair{R"(\boxed{\pm 1})", R"(1)"}, std::pair{R"(\boxed{1,1,2})", R"(1,2)"},
+        std::pair{R"(\boxed{f(2,1)})", R"(f(1,2))"},
+        std::pair{R"(\boxed{\begin{pmatrix} a \\ b \end{pmatrix}})", R"(\begin{pmatrix} ab \end{pmatrix})"},
+        std::pair{R"(\boxed{\begin{vmatrix} 1 \end{vmatrix}})", R"(\begin{pmatrix} 1 \end{pmatrix})"},
+        std::pair{R"(\boxed{2^10})", R"(1024)"}, std::pair{R"(\boxed{10^{400}})", R"(10^{401})"},
+        std::pair{R"(\boxed{0,500})", R"(500)"}, std::pair{R"(\boxed{5 \text{ m/s}})", R"(5 km/h)"},
+        std::pair{R"(\boxed{5 \text{ mph}})", R"(5 km/h)"}}) {
+    INFO(text << " and " << gold);
+    CHECK_FALSE(is_right(text, gold));
+  }
+}
+
 TEST_CASE("answers: a box that is empty or never closes is skipped, the one before it counts") {
   CHECK(final_answer(R"(\boxed{33} then \boxed{)") == "33");
   CHECK(final_answer(R"(\boxed{33} then \boxed{ })") == "33");
@@ -206,7 +243,8 @@ TEST_CASE("answers: a box that is empty or never closes is skipped, the one befo
 }
 
 TEST_CASE("answers: deep, long and damaged ones end") {
-  for (const std::string part : {"(", "{", "\\frac", "\\boxed{", "\\sqrt{", "\\text{", "\\{", "^", "\xFF"}) {
+  for (const std::string part : {"(", "{", "\\frac", "\\boxed{", "\\sqrt{", "\\text{", "\\{", "^",
+                                 "\\begin{array}{", "\\pm ", "\\cup(", "\xFF"}) {
     std::string text;
     while (text.size() < 100'000) text += part;
     final_answer(text);

@@ -1,4 +1,6 @@
 // Oracle files that are damaged, of another kind or made to do harm.
+#include <sys/resource.h>
+
 #include "data/inspect.h"
 #include "data/oracle_file.h"
 #include "tests/base/temporary_folder.h"
@@ -76,6 +78,17 @@ TEST_CASE("oracle file: a file that is missing, empty, a text or a folder is ref
   CHECK_THAT(fault_of(folder.path()), Contains("expected an oracle file"));
   CHECK_THAT(fault_of(folder.write("empty.h5", "")), Contains("does not start like one"));
   CHECK_THAT(fault_of(folder.write("text.h5", std::string(5000, 't'))), Contains("does not start like one"));
+}
+
+TEST_CASE("oracle file: a file that cannot be opened now is not called damaged") {
+  const fs::path file = reference_folder("oracle") / "bad_layer.h5";
+  rlimit before = {};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none = {0, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const std::string message = error_of(ErrorKind::kResource, [&] { const OracleReader reader(file); });
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK_THAT(message, Contains("bad_layer.h5: Too many open files"));
 }
 
 TEST_CASE("oracle file: a damaged layer is found by inspect too") {

@@ -202,7 +202,34 @@ TEST_CASE("prompt rows: what is wrong in a file is named with file and line", "[
   CHECK(contains(prompt_error("{\"prompt\": \"a\", \"tools\": {}}\n"), "\"tools\": expected a list"));
   CHECK(contains(prompt_error("{\"prompt\": \"a\", \"tools\": \"none\"}\n"), "\"tools\": expected a list"));
   CHECK(contains(prompt_error("{\"prompt\": \"a\", \"chat_template_kwargs\": []}\n"),
-                 "\"chat_template_kwargs\": expected an object, got array"));
+                 "\"chat_template_kwargs\": expected an object, or one as JSON"));
+  CHECK(contains(prompt_error(R"({"prompt": "a", "tools": ["weather"]})"),
+                 "\"tools\": expected a list of objects"));
+  CHECK(
+      contains(prompt_error(R"({"messages": [{"role": "assistant", "content": "", "tool_calls": "none"}]})"),
+               "\"messages\"[0].tool_calls: expected a list of objects"));
+  CHECK(contains(prompt_error(R"({"prompt": [{"role": "user", "content": "q"}, )"
+                              R"({"role": "assistant", "content": "It is"}]})"),
+                 "rows.jsonl:1: \"prompt\" ends with a message of the assistant"));
+}
+
+TEST_CASE("prompt rows: what a data set packed into strings is unpacked for the template", "[data]") {
+  const JsonlFile file(
+      R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null, )"
+      R"("tool_calls": "[{\"function\": {\"name\": \"f\", \"arguments\": \"{}\"}}]"}, )"
+      R"({"role": "tool", "content": "5"}], "tools": ["{\"type\": \"function\"}"], )"
+      R"("chat_template_kwargs": "{\"enable_thinking\": false}"})");
+  const PromptRow row = read_prompt_rows(file.path()).at(0);
+  CHECK(row.messages.at(1).fields["tool_calls"].dump() == R"([{"function":{"name":"f","arguments":"{}"}}])");
+  CHECK(row.template_variables.dump() == R"({"tools":[{"type":"function"}],"enable_thinking":false})");
+}
+
+TEST_CASE("prompt rows: a problem is found in the parts of a message", "[data]") {
+  const std::string parts =
+      R"([{"type": "text", "text": "Solve. "}, {"type": "text", "text": "What is 2+2?"}])";
+  const JsonlFile file(R"({"problem": "What is 2+2?", "messages": [{"role": "user", "content": )" + parts +
+                       "}]}");
+  CHECK(read_prompt_rows(file.path()).at(0).messages.size() == 1);
 }
 
 TEST_CASE("prompt rows: answers may be numbers, and AIME's keys in capitals", "[data]") {

@@ -40,6 +40,20 @@ def test_what_the_template_is_told_and_answers_without_marks(tmp_path):
     assert row.columns == {"answer": "a <<1+1=2>>b <<\n>>"}
 
 
+def test_what_a_data_set_packed_into_strings_is_unpacked(tmp_path):
+    call = CALL | {"tool_calls": json.dumps(CALL["tool_calls"])}
+    (row,) = read(tmp_path, {"messages": [USER, call, USER], "tools": ['{"name": "f"}'],
+                             "chat_template_kwargs": '{"enable_thinking": false}'})  # fmt: skip
+    assert row.messages == [USER, CALL, USER]
+    assert row.variables == {"tools": [{"name": "f"}], "enable_thinking": False}
+
+
+def test_a_problem_is_found_in_the_parts_of_a_message(tmp_path):
+    parts = [{"type": "text", "text": "Solve. "}, {"type": "text", "text": "2+2?"}]
+    (row,) = read(tmp_path, {"problem": "2+2?", "messages": [{"role": "user", "content": parts}]})
+    assert row.messages == [{"role": "user", "content": parts}]
+
+
 def test_bytes_around_the_rows(tmp_path):
     (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "a", "x": NaN, "y": -Infinity}\r\n{"prompt": "b"}')
     rows = list(read_prompt_rows(tmp_path / "p.jsonl"))
@@ -63,7 +77,10 @@ def test_bytes_around_the_rows(tmp_path):
         ({"prompt": "p", "answer": []}, '"answer": expected a string, got array'),
         ({"prompt": "p", "tools": {}}, '"tools": expected a list, or one as JSON in a string'),
         ({"prompt": "p", "tools": "f"}, '"tools": expected a list, or one as JSON in a string'),
-        ({"prompt": "p", "chat_template_kwargs": []}, '"chat_template_kwargs": expected an object, got array'),
+        ({"prompt": "p", "chat_template_kwargs": []}, '"chat_template_kwargs": expected an object, or one as JSON'),
+        ({"prompt": "p", "tools": ["f"]}, '"tools": expected a list of objects'),
+        ({"messages": [CALL | {"tool_calls": "f"}]}, '"messages"[0].tool_calls: expected a list of objects'),
+        ({"prompt": [USER, ASSISTANT]}, '"prompt" ends with a message of the assistant'),
         ('["p"]', "expected a JSON object, got array; a JSON list is not JSONL"),
         ("3", "expected a JSON object, got number"),
         ('{"prompt": ', "not JSON: "),

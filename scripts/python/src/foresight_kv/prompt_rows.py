@@ -157,6 +157,11 @@ def _messages_before_the_answer(row, key):
     if not isinstance(values, list) or not values:
         row.fail(f'"{key}": expected a list of {{"role", "content"}}')
     messages = [_message(row, value, f'"{key}"[{index}]') for index, value in enumerate(values)]
+    if key == "prompt" and messages[-1]["role"] == "assistant":
+        row.fail(
+            '"prompt" ends with a message of the assistant, which the model would have to continue; remove that message, '
+            'or name the column "messages" if it is an answer'
+        )
     while messages and messages[-1]["role"] == "assistant":
         messages.pop()
     if not messages:
@@ -165,7 +170,7 @@ def _messages_before_the_answer(row, key):
         if row.get(column) is None:
             continue
         asked = row.text(column)
-        if not any(isinstance(message.get("content"), str) and asked in message["content"] for message in messages):
+        if not any(asked in _text(message.get("content")) for message in messages):
             row.fail(f'"{key}" do not hold the text of "{column}"; keep one of the two')
     return messages
 
@@ -179,23 +184,47 @@ def _message(row, value, name):
         other_content = key == "content" and (isinstance(part, list) or (part is None and calls))
         if not isinstance(part, str) and not other_content:
             row.fail(f"{name}.{key}: expected a string, got {_kind(part)}")
-    return value
+    if not calls or value["tool_calls"] is None:
+        return value
+    return value | {"tool_calls": _objects(row, value["tool_calls"], f"{name}.tool_calls")}
+
+
+def _text(content):
+    """The text of a message's content, that of all its parts where it has several."""
+    if isinstance(content, str):
+        return content
+    parts = [part.get("text") for part in content or [] if isinstance(part, dict)]
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _unpacked(value):
+    """The JSON in a string, which is how data sets keep what differs from row to row; other values as they are."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
+
+
+def _objects(row, value, name):
+    """A list of objects. It may be JSON in a string, and so may each of its items."""
+    found = _unpacked(value)
+    found = [_unpacked(item) for item in found] if isinstance(found, list) else found
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        row.fail(f"{name}: expected a list of objects, or one as JSON in a string")
+    return found
 
 
 def _template_variables(row):
     variables = {}
     for key in ("tools", "documents"):
-        value = row.get(key)
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                row.fail(f'"{key}": expected a list, or one as JSON in a string')
+        value = _unpacked(row.get(key))
         if value is not None and not isinstance(value, list):
             row.fail(f'"{key}": expected a list, or one as JSON in a string')
+        if value and key == "tools":
+            value = _objects(row, value, '"tools"')
         if value:
             variables[key] = value
-    more = row.get("chat_template_kwargs")
+    more = _unpacked(row.get("chat_template_kwargs"))
     if more is not None and not isinstance(more, dict):
-        row.fail(f'"chat_template_kwargs": expected an object, got {_kind(more)}')
+        row.fail('"chat_template_kwargs": expected an object, or one as JSON in a string')
     return variables | (more or {})
