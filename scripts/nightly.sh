@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs what takes too long for CI: the whole suite under the sanitizers, the thread sanitizer, coverage, every fault of
-# the fault matrix, a million fuzz inputs, jobs on several hosts, vLLM. Every part runs, even if one before failed; the exit
-# code is 1 if any failed.
+# the fault matrix, a million fuzz inputs, jobs on several hosts, vLLM, the wheel with MPI. Every part runs, even if one
+# before failed; the exit code is 1 if any failed.
 #
 # usage: scripts/nightly.sh [part ...]
-#   parts: sanitize thread coverage faults fuzz hosts serving (default: all; one to two hours on two cores)
+#   parts: sanitize thread coverage faults fuzz hosts serving wheel (default: all; one to two hours on two cores)
 # The output of each part is in build-nightly/PART.log.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -13,7 +13,7 @@ case ${1:-} in
   -h | --help) print_help; exit 0 ;;
 esac
 parts=("$@")
-if ((${#parts[@]} == 0)); then parts=(sanitize thread coverage faults fuzz hosts serving); fi
+if ((${#parts[@]} == 0)); then parts=(sanitize thread coverage faults fuzz hosts serving wheel); fi
 
 # command_of PART: sets the array `command` to the command of the part.
 command_of() {
@@ -25,7 +25,8 @@ command_of() {
     fuzz) command=(scripts/fuzz.sh --inputs 1000000) ;;
     hosts) command=("$python" tests/hosts/test_hosts.py --program "${FORESIGHT_BUILD:-build}/foresight") ;;
     serving) command=(scripts/serving_test.sh) ;;
-    *) fail "there is no part '$1'; there are: sanitize thread coverage faults fuzz hosts serving" ;;
+    wheel) command=(scripts/wheel.sh --mpi) ;;
+    *) fail "there is no part '$1'; there are: sanitize thread coverage faults fuzz hosts serving wheel" ;;
   esac
 }
 for part in "${parts[@]}"; do command_of "$part"; done

@@ -19,6 +19,6 @@ export FORESIGHT_BUILD=${FORESIGHT_BUILD:-build}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 pytest=("${FORESIGHT_VLLM:-.venv-vllm}"/bin/python -m pytest -p no:cacheprovider)
 say "operators: the tests of scripts/python/tests with vLLM's torch"
-"${pytest[@]}" -c scripts/python/pyproject.toml scripts/python/tests/test_operators.py scripts/python/tests/test_paged.py
+"${pytest[@]}" -c pyproject.toml scripts/python/tests/test_operators.py scripts/python/tests/test_paged.py
 say "vLLM: scripts/python/serving_tests"
-exec "${pytest[@]}" -c scripts/python/pyproject.toml --rootdir scripts/python/serving_tests scripts/python/serving_tests "$@"
+exec "${pytest[@]}" -c pyproject.toml --rootdir scripts/python/serving_tests scripts/python/serving_tests "$@"

@@ -1,9 +1,11 @@
 # Compiler cache, linker and the warnings that are errors for the project's own code.
 find_program(FORESIGHT_CCACHE ccache)
 if(FORESIGHT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # A precompiled header changes its time stamp, not its content: ccache must not mind.
+  # A precompiled header changes its time stamp, not its content: ccache must not mind. Paths inside the project count as
+  # relative ones, so that one build folder finds what another one compiled (build/, build-wheel/, another checkout).
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${FORESIGHT_CCACHE})
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${FORESIGHT_CCACHE})
 endif()
 find_program(FORESIGHT_MOLD mold)
 if(FORESIGHT_MOLD)

@@ -22,7 +22,7 @@ esac
 environment=.venv-python
 stamp=$environment/foresight-requirements
 here=scripts/python
-requirement_files=("$here"/pyproject.toml "$here"/requirements.txt "$here"/requirements-no-deps.txt "$here"/constraints.txt scripts/constraints.txt)
+requirement_files=(pyproject.toml "$here"/requirements.txt "$here"/requirements-no-deps.txt "$here"/constraints.txt scripts/constraints.txt)
 
 # The version of $python and the folders that hold its packages, one per line; empty if it has no torch.
 project_packages() {
@@ -41,10 +41,11 @@ write_paths() {
   { printf '%s\n' "$root/$here/src" && sed 1d <<<"$1"; } >"$packages/foresight-project.pth"
 }
 
-# The commands that pyproject.toml declares, as pip would write them for a package that it installs.
+# The commands that pyproject.toml declares, as pip would write them for a package that it installs. The program is not one of
+# them here: it lies in the build folder.
 write_commands() {
   local name module function
-  sed -n '/^\[project.scripts\]/,/^\[/s/^\([a-z-]*\) = "\(.*\):\(.*\)"$/\1 \2 \3/p' "$here"/pyproject.toml |
+  sed -n '/^\[project.scripts\]/,/^\[/s/^\([a-z-]*\) = "\(.*\):\(.*\)"$/\1 \2 \3/p' pyproject.toml | grep -v '^foresight ' |
     while read -r name module function; do
       printf '#!%s\nimport sys\n\nfrom %s import %s\n\nsys.exit(%s())\n' \
         "$root/$environment/bin/python" "$module" "$function" "$function" >"$environment/bin/$name"

@@ -24,7 +24,7 @@ environment=${FORESIGHT_VLLM:-.venv-vllm}
 here=scripts/python
 requirements=$here/requirements-vllm.txt
 stamp=$environment/foresight-requirements
-digest=$({ printf '%s\n' "$root" && cat "$requirements" "$here"/pyproject.toml; } | sha256sum | cut -d' ' -f1)
+digest=$({ printf '%s\n' "$root" && cat "$requirements" pyproject.toml; } | sha256sum | cut -d' ' -f1)
 state=$(environment_state "$environment" "$stamp")
 if [[ $state == "$digest" ]]; then
   say "vLLM: $environment is up to date"
@@ -45,8 +45,9 @@ pip=("$environment"/bin/python -m pip --disable-pip-version-check --no-input --q
 # --no-deps throughout: the file names every package, as pip's resolver would ask for the torch that PyPI does not have.
 "${pip[@]}" --no-deps -r "$requirements" </dev/null ||
   fail "pip could not install the packages (its message is above); run again when that is mended"
-"${pip[@]}" --no-deps --no-build-isolation --editable "$here" </dev/null ||
-  fail "pip could not install $here into $environment (its message is above)"
+# The Python package alone, from its sources; FORESIGHT_OPS names the operators of the build folder.
+"${pip[@]}" --no-deps --no-build-isolation --editable . --config-settings wheel.cmake=false </dev/null ||
+  fail "pip could not install the Python package into $environment (its message is above)"
 echo "$digest" >"$stamp.partial"
 mv "$stamp.partial" "$stamp"
 say "vLLM: $environment is ready"

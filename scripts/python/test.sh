@@ -17,4 +17,4 @@ export FORESIGHT_BUILD=${FORESIGHT_BUILD:-build}
 # One thread: the tiny model's tensors are too small for more, whose waiting for each other takes minutes on a busy machine.
 # The tests of the real model ask for more themselves.
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
-exec .venv-python/bin/python -m pytest -c scripts/python/pyproject.toml -p no:cacheprovider scripts/python/tests "$@"
+exec .venv-python/bin/python -m pytest -c pyproject.toml -p no:cacheprovider scripts/python/tests "$@"

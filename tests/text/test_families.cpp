@@ -58,6 +58,33 @@ TEST_CASE("family: Mistral with Prepend and Replace, with Metaspace, and Tekken 
   compare_family("metaspace_split_like");
 }
 
+TEST_CASE("family: Phi-3, Phi-4 and Phi-4-mini encode and decode as in tokenizers", "[text]") {
+  CHECK(compare_family("phi3_like").beginning_of_sequence() == -1);
+  const Tokenizer phi4 = compare_family("phi4_like");
+  CHECK(phi4.end_of_sequence() == Tokens{*phi4.token_id("<|im_end|>"), *phi4.token_id("<|endoftext|>")});
+  // A role token takes the blanks on its sides, as it does in training.
+  CHECK(phi4.encode("a  <|im_start|> \n b") ==
+        Tokens{phi4.encode("a").front(), *phi4.token_id("<|im_start|>"), phi4.encode("b").front()});
+  compare_family("phi4_mini_like");
+}
+
+TEST_CASE("family: gpt-oss, OLMo-2 and SmolLM3 encode and decode as in tokenizers", "[text]") {
+  const Tokenizer gpt_oss = compare_family("gpt_oss_like");
+  CHECK(gpt_oss.end_of_sequence() ==
+        Tokens{*gpt_oss.token_id("<|return|>"), *gpt_oss.token_id("<|endoftext|>")});
+  for (const std::string name : {"olmo2_like", "smollm3_like"}) {
+    INFO(name);
+    CHECK(compare_family(name).beginning_of_sequence() == -1);
+  }
+}
+
+TEST_CASE("family: Gemma 2 and 3 encode and decode as in tokenizers", "[text]") {
+  const Tokenizer tokenizer = compare_family("gemma_like");
+  CHECK(tokenizer.beginning_of_sequence() == tokenizer.token_id("<bos>"));
+  CHECK(tokenizer.end_of_sequence().front() == tokenizer.token_id("<eos>"));
+  CHECK(tokenizer.decode(tokenizer.encode(" x  y")) == " x  y");
+}
+
 TEST_CASE("family: a SentencePiece-like token keeps its blank when it is streamed", "[text]") {
   const Tokenizer tokenizer = load_fixture("mistral_like");
   const Tokens tokens = tokenizer.encode("the token \U0001f642");

@@ -1,5 +1,7 @@
 #include "trainer/operators/arguments.h"
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 namespace foresight::operators {
@@ -32,6 +34,11 @@ Entries vectors(const Tensor& cache, const char* name) {
   return entries;
 }
 
+const std::int32_t* packed_indices(const Tensor& tensor, std::int64_t size, const char* name) {
+  require_packed(tensor, ScalarType::Int, {size}, name);
+  return tensor.const_data_ptr<std::int32_t>();
+}
+
 }  // namespace
 
 void require_sizes(const Tensor& tensor, std::initializer_list<std::int64_t> sizes, const char* name) {
@@ -57,6 +64,64 @@ void require_packed(const Tensor& tensor, ScalarType type, std::initializer_list
 
 void require_cache(const Tensor& cache, const char* name) {
   (void)vectors(cache, name);
+}
+
+std::int64_t group_of(const Tensor& statistics) {
+  STD_TORCH_CHECK(
+      statistics.dim() == 4 && statistics.size(3) > 0 && statistics.size(3) % kStatistics == 0 &&
+          statistics.scalar_type() == ScalarType::Float && statistics.stride(3) == 1,
+      "foresight: statistics must be float32 with four dimensions, the last packed and a multiple of ",
+      kStatistics);
+  return statistics.size(3) / kStatistics;
+}
+
+const std::int32_t* kept_indices(const Tensor& kept, std::int64_t rows, std::int64_t heads,
+                                 std::int64_t entries) {
+  require_packed(kept, ScalarType::Int, {rows, heads, -1}, "kept");
+  const auto* indices = kept.const_data_ptr<std::int32_t>();
+  const std::int64_t count = kept.size(2);
+  for (std::int64_t i = 0; i < rows * heads * count; ++i) {
+    const std::int64_t least = i % count == 0 ? 0 : indices[i - 1] + 1;
+    STD_TORCH_CHECK(indices[i] >= least && indices[i] < entries, "foresight: kept holds ", indices[i],
+                    " where ", least, " to ", entries - 1, " is expected: the indices must ascend");
+  }
+  return indices;
+}
+
+std::int64_t furthest_kept(const Tensor& cache, const Tensor& table, const Tensor& kept) {
+  const std::int64_t rows = table.size(0), heads = cache.size(1);
+  require_sizes(kept, {rows, heads, -1}, "kept");
+  const auto* indices = kept_indices(kept, rows, heads, table.size(1) * cache.size(2));
+  std::int64_t furthest = 0;
+  for (std::int64_t i = 0; i < rows * heads * kept.size(2); ++i)
+    furthest = std::max<std::int64_t>(furthest, indices[i] + 1);
+  return furthest;
+}
+
+void require_queries(std::int64_t tokens, std::int64_t entries) {
+  STD_TORCH_CHECK(tokens >= 1 && tokens <= entries, "foresight: ", tokens, " queries, expected 1 to the ",
+                  entries, " entries of key");
+}
+
+void require_evictions(std::int64_t evict, std::int64_t count) {
+  STD_TORCH_CHECK(evict >= 0 && evict <= count, "foresight: evict is ", evict, ", expected 0 to the ", count,
+                  " entries");
+}
+
+void require_choice(const Tensor& scores, std::int64_t evict, const std::optional<Tensor>& protect) {
+  const bool* fixed = protect ? protect->const_data_ptr<bool>() : nullptr;
+  const std::int64_t heads = scores.size(1), count = scores.size(2);
+  const auto* values = scores.const_data_ptr<float>();
+  for (std::int64_t i = 0; i < scores.size(0) * heads; ++i) {
+    std::int64_t open = 0;
+    for (std::int64_t entry = i * count; entry < (i + 1) * count; ++entry) {
+      STD_TORCH_CHECK(!std::isnan(values[entry]), "foresight: a score of row ", i / heads, ", KV head ",
+                      i % heads, " is NaN");
+      open += fixed == nullptr || !fixed[entry] ? 1 : 0;
+    }
+    STD_TORCH_CHECK(open >= evict, "foresight: ", open, " entries of row ", i / heads, ", KV head ",
+                    i % heads, " are not protected, fewer than the ", evict, " to evict");
+  }
 }
 
 Entries dense_entries(const Tensor& cache, std::int64_t row, std::int64_t head) {
@@ -90,6 +155,29 @@ Entries Pages::entries(std::int64_t row, std::int64_t head) const {
   entries.data += head * head_bytes_;
   entries.table = table_ + row * columns_;
   return entries;
+}
+
+PassRows::PassRows(const Tensor& query, const Tensor& key_cache, const Tensor& statistics,
+                   const Tensor& table, const Tensor& query_start, const Tensor& live, const Tensor& first,
+                   const Tensor& window)
+    : live_(packed_indices(live, table.size(0), "live")),
+      keys_(key_cache, table, live_, 1, "key_cache"),
+      statistics_(statistics, table, live_, 1, "statistics"),
+      group_(group_of(statistics)),
+      starts_(packed_indices(query_start, table.size(0) + 1, "query_start")),
+      first_(packed_indices(first, table.size(0), "first")),
+      windows_(packed_indices(window, table.size(0), "window")) {
+  require_sizes(statistics, {-1, keys_.heads(), key_cache.size(2), -1}, "statistics");
+  require_packed(query, ScalarType::Float, {-1, keys_.heads() * group_, key_cache.size(3)}, "query");
+  for (std::int64_t row = 0; row < keys_.rows(); ++row) {
+    STD_TORCH_CHECK(starts_[row] >= 0 && starts_[row + 1] <= query.size(0) && tokens(row) >= 1 &&
+                        tokens(row) <= live_[row],
+                    "foresight: row ", row, " has ", tokens(row), " queries, expected 1 to its ", live_[row],
+                    " entries");
+    STD_TORCH_CHECK(first_[row] >= 0 && first_[row] + tokens(row) <= windows_[row],
+                    "foresight: the queries of row ", row, " are ", first_[row], " to ",
+                    first_[row] + tokens(row) - 1, " of a window of ", windows_[row]);
+  }
 }
 
 Networks::Networks(const Tensor& weight1, const Tensor& bias1, const Tensor& weight2, const Tensor& bias2,

@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <initializer_list>
+#include <optional>
 
 #include "trainer/operators/kernels.h"
 
@@ -24,6 +25,26 @@ void require_packed(const Tensor& tensor, ScalarType type, std::initializer_list
 /// part, which would hide their message.
 void require_cache(const Tensor& cache, const char* name);
 
+/// g, of statistics [.., .., .., 8g]; refuses other types and sizes.
+std::int64_t group_of(const Tensor& statistics);
+
+/// The indices of kept [R, K, M], on the CPU; refuses those that do not ascend within 0 .. entries-1.
+const std::int32_t* kept_indices(const Tensor& kept, std::int64_t rows, std::int64_t heads,
+                                 std::int64_t entries);
+
+/// One more than the largest index of kept [R, K, M], which is refused as kept_indices() does; cache is
+/// paged, table [R, blocks a row]. Both indices lie on the CPU.
+std::int64_t furthest_kept(const Tensor& cache, const Tensor& table, const Tensor& kept);
+
+/// Refuses a number of queries that is not 1 to `entries`.
+void require_queries(std::int64_t tokens, std::int64_t entries);
+
+/// Refuses a number of entries to evict that is not 0 to `count`.
+void require_evictions(std::int64_t evict, std::int64_t count);
+
+/// Refuses scores [R, K, N] on the CPU with a NaN, or with fewer than `evict` entries that are not protected.
+void require_choice(const Tensor& scores, std::int64_t evict, const std::optional<Tensor>& protect);
+
 /// One KV head of row `row` of a dense cache [R, K, N, width].
 Entries dense_entries(const Tensor& cache, std::int64_t row, std::int64_t head);
 
@@ -41,6 +62,27 @@ class Pages {
   Entries first_;  // of head 0 in block 0
   const std::int32_t* table_;
   std::int64_t rows_, heads_, columns_, head_bytes_;
+};
+
+/// The rows of a forward pass as observe_paged_ takes them, checked. The index tensors lie on the CPU.
+class PassRows {
+ public:
+  PassRows(const Tensor& query, const Tensor& key_cache, const Tensor& statistics, const Tensor& table,
+           const Tensor& query_start, const Tensor& live, const Tensor& first, const Tensor& window);
+  const Pages& keys() const { return keys_; }
+  const Pages& statistics() const { return statistics_; }
+  std::int64_t group() const { return group_; }
+  std::int64_t start(std::int64_t row) const { return starts_[row]; }
+  std::int64_t tokens(std::int64_t row) const { return starts_[row + 1] - starts_[row]; }
+  std::int64_t live(std::int64_t row) const { return live_[row]; }
+  std::int64_t first(std::int64_t row) const { return first_[row]; }
+  std::int64_t window(std::int64_t row) const { return windows_[row]; }
+
+ private:
+  const std::int32_t* live_;
+  Pages keys_, statistics_;
+  std::int64_t group_;
+  const std::int32_t *starts_, *first_, *windows_;
 };
 
 /// The networks of all KV heads; refuses weights of other shapes than [K, F, 16], [K, 16], [K, 16], [K].

@@ -1,7 +1,5 @@
 // torch.ops.foresight: the scorer's arithmetic as operators on PyTorch's stable ABI, without CPython. What
 // each does, with shapes and errors, stands in scripts/python/src/foresight_kv/operators.py.
-#include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "trainer/operators/arguments.h"
@@ -17,24 +15,13 @@ void each_head(std::int64_t rows, std::int64_t heads, const F& f) {
   });
 }
 
-/// g, of statistics [.., .., .., 8g].
-std::int64_t group_of(const Tensor& statistics) {
-  STD_TORCH_CHECK(
-      statistics.dim() == 4 && statistics.size(3) > 0 && statistics.size(3) % kStatistics == 0 &&
-          statistics.scalar_type() == ScalarType::Float && statistics.stride(3) == 1,
-      "foresight: statistics must be float32 with four dimensions, the last packed and a multiple of ",
-      kStatistics);
-  return statistics.size(3) / kStatistics;
-}
-
 Tensor window_statistics(const Tensor& query, const Tensor& key, double scale) {
   require_packed(query, ScalarType::Float, {-1, -1, -1, -1, -1}, "query");
   const std::int64_t rows = query.size(0), heads = query.size(1), group = query.size(2),
                      tokens = query.size(3), width = query.size(4);
   require_sizes(key, {rows, heads, -1, width}, "key");
   require_cache(key, "key");
-  STD_TORCH_CHECK(tokens >= 1 && tokens <= key.size(2), "foresight: ", tokens, " queries, expected 1 to the ",
-                  key.size(2), " entries of key");
+  require_queries(tokens, key.size(2));
   Tensor statistics = torch::stable::new_zeros(query, {rows, heads, key.size(2), kStatistics * group});
   const float* queries = query.const_data_ptr<float>();
   each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
@@ -75,44 +62,17 @@ Tensor keep_entries(const Tensor& scores, std::int64_t evict, const std::optiona
   require_packed(scores, ScalarType::Float, {-1, -1, -1}, "scores");
   const std::int64_t rows = scores.size(0), heads = scores.size(1), count = scores.size(2),
                      kept = count - evict;
-  STD_TORCH_CHECK(evict >= 0 && kept >= 0, "foresight: evict is ", evict, ", expected 0 to the ", count,
-                  " entries");
-  const bool* fixed = nullptr;
-  if (protect) {
-    require_packed(*protect, ScalarType::Bool, {rows, heads, count}, "protect");
-    fixed = protect->const_data_ptr<bool>();
-  }
+  require_evictions(evict, count);
+  if (protect) require_packed(*protect, ScalarType::Bool, {rows, heads, count}, "protect");
+  require_choice(scores, evict, protect);
+  const bool* fixed = protect ? protect->const_data_ptr<bool>() : nullptr;
   const auto* values = scores.const_data_ptr<float>();
-  for (std::int64_t i = 0; i < rows * heads; ++i) {
-    std::int64_t open = 0;
-    for (std::int64_t entry = i * count; entry < (i + 1) * count; ++entry) {
-      STD_TORCH_CHECK(!std::isnan(values[entry]), "foresight: a score of row ", i / heads, ", KV head ",
-                      i % heads, " is NaN");
-      open += fixed == nullptr || !fixed[entry] ? 1 : 0;
-    }
-    STD_TORCH_CHECK(open >= evict, "foresight: ", open, " entries of row ", i / heads, ", KV head ",
-                    i % heads, " are not protected, fewer than the ", evict, " to evict");
-  }
   Tensor indices = torch::stable::new_empty(scores, {rows, heads, kept}, ScalarType::Int);
   auto* out = indices.mutable_data_ptr<std::int32_t>();
   each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
     const std::int64_t i = row * heads + head;
     keep(values + i * count, fixed == nullptr ? nullptr : fixed + i * count, count, evict, out + i * kept);
   });
-  return indices;
-}
-
-/// Refuses indices [R, K, M] that do not ascend within 0 .. entries-1.
-const std::int32_t* kept_indices(const Tensor& kept, std::int64_t rows, std::int64_t heads,
-                                 std::int64_t entries) {
-  require_packed(kept, ScalarType::Int, {rows, heads, -1}, "kept");
-  const auto* indices = kept.const_data_ptr<std::int32_t>();
-  const std::int64_t count = kept.size(2);
-  for (std::int64_t i = 0; i < rows * heads * count; ++i) {
-    const std::int64_t least = i % count == 0 ? 0 : indices[i - 1] + 1;
-    STD_TORCH_CHECK(indices[i] >= least && indices[i] < entries, "foresight: kept holds ", indices[i],
-                    " where ", least, " to ", entries - 1, " is expected: the indices must ascend");
-  }
   return indices;
 }
 
@@ -128,39 +88,19 @@ void compact_dense(const Tensor& cache, const Tensor& kept) {
 void observe_paged(const Tensor& query, const Tensor& key_cache, const Tensor& statistics,
                    const Tensor& block_table, const Tensor& query_start, const Tensor& live,
                    const Tensor& first, const Tensor& window, double scale) {
-  require_packed(live, ScalarType::Int, {block_table.size(0)}, "live");
-  const auto* lengths = live.const_data_ptr<std::int32_t>();
-  const Pages keys(key_cache, block_table, lengths, 1, "key_cache");
-  const Pages own(statistics, block_table, lengths, 1, "statistics");
-  const std::int64_t rows = keys.rows(), heads = keys.heads(), group = group_of(statistics);
-  const std::int64_t width = key_cache.size(3);
-  require_sizes(statistics, {-1, heads, key_cache.size(2), -1}, "statistics");
-  require_packed(query, ScalarType::Float, {-1, heads * group, width}, "query");
-  require_packed(query_start, ScalarType::Int, {rows + 1}, "query_start");
-  require_packed(first, ScalarType::Int, {rows}, "first");
-  require_packed(window, ScalarType::Int, {rows}, "window");
-  const auto* starts = query_start.const_data_ptr<std::int32_t>();
-  const auto* places = first.const_data_ptr<std::int32_t>();
-  const auto* windows = window.const_data_ptr<std::int32_t>();
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const std::int64_t tokens = starts[row + 1] - starts[row];
-    STD_TORCH_CHECK(
-        starts[row] >= 0 && starts[row + 1] <= query.size(0) && tokens >= 1 && tokens <= lengths[row],
-        "foresight: row ", row, " has ", tokens, " queries, expected 1 to its ", lengths[row], " entries");
-    STD_TORCH_CHECK(places[row] >= 0 && places[row] + tokens <= windows[row],
-                    "foresight: the queries of row ", row, " are ", places[row], " to ",
-                    places[row] + tokens - 1, " of a window of ", windows[row]);
-  }
+  const PassRows rows(query, key_cache, statistics, block_table, query_start, live, first, window);
+  const Pages &keys = rows.keys(), &own = rows.statistics();
+  const std::int64_t heads = keys.heads(), group = rows.group(), width = key_cache.size(3);
   const float* queries = query.const_data_ptr<float>();
-  each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
-    observe({.queries = queries + (starts[row] * heads + head) * group * width,
+  each_head(keys.rows(), heads, [&](std::int64_t row, std::int64_t head) {
+    observe({.queries = queries + (rows.start(row) * heads + head) * group * width,
              .token_stride = heads * group * width,
              .head_stride = width,
              .group = group,
-             .tokens = starts[row + 1] - starts[row],
-             .live = lengths[row],
-             .first = places[row],
-             .window = windows[row],
+             .tokens = rows.tokens(row),
+             .live = rows.live(row),
+             .first = rows.first(row),
+             .window = rows.window(row),
              .scale = static_cast<float>(scale)},
             keys.entries(row, head), own.entries(row, head));
   });
@@ -193,12 +133,9 @@ Tensor score_paged(const Tensor& key_cache, const Tensor& value_cache, const Ten
 }
 
 void compact_paged(const Tensor& cache, const Tensor& block_table, const Tensor& kept) {
-  require_sizes(kept, {block_table.size(0), cache.size(1), -1}, "kept");
   const std::int64_t rows = block_table.size(0), heads = cache.size(1), count = kept.size(2);
-  const auto* indices = kept_indices(kept, rows, heads, block_table.size(1) * cache.size(2));
-  std::int64_t furthest = 0;
-  for (std::int64_t i = 0; i < rows * heads * count; ++i)
-    furthest = std::max<std::int64_t>(furthest, indices[i] + 1);
+  const std::int64_t furthest = furthest_kept(cache, block_table, kept);
+  const auto* indices = kept.const_data_ptr<std::int32_t>();
   const Pages pages(cache, block_table, nullptr, furthest, "cache");
   each_head(rows, heads, [&](std::int64_t row, std::int64_t head) {
     compact(pages.entries(row, head), indices + (row * heads + head) * count, count);

@@ -26,9 +26,9 @@ struct ChatOptions {
 };
 
 /// A model's chat template: a Jinja program, run as transformers' apply_chat_template does, in the part of
-/// Jinja that the templates of the model families use (Llama 2 to 3.3, SmolLM2, Mistral, Qwen2 to Qwen3,
-/// DeepSeek-R1; jinja_syntax.h and jinja_functions.h say which). Anything else is refused by name. Immutable,
-/// thread-safe.
+/// Jinja that the templates of the model families use (Llama 2 to 3.3, SmolLM2 and 3, Mistral, Qwen2 to
+/// Qwen3, DeepSeek-R1, Phi, Gemma, OLMo, gpt-oss; jinja_syntax.h and jinja_functions.h say which). Anything
+/// else is refused by name. Immutable, thread-safe.
 class ChatTemplate {
  public:
   /// Reads chat_template.jinja, or chat_template in tokenizer_config.json. For a folder without one, render()

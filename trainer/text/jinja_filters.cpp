@@ -97,14 +97,19 @@ Value reversed(const Value& input, Arguments& arguments) {
 }
 
 Value as_json(const Value& input, Arguments& arguments) {
-  if (arguments.optional(0, "ensure_ascii", Value::boolean(false)).truth() ||
-      !arguments.optional(1, "indent", Value()).is(Kind::kNone) ||
+  constexpr std::int64_t kMaxIndent = 16;
+  const Value indent = arguments.optional(1, "indent", Value());
+  const bool known = indent.is(Kind::kNone) || (indent.is(Kind::kInteger) && indent.as_integer() >= 0 &&
+                                                indent.as_integer() <= kMaxIndent);
+  if (!known || arguments.optional(0, "ensure_ascii", Value::boolean(false)).truth() ||
       !arguments.optional(2, "separators", Value()).is(Kind::kNone) ||
       arguments.optional(3, "sort_keys", Value::boolean(false)).truth()) {
-    arguments.work().refuse("the filter tojson with settings is not supported");
+    arguments.work().refuse(
+        "the filter tojson with settings other than an indent of 0 to 16 is not supported");
   }
   arguments.done(4);
-  return Value::text(to_json(input, arguments.work()));
+  if (indent.is(Kind::kNone)) return Value::text(to_json(input, arguments.work()));
+  return Value::text(to_json(input, arguments.work(), static_cast<std::size_t>(indent.as_integer())));
 }
 
 /// Items that pass a test (of their attribute with `by_attribute`), or that fail it. As in Jinja, a false

@@ -120,6 +120,38 @@ void append_json_text(std::string& json, const std::string& text) {
   json += '"';
 }
 
+/// The JSON of a value that lies `depth` - 1 lists and dictionaries deep.
+std::string json_at(const Value& value, Work& work, std::optional<std::size_t> indent, std::size_t depth) {
+  const auto line = [&](std::size_t at) { return indent ? "\n" + std::string(*indent * at, ' ') : ""; };
+  const std::string between = indent ? "," + line(depth) : ", ";
+  std::string json;
+  if (value.is(Kind::kText)) {
+    work.spend(value.as_text().size());
+    append_json_text(json, value.as_text());
+  } else if (value.is(Kind::kList)) {
+    for (const Value& item : value.as_list())
+      json += (json.empty() ? line(depth) : between) + json_at(item, work, indent, depth + 1);
+    json = "[" + json + (json.empty() ? "" : line(depth - 1)) + "]";
+  } else if (value.is(Kind::kDictionary)) {
+    for (const auto& [key, item] : value.as_dictionary()) {
+      json += json.empty() ? line(depth) : between;
+      append_json_text(json, key);
+      json += ": " + json_at(item, work, indent, depth + 1);
+    }
+    json = "{" + json + (json.empty() ? "" : line(depth - 1)) + "}";
+  } else if (value.is(Kind::kNone)) {
+    json = "null";
+  } else if (value.is(Kind::kBoolean)) {
+    json = value.as_boolean() ? "true" : "false";
+  } else if (value.is(Kind::kInteger)) {
+    json = std::to_string(value.as_integer());
+  } else {
+    work.refuse(concat(value.kind_name(), " as JSON is not supported"));
+  }
+  work.spend(json.size());
+  return json;
+}
+
 }  // namespace
 
 List items_of(const Value& value, Work& work) {
@@ -200,32 +232,8 @@ Value calculate(const std::string& operation, const Value& left, const Value& ri
   work.refuse(concat(operation, " of ", left.kind_name(), " and ", right.kind_name(), " is not supported"));
 }
 
-std::string to_json(const Value& value, Work& work) {
-  std::string json;
-  if (value.is(Kind::kText)) {
-    work.spend(value.as_text().size());
-    append_json_text(json, value.as_text());
-  } else if (value.is(Kind::kList)) {
-    for (const Value& item : value.as_list()) json += (json.empty() ? "" : ", ") + to_json(item, work);
-    json = "[" + json + "]";
-  } else if (value.is(Kind::kDictionary)) {
-    for (const auto& [key, item] : value.as_dictionary()) {
-      if (!json.empty()) json += ", ";
-      append_json_text(json, key);
-      json += ": " + to_json(item, work);
-    }
-    json = "{" + json + "}";
-  } else if (value.is(Kind::kNone)) {
-    json = "null";
-  } else if (value.is(Kind::kBoolean)) {
-    json = value.as_boolean() ? "true" : "false";
-  } else if (value.is(Kind::kInteger)) {
-    json = std::to_string(value.as_integer());
-  } else {
-    work.refuse(concat(value.kind_name(), " as JSON is not supported"));
-  }
-  work.spend(json.size());
-  return json;
+std::string to_json(const Value& value, Work& work, std::optional<std::size_t> indent) {
+  return json_at(value, work, indent, 1);
 }
 
 }  // namespace foresight::jinja

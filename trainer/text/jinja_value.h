@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -118,7 +119,7 @@ Value item_of(const Value& object, const Value& key, Work& work);
 Value slice_of(const Value& object, const Value& begin, const Value& end, const Value& step, Work& work);
 /// left (operation) right of + - * // % ~.
 Value calculate(const std::string& operation, const Value& left, const Value& right, Work& work);
-/// json.dumps(value, ensure_ascii=False).
-std::string to_json(const Value& value, Work& work);
+/// json.dumps(value, ensure_ascii=False, indent=indent).
+std::string to_json(const Value& value, Work& work, std::optional<std::size_t> indent = std::nullopt);
 
 }  // namespace foresight::jinja

@@ -1,9 +1,11 @@
-"""torch.ops.foresight against the C++ program's scores and evictions, and against brute force in torch. Runs under any torch
-from 2.10 on (scripts/serving_test.sh: under vLLM's as well)."""
+"""torch.ops.foresight against the C++ program's scores and evictions, and against brute force in torch: the kernels for the CPU,
+and what is registered for CUDA, on tensors of the CPU. Runs under any torch from 2.10 on (scripts/serving_test.sh: under vLLM's as
+well)."""
 
 import pytest
 import safetensors.torch
 import torch
+from composed_operators import ComposedOperators
 from conftest import write_random_scorer
 
 from foresight_kv import ForesightError, Scorer
@@ -13,9 +15,9 @@ from foresight_kv.paged import Eviction
 LAYER = 1  # of dump_scores view
 
 
-@pytest.fixture(scope="module")
-def foresight():
-    return load_operators()
+@pytest.fixture(scope="module", params=["cpu", "cuda's"])
+def foresight(request):
+    return load_operators() if request.param == "cpu" else ComposedOperators()
 
 
 @pytest.fixture
@@ -199,14 +201,15 @@ def test_paged_scores_equal_dense_ones(dumped, foresight, random):
     assert torch.equal(found, foresight.score(keys, values, statistics, *weights, released))
 
 
-def test_the_operators_keep_torchs_rules(foresight, random, tmp_path):
+def calls_of_all(random, tmp_path):
+    """{name: arguments} of every operator."""
     weights = Eviction(Scorer.load(write_random_scorer(tmp_path / "s.safetensors")), 32, 8).weights[0]
     query, key = torch.randn(2, 2, 2, 4, 16, generator=random), torch.randn(2, 2, 12, 16, generator=random)
     statistics, table = torch.rand(2, 2, 12, 16, generator=random), torch.tensor([[0], [1]], dtype=torch.int32)
     recent = torch.randn(2, 2, 2, 3, 16, generator=random)
     kept, four = kept_of(random, 2, 2, 12, 5), torch.tensor([4, 4], dtype=torch.int32)
     starts, live = torch.tensor([0, 4, 8], dtype=torch.int32), torch.tensor([12, 9], dtype=torch.int32)
-    calls = {
+    return {
         "window_statistics": (query, key, 0.5),
         "score": (key, key, statistics, *weights, False),
         "keep": (torch.rand(2, 2, 12, generator=random), 3, torch.zeros(2, 2, 12, dtype=torch.bool)),
@@ -218,8 +221,31 @@ def test_the_operators_keep_torchs_rules(foresight, random, tmp_path):
         "score_serving": (recent, key, key, *weights, 9, 0.5),
         "score_serving_paged": (recent, key, key, table, *weights, 12, 9, 0.5),
     }
-    for name, arguments in calls.items():
-        torch.library.opcheck(getattr(foresight, name).default, arguments)
+
+
+def test_the_operators_keep_torchs_rules(random, tmp_path):
+    for name, arguments in calls_of_all(random, tmp_path).items():
+        torch.library.opcheck(getattr(load_operators(), name).default, arguments)
+
+
+def test_what_cuda_runs_is_what_the_cpu_runs(random, tmp_path):
+    """Same results, sizes, types and strides; what the schema does not mark as written to stays."""
+    names = set()
+    for name, arguments in calls_of_all(random, tmp_path).items():
+        own, other = ([x.clone() if isinstance(x, torch.Tensor) else x for x in arguments] for _ in range(2))
+        expected, found = getattr(load_operators(), name)(*own), getattr(ComposedOperators(), name)(*other)
+        written = [argument.alias_info is not None for argument in getattr(load_operators(), name).default._schema.arguments]
+        for before, left, right, writes in zip(arguments, own, other, written, strict=True):
+            if isinstance(before, torch.Tensor):
+                torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-6)
+                assert torch.equal(before, right) != writes
+        if isinstance(expected, torch.Tensor):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+            assert found.stride() == expected.stride()
+        else:
+            assert found is None is expected
+        names.add(name)
+    assert names == {op.split("::")[1] for op in torch._C._dispatch_get_registrations_for_dispatch_key("CUDA") if "foresight::" in op}
 
 
 def int32(values):

@@ -13,10 +13,15 @@ SOURCES = sorted((PACKAGE / "src" / "foresight_kv").rglob("*.py"))
 
 
 def test_pip_installs_it(tmp_path):
-    shutil.copytree(PACKAGE, tmp_path / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    """The Python package alone; scripts/wheel.sh installs what is compiled too."""
+    source = tmp_path / "source"
+    shutil.copytree(PACKAGE, source / "scripts/python", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    options += ["--config-settings", "wheel.cmake=false"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", *options, "--target", tmp_path / "installed", tmp_path / "source"], check=True
+        [sys.executable, "-m", "pip", "install", *options, "--target", tmp_path / "installed", source], check=True
     )
     script = "import foresight_kv, sys; print(foresight_kv.__file__, foresight_kv.OracleFile.__name__, 'torch' in sys.modules)"
     environment = {"PYTHONPATH": str(tmp_path / "installed")}

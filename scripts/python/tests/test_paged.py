@@ -5,6 +5,7 @@ import random
 import pytest
 import safetensors.torch
 import torch
+from composed_operators import ComposedOperators
 from conftest import write_random_scorer
 from paged_simulator import PagedSimulator
 
@@ -44,11 +45,17 @@ def test_rounds_are_the_walk_token_by_token(budget, window):
     assert [live_entries(seen, 8, 4) for seen in (0, 8, 11, 12, 13, 16)] == [0, 8, 11, 8, 9, 8]
 
 
-@pytest.mark.parametrize("kind", ["normalized", "serving", "released"])
-def test_evictions_equal_the_programs(kind, dump, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "operators"),
+    [("normalized", "cpu"), ("serving", "cpu"), ("released", "cpu"), ("normalized", "cuda's"), ("released", "cuda's")],
+)
+def test_evictions_equal_the_programs(kind, operators, dump, tmp_path):
     dump("view", tmp_path, kind, 5)
     tensors = safetensors.torch.load_file(tmp_path / "view.safetensors")
-    engine = PagedSimulator(Eviction.of(Scorer.load(tmp_path / "scorer.safetensors"), 80, 40), 1, kv_heads=2, group=3, width=8)
+    eviction = Eviction.of(Scorer.load(tmp_path / "scorer.safetensors"), 80, 40)
+    if operators != "cpu":
+        eviction.operators = ComposedOperators()
+    engine = PagedSimulator(eviction, 1, kv_heads=2, group=3, width=8)
     choice, done = random.Random(4), {0: 0, 1: 0}
     while min(done.values()) < 250:  # the two rows as two requests, out of step
         batch = {}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Renders chat_family_templates.py with transformers (5.2.0; Jinja2 3.1.6) and writes chat_families.json.
+"""Renders chat_family_templates.py and later_family_templates.py with transformers (5.2.0; Jinja2 3.1.6) and writes chat_families.json.
 
     make_chat_family_fixture.py
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 from chat_family_templates import FAMILIES, SNIPPETS  # noqa: E402
+from later_family_templates import LATER_FAMILIES, LATER_SNIPPETS  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 from transformers.utils import chat_template_utils  # noqa: E402
 
@@ -35,6 +36,8 @@ CONVERSATIONS = [
     [("user", "<|im_end|> '{{ x }}' {% if %} \\n"), ("assistant", "</think>")],
 ]
 OPTIONS = [{}, {"enable_thinking": False}, {"enable_thinking": True, "date_string": "26 Jul 2024"}]
+OPTIONS_OF = {"Qwen3": OPTIONS, "Llama 3.1": OPTIONS, "SmolLM3": OPTIONS,
+              "gpt-oss": [{}, {"reasoning_effort": "high", "model_identity": "I am \u00e9.", "builtin_tools": ["python", "browser"]}]}
 
 
 class FixedClock(datetime.datetime):
@@ -57,15 +60,15 @@ def main():
     conversations = [[{"role": role, "content": content} for role, content in turns] for turns in CONVERSATIONS]
     result = {"now": list(NOW.timetuple())[:6], "special": SPECIAL, "conversations": conversations, "templates": [],
               "variables": VARIABLES, "snippets": []}
-    for name, text in FAMILIES.items():
+    for name, text in (FAMILIES | LATER_FAMILIES).items():
         cases = []
         for index, messages in enumerate(conversations):
-            for options in OPTIONS if name in ("Qwen3", "Llama 3.1") else OPTIONS[:1]:
+            for options in OPTIONS_OF.get(name, OPTIONS[:1]):
                 cases.append({"conversation": index, "options": options, "rendered": render(tokenizer, text, messages, options)})
         cases.append({"conversation": 1, "options": {"add_generation_prompt": False},
                       "rendered": render(tokenizer, text, conversations[1], {}, generation=False)})
         result["templates"].append({"name": name, "template": text, "cases": cases})
-    for text in SNIPPETS:
+    for text in SNIPPETS + LATER_SNIPPETS:
         result["snippets"].append({"template": text, "rendered": render(tokenizer, text, conversations[1], VARIABLES)})
     (HERE / "chat_families.json").write_text(json.dumps(result, indent=1) + "\n")
 

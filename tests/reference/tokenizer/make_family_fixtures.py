@@ -4,9 +4,10 @@
     make_family_fixtures.py
 
 Normaliser, pre-tokenizer, decoder, post-processor, flags of the BPE model and the names and flags of added tokens are those
-of the family named in each function; the vocabularies are trained here, on texts.py. Sources of the settings: Qwen2 and Metaspace from `transformers` 5.2.0 (models/qwen2, models/llama), the R1 distill of Qwen from a quotation of its tokenizer.json, Tekken's
-pattern from a line of public code. The R1 distill of Llama and DeepSeek-V3's patterns are from knowledge and were not compared with a
-published file. Each NAME/ holds tokenizer.json, tokenizer_config.json
+of the family named in each function; the vocabularies are trained here, on texts.py. Sources of the settings: Qwen2 and
+Metaspace from `transformers` 5.2.0 (models/qwen2, models/llama), the R1 distill of Qwen from a quotation of its tokenizer.json, Tekken's
+pattern from a line of public code. The R1 distill of Llama, DeepSeek-V3's patterns, Phi, gpt-oss, Gemma, OLMo-2 and SmolLM3 are from
+knowledge and were not compared with a published file. Each NAME/ holds tokenizer.json, tokenizer_config.json
 and fixture.json as make_fixture.py describes it; its lines belong to family_texts.json.
 """
 
@@ -31,6 +32,9 @@ DEEPSEEK_V3 = [
 UPPER, LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
 TEKKEN = (rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]*[{LOWER}]+|[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]+[{LOWER}]*|\p{{N}}"
           r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CONTRACTED = rf"{CONTRACTIONS}?"
+O200K = (rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]*[{LOWER}]+{CONTRACTED}|[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]+[{LOWER}]*{CONTRACTED}"
+         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 SIZE = 1000
 BEGIN, END = "<\uff5cbegin\u2581of\u2581sentence\uff5c>", "<\uff5cend\u2581of\u2581sentence\uff5c>"
 QWEN2_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -50,12 +54,14 @@ def plain(names):
     return [AddedToken(name, special=False, normalized=False) for name in names]
 
 
-def byte_level(patterns, ignore_merges=False, nfc=False, trim_offsets=False):
-    """Splits at each pattern, then bytes; trained on the project's texts."""
+def byte_level(patterns, ignore_merges=False, nfc=False, trim_offsets=False, removed=False):
+    """Splits at each pattern, then bytes; trained on the project's texts. removed: what is between matches goes, as in files that
+    were converted from tiktoken's."""
     t = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     if nfc:
         t.normalizer = normalizers.NFC()
-    splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns]
+    behavior = ("removed", True) if removed else ("isolated", False)
+    splits = [pre_tokenizers.Split(Regex(pattern), *behavior) for pattern in patterns]
     t.pre_tokenizer = pre_tokenizers.Sequence(
         splits + [pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=trim_offsets, use_regex=False)])
     t.decoder = decoders.ByteLevel()
@@ -182,8 +188,78 @@ def metaspace_split_like():
     return t, {"eos_token": "</s>"}
 
 
+def phi3_like():
+    """Phi-3 mini and medium: Llama 2's pipeline without a beginning token; role tokens that take the blanks behind them."""
+    t = sentence_piece()
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    roles = ["<|assistant|>", "<|placeholder1|>", "<|end|>", "<|system|>", "<|user|>"]
+    t.add_tokens(special(["<|endoftext|>"]) + [AddedToken(name, special=True, normalized=False, rstrip=True) for name in roles])
+    t.post_processor = processors.TemplateProcessing(single="$A:0", pair="$A:0 $B:1", special_tokens=[])
+    return t, {"bos_token": "<s>", "eos_token": "<|endoftext|>", "unk_token": "<unk>"}
+
+
+def phi4_like():
+    """Phi-4: the pattern of cl100k as a Split that removes what does not match; tokens that take blanks on both sides."""
+    t = byte_level([LLAMA3], trim_offsets=True, removed=True)
+    t.add_tokens([AddedToken(name, special=True, normalized=False, lstrip=True, rstrip=True) for name in
+                  ["<|dummy_0|>", "<|endoftext|>", "<|fim_prefix|>", "<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|endofprompt|>"]])
+    t.post_processor = processors.ByteLevel(add_prefix_space=True, trim_offsets=False, use_regex=True)
+    return t, {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>", "unk_token": "<|endoftext|>"}
+
+
+def phi4_mini_like():
+    """Phi-4-mini: the pattern of o200k, role tokens that take the blanks behind them."""
+    t = byte_level([O200K], trim_offsets=True, removed=True)
+    t.add_tokens(special(["<|endoftext|>", "<|endofprompt|>"])
+                 + [AddedToken(name, special=True, normalized=False, rstrip=True) for name in
+                    ["<|assistant|>", "<|end|>", "<|user|>", "<|system|>", "<|tool|>", "<|/tool|>"]]
+                 + plain(["<|tool_call|>", "<|/tool_call|>", "<|tool_response|>", "<|tag|>"]))
+    return t, {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+
+
+def gpt_oss_like():
+    """gpt-oss: o200k_harmony, whose messages begin, change channel and end by tokens."""
+    t = byte_level([O200K], ignore_merges=True, trim_offsets=True)
+    t.add_tokens(special(["<|startoftext|>", "<|endoftext|>", "<|reserved_200000|>", "<|return|>", "<|constrain|>", "<|channel|>",
+                          "<|start|>", "<|end|>", "<|message|>", "<|call|>", "<|endofprompt|>"]))
+    t.post_processor = processors.ByteLevel(add_prefix_space=True, trim_offsets=False, use_regex=True)
+    return t, {"bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>"}
+
+
+def gemma_like():
+    """Gemma 2 and 3: blanks are replaced, none is put in front; a Split that finds none; runs of blanks and lines as added tokens."""
+    t = sentence_piece()
+    t.normalizer = normalizers.Replace(" ", "\u2581")
+    t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    t.add_tokens(special(["<pad>", "<eos>", "<bos>", "<mask>", "<start_of_turn>", "<end_of_turn>"])
+                 + plain(["[multimodal]", "<unused0>", *("\n" * count for count in range(2, 6)), "\u2581\u2581",
+                          "\u2581\u2581\u2581", "\t\t", "<table>", "</b>"]))
+    begin_with(t, "<bos>")
+    return t, {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"}
+
+
+def olmo2_like():
+    """OLMo-2 and 3: cl100k's pattern, masks of personal data as added tokens that are not special."""
+    t = byte_level([LLAMA3])
+    t.add_tokens(plain(["|||IP_ADDRESS|||", "|||EMAIL_ADDRESS|||", "|||PHONE_NUMBER|||"])
+                 + special(["<|endoftext|>", "<|fim_prefix|>", "<|im_start|>", "<|im_end|>", "<|pad|>"]))
+    t.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
+    return t, {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|pad|>", "unk_token": "<|endoftext|>"}
+
+
+def smollm3_like():
+    """SmolLM3: Llama 3's pipeline without a beginning token; tool and thought tokens that are not special."""
+    t = byte_level([LLAMA3], ignore_merges=True, trim_offsets=True)
+    t.add_tokens(special(["<|begin_of_text|>", "<|end_of_text|>"]) + plain(["<think>", "</think>", "<tool_response>", "</tool_response>"])
+                 + special(["<|start_header_id|>", "<|im_start|>", "<|im_end|>"]))
+    t.post_processor = processors.ByteLevel(add_prefix_space=True, trim_offsets=False, use_regex=True)
+    return t, {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"}
+
+
 FAMILIES = [llama31_like, qwen2_like, qwen3_like, deepseek_qwen_like, deepseek_llama_like, deepseek_v3_like, tekken_like,
-            mistral_like, mistral_metaspace_like, metaspace_split_like]
+            mistral_like, mistral_metaspace_like, metaspace_split_like, phi3_like, phi4_like, phi4_mini_like, gpt_oss_like, gemma_like,
+            olmo2_like, smollm3_like]
 
 
 def main():

@@ -135,6 +135,23 @@ FAMILY_SENTENCES = [
 ]
 
 
+# The tokens of Phi, gpt-oss, Gemma, OLMo-2 and SmolLM3 with blanks around them, and what o200k's pattern treats differently.
+LATER_SENTENCES = [
+    "<|system|>\nBe brief.<|end|>\n<|user|>\n  Hi <|end|>\n\n<|assistant|> \t\nHo<|end|>", "<|user|>x<|user|>  <|user|>\u00a0y <|end",
+    "a  <|im_start|>  system  <|im_sep|>\n\n b \t<|im_end|> \u3000c<|im_start|>user<|im_sep|>", "<|dummy_0|>  <|fim_prefix|> x <|im_end|>",
+    "<|start|>system<|message|>Be brief.<|end|><|start|>assistant<|channel|>analysis<|message|>2+2<|end|><|start|>assistant<|channel|>final"
+    "<|message|>4<|return|>", "<|start|>functions.f to=assistant<|channel|>commentary <|constrain|>json<|message|>{\"a\": 1}<|call|> <|start|",
+    "<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n", "<bos> <bos><eos> <unused0> <unused1> [multimodal]<table>x</b>",
+    "a\n\nb\n\n\nc\n\n\n\nd\n\n\n\n\n\n\n\ne", "\t\tx\t\t\t y\t", "\u2581\u2581\u2581 \u2581\u2581x  y   z", " x  y\u2581 \u2581z ",
+    "mail |||EMAIL_ADDRESS||| or |||PHONE_NUMBER||||||IP_ADDRESS|||x |||EMAIL_ADDRESS||", "<|pad|> <|pad|><|endoftext|>\n<|endofprompt|>",
+    "<|tool|>[{}]<|/tool|><|tool_call|>f()<|/tool_call|> <|tool_response|> 3<|tag|>", "<|startoftext|>a<|reserved_200000|><|return|>b",
+    "CamelCase'S camelCASE'll XMLHttp'Re \u00c9cole'D \u01c5ungla'T \u4e2d\u6587's ''s A'B 's'S \u017f'\u017f x'\u017f",
+    "\u02b0\u02b1A\u02b0a \u0531\u0561\u0587 \u10d0\u1c90 A\u0301B\u0301c\u0301 \u0301\u0302 \u1d2c\u1d43 \u2160\u2170", "path/to//file.c//\n/\r\n// \n/",
+    "1234567890 \u0661\u0662\u0663\u0664 \u00b2\u00b3\u2074\u2075 12a34b567c8901", "\u3042\u3044\u30a2\u30fc\uff76 \ud55c\uad6d\uc5b4\uc758 \u0e44\u0e17\u0e22",
+]
+
+
 def family_texts():
-    """Some 250 texts for the families: every third of the others', and their own."""
-    return list(dict.fromkeys(FAMILY_SENTENCES + fixture_texts()[::3] + ["", " ", "  ", "\n", "a", " a", "a "]))
+    """Some 270 texts for the families: every third of the others', and their own."""
+    short = ["", " ", "  ", "\n", "a", " a", "a "]
+    return list(dict.fromkeys(FAMILY_SENTENCES + fixture_texts()[::3] + short + LATER_SENTENCES))

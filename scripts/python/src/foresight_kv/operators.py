@@ -1,4 +1,4 @@
-"""torch.ops.foresight: the scorer's arithmetic as operators, from libforesight_ops.so (trainer/operators; CPU).
+"""torch.ops.foresight: the scorer's arithmetic as operators, from libforesight_ops.so (trainer/operators; CPU and CUDA).
 
 Symbols: R rows, K KV heads, g query heads per KV head, T new tokens, N entries, C candidates, d head dimension, F = 2d + 8g
 inputs. Statistics are float32, 8g an entry: for the g query heads in order the maximum, minimum and sum of the window's
@@ -28,7 +28,8 @@ Of a paged cache [blocks, K, block size, width] with any strides, block_table [R
     compact_paged_(cache, block_table, kept)
 
 Queries and weights are float32; keys, values and caches float32, float16 or bfloat16. A wrong argument is a RuntimeError that
-names it. On other devices than the CPU the operators are not implemented, and say so.
+names it. On CUDA the operators are made of torch's own, and index tensors (those of int32) may lie on the CPU; what they compute is
+tested on tensors of the CPU, and they have not run on a GPU. On other devices they are not implemented, and torch says so.
 """
 
 import os
