@@ -1,6 +1,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <cmath>
 #include <vector>
 
 #include "trainer/base/error.h"
@@ -54,6 +55,29 @@ TEST_CASE(
     const torch::Tensor values = torch::randn({1, 1, 50, 8});
     const torch::Tensor found = causal_attention(query, keys, values);
     CHECK(torch::allclose(found.to(torch::kFloat64), attention_in_full(query, keys, values), 1e-5, 2e-6));
+  }
+}
+
+TEST_CASE("Attention with sinks is that of one more entry, which has no value, fused or not") {
+  torch::manual_seed(3);
+  for (const std::int64_t before : {0, 30}) {
+    CAPTURE(before);
+    const torch::Tensor query = torch::randn({2, 4, 20, 8}) * 2, sinks = torch::randn({4}) * 2;
+    const torch::Tensor keys = torch::randn({2, 2, before + 20, 8}),
+                        values = torch::randn({2, 2, before + 20, 8});
+    const torch::Tensor grouped = query.view({2, 2, 2, 20, 8}).to(torch::kFloat64);
+    const torch::Tensor scores =
+        torch::matmul(grouped, keys.to(torch::kFloat64).unsqueeze(2).transpose(3, 4)) / std::sqrt(8.0);
+    const torch::Tensor unseen = torch::ones({20, before + 20}, torch::kBool).triu(before + 1);
+    const torch::Tensor weights = scores.exp().masked_fill(unseen, 0.0);
+    const torch::Tensor expected =
+        weights / (weights.sum(-1, true) + sinks.to(torch::kFloat64).exp().view({1, 2, 2, 1, 1}));
+    const AttentionRule rule{.sinks = sinks};
+    const torch::Tensor found = attention_probabilities(query.view({2, 2, 2, 20, 8}), keys, {}, rule);
+    CHECK(torch::allclose(found.to(torch::kFloat64), expected, 1e-5, 1e-7));
+    const torch::Tensor output = torch::matmul(expected, values.to(torch::kFloat64).unsqueeze(2));
+    CHECK(torch::allclose(causal_attention(query, keys, values, sinks).to(torch::kFloat64),
+                          output.view(query.sizes()), 1e-5, 2e-6));
   }
 }
 

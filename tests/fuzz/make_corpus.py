@@ -95,7 +95,7 @@ def model_seeds():
              "hidden_size": 8, "intermediate_size": 8, "vocab_size": 9}
     put("model_config", "least", compact(least))
     put("model_config", "rope", compact(least | {"rope_scaling": {"type": "yarn"}, "eos_token_id": [1, 2]}))
-    for family in ["llama3", "mistral", "qwen2", "qwen3_yarn"]:
+    for family in ["llama3", "mistral", "qwen2", "qwen3_yarn", "gpt_oss_mxfp4"]:
         shutil.copy(REFERENCE / "families" / family / "config.json", CORPUS / "model_config" / family)
     put("model_config", "nested", compact(least | {"hidden_act": [[[["silu"]]]]}))
     put("model_config", "huge", compact(least | {"num_hidden_layers": 2**31, "vocab_size": 2**62}))

@@ -22,7 +22,8 @@ TEST_CASE("oracle: of every layer with full attention, and of no other, the atte
   const SafetensorsFile fixture(folder / "evicted.safetensors");
   const std::int64_t window = view_tensor(fixture.at("size"))[1].item<std::int64_t>();
   for (const char* name : {"qwen2_sliding", "qwen3_sliding", "ministral", "olmo2", "olmo3", "smollm3", "phi3",
-                           "phi4_mini", "gemma2", "gemma3", "gemma3_older"}) {
+                           "phi4_mini", "gemma2", "gemma3", "gemma3_older", "gpt_oss", "qwen3_next",
+                           "qwen3_next_biases", "qwen3_5", "qwen3_5_moe"}) {
     CAPTURE(name);
     const torch::Tensor expected = view_tensor(fixture.at(concat(name, ".attention")));  // [E, K, blocks, L]
     const torch::Tensor numbers = view_tensor(fixture.at(concat(name, ".layers")));

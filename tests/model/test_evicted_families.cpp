@@ -20,11 +20,15 @@ TEST_CASE("families: losses under eviction are those of transformers' attention 
   const SafetensorsFile fixture(folder / "evicted.safetensors");
   const torch::Tensor numbers = view_tensor(fixture.at("size"));
   const CacheSize size{numbers[0].item<std::int64_t>(), numbers[1].item<std::int64_t>()};
-  for (const char* name :
-       {"llama3",     "llama_linear", "mistral",           "qwen2",         "qwen2_yarn",    "qwen3",
-        "qwen3_yarn", "qwen3_moe",    "qwen3_moe_stacked", "qwen2_sliding", "qwen3_sliding", "ministral",
-        "olmo2",      "olmo3",        "smollm3",           "phi3",          "phi4_mini",     "phi3_short",
-        "gemma2",     "gemma3",       "gemma3_older"}) {
+  for (const char* name : {"llama3",        "llama_linear",  "mistral",
+                           "qwen2",         "qwen2_yarn",    "qwen3",
+                           "qwen3_yarn",    "qwen3_moe",     "qwen3_moe_stacked",
+                           "qwen2_sliding", "qwen3_sliding", "ministral",
+                           "olmo2",         "olmo3",         "smollm3",
+                           "phi3",          "phi4_mini",     "phi3_short",
+                           "gemma2",        "gemma3",        "gemma3_older",
+                           "gpt_oss",       "qwen3_next",    "qwen3_next_biases",
+                           "qwen3_5",       "qwen3_5_moe"}) {
     CAPTURE(name);
     const Transformer model = Transformer::load(folder / name, {});
     const torch::Tensor tokens = view_tensor(fixture.at(concat(name, ".tokens"))).clone();

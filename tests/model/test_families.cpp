@@ -22,30 +22,36 @@ struct Family {
   double tolerance = 5e-5;
   bool depends_on_passes = false;  ///< rope types dynamic and longrope: the cut into passes shows
 };
-constexpr Family kFamilies[] = {
-    {"llama3", "LlamaForCausalLM"},
-    {"llama_linear", "LlamaForCausalLM"},
-    {"llama_dynamic", "LlamaForCausalLM", 5e-5, true},
-    {"mistral", "MistralForCausalLM"},
-    {"qwen2", "Qwen2ForCausalLM"},
-    {"qwen2_yarn", "Qwen2ForCausalLM"},
-    {"qwen3", "Qwen3ForCausalLM"},
-    {"qwen3_yarn", "Qwen3ForCausalLM"},
-    {"qwen3_moe", "Qwen3MoeForCausalLM"},
-    {"qwen3_moe_stacked", "Qwen3MoeForCausalLM"},
-    {"qwen2_sliding", "Qwen2ForCausalLM"},
-    {"qwen3_sliding", "Qwen3ForCausalLM"},
-    {"ministral", "MinistralForCausalLM"},
-    {"olmo2", "Olmo2ForCausalLM"},
-    {"olmo3", "Olmo3ForCausalLM"},
-    // Here the float32 logits of transformers are themselves 4e-5 from those in float64.
-    {"smollm3", "SmolLM3ForCausalLM", 2e-4},
-    {"phi3", "Phi3ForCausalLM"},
-    {"phi4_mini", "Phi3ForCausalLM", 5e-5, true},
-    {"phi3_short", "Phi3ForCausalLM"},
-    {"gemma2", "Gemma2ForCausalLM"},
-    {"gemma3", "Gemma3ForCausalLM"},
-    {"gemma3_older", "Gemma3ForCausalLM"}};
+constexpr Family kFamilies[] = {{"llama3", "LlamaForCausalLM"},
+                                {"llama_linear", "LlamaForCausalLM"},
+                                {"llama_dynamic", "LlamaForCausalLM", 5e-5, true},
+                                {"mistral", "MistralForCausalLM"},
+                                {"qwen2", "Qwen2ForCausalLM"},
+                                {"qwen2_yarn", "Qwen2ForCausalLM"},
+                                {"qwen3", "Qwen3ForCausalLM"},
+                                {"qwen3_yarn", "Qwen3ForCausalLM"},
+                                {"qwen3_moe", "Qwen3MoeForCausalLM"},
+                                {"qwen3_moe_stacked", "Qwen3MoeForCausalLM"},
+                                {"qwen2_sliding", "Qwen2ForCausalLM"},
+                                {"qwen3_sliding", "Qwen3ForCausalLM"},
+                                {"ministral", "MinistralForCausalLM"},
+                                {"olmo2", "Olmo2ForCausalLM"},
+                                {"olmo3", "Olmo3ForCausalLM"},
+                                // The float32 logits of transformers are themselves 4e-5 (gpt_oss and
+                                // qwen3_next: up to 5e-5) from those in float64.
+                                {"smollm3", "SmolLM3ForCausalLM", 2e-4},
+                                {"phi3", "Phi3ForCausalLM"},
+                                {"phi4_mini", "Phi3ForCausalLM", 5e-5, true},
+                                {"phi3_short", "Phi3ForCausalLM"},
+                                {"gemma2", "Gemma2ForCausalLM"},
+                                {"gemma3", "Gemma3ForCausalLM"},
+                                {"gemma3_older", "Gemma3ForCausalLM"},
+                                {"gpt_oss", "GptOssForCausalLM", 2e-4},
+                                {"gpt_oss_mxfp4", "GptOssForCausalLM"},
+                                {"qwen3_next", "Qwen3NextForCausalLM", 2e-4},
+                                {"qwen3_next_biases", "Qwen3NextForCausalLM"},
+                                {"qwen3_5", "Qwen3_5ForCausalLM"},
+                                {"qwen3_5_moe", "Qwen3_5MoeForCausalLM"}};
 
 SafetensorsFile fixture_of(const Family& family) {
   return SafetensorsFile(reference_folder() / "families" / concat(family.name, ".safetensors"));
@@ -94,7 +100,8 @@ TEST_CASE("families: logits, entropies and greedy tokens agree with transformers
 
 TEST_CASE("families: products in bfloat16 move logits by their rounding alone", "[model]") {
   const ModelOptions options{.dtype = torch::kBFloat16, .cache_dtype = torch::kBFloat16};
-  for (const char* name : {"llama3", "qwen3_sliding", "olmo2", "smollm3", "phi4_mini", "gemma2", "gemma3"}) {
+  for (const char* name : {"llama3", "qwen3_sliding", "olmo2", "smollm3", "phi4_mini", "gemma2", "gemma3",
+                           "gpt_oss_mxfp4", "qwen3_5"}) {
     CAPTURE(name);
     const SafetensorsFile fixture = fixture_of({name, ""});
     const Transformer model = Transformer::load(reference_folder() / "families" / name, options);

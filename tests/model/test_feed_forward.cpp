@@ -3,18 +3,13 @@
 
 #include <torch/types.h>
 
-#include <filesystem>
+#include <algorithm>
+#include <cmath>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "data/safetensors.h"
-#include "tests/base/temporary_folder.h"
-#include "tests/reference/paths.h"
-#include "trainer/base/error.h"
-#include "trainer/model/tensor_io.h"
-#include "trainer/model/transformer.h"
+#include "tests/model/changed_model.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -54,29 +49,12 @@ torch::Tensor one_by_one(const torch::Tensor& rows, const ExpertWeights& weights
   return torch::stack(outputs).to(torch::kFloat32);
 }
 
-/// A copy of the tiny Qwen3-MoE whose stacked tensors are changed.
-std::string fault_of(const std::function<void(std::map<std::string, torch::Tensor>&)>& change) {
-  const TemporaryFolder folder;
-  const auto source = reference_folder() / "families/qwen3_moe_stacked";
-  std::filesystem::copy_file(source / "config.json", folder.path() / "config.json");
-  const SafetensorsFile file(source / "model.safetensors");
-  std::map<std::string, torch::Tensor> tensors;
-  for (const auto& [name, view] : file.tensors()) tensors[name] = view_tensor(view).clone();
-  change(tensors);
-  std::vector<TensorToWrite> list;
-  for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
-  write_safetensors(folder.path() / "model.safetensors", list, {{"format", "pt"}});
-  try {
-    Transformer::load(folder.path(), {});
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::kInput);
-    return error.what();
-  }
-  return "";
+std::string fault_of(const std::function<void(NamedTensors&)>& change) {
+  return fault_of_changed("qwen3_moe_stacked", change);
 }
 
 /// Layer 0's stacked experts one by one, as most files have them.
-void unstack(std::map<std::string, torch::Tensor>& tensors) {
+void unstack(NamedTensors& tensors) {
   const std::string prefix = "model.layers.0.mlp.experts.";
   const torch::Tensor gate_up = tensors.at(prefix + "gate_up_proj"), down = tensors.at(prefix + "down_proj");
   tensors.erase(prefix + "gate_up_proj");
@@ -107,6 +85,44 @@ TEST_CASE("experts: products grouped by expert give what a loop over tokens give
   }
 }
 
+TEST_CASE("experts: with biases, a clamped gate and a softmax over the chosen ones, as a loop over tokens",
+          "[model]") {
+  torch::manual_seed(5);
+  ExpertWeights weights = random_experts(7, 3, false);
+  weights.gate_up = weights.gate_up * 8;  // so that the limits are reached
+  weights.chosen_first = true;
+  weights.activation = Activation::kClampedSilu;
+  weights.router_bias = torch::randn({7});
+  weights.gate_up_bias = torch::randn({7, 20});
+  weights.down_bias = torch::randn({7, 12});
+  const torch::Tensor input = torch::randn({30, 12}), found = expert_feed_forward(input, weights);
+  double largest = 0;
+  for (std::int64_t row = 0; row < input.size(0); ++row) {
+    const torch::Tensor x = input[row].to(torch::kFloat64);
+    const auto product = [&](const torch::Tensor& matrix, const torch::Tensor& bias,
+                             const torch::Tensor& of) {
+      return torch::mv(matrix.to(torch::kFloat64), of) + bias.to(torch::kFloat64);
+    };
+    const torch::Tensor scores = product(weights.router, weights.router_bias, x);
+    const torch::Tensor order = scores.argsort(0, /*descending=*/true);
+    torch::Tensor sum = torch::zeros_like(x);
+    double total = 0;
+    for (std::int64_t place = 0; place < 3; ++place) {
+      const std::int64_t expert = order[place].item<std::int64_t>();
+      const torch::Tensor both = product(weights.gate_up[expert], weights.gate_up_bias[expert], x);
+      largest = std::max(largest, both.abs().max().item<double>());
+      const torch::Tensor gate = torch::minimum(both.narrow(0, 0, 10), torch::full({10}, 7.0));
+      const torch::Tensor up = both.narrow(0, 10, 10).clamp(-7, 7);
+      const torch::Tensor inner = (up + 1) * gate / (1 + torch::exp(-1.702 * gate));
+      const double weight = std::exp(scores[expert].item<double>());
+      sum += weight * product(weights.down[expert], weights.down_bias[expert], inner);
+      total += weight;
+    }
+    CHECK(torch::allclose(found[row].to(torch::kFloat64), sum / total, 1e-5, 1e-5));
+  }
+  CHECK(largest > 7);
+}
+
 TEST_CASE("experts: bfloat16 products stay near those in float32, and choose the same experts", "[model]") {
   torch::manual_seed(4);
   ExpertWeights weights = random_experts(7, 2, true);
@@ -118,7 +134,7 @@ TEST_CASE("experts: bfloat16 products stay near those in float32, and choose the
 }
 
 TEST_CASE("experts: files whose experts do not fit are refused by name", "[model]") {
-  using Tensors = std::map<std::string, torch::Tensor>;
+  using Tensors = NamedTensors;
   CHECK(fault_of(unstack).empty());
   CHECK_THAT(fault_of([](Tensors& tensors) {
                unstack(tensors);

@@ -201,10 +201,31 @@ TEST_CASE("causal_softmax is torch's softmax of what a query sees, and 0 of the 
       }
     }
   }
+  CHECK_THROWS_AS(causal_softmax(torch::zeros({5, 4}), 1.0), Error);
+}
+
+TEST_CASE("causal_softmax: a sink of each head has a share and no entry") {
+  torch::manual_seed(10);
+  for (const std::int64_t tokens : {1, 3, 20}) {
+    for (const double spread : {1.0, 30.0}) {
+      CAPTURE(tokens, spread);
+      const torch::Tensor scores = torch::randn({2, 3, 2, tokens, 25}) * spread;  // [R, K, g, T, n]
+      const torch::Tensor sinks = torch::randn({6}) * spread;
+      // torch's softmax with the sink as one more entry, in front of all.
+      const torch::Tensor beside = (exact(sinks) / 0.25).view({1, 3, 2, 1, 1}).expand({2, 3, 2, tokens, 1});
+      const torch::Tensor expected =
+          plain::causal_softmax(torch::cat({beside, exact(scores)}, -1), 0.25).narrow(-1, 1, 25);
+      CHECK(torch::allclose(exact(causal_softmax(scores.clone(), 0.25, sinks)), expected, 2e-6, 1e-12));
+      CHECK(torch::allclose(plain::causal_softmax(exact(scores), 0.25, sinks), expected, 1e-6, 1e-12));
+    }
+  }
+  CHECK_THROWS_AS(causal_softmax(torch::zeros({3, 2, 4}), 1.0, torch::zeros({2})), Error);
+}
+
+TEST_CASE("causal_softmax: a row that is no number stays apart from the others") {
   torch::Tensor broken = torch::zeros({2, 1, 20});
   broken[0][0][3] = std::numeric_limits<float>::quiet_NaN();
   const torch::Tensor found = causal_softmax(broken, 1.0);
   CHECK(torch::isnan(found[0][0]).all().item<bool>());
   CHECK(torch::allclose(found[1][0], torch::full({20}, 0.05F)));
-  CHECK_THROWS_AS(causal_softmax(torch::zeros({5, 4}), 1.0), Error);
 }

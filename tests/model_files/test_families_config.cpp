@@ -94,5 +94,103 @@ TEST_CASE("gemma: what it does not support is refused by key") {
              Contains("'rope_parameters.full_attention': expected an object, got null"));
 }
 
+/// gpt-oss of two layers with four experts, of which a token takes two.
+std::string gpt_oss(const std::string& more) {
+  return concat(more, R"("num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 16, )");
+}
+const std::string kYarn = R"("rope_scaling": {"rope_type": "yarn", "factor": 4, "truncate": false,)"
+                          R"("original_max_position_embeddings": 16}, )";
+
+TEST_CASE("gpt-oss: sinks, experts with biases and every second layer sliding are read") {
+  const ModelShape shape = shape_of("GptOssForCausalLM", gpt_oss(kYarn + "\"swiglu_limit\": 7.0, "));
+  CHECK((shape.sinks && shape.query_key_value_bias && shape.output_bias));
+  CHECK((shape.activation == Activation::kClampedSilu && shape.experts.biases && shape.experts.chosen_first));
+  CHECK((shape.experts.count == 4 && shape.experts.chosen == 2));
+  CHECK(shape.experts.intermediate_size == shape.intermediate_size);
+  CHECK(shape.expert_layers() == 2);
+  CHECK(shape.evicting_layer_numbers() == std::vector<std::int64_t>{1});
+  CHECK((shape.head_dimension == 64 && shape.rope.theta == 150000 && shape.max_positions == 64));
+  CHECK_FALSE(shape.rope.whole_dimensions);
+  CHECK_FALSE(shape_of("LlamaForCausalLM", "").sinks);
+}
+
+TEST_CASE("gpt-oss: what it does not support is refused by key") {
+  const auto fault = [](const std::string& more) { return fault_of("GptOssForCausalLM", gpt_oss(more)); };
+  CHECK_THAT(fault(kYarn + "\"swiglu_limit\": 5, "), Contains("'swiglu_limit': 5 is not supported (7 is)"));
+  CHECK_THAT(fault(""), Contains("'rope_parameters': missing; gpt-oss needs them"));
+  CHECK_THAT(
+      fault(kYarn + R"("quantization_config": {"quant_method": "fp8"}, )"),
+      Contains("'quantization_config': weights quantised by \"fp8\" are not supported (\"mxfp4\" is)"));
+  CHECK_THAT(fault_of("Qwen3ForCausalLM", R"("quantization_config": {"quant_method": "mxfp4"}, )"),
+             Contains("'quantization_config': weights quantised by \"mxfp4\" are not supported (float32"));
+  CHECK_THAT(fault(kYarn + R"("layer_types": ["sliding_attention", "linear_attention"], )"),
+             Contains("'layer_types': layer 1: \"linear_attention\" is not supported"));
+  CHECK_THAT(fault_of("GptOssForCausalLM",
+                      kYarn + R"("num_local_experts": 4, "num_experts_per_tok": 5, "sliding_window": 16, )"),
+             Contains("'num_experts_per_tok': 5 is more than num_local_experts 4"));
+  CHECK_THAT(fault_of("GptOssForCausalLM", kYarn + R"("num_local_experts": 4, "num_experts_per_tok": 2,)"
+                                                   R"("sliding_window": null, "layer_types":)"
+                                                   R"(["sliding_attention", "full_attention"], )"),
+             Contains("'sliding_window': expected a number of tokens, as layer 0 is sliding_attention"));
+}
+
+/// Qwen3-Next of two layers with four experts and a shared one, and small recurrent layers.
+std::string qwen_next(const std::string& more) {
+  return concat(more,
+                R"("num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24,)"
+                R"("shared_expert_intermediate_size": 12, "linear_num_value_heads": 6,)"
+                R"("linear_key_head_dim": 5, "linear_value_head_dim": 7, "linear_conv_kernel_dim": 4, )");
+}
+const std::string kKeyHeads = "\"linear_num_key_heads\": 3, ";
+
+TEST_CASE("qwen3-next: recurrent layers, a gate, a shared expert and partial rotation are read") {
+  const ModelShape shape =
+      shape_of("Qwen3NextForCausalLM", qwen_next(kKeyHeads + "\"full_attention_interval\": 2, "));
+  CHECK((shape.gated_attention && shape.norms_add_one && shape.query_key_norm == QueryKeyNorm::kHeads));
+  CHECK(shape.evicting_layer_numbers() == std::vector<std::int64_t>{1});
+  CHECK(shape.kind(0).attention == AttentionKind::kRecurrent);
+  CHECK((shape.layers_of(AttentionKind::kRecurrent) == 1 && shape.layers_of(AttentionKind::kSliding) == 0));
+  CHECK((shape.head_dimension == 256 && shape.rotated_dimensions == 64));
+  CHECK((shape.experts.shared_size == 12 && shape.experts.normalised));
+  const RecurrentShape& recurrent = shape.recurrent;
+  CHECK((recurrent.key_heads == 3 && recurrent.value_heads == 6 && recurrent.convolution == 4));
+  CHECK(recurrent.channels() == 2 * 3 * 5 + 6 * 7);
+  const ModelShape listed = shape_of(
+      "Qwen3NextForCausalLM",
+      qwen_next(kKeyHeads +
+                R"("layer_types": ["full_attention", "linear_attention"], "norm_topk_prob": false, )"));
+  CHECK((listed.evicting_layer_numbers() == std::vector<std::int64_t>{0} && !listed.experts.normalised));
+}
+
+TEST_CASE("qwen3.5: dense layers, or experts that state their width alone") {
+  const std::string full = "\"full_attention_interval\": 2, ";
+  const ModelShape dense = shape_of("Qwen3_5ForCausalLM", qwen_next(kKeyHeads + full));
+  CHECK((dense.expert_layers() == 0 && dense.experts.count == 0 && dense.gated_attention));
+  CHECK(dense.evicting_layer_numbers() == std::vector<std::int64_t>{1});
+  std::string text = family_config("Qwen3_5MoeForCausalLM", qwen_next(kKeyHeads + full), 2);
+  text.erase(text.find("\"intermediate_size\": 48, "), 25);
+  const TemporaryFolder folder;
+  folder.write("config.json", text);
+  const ModelShape mixture = read_model_shape(folder.path());
+  CHECK((mixture.expert_layers() == 2 && mixture.experts.intermediate_size == 24));
+  CHECK((mixture.experts.shared_size == 12 && mixture.experts.normalised));
+}
+
+TEST_CASE("qwen3-next: what it does not support is refused by key") {
+  const auto fault = [](const std::string& more) {
+    return fault_of("Qwen3NextForCausalLM", qwen_next(more));
+  };
+  CHECK_THAT(fault(""), Contains("'linear_num_key_heads': missing"));
+  CHECK_THAT(fault("\"linear_num_key_heads\": 4, "),
+             Contains("'linear_num_key_heads': 4 does not divide linear_num_value_heads 6"));
+  CHECK_THAT(fault(kKeyHeads), Contains("'full_attention_interval': no layer has full attention"));
+  CHECK_THAT(fault(kKeyHeads + R"("layer_types": ["linear_attention", "linear_attention"], )"),
+             Contains("'layer_types': no layer has full attention"));
+  CHECK_THAT(fault(kKeyHeads + R"("layer_types": ["full_attention", "sliding_attention"], )"),
+             Contains("\"sliding_attention\" is not supported (full_attention and linear_attention are)"));
+  CHECK_THAT(fault(kKeyHeads + "\"partial_rotary_factor\": 1.5, "),
+             Contains("1.5 is not supported (at most 1"));
+}
+
 }  // namespace
 }  // namespace foresight

@@ -31,7 +31,7 @@ TEST_CASE("layer kinds: the layers that evict are those with full attention, by 
   CHECK((listed.evicting_layers() == 1 && listed.sliding_window == 16));
   CHECK(layers_text(listed) == "3 layers, of which 1 evicts (1)");
   const std::vector<LayerPlace> places = listed.layer_places();
-  CHECK((!places[0].evicts && places[1].evicts && !places[2].evicts));
+  CHECK((!places[0].evicts() && places[1].evicts() && !places[2].evicts()));
   CHECK((places[0].index == 0 && places[1].index == 0 && places[2].index == 1));
   CHECK(layers_text(shape_of("MinistralForCausalLM", "\"sliding_window\": 16, " + types("fsf"))) ==
         "3 layers, of which 2 evict (0, 2)");

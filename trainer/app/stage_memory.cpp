@@ -34,11 +34,14 @@ double heads_of(const ModelShape& shape) {
   return static_cast<double>(shape.evicting_layers() * shape.kv_heads);
 }
 
-/// Keys and values of a row's sliding layers, of a text of `tokens` tokens.
-double sliding_cache_bytes(const StageSetting& setting, double tokens) {
+/// What a row's layers that do not evict hold of a text of `tokens` tokens: sliding ones keys and values,
+/// recurrent ones their state, of which a pass makes a second one.
+double other_cache_bytes(const StageSetting& setting, double tokens) {
   const ModelShape& shape = *setting.shape;
+  const auto recurrent = static_cast<double>(shape.layers_of(AttentionKind::kRecurrent));
+  if (recurrent > 0) return (recurrent + 1) * static_cast<double>(RecurrentState::bytes_of(shape.recurrent));
   if (shape.sliding_window == 0) return 0;
-  const auto layers = static_cast<double>(shape.layers - shape.evicting_layers());
+  const auto layers = static_cast<double>(shape.layers_of(AttentionKind::kSliding));
   const auto entries = static_cast<double>(
       SlidingLayer::entries(shape, static_cast<std::int64_t>(tokens), setting.options.device));
   return layers * static_cast<double>(shape.kv_heads * 2 * shape.head_dimension) * entries *
@@ -57,7 +60,7 @@ double full_cache_bytes(const StageSetting& setting, double tokens) {
   const ModelShape& shape = *setting.shape;
   return heads_of(shape) * static_cast<double>(2 * shape.head_dimension) * tokens *
              number_bytes(setting.options.cache_dtype) +
-         sliding_cache_bytes(setting, tokens);
+         other_cache_bytes(setting, tokens);
 }
 
 /// Keys, values, positions and statistics of a row of an evicting cache.
@@ -69,7 +72,7 @@ double evicting_cache_bytes(const StageSetting& setting, const CacheSize& size) 
   const std::int64_t longest =
       setting.longest_tokens > 0 ? setting.longest_tokens + size.window : shape.max_positions;
   return heads_of(shape) * static_cast<double>(size.entries()) * entry +
-         sliding_cache_bytes(setting, static_cast<double>(longest));
+         other_cache_bytes(setting, static_cast<double>(longest));
 }
 
 /// What a layer of a forward pass of `tokens` tokens works with, apart from its attention: the two halves of
@@ -157,13 +160,20 @@ std::vector<MemoryItem> model_memory(const StageSetting& setting) {
   const double head =
       shape.tied_embeddings && setting.options.dtype == torch::kFloat32 ? 0 : embedding * dtype;
   const auto attention = static_cast<double>(
-      shape.hidden_size * (2 * shape.query_heads + 2 * shape.kv_heads) * shape.head_dimension);
+      shape.hidden_size * ((shape.gated_attention ? 3 : 2) * shape.query_heads + 2 * shape.kv_heads) *
+      shape.head_dimension);
+  const RecurrentShape& of = shape.recurrent;
+  const auto recurrent = static_cast<double>(shape.layers_of(AttentionKind::kRecurrent)),
+             recurrent_numbers = static_cast<double>(
+                 shape.hidden_size * (of.channels() + 2 * of.value_heads * of.value_dimension));
   const auto dense = static_cast<double>(3 * shape.hidden_size * shape.intermediate_size);
   const ExpertShape& experts = shape.experts;
-  const auto mixture = static_cast<double>(3 * shape.hidden_size * experts.intermediate_size * experts.count);
+  const auto mixture = static_cast<double>(3 * shape.hidden_size *
+                                           (experts.intermediate_size * experts.count + experts.shared_size));
   const auto mixtures = static_cast<double>(shape.expert_layers()),
              layers = static_cast<double>(shape.layers);
-  const double numbers = layers * attention + (layers - mixtures) * dense + mixtures * mixture;
+  const double numbers = (layers - recurrent) * attention + recurrent * recurrent_numbers +
+                         (layers - mixtures) * dense + mixtures * mixture;
   const double routers = mixtures * static_cast<double>(shape.hidden_size * experts.count) * 4;
   return {{"program and libraries", kProgramBytes, false, ""},
           {"weights", embedding * 4 + head + numbers * dtype + routers, true, ""}};

@@ -42,7 +42,9 @@ EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, con
   // The last window of a trace may be filled up with tokens that nothing sees.
   const std::int64_t longest = total_tokens == kEndless ? kEndless : total_tokens + size.window;
   for (const LayerPlace& place : places_) {
-    if (!place.evicts) sliding_.emplace_back(shape, rows.traces, longest, options);
+    if (place.kind == AttentionKind::kSliding) sliding_.emplace_back(shape, rows.traces, longest, options);
+    if (place.kind == AttentionKind::kRecurrent)
+      recurrent_.emplace_back(shape.recurrent, rows.traces, options.device);
   }
 }
 
@@ -53,9 +55,9 @@ std::int64_t EvictingCache::room() const {
 }
 
 torch::Tensor EvictingCache::attend(std::int64_t number, const torch::Tensor& query, const torch::Tensor& key,
-                                    const torch::Tensor& value) {
+                                    const torch::Tensor& value, const torch::Tensor& sinks) {
   const LayerPlace& place = places_.at(static_cast<std::size_t>(number));
-  if (!place.evicts) return sliding_[place.index].attend(query, key, value);
+  if (!place.evicts()) return sliding_[place.index].attend(query, key, value, {}, sinks);
   Layer& layer = layers_[place.index];
   const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
   const std::int64_t end = layer.seen < budget_ ? budget_ : budget_ + window_;
@@ -71,12 +73,17 @@ torch::Tensor EvictingCache::attend(std::int64_t number, const torch::Tensor& qu
                  .expand({rows, heads, tokens}));
   layer.live += tokens;
   layer.seen += tokens;
-  const torch::Tensor probabilities = attention_probabilities(query.view({rows, heads, group_, tokens, d}),
-                                                              layer.keys.narrow(2, 0, layer.live), {}, rule_);
+  const torch::Tensor probabilities =
+      attention_probabilities(query.view({rows, heads, group_, tokens, d}),
+                              layer.keys.narrow(2, 0, layer.live), {}, rule_.with_sinks(sinks));
   const torch::Tensor output = attention_output(probabilities, layer.values.narrow(2, 0, layer.live));
   observe(layer, probabilities, tokens);
   if (layer.live == end) close_window(place.index);
   return output.view({rows, heads * group_, tokens, d});
+}
+
+RecurrentState& EvictingCache::recurrent_state(std::int64_t number) {
+  return recurrent_.at(places_.at(static_cast<std::size_t>(number)).index);
 }
 
 void EvictingCache::observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens) {
@@ -205,6 +212,7 @@ void EvictingCache::repeat_rows(Layer& layer, std::int64_t copies) {
 void EvictingCache::repeat_rows(std::int64_t copies) {
   for (Layer& layer : layers_) repeat_rows(layer, copies);
   for (SlidingLayer& layer : sliding_) layer.repeat_rows(copies);
+  for (RecurrentState& state : recurrent_) state.repeat_rows(copies);
 }
 
 std::int64_t EvictingCache::bytes() const {
@@ -212,6 +220,7 @@ std::int64_t EvictingCache::bytes() const {
   for (const Layer& layer : layers_)
     total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
   for (const SlidingLayer& layer : sliding_) total += layer.bytes();
+  for (const RecurrentState& state : recurrent_) total += state.bytes();
   return total;
 }
 

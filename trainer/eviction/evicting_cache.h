@@ -9,6 +9,7 @@
 #include "trainer/eviction/grouped_attention.h"
 #include "trainer/eviction/row_layout.h"
 #include "trainer/eviction/sliding_layer.h"
+#include "trainer/model/recurrent_state.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
@@ -26,7 +27,7 @@ struct EvictionTime {
 /// in float32; each layer and KV head evicts its own set; per-entry accumulators move with their entry on
 /// compaction (docs/method.md, "The cache", "The scorer"). The cache swings between `budget` and `budget +
 /// window` entries: it evicts as soon as the window is complete, unless the trace ends there. Sliding layers
-/// keep what their window needs and are never evicted from.
+/// keep what their window needs, recurrent ones their state; neither is evicted from.
 class EvictingCache : public Attention {
  public:
   /// It begins with rows.traces rows; each layer repeats its rows to those of the whole layout just before
@@ -39,7 +40,9 @@ class EvictingCache : public Attention {
 
   /// The T tokens must fit room(): a forward pass never crosses the end of a window.
   torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
-                       const torch::Tensor& value) override;
+                       const torch::Tensor& value, const torch::Tensor& sinks) override;
+  using Attention::attend;
+  RecurrentState& recurrent_state(std::int64_t layer) override;
 
   /// Tokens that fit before the current window is complete.
   std::int64_t room() const;
@@ -76,6 +79,7 @@ class EvictingCache : public Attention {
   std::vector<LayerPlace> places_;
   std::vector<Layer> layers_;  // those that evict
   std::vector<SlidingLayer> sliding_;
+  std::vector<RecurrentState> recurrent_;
   AttentionRule rule_;  // of the former
   CacheSize size_;
   RowLayout rows_;

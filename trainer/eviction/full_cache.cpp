@@ -27,14 +27,16 @@ FullCache::FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t ca
     layer.values = torch::empty_like(layer.keys);
   }
   for (const LayerPlace& place : places_) {
-    if (!place.evicts) sliding_.emplace_back(shape, rows, capacity, options);
+    if (place.kind == AttentionKind::kSliding) sliding_.emplace_back(shape, rows, capacity, options);
+    if (place.kind == AttentionKind::kRecurrent)
+      recurrent_.emplace_back(shape.recurrent, rows, options.device);
   }
 }
 
 torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query, const torch::Tensor& key,
-                                const torch::Tensor& value) {
+                                const torch::Tensor& value, const torch::Tensor& sinks) {
   const LayerPlace& place = places_.at(static_cast<std::size_t>(number));
-  if (!place.evicts) return sliding_[place.index].attend(query, key, value, padding_);
+  if (!place.evicts()) return sliding_[place.index].attend(query, key, value, padding_, sinks);
   const auto index = static_cast<std::int64_t>(place.index);
   Layer& layer = layers_[place.index];
   const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
@@ -47,9 +49,10 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
   layer.live += tokens;
   if (!observer_ && !padding_.defined() && rule_.score_cap == 0.0 && suits_causal_attention(query)) {
     return causal_attention(query.to(fused_dtype_), layer.keys.narrow(2, 0, layer.live).to(fused_dtype_),
-                            layer.values.narrow(2, 0, layer.live).to(fused_dtype_));
+                            layer.values.narrow(2, 0, layer.live).to(fused_dtype_), sinks);
   }
   const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
+  const AttentionRule rule = rule_.with_sinks(sinks);
   const std::int64_t before = layer.live - tokens;
   std::vector<torch::Tensor> outputs;
   for (std::int64_t block = 0; block < tokens; block += query_block_) {
@@ -58,18 +61,24 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
     for (std::int64_t first = block; first < end; first += together) {
       heartbeat();
       const std::int64_t count = std::min(together, end - first);
-      outputs.push_back(attend_block(index, grouped.narrow(3, first, count), before + first + count));
+      outputs.push_back(attend_block(index, grouped.narrow(3, first, count), before + first + count, rule));
     }
   }
   return (outputs.size() == 1 ? outputs.front() : torch::cat(outputs, 3))
       .view({rows, heads * group_, tokens, d});
 }
 
-torch::Tensor FullCache::attend_block(std::int64_t index, const torch::Tensor& query,
-                                      std::int64_t entries) const {
+RecurrentState& FullCache::recurrent_state(std::int64_t number) {
+  RecurrentState& state = recurrent_.at(places_.at(static_cast<std::size_t>(number)).index);
+  state.set_padding(padding_);
+  return state;
+}
+
+torch::Tensor FullCache::attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries,
+                                      const AttentionRule& rule) const {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
   const torch::Tensor probabilities =
-      attention_probabilities(query, layer.keys.narrow(2, 0, entries), padding_, rule_);
+      attention_probabilities(query, layer.keys.narrow(2, 0, entries), padding_, rule);
   if (observer_) observer_(index, probabilities);
   return attention_output(probabilities, layer.values.narrow(2, 0, entries));
 }
@@ -88,6 +97,7 @@ void FullCache::keep_rows(const torch::Tensor& rows) {
     layer.values = layer.values.index_select(0, rows);
   }
   for (SlidingLayer& layer : sliding_) layer.keep_rows(rows);
+  for (RecurrentState& state : recurrent_) state.keep_rows(rows);
   if (padding_.defined()) padding_ = padding_.index_select(0, rows);
 }
 
@@ -100,6 +110,7 @@ std::int64_t FullCache::bytes() const {
   for (const Layer& layer : layers_)
     total += static_cast<std::int64_t>(layer.keys.nbytes() + layer.values.nbytes());
   for (const SlidingLayer& layer : sliding_) total += layer.bytes();
+  for (const RecurrentState& state : recurrent_) total += state.bytes();
   return total;
 }
 

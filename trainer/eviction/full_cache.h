@@ -6,6 +6,7 @@
 
 #include "trainer/eviction/grouped_attention.h"
 #include "trainer/eviction/sliding_layer.h"
+#include "trainer/model/recurrent_state.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
@@ -25,13 +26,16 @@ std::int64_t default_query_block(const torch::Device& device);
 /// products of some size in large ones (Qwen3-4B: 32 queries at 32,768 tokens).
 inline constexpr std::int64_t kAttentionBytes = std::int64_t{1} << 27;
 
-/// Buffers are allocated once at `capacity` tokens, those of sliding layers for what their window needs.
+/// Buffers are allocated once at `capacity` tokens, those of sliding layers for what their window needs;
+/// recurrent layers have their state.
 class FullCache : public Attention {
  public:
   FullCache(const ModelShape& shape, std::int64_t rows, std::int64_t capacity, const ModelOptions& options);
 
   torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
-                       const torch::Tensor& value) override;
+                       const torch::Tensor& value, const torch::Tensor& sinks) override;
+  using Attention::attend;
+  RecurrentState& recurrent_state(std::int64_t layer) override;
 
   /// Rows of different length are padded on the left: [R] int64, the number of padding tokens of each row.
   void set_padding(const torch::Tensor& padding) { padding_ = padding; }
@@ -54,7 +58,8 @@ class FullCache : public Attention {
     std::int64_t live = 0;
   };
   /// Attention of queries [R, K, g, T, d] over the first `entries` of layers_[index]: [R, K, g, T, d].
-  torch::Tensor attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries) const;
+  torch::Tensor attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries,
+                             const AttentionRule& rule) const;
 
   /// Queries that attend at once: parts of `block`, whose last sees `entries`.
   std::int64_t queries_together(std::int64_t rows_and_heads, std::int64_t block, std::int64_t entries) const;
@@ -62,6 +67,7 @@ class FullCache : public Attention {
   std::vector<LayerPlace> places_;
   std::vector<Layer> layers_;  // with full attention
   std::vector<SlidingLayer> sliding_;
+  std::vector<RecurrentState> recurrent_;
   AttentionRule rule_;  // of the former
   std::int64_t group_, query_block_, attention_bytes_ = kAttentionBytes;
   torch::ScalarType fused_dtype_;  // of the products of attention that nobody watches

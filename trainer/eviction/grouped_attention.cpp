@@ -41,7 +41,7 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
     const torch::Tensor own = torch::arange(entries - tokens, entries, numbers).unsqueeze(1);  // [T, 1]
     scores.masked_fill_(torch::arange(entries, numbers).unsqueeze(0) <= own - rule.window, kUnseen);
   }
-  return causal_softmax(scores, scale);
+  return causal_softmax(scores, scale, rule.sinks);
 }
 
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values) {
@@ -62,7 +62,7 @@ bool suits_causal_attention(const torch::Tensor& query) {
 }
 
 torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& keys,
-                               const torch::Tensor& values) {
+                               const torch::Tensor& values, const torch::Tensor& sinks) {
   const std::int64_t tokens = query.size(2), before = keys.size(2) - tokens;
   check_shape(keys, {query.size(0), -1, -1, query.size(3)}, "keys");
   check_shape(values, keys.sizes(), "values");
@@ -76,12 +76,18 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
                                                            /*dropout_p=*/0.0, is_causal);
   };
   const auto [own, own_logsumexp] = attend(before, tokens, /*is_causal=*/true);
-  if (before == 0) return own;
+  // What a sink leaves: a softmax of sum s has the share s / (s + e^sink).
+  const auto beside_sinks = [&](const torch::Tensor& output, const torch::Tensor& logsumexp) {
+    if (!sinks.defined()) return output;
+    return output.to(torch::kFloat32) * torch::sigmoid(logsumexp - sinks.unsqueeze(1)).unsqueeze(-1);
+  };
+  if (before == 0) return beside_sinks(own, own_logsumexp);
   // Its causal mask knows squares alone: what lies before them is attended to apart. The two softmax sums say
   // how much of the whole each part is.
   const auto [earlier, earlier_logsumexp] = attend(0, before, /*is_causal=*/false);
   const torch::Tensor share = torch::sigmoid(earlier_logsumexp - own_logsumexp).unsqueeze(-1);
-  return torch::lerp(own.to(torch::kFloat32), earlier.to(torch::kFloat32), share);
+  return beside_sinks(torch::lerp(own.to(torch::kFloat32), earlier.to(torch::kFloat32), share),
+                      torch::logaddexp(earlier_logsumexp, own_logsumexp));
 }
 
 }  // namespace foresight

@@ -33,7 +33,8 @@ void SlidingLayer::make_room(std::int64_t count) {
 }
 
 torch::Tensor SlidingLayer::attend(const torch::Tensor& query, const torch::Tensor& key,
-                                   const torch::Tensor& value, const torch::Tensor& padding) {
+                                   const torch::Tensor& value, const torch::Tensor& padding,
+                                   const torch::Tensor& sinks) {
   const std::int64_t rows = query.size(0), heads = key.size(1), tokens = query.size(2), d = query.size(3);
   if (rows != keys_.size(0)) repeat_rows(rows / keys_.size(0));
   const torch::Tensor grouped = query.view({rows, heads, -1, tokens, d});
@@ -50,7 +51,7 @@ torch::Tensor SlidingLayer::attend(const torch::Tensor& query, const torch::Tens
     const torch::Tensor hidden =
         padding.defined() ? (padding - (seen_ - visible)).clamp_min(0) : torch::Tensor();
     const torch::Tensor probabilities = attention_probabilities(
-        grouped.narrow(3, first, count), keys_.narrow(2, start, visible), hidden, rule_);
+        grouped.narrow(3, first, count), keys_.narrow(2, start, visible), hidden, rule_.with_sinks(sinks));
     outputs.push_back(attention_output(probabilities, values_.narrow(2, start, visible)));
   }
   return (outputs.size() == 1 ? outputs.front() : torch::cat(outputs, 3)).view(query.sizes());

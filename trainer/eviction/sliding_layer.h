@@ -19,9 +19,9 @@ class SlidingLayer {
 
   /// query [R, H, T, d], key and value [R, K, T, d] of the next T tokens -> [R, H, T, d] float32. With more
   /// rows than it holds, a multiple of them, its rows are repeated first: row r of copy c becomes c * R + r.
-  /// `padding` [R] int64 (optional): so many first tokens of the text are padding.
+  /// `padding` [R] int64 (optional): so many first tokens of the text are padding. Sinks as in Attention.
   torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value,
-                       const torch::Tensor& padding = {});
+                       const torch::Tensor& padding = {}, const torch::Tensor& sinks = {});
 
   void repeat_rows(std::int64_t copies);
   /// Keeps only these rows (int64 indices).

@@ -5,16 +5,45 @@
 
 namespace foresight {
 
+namespace {
+
+torch::Tensor gated(const torch::Tensor& gate_up, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      break;
+    case Activation::kGeluTanh:
+      return gated_gelu(gate_up);
+    case Activation::kClampedSilu:
+      return gated_clamped(gate_up);
+  }
+  return gated_silu(gate_up);
+}
+
+/// One of a mixture's experts.
+DenseWeights expert_of(const ExpertWeights& weights, std::int64_t expert) {
+  const auto own = [&](const torch::Tensor& all) { return all.defined() ? all[expert] : torch::Tensor(); };
+  return {.gate_up = weights.gate_up[expert],
+          .down = weights.down[expert],
+          .activation = weights.activation,
+          .gate_up_bias = own(weights.gate_up_bias),
+          .down_bias = own(weights.down_bias)};
+}
+
+}  // namespace
+
 torch::Tensor dense_feed_forward(const torch::Tensor& input, const DenseWeights& weights) {
-  const torch::Tensor gate_up = linear_product(input, weights.gate_up);
-  return linear_product(
-      weights.activation == Activation::kGeluTanh ? gated_gelu(gate_up) : gated_silu(gate_up), weights.down);
+  const torch::Tensor gate_up = linear_product(input, weights.gate_up, weights.gate_up_bias);
+  return linear_product(gated(gate_up, weights.activation), weights.down, weights.down_bias);
 }
 
 Routing route(const torch::Tensor& input, const ExpertWeights& weights) {
-  const torch::Tensor probabilities =
-      torch::softmax(linear_product(input.to(torch::kFloat32), weights.router), -1);  // [N, E]
-  auto [largest, experts] = torch::topk(probabilities, weights.chosen, -1);
+  const torch::Tensor scores =
+      linear_product(input.to(torch::kFloat32), weights.router, weights.router_bias);  // [N, E]
+  if (weights.chosen_first) {
+    const auto [best, chosen] = torch::topk(scores, weights.chosen, -1);
+    return {.experts = chosen, .weights = torch::softmax(best, -1)};
+  }
+  auto [largest, experts] = torch::topk(torch::softmax(scores, -1), weights.chosen, -1);
   if (weights.normalised) largest = largest / largest.sum(-1, /*keepdim=*/true);
   return {.experts = experts, .weights = largest};
 }
@@ -33,13 +62,17 @@ torch::Tensor expert_feed_forward(const torch::Tensor& input, const ExpertWeight
     const std::int64_t count = counts[expert].item<std::int64_t>();
     if (count == 0) continue;
     products.narrow(0, first, count)
-        .copy_(dense_feed_forward(sorted.narrow(0, first, count),
-                                  {.gate_up = weights.gate_up[expert], .down = weights.down[expert]}));
+        .copy_(dense_feed_forward(sorted.narrow(0, first, count), expert_of(weights, expert)));
     first += count;
   }
   const torch::Tensor by_token =
       products.index_select(0, order.argsort()).view({rows.size(0), weights.chosen, -1});
-  return (by_token * routing.weights.unsqueeze(-1)).sum(1).view(input.sizes());
+  torch::Tensor sum = (by_token * routing.weights.unsqueeze(-1)).sum(1);
+  if (weights.shared) {
+    const torch::Tensor share = torch::sigmoid(linear_product(rows.to(torch::kFloat32), weights.shared_gate));
+    sum = sum + dense_feed_forward(rows, *weights.shared) * share;
+  }
+  return sum.view(input.sizes());
 }
 
 torch::Tensor feed_forward(const torch::Tensor& input, const FeedForwardWeights& weights) {

@@ -14,10 +14,14 @@ namespace foresight {
 DenseWeights take_dense(WeightReader& weights, const std::string& prefix, const ModelShape& shape,
                         const ModelOptions& options);
 
-/// Of a mixture whose experts are stored one by one (experts.5.gate_proj.weight) or stacked
-/// (experts.gate_up_proj). The values go straight from the file to where they are held, in the products'
-/// type.
+/// Of a mixture, with its shared expert where it has one, whose experts are stored one by one
+/// (experts.5.gate_proj.weight) or stacked (experts.gate_up_proj), in gpt-oss stacked the other way round or
+/// in MXFP4. The values go straight from the file to where they are held, in the products' type.
 ExpertWeights take_experts(WeightReader& weights, const std::string& prefix, const ModelShape& shape,
                            const ModelOptions& options);
+
+/// Of a recurrent layer; `prefix` is "model.layers.3.linear_attn.".
+DeltaNetWeights take_delta_net(WeightReader& weights, const std::string& prefix, const ModelShape& shape,
+                               const ModelOptions& options);
 
 }  // namespace foresight

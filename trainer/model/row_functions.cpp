@@ -43,7 +43,7 @@ torch::Tensor gated_silu(const torch::Tensor& gate_up) {
   return torch::silu(halves[0]).mul_(halves[1]).to(gate_up.scalar_type());
 }
 
-torch::Tensor causal_softmax(torch::Tensor scores, double scale) {
+torch::Tensor causal_softmax(torch::Tensor scores, double scale, const torch::Tensor& sinks) {
   scores.mul_(scale);
   const std::int64_t tokens = scores.size(-2), entries = scores.size(-1);
   if (tokens > 1) {
@@ -51,7 +51,16 @@ torch::Tensor causal_softmax(torch::Tensor scores, double scale) {
     scores.narrow(-1, entries - tokens, tokens)
         .masked_fill_(future, -std::numeric_limits<double>::infinity());
   }
-  return torch::softmax(scores, -1);
+  if (!sinks.defined()) return torch::softmax(scores, -1);
+  const std::int64_t matrices = scores.numel() / (tokens * entries);
+  std::vector<std::int64_t> shape = scores.sizes().vec();
+  shape.back() = 1;
+  const torch::Tensor beside = sinks.to(scores.scalar_type())
+                                   .repeat({matrices / sinks.size(0)})
+                                   .unsqueeze(1)
+                                   .expand({matrices, tokens})
+                                   .reshape(shape);
+  return torch::softmax(torch::cat({scores, beside}, -1), -1).narrow(-1, 0, entries);
 }
 
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {
@@ -163,6 +172,14 @@ torch::Tensor gated_gelu(const torch::Tensor& gate_up) {
   return torch::gelu(halves[0], "tanh").mul_(halves[1]).to(gate_up.scalar_type());
 }
 
+torch::Tensor gated_clamped(const torch::Tensor& gate_up) {
+  constexpr double kSlope = 1.702, kLimit = 7.0;
+  const auto halves = gate_up.to(torch::kFloat32).chunk(2, -1);
+  const torch::Tensor gate = halves[0].clamp_max(kLimit);
+  const torch::Tensor opened = torch::sigmoid(gate * kSlope).mul_(gate);
+  return halves[1].clamp(-kLimit, kLimit).add_(1.0).mul_(opened).to(gate_up.scalar_type());
+}
+
 torch::Tensor soft_capped(torch::Tensor values, double cap) {
   return cap > 0.0 ? values.div_(cap).tanh_().mul_(cap) : values;
 }
@@ -179,15 +196,26 @@ void add_update(torch::Tensor& hidden, const torch::Tensor& update) {
            [&](std::int64_t first, std::int64_t last) { row_kernels::add(from, to, first, last); });
 }
 
-torch::Tensor causal_softmax(torch::Tensor scores, double scale) {
+torch::Tensor causal_softmax(torch::Tensor scores, double scale, const torch::Tensor& sinks) {
   const std::int64_t tokens = scores.size(-2), entries = scores.size(-1);
   if (tokens > entries || scale <= 0) {
     throw Error(ErrorKind::kInternal,
                 concat("causal softmax: ", tokens, " queries of ", entries, " entries, scale ", scale,
                        "; expected no more queries than entries"));
   }
-  if (!is_packed(scores, torch::kFloat32)) return plain::causal_softmax(scores, scale);
-  const row_kernels::SoftmaxRows rows{.width = entries, .tokens = tokens, .scale = static_cast<float>(scale)};
+  if (sinks.defined() &&
+      (sinks.dim() != 1 || sinks.numel() == 0 || scores.numel() % (tokens * entries * sinks.size(0)) != 0)) {
+    throw Error(ErrorKind::kInternal,
+                concat("causal softmax: sinks ", sinks.sizes(), " do not fit scores ", scores.sizes()));
+  }
+  const bool packed_sinks = !sinks.defined() || is_packed(sinks, torch::kFloat32);
+  if (!is_packed(scores, torch::kFloat32) || !packed_sinks)
+    return plain::causal_softmax(scores, scale, sinks);
+  const row_kernels::SoftmaxRows rows{.width = entries,
+                                      .tokens = tokens,
+                                      .scale = static_cast<float>(scale),
+                                      .sinks = sinks.defined() ? sinks.const_data_ptr<float>() : nullptr,
+                                      .sink_count = sinks.defined() ? sinks.size(0) : 0};
   float* const values = scores.mutable_data_ptr<float>();
   for_rows(entries == 0 ? 0 : scores.numel() / entries, entries,
            [&](std::int64_t first, std::int64_t last) { row_kernels::softmax(rows, values, first, last); });

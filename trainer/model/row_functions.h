@@ -21,6 +21,10 @@ torch::Tensor gated_silu(const torch::Tensor& gate_up);
 /// The same with gelu by its tanh formula (Hendrycks & Gimpel 2016), from torch's operators.
 torch::Tensor gated_gelu(const torch::Tensor& gate_up);
 
+/// Of gpt-oss, from torch's operators: x sigmoid(1.702 x) (1 + y) of the first half x, at most 7, and the
+/// second half y between -7 and 7.
+torch::Tensor gated_clamped(const torch::Tensor& gate_up);
+
 /// cap * tanh(values / cap) in place; nothing where `cap` is 0. Returns the values.
 torch::Tensor soft_capped(torch::Tensor values, double cap);
 
@@ -29,8 +33,9 @@ void add_update(torch::Tensor& hidden, const torch::Tensor& update);
 
 /// Causal softmax in float32: scores [..., T, n] of T queries, of which query t sees the first n - T + t + 1
 /// entries, become softmax(scale * scores), 0 where nothing is seen. In place where that is possible; returns
-/// the result.
-torch::Tensor causal_softmax(torch::Tensor scores, double scale);
+/// the result. With `sinks` [m] float32, e^sink stands in the denominators too: matrix b of the [T, n] takes
+/// sinks[b % m].
+torch::Tensor causal_softmax(torch::Tensor scores, double scale, const torch::Tensor& sinks = {});
 
 /// Of each row of logits, float32.
 struct LossAndEntropy {
@@ -50,7 +55,7 @@ torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight,
                        torch::ScalarType result = torch::kFloat32);
 torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, const torch::Tensor& sine);
 torch::Tensor gated_silu(const torch::Tensor& gate_up);
-torch::Tensor causal_softmax(torch::Tensor scores, double scale);
+torch::Tensor causal_softmax(torch::Tensor scores, double scale, const torch::Tensor& sinks = {});
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets);
 
 }  // namespace plain

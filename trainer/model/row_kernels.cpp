@@ -122,8 +122,10 @@ FORESIGHT_INLINE float largest_of(const Value* values, std::int64_t count) {
   return largest;
 }
 
-FORESIGHT_INLINE void softmax_row(float* row, std::int64_t seen, float scale) {
-  const float largest = largest_of(row, seen);
+/// `sink`: null or a scaled score that has a share and no value.
+FORESIGHT_INLINE void softmax_row(float* row, std::int64_t seen, float scale, const float* sink) {
+  float largest = largest_of(row, seen);
+  if (sink != nullptr) largest = std::max(largest, *sink / scale);
   Lanes sums = {};
   std::int64_t i = 0;
   for (; i + kLanes <= seen; i += kLanes) {
@@ -133,6 +135,7 @@ FORESIGHT_INLINE void softmax_row(float* row, std::int64_t seen, float scale) {
   }
   float sum = total(sums);
   for (; i < seen; ++i) sum += row[i] = std::exp((row[i] - largest) * scale);
+  if (sink != nullptr) sum += std::exp(*sink - largest * scale);
   const float share = 1.0F / sum;
   for (i = 0; i + kLanes <= seen; i += kLanes) store(row + i, load(row + i) * share);
   for (; i < seen; ++i) row[i] *= share;
@@ -209,7 +212,8 @@ void softmax(const SoftmaxRows& of, float* scores, std::int64_t first, std::int6
   for (std::int64_t index = first; index < last; ++index) {
     float* const row = scores + index * of.width;
     const std::int64_t seen = of.width - of.tokens + index % of.tokens + 1;
-    softmax_row(row, seen, of.scale);
+    const float* const sink = of.sinks == nullptr ? nullptr : of.sinks + index / of.tokens % of.sink_count;
+    softmax_row(row, seen, of.scale, sink);
     std::fill(row + seen, row + of.width, 0.0F);
   }
 }

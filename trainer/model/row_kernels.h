@@ -33,10 +33,12 @@ void add(const c10::BFloat16* update, float* hidden, std::int64_t first, std::in
 
 /// Causal softmax in place: scores [N, width] of `tokens` queries after one another, the last of which sees
 /// all entries, the one before all but one, and so on. Becomes softmax(scale * scores), 0 where nothing is
-/// seen.
+/// seen. With sinks, e^sink stands in the denominator too, of each `tokens` rows the next sink's in turn.
 struct SoftmaxRows {
   std::int64_t width, tokens;
-  float scale;  // above 0
+  float scale;         // above 0
+  const float* sinks;  // [sink_count] or null
+  std::int64_t sink_count;
 };
 void softmax(const SoftmaxRows& of, float* scores, std::int64_t first, std::int64_t last);
 

@@ -103,6 +103,8 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
     heartbeat();
     model.layers_.push_back(model.take_layer(weights, index));
   }
+  if (shape.recurrent.key_heads > 0)
+    weights.ignore_below("mtp.");  // a head that predicts the token after the next
   weights.finish();
   model.frequencies_ = rotary_frequencies(shape.rope, shape.rotated_dimensions, 0).to(options.device);
   if (shape.sliding_rope) {
@@ -155,39 +157,56 @@ void Transformer::take_query_key_norms(WeightReader& weights, const std::string&
   }
 }
 
-Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t index) const {
+void Transformer::take_attention(WeightReader& weights, const std::string& prefix, Layer& layer) const {
   const std::int64_t hidden = shape_.hidden_size, d = shape_.head_dimension;
-  const std::int64_t query_width = shape_.query_heads * d, kv_width = shape_.kv_heads * d;
-  const std::string prefix = concat("model.layers.", index, ".");
-  const auto take = [&](const std::string& name, torch::IntArrayRef size) {
-    return weights.take(prefix + name, size);
-  };
+  const std::int64_t queries = shape_.query_heads * d, keys = shape_.kv_heads * d;
   const auto hold = [&](const torch::Tensor& tensor, torch::ScalarType type) {
     return tensor.to(options_.device, type);
   };
-  Layer layer;
-  take_norms(weights, prefix, layer);
+  const auto take = [&](const std::string& name, torch::IntArrayRef size) {
+    return weights.take(prefix + name, size);
+  };
+  // With gated attention each head's queries are followed by its gate; here the gates come last.
+  const auto joined = [&](const std::string& ending, const std::vector<std::int64_t>& width) {
+    const auto sized = [&](std::int64_t rows) {
+      std::vector<std::int64_t> size = {rows};
+      size.insert(size.end(), width.begin(), width.end());
+      return size;
+    };
+    torch::Tensor query =
+        take("self_attn.q_proj" + ending, sized(shape_.gated_attention ? 2 * queries : queries));
+    const torch::Tensor key = take("self_attn.k_proj" + ending, sized(keys));
+    const torch::Tensor value = take("self_attn.v_proj" + ending, sized(keys));
+    if (!shape_.gated_attention || query.numel() == 0) return torch::cat({query, key, value});
+    query = query.view({shape_.query_heads, 2, d, -1});
+    const auto part = [&](std::int64_t which) { return query.select(1, which).reshape(sized(queries)); };
+    return torch::cat({part(0), key, value, part(1)});
+  };
   layer.query_key_value =
-      hold(shape_.fused_projections ? take("self_attn.qkv_proj.weight", {query_width + 2 * kv_width, hidden})
-                                    : torch::cat({take("self_attn.q_proj.weight", {query_width, hidden}),
-                                                  take("self_attn.k_proj.weight", {kv_width, hidden}),
-                                                  take("self_attn.v_proj.weight", {kv_width, hidden})}),
+      hold(shape_.fused_projections ? take("self_attn.qkv_proj.weight", {queries + 2 * keys, hidden})
+                                    : joined(".weight", {hidden}),
            options_.dtype);
-  layer.output = hold(take("self_attn.o_proj.weight", {hidden, query_width}), options_.dtype);
-  if (shape_.query_key_value_bias) {
-    layer.query_key_value_bias = hold(
-        torch::cat({take("self_attn.q_proj.bias", {query_width}), take("self_attn.k_proj.bias", {kv_width}),
-                    take("self_attn.v_proj.bias", {kv_width})}),
-        torch::kFloat32);
-  }
+  layer.output = hold(take("self_attn.o_proj.weight", {hidden, queries}), options_.dtype);
+  if (shape_.query_key_value_bias) layer.query_key_value_bias = hold(joined(".bias", {}), torch::kFloat32);
+  if (shape_.sinks) layer.sinks = hold(take("self_attn.sinks", {shape_.query_heads}), torch::kFloat32);
   if (shape_.output_bias) layer.output_bias = hold(take("self_attn.o_proj.bias", {hidden}), torch::kFloat32);
   take_query_key_norms(weights, prefix, layer);
-  if (shape_.kind(index).feed_forward == FeedForwardKind::kExperts) {
-    layer.feed_forward = take_experts(weights, prefix + "mlp.", shape_, options_);
-  } else {
-    layer.feed_forward = take_dense(weights, prefix + "mlp.", shape_, options_);
-  }
   weights.ignore(prefix + "self_attn.rotary_emb.inv_freq");
+}
+
+Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t index) const {
+  const std::string prefix = concat("model.layers.", index, ".");
+  const LayerKind kind = shape_.kind(index);
+  Layer layer;
+  take_norms(weights, prefix, layer);
+  if (kind.attention == AttentionKind::kRecurrent) {
+    layer.recurrent = take_delta_net(weights, prefix + "linear_attn.", shape_, options_);
+  } else {
+    take_attention(weights, prefix, layer);
+  }
+  layer.feed_forward = kind.feed_forward == FeedForwardKind::kExperts
+                           ? FeedForwardWeights(take_experts(weights, prefix + "mlp.", shape_, options_))
+                           : take_dense(weights, prefix + "mlp.", shape_, options_);
   return layer;
 }
 
@@ -239,6 +258,7 @@ torch::Tensor Transformer::rotated(const torch::Tensor& query_key, const Rotatio
 torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tensor& hidden,
                                            const Rotation& rotation, Attention& attention) const {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
+  if (layer.recurrent) return delta_net(hidden, *layer.recurrent, shape_, attention.recurrent_state(index));
   const std::int64_t rows = hidden.size(0), tokens = hidden.size(1), d = shape_.head_dimension;
   const torch::Tensor joined = linear_product(hidden, layer.query_key_value, layer.query_key_value_bias);
   const torch::Tensor plain = query_key(layer, joined);
@@ -250,10 +270,15 @@ torch::Tensor Transformer::attention_block(std::int64_t index, const torch::Tens
       joined.narrow(2, (shape_.query_heads + shape_.kv_heads) * d, shape_.kv_heads * d)
           .view({rows, tokens, shape_.kv_heads, d})
           .transpose(1, 2);
-  const torch::Tensor attended = attention.attend(
-      index, query, turned.narrow(1, shape_.query_heads, shape_.kv_heads), values.to(torch::kFloat32));
-  return linear_product(attended.transpose(1, 2).reshape({rows, tokens, shape_.query_heads * d}),
-                        layer.output, layer.output_bias);
+  const torch::Tensor attended =
+      attention.attend(index, query, turned.narrow(1, shape_.query_heads, shape_.kv_heads),
+                       values.to(torch::kFloat32), layer.sinks);
+  const std::int64_t width = shape_.query_heads * d;
+  torch::Tensor output = attended.transpose(1, 2).reshape({rows, tokens, width});
+  if (shape_.gated_attention)
+    output =
+        output * torch::sigmoid(joined.narrow(2, width + 2 * shape_.kv_heads * d, width).to(torch::kFloat32));
+  return linear_product(output, layer.output, layer.output_bias);
 }
 
 torch::Tensor Transformer::forward(const torch::Tensor& tokens, const torch::Tensor& positions,

@@ -4,10 +4,13 @@
 #include <torch/types.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "trainer/model/delta_net.h"
 #include "trainer/model/feed_forward.h"
+#include "trainer/model/recurrent_state.h"
 #include "trainer/model/row_functions.h"
 #include "trainer/model_files/model_shape.h"
 
@@ -18,9 +21,16 @@ class Attention {
  public:
   virtual ~Attention() = default;
   /// query [R, H, T, d], key and value [R, K, T, d], all float32, rotary embedding applied; the T tokens
-  /// follow those seen before. Returns [R, H, T, d], float32 or of the type of the model's products.
+  /// follow those seen before. `sinks` [H] float32 (optional): a score of each query head that stands in its
+  /// softmax and has no value. Returns [R, H, T, d], float32 or of the type of the model's products.
   virtual torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
-                               const torch::Tensor& value) = 0;
+                               const torch::Tensor& value, const torch::Tensor& sinks) = 0;
+  torch::Tensor attend(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key,
+                       const torch::Tensor& value) {
+    return attend(layer, query, key, value, {});
+  }
+  /// The state of a recurrent layer, which takes its place.
+  virtual RecurrentState& recurrent_state(std::int64_t layer) = 0;
 };
 
 /// How a model is held: weights of matrix products in `dtype`, keys and values of caches in `cache_dtype`,
@@ -85,13 +95,17 @@ class Transformer {
   struct Layer {
     torch::Tensor before_attention, after_attention;        // [hidden]
     torch::Tensor before_feed_forward, after_feed_forward;  // [hidden]
-    torch::Tensor query_key_value, query_key_value_bias;    // [(H + 2K) d, hidden], [(H + 2K) d] or undefined
-    torch::Tensor output, output_bias;                      // [hidden, H d], [hidden] or undefined
-    torch::Tensor query_key_norm;                           // [H + K, 1, d], of each head
-    torch::Tensor query_norm, key_norm;                     // [H d], [K d], of all heads at once
+    torch::Tensor query_key_value, query_key_value_bias;  // [(H + 2K) d, hidden], [(H + 2K) d] or undefined;
+                                                          // with gated attention H d rows more, the gate's
+    torch::Tensor output, output_bias;                    // [hidden, H d], [hidden] or undefined
+    torch::Tensor query_key_norm;                         // [H + K, 1, d], of each head
+    torch::Tensor query_norm, key_norm;                   // [H d], [K d], of all heads at once
+    torch::Tensor sinks;                                  // [H] float32 or undefined
+    std::optional<DeltaNetWeights> recurrent;             // in the place of attention
     FeedForwardWeights feed_forward;
   };
   Layer take_layer(WeightReader& weights, std::int64_t index) const;
+  void take_attention(WeightReader& weights, const std::string& prefix, Layer& layer) const;
   void take_norms(WeightReader& weights, const std::string& prefix, Layer& layer) const;
   void take_query_key_norms(WeightReader& weights, const std::string& prefix, Layer& layer) const;
   /// Of positions [R or 1, T].

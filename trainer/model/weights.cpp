@@ -1,6 +1,7 @@
 #include "trainer/model/weights.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
@@ -34,6 +35,12 @@ namespace {
                      "save_pretrained(FOLDER)"));
 }
 
+/// Qwen3.5's files have the text model where a folder with images has it: in model.language_model.
+std::string plain_name(const std::string& stored) {
+  constexpr std::string_view kInner = "model.language_model.";
+  return stored.starts_with(kInner) ? "model." + stored.substr(kInner.size()) : stored;
+}
+
 }  // namespace
 
 WeightReader::WeightReader(const std::filesystem::path& folder) : folder_(folder) {
@@ -50,13 +57,21 @@ WeightReader::WeightReader(const std::filesystem::path& folder) : folder_(folder
   }
   for (const auto& file : files_) {
     for (const auto& [name, view] : file->tensors()) {
-      if (!tensors_.emplace(name, &view).second)
+      if (!tensors_.emplace(plain_name(name), &view).second)
         faults_.push_back("'" + one_line(name) + "' is in two shards");
     }
   }
 }
 
 bool WeightReader::expect(const std::string& name, torch::IntArrayRef shape) {
+  return expect(name, shape, /*bytes=*/false);
+}
+
+bool WeightReader::expect_bytes(const std::string& name, torch::IntArrayRef shape) {
+  return expect(name, shape, /*bytes=*/true);
+}
+
+bool WeightReader::expect(const std::string& name, torch::IntArrayRef shape, bool bytes) {
   const auto note_fault = [&](const std::string& fault) {
     note(fault);
     return false;
@@ -69,8 +84,9 @@ bool WeightReader::expect(const std::string& name, torch::IntArrayRef shape) {
     return note_fault(concat("'", name, "' has shape [", one_line(join(stored.shape, ", ")),
                              "], config.json asks for ", shape));
   }
-  if (!is_floating_point(stored.dtype)) {
-    return note_fault(concat("'", name, "' is ", dtype_name(stored.dtype), ", expected floating point"));
+  if (bytes ? stored.dtype != Dtype::kUint8 : !is_floating_point(stored.dtype)) {
+    return note_fault(
+        concat("'", name, "' is ", dtype_name(stored.dtype), ", expected ", bytes ? "U8" : "floating point"));
   }
   return true;
 }
@@ -84,7 +100,18 @@ torch::Tensor WeightReader::take(const std::string& name, torch::IntArrayRef sha
 void WeightReader::read_into(const std::string& name, const torch::Tensor& destination) const {
   const torch::NoGradGuard no_grad;
   torch::Tensor target = destination;
-  target.copy_(view_tensor(*tensors_.at(name)));
+  target.copy_(stored(name));
+}
+
+torch::Tensor WeightReader::stored(const std::string& name) const {
+  return view_tensor(*tensors_.at(name));
+}
+
+void WeightReader::ignore_below(const std::string& prefix) {
+  for (auto found = tensors_.lower_bound(prefix); found != tensors_.end() && found->first.starts_with(prefix);
+       ++found) {
+    used_.insert(found->first);
+  }
 }
 
 void WeightReader::finish() const {

@@ -29,8 +29,8 @@ bool slides_in_olmo3(const ConfigJson& /*config*/, std::int64_t layer) {
   return (layer + 1) % kEvery != 0;
 }
 
-/// Gemma 2: every second one.
-bool slides_in_gemma2(const ConfigJson& /*config*/, std::int64_t layer) {
+/// Gemma 2 and gpt-oss: every second one, from the first.
+bool slides_every_second(const ConfigJson& /*config*/, std::int64_t layer) {
   return (layer + 1) % 2 != 0;
 }
 
@@ -67,6 +67,35 @@ void read_gemma(const ConfigJson& config, int version, ModelShape& shape) {
   shape.logit_cap = cap_of(config, "final_logit_softcapping", version == 2 ? kUsualLogitCap : 0.0);
 }
 
+void read_gpt_oss(const ConfigJson& config, ModelShape& shape) {
+  constexpr double kLimit = 7.0;
+  const double limit = config.positive("swiglu_limit", kLimit);
+  if (limit != kLimit) config.fail("swiglu_limit", concat(limit, " is not supported (", kLimit, " is)"));
+  if (!config.has("rope_parameters") && !config.has("rope_scaling"))
+    config.fail("rope_parameters", "missing; gpt-oss needs them (or rope_scaling)");
+  shape.sinks = true;
+  shape.activation = Activation::kClampedSilu;
+  shape.experts.chosen_first = true;
+  shape.experts.biases = true;
+}
+
+void read_qwen_next(const ConfigJson& config, ModelShape& shape) {
+  constexpr std::int64_t kMostHeads = 4096, kMostDimensions = 65536;
+  shape.norms_add_one = true;
+  shape.gated_attention = true;
+  RecurrentShape& recurrent = shape.recurrent;
+  recurrent.key_heads = config.count("linear_num_key_heads", kMostHeads);
+  recurrent.value_heads = config.count("linear_num_value_heads", kMostHeads);
+  recurrent.key_dimension = config.count("linear_key_head_dim", kMostDimensions);
+  recurrent.value_dimension = config.count("linear_value_head_dim", kMostDimensions);
+  recurrent.convolution = config.count("linear_conv_kernel_dim", kMostDimensions);
+  if (recurrent.value_heads % recurrent.key_heads != 0) {
+    config.fail(
+        "linear_num_key_heads",
+        concat(recurrent.key_heads, " does not divide linear_num_value_heads ", recurrent.value_heads));
+  }
+}
+
 bool rotates(const ConfigJson& config, std::int64_t layer, std::int64_t layers) {
   constexpr const char* kKey = "no_rope_layers";
   constexpr std::int64_t kUsualInterval = 4;
@@ -84,7 +113,7 @@ bool rotates(const ConfigJson& config, std::int64_t layer, std::int64_t layers) 
 namespace {
 
 using Bias = Architecture::Bias;
-constexpr std::array<Architecture, 12> kArchitectures = {{
+constexpr std::array<Architecture, 16> kArchitectures = {{
     {.name = "LlamaForCausalLM", .bias = Bias::kAsConfigured, .states_sizes = false},
     {.name = "MistralForCausalLM", .sliding = SlidingRule::kAll},
     {.name = "MinistralForCausalLM", .sliding = SlidingRule::kAsConfigured},
@@ -134,7 +163,7 @@ constexpr std::array<Architecture, 12> kArchitectures = {{
      .bias = Bias::kAsConfigured,
      .norms = NormPlace::kBoth,
      .sliding = SlidingRule::kAsConfigured,
-     .slides = slides_in_gemma2,
+     .slides = slides_every_second,
      .ties = true,
      .gemma = 2,
      .window = 4096,
@@ -149,6 +178,32 @@ constexpr std::array<Architecture, 12> kArchitectures = {{
      .gemma = 3,
      .rope_theta = 1e6,
      .window = 4096,
+     .head_dimension = 256},
+    {.name = "GptOssForCausalLM",
+     .bias = Bias::kAll,
+     .sliding = SlidingRule::kAsConfigured,
+     .slides = slides_every_second,
+     .gpt_oss = true,
+     .norm_epsilon = 1e-5,
+     .rope_theta = 150000.0,
+     .window = 128,
+     .head_dimension = 64},
+    {.name = "Qwen3NextForCausalLM",
+     .bias = Bias::kAsConfigured,
+     .query_key_norm = QueryKeyNorm::kHeads,
+     .experts = true,
+     .qwen_next = true,
+     .head_dimension = 256},
+    {.name = "Qwen3_5ForCausalLM",
+     .bias = Bias::kAsConfigured,
+     .query_key_norm = QueryKeyNorm::kHeads,
+     .qwen_next = true,
+     .head_dimension = 256},
+    {.name = "Qwen3_5MoeForCausalLM",
+     .bias = Bias::kAsConfigured,
+     .query_key_norm = QueryKeyNorm::kHeads,
+     .experts = true,
+     .qwen_next = true,
      .head_dimension = 256},
 }};
 

@@ -18,7 +18,7 @@ enum class SlidingRule {
 
 /// One row of the table.
 struct Architecture {
-  enum class Bias { kNone, kQueryKeyValue, kAsConfigured };
+  enum class Bias { kNone, kQueryKeyValue, kAll, kAsConfigured };
 
   const char* name = "";
   Bias bias = Bias::kNone;
@@ -33,6 +33,8 @@ struct Architecture {
   bool skips_rotation = false;      ///< no_rope_layers names layers that positions do not turn
   int gemma = 0;                    ///< 2 or 3: what read_gemma() reads; 0: no Gemma
   bool phi = false;                 ///< fused projections, a part of each head rotated, rope type longrope
+  bool gpt_oss = false;             ///< what read_gpt_oss() reads
+  bool qwen_next = false;           ///< what read_qwen_next() reads
   double norm_epsilon = 1e-6;       ///< where rms_norm_eps is absent
   double rope_theta = 10000.0;      ///< where rope_theta is absent
   std::int64_t window = 0;          ///< where sliding_window is absent
@@ -47,6 +49,14 @@ bool rotates(const ConfigJson& config, std::int64_t layer, std::int64_t layers);
 /// of 1 + their weight. Throws Error(kInput) for another activation, attention to later tokens, a cap that
 /// its version has not.
 void read_gemma(const ConfigJson& config, int version, ModelShape& shape);
+
+/// What gpt-oss has of its own: sinks, experts with biases and a clamped gate, a softmax over the chosen
+/// ones. Throws Error(kInput) for a limit of the gate other than 7, or without parameters of the rotation.
+void read_gpt_oss(const ConfigJson& config, ModelShape& shape);
+
+/// What Qwen3-Next has of its own: gated attention, norms of 1 + their weight, recurrent layers. Throws
+/// Error(kInput) for sizes that are missing or do not divide.
+void read_qwen_next(const ConfigJson& config, ModelShape& shape);
 
 /// All of them.
 std::span<const Architecture> architectures();

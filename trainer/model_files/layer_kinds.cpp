@@ -21,18 +21,27 @@ std::int64_t window_of(const ConfigJson& config, const Architecture& architectur
   return config.count(kWindowKey, kMostTokens, config.json().contains(kWindowKey) ? 0 : architecture.window);
 }
 
-/// `layer_types` as it stands; none where it is absent.
-std::vector<AttentionKind> stated_kinds(const ConfigJson& config, std::int64_t layers) {
+struct NamedKind {
+  const char* name;
+  AttentionKind kind;
+};
+constexpr NamedKind kFullKind = {"full_attention", AttentionKind::kFull};
+constexpr NamedKind kSlidingKind = {"sliding_attention", AttentionKind::kSliding};
+constexpr NamedKind kRecurrentKind = {"linear_attention", AttentionKind::kRecurrent};
+
+/// `layer_types` as it stands, of full attention and `other`; none where it is absent.
+std::vector<AttentionKind> stated_kinds(const ConfigJson& config, std::int64_t layers,
+                                        const NamedKind& other) {
   std::vector<AttentionKind> kinds;
   if (!config.has(kTypesKey)) return kinds;
   const Json& types = config.get(kTypesKey);
   if (!types.is_array()) config.fail(kTypesKey, "expected a list");
   for (const Json& type : types) {
-    if (type != "full_attention" && type != "sliding_attention") {
-      config.fail(kTypesKey, concat("layer ", kinds.size(), ": ", shown_json(type),
-                                    " is not supported (full_attention and sliding_attention are)"));
+    if (type != kFullKind.name && type != other.name) {
+      config.fail(kTypesKey, concat("layer ", kinds.size(), ": ", shown_json(type), " is not supported (",
+                                    kFullKind.name, " and ", other.name, " are)"));
     }
-    kinds.push_back(type == "full_attention" ? AttentionKind::kFull : AttentionKind::kSliding);
+    kinds.push_back(type == kFullKind.name ? AttentionKind::kFull : other.kind);
   }
   if (static_cast<std::int64_t>(kinds.size()) != layers) {
     config.fail(kTypesKey, concat(kinds.size(), " entries, num_hidden_layers is ", layers));
@@ -44,7 +53,8 @@ std::vector<AttentionKind> stated_kinds(const ConfigJson& config, std::int64_t l
 std::vector<AttentionKind> named_kinds(const ConfigJson& config, const Architecture& architecture,
                                        std::int64_t layers, std::int64_t window) {
   const bool listed = architecture.sliding != SlidingRule::kAll;
-  std::vector<AttentionKind> kinds = listed ? stated_kinds(config, layers) : std::vector<AttentionKind>();
+  std::vector<AttentionKind> kinds =
+      listed ? stated_kinds(config, layers, kSlidingKind) : std::vector<AttentionKind>();
   if (!kinds.empty()) return kinds;
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const bool slides = window > 0 && (architecture.slides == nullptr || architecture.slides(config, layer));
@@ -53,9 +63,31 @@ std::vector<AttentionKind> named_kinds(const ConfigJson& config, const Architect
   return kinds;
 }
 
+/// Qwen3-Next: recurrent layers, but for each full_attention_interval-th.
+void read_recurrent_kinds(const ConfigJson& config, ModelShape& shape) {
+  constexpr const char* kIntervalKey = "full_attention_interval";
+  constexpr std::int64_t kUsual = 4;
+  const std::vector<AttentionKind> stated = stated_kinds(config, shape.layers, kRecurrentKind);
+  const std::int64_t interval = config.count(kIntervalKey, kMostTokens, kUsual);
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    const auto index = static_cast<std::size_t>(layer);
+    const AttentionKind usual =
+        (layer + 1) % interval == 0 ? AttentionKind::kFull : AttentionKind::kRecurrent;
+    shape.kinds.at(index).attention = stated.empty() ? usual : stated[index];
+  }
+  if (shape.evicting_layers() == 0) {
+    config.fail(stated.empty() ? kIntervalKey : kTypesKey,
+                "no layer has full attention, whose cache could be evicted from");
+  }
+}
+
 }  // namespace
 
 void read_attention_kinds(const ConfigJson& config, const Architecture& architecture, ModelShape& shape) {
+  if (architecture.qwen_next) {
+    read_recurrent_kinds(config, shape);
+    return;
+  }
   const std::int64_t window = window_of(config, architecture);
   const std::vector<AttentionKind> kinds = named_kinds(config, architecture, shape.layers, window);
   const auto first = std::ranges::find(kinds, AttentionKind::kSliding);

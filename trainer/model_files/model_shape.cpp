@@ -1,6 +1,7 @@
 #include "trainer/model_files/model_shape.h"
 
 #include <algorithm>
+#include <map>
 
 #include "trainer/base/text.h"
 #include "trainer/model_files/architectures.h"
@@ -47,7 +48,11 @@ void read_sizes(const ConfigJson& config, const Architecture& architecture, Mode
   shape.query_heads = config.count("num_attention_heads", kMaxHeads);
   shape.kv_heads = stated(config, architecture, "num_key_value_heads", kMaxHeads, shape.query_heads);
   shape.hidden_size = config.count("hidden_size", kMaxWidth);
-  shape.intermediate_size = config.count("intermediate_size", kMaxWidth);
+  // Qwen3.5-MoE has no dense layer and states the experts' width alone.
+  const bool experts_alone =
+      architecture.qwen_next && architecture.experts && !config.has("intermediate_size");
+  shape.intermediate_size =
+      config.count(experts_alone ? "moe_intermediate_size" : "intermediate_size", kMaxWidth);
   shape.vocabulary_size = config.count("vocab_size", kMaxWidth);
   shape.max_positions = stated(config, architecture, "max_position_embeddings", kMaxPositions, 2048);
   const std::int64_t usual = architecture.head_dimension;
@@ -78,7 +83,7 @@ std::vector<std::int64_t> dense_layers(const ConfigJson& config, std::int64_t la
 }
 
 /// Which layers are mixtures and, where some are, their experts.
-void read_experts(const ConfigJson& config, ModelShape& shape) {
+void read_experts(const ConfigJson& config, const Architecture& architecture, ModelShape& shape) {
   // transformers 5 writes the second name.
   const char* count_key = config.has("num_experts") ? "num_experts" : "num_local_experts";
   ExpertShape& experts = shape.experts;
@@ -88,8 +93,11 @@ void read_experts(const ConfigJson& config, ModelShape& shape) {
     config.fail("num_experts_per_tok",
                 concat(experts.chosen, " is more than ", count_key, " ", experts.count));
   }
-  experts.intermediate_size = config.count("moe_intermediate_size", kMaxWidth);
-  experts.normalised = config.flag("norm_topk_prob");
+  experts.intermediate_size =
+      architecture.gpt_oss ? shape.intermediate_size : config.count("moe_intermediate_size", kMaxWidth);
+  experts.normalised = config.has("norm_topk_prob") ? config.flag("norm_topk_prob") : architecture.qwen_next;
+  if (architecture.qwen_next)
+    experts.shared_size = config.count("shared_expert_intermediate_size", kMaxWidth);
   const std::int64_t every = config.count("decoder_sparse_step", kMaxLayers, 1);
   const std::vector<std::int64_t> dense = dense_layers(config, shape.layers);
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
@@ -97,6 +105,25 @@ void read_experts(const ConfigJson& config, ModelShape& shape) {
     if (sparse) shape.kinds.at(static_cast<std::size_t>(layer)).feed_forward = FeedForwardKind::kExperts;
   }
   if (shape.expert_layers() == 0) experts = {};
+}
+
+/// Weights of another type than config.json's own.
+void refuse_quantised(const ConfigJson& config, const Architecture& architecture) {
+  constexpr const char* kKey = "quantization_config";
+  if (!config.has(kKey)) return;
+  const nlohmann::json& method = field(config.get(kKey), "quant_method", concat(config.file(), ": ", kKey));
+  if (architecture.gpt_oss && method == "mxfp4") return;
+  config.fail(kKey, concat("weights quantised by ", shown_json(method), " are not supported (",
+                           architecture.gpt_oss ? "\"mxfp4\" is" : "float32, float16 and bfloat16 are", ")"));
+}
+
+/// Biases of the projections of attention.
+void read_biases(const ConfigJson& config, const Architecture& architecture, ModelShape& shape) {
+  using Bias = Architecture::Bias;
+  const bool all = architecture.bias == Bias::kAll ||
+                   (architecture.bias == Bias::kAsConfigured && config.flag("attention_bias"));
+  shape.query_key_value_bias = all || architecture.bias == Bias::kQueryKeyValue;
+  shape.output_bias = all;
 }
 
 /// Pairs of dimensions are rotated, each by a factor of its own with longrope.
@@ -120,7 +147,9 @@ void read_rotation(const ConfigJson& config, const Architecture& architecture, M
   shape.rope = read_rope_parameters(config, shape.max_positions,
                                     {.theta = architecture.rope_theta,
                                      .section = by_kind ? "full_attention" : nullptr,
-                                     .phi = architecture.phi});
+                                     .phi = architecture.phi,
+                                     .usual_share = architecture.qwen_next ? 0.25 : 1.0,
+                                     .partial = architecture.phi || architecture.qwen_next});
   if (by_kind) {
     shape.sliding_rope = read_rope_parameters(
         config, shape.max_positions,
@@ -140,8 +169,13 @@ std::int64_t ModelShape::expert_layers() const {
   return std::ranges::count(kinds, FeedForwardKind::kExperts, &LayerKind::feed_forward);
 }
 
+std::int64_t ModelShape::layers_of(AttentionKind kind) const {
+  if (kinds.empty()) return kind == AttentionKind::kFull ? layers : 0;
+  return std::ranges::count(kinds, kind, &LayerKind::attention);
+}
+
 std::int64_t ModelShape::evicting_layers() const {
-  return kinds.empty() ? layers : std::ranges::count(kinds, AttentionKind::kFull, &LayerKind::attention);
+  return layers_of(AttentionKind::kFull);
 }
 
 std::vector<std::int64_t> ModelShape::evicting_layer_numbers() const {
@@ -154,10 +188,10 @@ std::vector<std::int64_t> ModelShape::evicting_layer_numbers() const {
 
 std::vector<LayerPlace> ModelShape::layer_places() const {
   std::vector<LayerPlace> places;
-  std::size_t evicting = 0, sliding = 0;
+  std::map<AttentionKind, std::size_t> seen;
   for (std::int64_t layer = 0; layer < layers; ++layer) {
-    const bool evicts = kind(layer).attention == AttentionKind::kFull;
-    places.push_back({evicts, evicts ? evicting++ : sliding++});
+    const AttentionKind own = kind(layer).attention;
+    places.push_back({own, seen[own]++});
   }
   return places;
 }
@@ -188,20 +222,20 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
     config.fail("hidden_act", shown_json(config.get("hidden_act")) + " is not supported (silu is)");
   }
   if (config.flag("mlp_bias")) config.fail("mlp_bias", "true is not supported");
+  refuse_quantised(config, architecture);
   read_sizes(config, architecture, shape);
   shape.kinds.resize(static_cast<std::size_t>(shape.layers));
-  if (architecture.experts) read_experts(config, shape);
+  if (architecture.experts || architecture.gpt_oss) read_experts(config, architecture, shape);
   shape.norm_epsilon = config.positive("rms_norm_eps", architecture.norm_epsilon);
   shape.tied_embeddings =
       config.has("tie_word_embeddings") ? config.flag("tie_word_embeddings") : architecture.ties;
-  const bool configured =
-      architecture.bias == Architecture::Bias::kAsConfigured && config.flag("attention_bias");
-  shape.query_key_value_bias = configured || architecture.bias == Architecture::Bias::kQueryKeyValue;
-  shape.output_bias = configured;
+  read_biases(config, architecture, shape);
   shape.query_key_norm = architecture.query_key_norm;
   shape.norms = architecture.norms;
   shape.fused_projections = architecture.phi;
   if (architecture.gemma > 0) read_gemma(config, architecture.gemma, shape);
+  if (architecture.gpt_oss) read_gpt_oss(config, shape);
+  if (architecture.qwen_next) read_qwen_next(config, shape);
   read_rotation(config, architecture, shape);
   read_attention_kinds(config, architecture, shape);
   return shape;

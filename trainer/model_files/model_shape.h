@@ -19,8 +19,9 @@ enum class FeedForwardKind {
 
 /// What a layer's queries see.
 enum class AttentionKind {
-  kFull,     ///< every token before them; its cache is the one that evicts
-  kSliding,  ///< the last ModelShape::sliding_window tokens, themselves included; never evicted
+  kFull,       ///< every token before them; its cache is the one that evicts
+  kSliding,    ///< the last ModelShape::sliding_window tokens, themselves included; never evicted
+  kRecurrent,  ///< none: a state of fixed size stands for what came before (GatedDeltaNet); never evicted
 };
 
 /// What a layer is made of.
@@ -31,7 +32,11 @@ struct LayerKind {
 };
 
 /// What the first half of a gated product goes through.
-enum class Activation { kSilu, kGeluTanh };
+enum class Activation {
+  kSilu,
+  kGeluTanh,
+  kClampedSilu,  ///< gpt-oss: x sigmoid(1.702 x) of x up to 7, times 1 + the second half between -7 and 7
+};
 
 /// Where the norms of a layer stand: before each of its two parts, after each (before it is added), or both.
 enum class NormPlace { kBefore, kAfter, kBoth };
@@ -41,8 +46,10 @@ enum class QueryKeyNorm { kNone, kHeads, kWhole };
 
 /// Where a layer stands among those of its kind of attention: caches are kept by kind.
 struct LayerPlace {
-  bool evicts = true;
+  AttentionKind kind = AttentionKind::kFull;
   std::size_t index = 0;
+
+  bool evicts() const { return kind == AttentionKind::kFull; }
 };
 
 /// The mixtures of experts of a model, all of one size.
@@ -51,6 +58,19 @@ struct ExpertShape {
   std::int64_t chosen = 0;  ///< experts that a token goes through: those of the largest probability
   std::int64_t intermediate_size = 0;  ///< of one expert
   bool normalised = false;             ///< the chosen ones' probabilities are divided by their sum
+  bool chosen_first = false;           ///< the softmax is over the chosen ones alone, by their scores
+  bool biases = false;                 ///< of the router, and of each expert's products
+  std::int64_t shared_size = 0;        ///< of the expert that every token goes through; 0: there is none
+};
+
+/// The recurrent layers of a model, all of one size.
+struct RecurrentShape {
+  std::int64_t key_heads = 0, value_heads = 0;
+  std::int64_t key_dimension = 0, value_dimension = 0;  ///< of one head
+  std::int64_t convolution = 0;                         ///< tokens that it sees, its own included
+
+  /// Of the convolution: queries, keys and values.
+  std::int64_t channels() const { return 2 * key_heads * key_dimension + value_heads * value_dimension; }
 };
 
 /// From config.json of a Hugging Face model folder.
@@ -79,9 +99,12 @@ struct ModelShape {
   bool tied_embeddings = false;
   bool query_key_value_bias = false;  ///< on the query, key and value projections
   bool output_bias = false;           ///< on the output projection of attention
+  bool sinks = false;                 ///< a learned score of each query head stands in every softmax
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   std::int64_t sliding_window = 0;  ///< tokens that a sliding layer's query sees; 0: no layer slides
+  bool gated_attention = false;     ///< a sigmoid of the layer's input gates what attention gives
   ExpertShape experts;
+  RecurrentShape recurrent;
   std::vector<LayerKind> kinds;  ///< by layer; none: all layers are LayerKind{}
 
   LayerKind kind(std::int64_t layer) const {
@@ -93,6 +116,7 @@ struct ModelShape {
   /// held by evicting layer (views, scorers, plans) counts them from 0 in this order.
   std::int64_t evicting_layers() const;
   std::vector<std::int64_t> evicting_layer_numbers() const;
+  std::int64_t layers_of(AttentionKind kind) const;
   /// By layer.
   std::vector<LayerPlace> layer_places() const;
   /// Query heads per KV head, g.
@@ -102,14 +126,14 @@ struct ModelShape {
 /// "12 layers" or, where some do not evict, "12 layers, of which 2 evict (5, 11)".
 std::string layers_text(const ModelShape& shape);
 
-/// Names as `architectures` of config.json has them: Llama (SmolLM2, DeepSeek-R1 distills too), Mistral,
-/// Qwen2 (Qwen2.5, distills), Qwen3 and Qwen3-MoE.
+/// Names as `architectures` of config.json has them (docs/models.md).
 const std::vector<std::string>& supported_architectures();
 
 /// Reads and checks `folder`/config.json. Throws Error(kInput) naming the file and the key: missing or
 /// damaged file, an architecture, rope type or kind of layer that is not supported (by name), a key that is
-/// missing, ill-typed or out of range, heads that do not divide, more experts for a token than there are,
-/// sliding layers without a window, no layer with full attention.
+/// missing, ill-typed or out of range, quantised weights other than MXFP4 of gpt-oss, heads that do not
+/// divide, more experts for a token than there are, sliding layers without a window, no layer with full
+/// attention.
 ModelShape read_model_shape(const std::filesystem::path& folder);
 
 }  // namespace foresight

@@ -164,10 +164,11 @@ RopeParameters read_rope_parameters(const ConfigJson& config, std::int64_t max_p
   RopeParameters rope;
   rope.type = json.type(source.phi);
   rope.theta = json.positive("rope_theta", config.positive(source.theta_key, source.theta));
-  rope.rotated_share = json.positive("partial_rotary_factor", config.positive("partial_rotary_factor", 1.0));
-  if (source.phi ? rope.rotated_share > 1.0 : rope.rotated_share != 1.0) {
+  rope.rotated_share =
+      json.positive("partial_rotary_factor", config.positive("partial_rotary_factor", source.usual_share));
+  if (source.partial ? rope.rotated_share > 1.0 : rope.rotated_share != 1.0) {
     json.fail("partial_rotary_factor",
-              concat(rope.rotated_share, " is not supported (", source.phi ? "at most 1" : "1", " is)"));
+              concat(rope.rotated_share, " is not supported (", source.partial ? "at most 1" : "1", " is)"));
   }
   if (rope.type == RopeType::kDefault) return rope;
   if (rope.type == RopeType::kLongRope) {

@@ -45,7 +45,9 @@ struct RopeSource {
   const char* theta_key = "rope_theta";
   const char* section = nullptr;  ///< the member of rope_parameters that holds the parameters; null: itself
   bool has_scaling = true;        ///< the older layout's rope_scaling is for these layers
-  bool phi = false;  ///< a part of the dimensions may be rotated, by the types default and longrope
+  bool phi = false;               ///< the types are default and longrope
+  double usual_share = 1.0;       ///< of the dimensions that are rotated
+  bool partial = false;           ///< a part of them may be
 };
 
 /// `max_positions` is the file's max_position_embeddings. Throws Error(kInput) naming file and key: a type

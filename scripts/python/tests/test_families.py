@@ -14,8 +14,9 @@ FAMILIES = ROOT / "tests" / "reference" / "families"
 EVICTING = {
     "qwen2_sliding": [0], "qwen3_sliding": [1, 3], "ministral": [0, 2], "olmo2": [0, 1], "olmo3": [3], "smollm3": [0, 1, 2],
     "phi3": [0, 1], "gemma2": [1], "gemma3": [2], "gemma3_older": [2],
+    "gpt_oss": [1, 3],
 }  # name -> layers that evict
-NAMES = ["llama3", "mistral", "qwen2", "qwen3", "qwen3_moe", "qwen3_moe_stacked", *EVICTING]
+NAMES = ["llama3", "mistral", "qwen2", "qwen3", "qwen3_moe", "qwen3_moe_stacked", "phi4_mini", *EVICTING]
 TOKENS = [5, 17, 3, 60, 22, 9, 41, 8, 13, 30, 2, 55, 7, 7, 19]
 
 
@@ -63,6 +64,15 @@ def test_a_scorer_of_other_layers_is_refused(tmp_path):
     scorer = write_random_scorer(tmp_path / "s.safetensors", layers=[0, 2], inputs=2 * 12 + 16)
     with pytest.raises(ForesightError, match=r"is of layers \[0, 2\], in this model layers \[1, 3\] evict"):
         generate(model, TOKENS, ForesightPress(scorer), max_new_tokens=1)
+
+
+def test_a_model_with_recurrent_layers_is_refused(tmp_path):
+    model = load_model(FAMILIES / "qwen3_next")
+    scorer = write_random_scorer(tmp_path / "s.safetensors", layers=[1, 3], inputs=2 * 16 + 16)
+    with pytest.raises(ForesightError, match="qwen3_next has recurrent layers"):
+        generate(model, TOKENS, ForesightPress(scorer), max_new_tokens=1)
+    with pytest.raises(ForesightError, match="qwen3_next has recurrent layers"), ForesightPress(scorer)(model):
+        pass
 
 
 def test_norms_over_some_heads_are_refused():

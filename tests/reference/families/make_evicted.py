@@ -24,7 +24,8 @@ here = pathlib.Path(__file__).parent
 # llama_dynamic is left out: its keys keep the rotation they were cached with, which depends on the cut into passes.
 FAMILIES = ["llama3", "llama_linear", "mistral", "qwen2", "qwen2_yarn", "qwen3", "qwen3_yarn", "qwen3_moe", "qwen3_moe_stacked",
             "qwen2_sliding", "qwen3_sliding", "ministral", "olmo2", "olmo3", "smollm3", "phi3",
-            "phi4_mini", "phi3_short", "gemma2", "gemma3", "gemma3_older"]
+            "phi4_mini", "phi3_short", "gemma2", "gemma3", "gemma3_older", "gpt_oss",
+            "qwen3_next", "qwen3_next_biases", "qwen3_5", "qwen3_5_moe"]
 BUDGET, WINDOW = 16, 8
 
 
@@ -55,10 +56,15 @@ def masked_attention(module, query, key, value, attention_mask, scaling, dropout
         scores = kwargs["softcap"] * torch.tanh(scores / kwargs["softcap"])
     if module.layer_idx in MASKS:
         seen = MASKS[module.layer_idx].repeat_interleave(group, 0).unsqueeze(0)
-        probabilities = torch.softmax(scores.masked_fill(~seen, float("-inf")), -1)
-        PROBABILITIES[module.layer_idx] = probabilities[0]
+        scores = scores.masked_fill(~seen, float("-inf"))
     else:
-        probabilities = torch.softmax(scores + attention_mask, -1)
+        scores = scores + attention_mask
+    sinks = kwargs.get("s_aux")  # gpt-oss: a score of each head that has a share and no value
+    if sinks is not None:
+        scores = torch.cat([scores, sinks.view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)], -1)
+    probabilities = torch.softmax(scores, -1)[..., : key.shape[2]]
+    if module.layer_idx in MASKS:
+        PROBABILITIES[module.layer_idx] = probabilities[0]
     return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
 
 

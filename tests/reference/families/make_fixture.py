@@ -15,10 +15,13 @@ import sys
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MinistralConfig, MinistralForCausalLM, MistralConfig,
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GptOssConfig,
+                          GptOssForCausalLM, LlamaConfig, LlamaForCausalLM, MinistralConfig, MinistralForCausalLM, MistralConfig,
                           MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig,
-                          Qwen3MoeForCausalLM, Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config,
+                          Qwen3MoeForCausalLM, Qwen3NextConfig, Qwen3NextForCausalLM,
+                          Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config,
                           SmolLM3ForCausalLM)
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 here = pathlib.Path(__file__).parent
 TOKENS, PROMPT, CONTINUED = 96, 12, 60
@@ -121,10 +124,52 @@ FAMILIES = {
         query_pre_attn_scalar=8, pad_token_id=0, sliding_window_pattern=3, final_logit_softcapping=5.0,
         rope_parameters=dict(full_attention=dict(rope_type="default", rope_theta=100000.0),
                              sliding_attention=dict(rope_type="default", rope_theta=500.0))), torch.bfloat16, "12KB", True),
+    # Layers 0 and 2 slide.
+    "gpt_oss": (GptOssForCausalLM, GptOssConfig, dict(
+        max_position_embeddings=128, tie_word_embeddings=False, head_dim=12, num_hidden_layers=4, num_local_experts=6,
+        num_experts_per_tok=3, sliding_window=13,
+        rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0,
+                             beta_slow=1.0, truncate=False)), torch.bfloat16, None, True),
+    # Experts in MXFP4, as published.
+    "gpt_oss_mxfp4": (GptOssForCausalLM, GptOssConfig, dict(
+        max_position_embeddings=128, tie_word_embeddings=False, head_dim=8, num_hidden_layers=2, num_local_experts=5,
+        num_experts_per_tok=2, sliding_window=20, intermediate_size=64,
+        rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, original_max_position_embeddings=16, beta_fast=16.0,
+                             beta_slow=1.0, truncate=False)), torch.bfloat16, None, True),
+    # Layers 1 and 3 have full attention; layer 0 is dense, the others mixtures with a shared expert.
+    "qwen3_next": (Qwen3NextForCausalLM, Qwen3NextConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, head_dim=16, num_hidden_layers=4, num_experts=6,
+        num_experts_per_tok=3, moe_intermediate_size=20, shared_expert_intermediate_size=12, mlp_only_layers=[0],
+        linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=4,
+        layer_types=["linear_attention", "full_attention", "linear_attention", "full_attention"],
+        rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.25)), torch.bfloat16, "24KB", True),
+    # Every third layer has full attention, with biases; as many key heads as value heads.
+    "qwen3_next_biases": (Qwen3NextForCausalLM, Qwen3NextConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, head_dim=8, num_hidden_layers=3, num_experts=4, attention_bias=True,
+        num_experts_per_tok=2, moe_intermediate_size=12, shared_expert_intermediate_size=20, norm_topk_prob=False,
+        linear_num_key_heads=3, linear_num_value_heads=3, linear_key_head_dim=5, linear_value_head_dim=7, linear_conv_kernel_dim=2,
+        full_attention_interval=3,
+        rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)), torch.float32, None, False),
+    # The recurrent layers' projections stored apart; layers 0 and 2 have full attention.
+    "qwen3_5": (Qwen3_5ForCausalLM, Qwen3_5TextConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=True, head_dim=16, num_hidden_layers=3,
+        linear_num_key_heads=2, linear_num_value_heads=6, linear_key_head_dim=6, linear_value_head_dim=8, linear_conv_kernel_dim=4,
+        layer_types=["full_attention", "linear_attention", "full_attention"],
+        rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.25, mrope_interleaved=True,
+                             mrope_section=[1, 1, 0])), torch.bfloat16, None, False),
+    "qwen3_5_moe": (Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, dict(
+        max_position_embeddings=256, tie_word_embeddings=False, head_dim=8, num_hidden_layers=2, num_experts=5,
+        num_experts_per_tok=2, moe_intermediate_size=12, shared_expert_intermediate_size=20, attention_bias=True,
+        linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=3,
+        layer_types=["linear_attention", "full_attention"],
+        rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5, mrope_interleaved=True,
+                             mrope_section=[1, 1, 0])), torch.float32, None, False),
 }
 # Families whose norms multiply by 1 + their weight.
-NORMS_ADD_ONE = {"gemma2", "gemma3", "gemma3_older"}
+NORMS_ADD_ONE = {"gemma2", "gemma3", "gemma3_older", "qwen3_next", "qwen3_next_biases", "qwen3_5", "qwen3_5_moe"}
 STACKED = {"qwen3_moe_stacked"}
+QUANTISED = {"gpt_oss_mxfp4"}
+FP4 = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]  # with the sign in the fourth bit
 
 
 def write_as_version_4(file: pathlib.Path):
@@ -135,11 +180,13 @@ def write_as_version_4(file: pathlib.Path):
         config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = rope["full_attention"]
     config["rope_theta"] = rope.pop("rope_theta")
+    if "partial_rotary_factor" in rope and config["model_type"] == "qwen3_next":
+        config["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     config["torch_dtype"] = config.pop("dtype")
     if "max_window_layers" in config or "sliding_window_pattern" in config:
         config.pop("layer_types", None)
-    if "num_local_experts" in config:
+    if "num_local_experts" in config and config["model_type"] != "gpt_oss":
         config["num_experts"] = config.pop("num_local_experts")
     file.write_text(json.dumps(config, indent=2) + "\n")
 
@@ -155,15 +202,52 @@ def stack_experts(file: pathlib.Path):
     save_file(tensors, file, {"format": "pt"})
 
 
+def draw_quantised(parameter, generator):
+    """blocks [E, rows, n, 16] and scales [E, rows, n] of random numbers in MXFP4, which the parameter [E, 32 n, rows] becomes."""
+    experts, columns, rows = parameter.shape
+    blocks = torch.randint(0, 256, (experts, rows, columns // 32, 16), generator=generator, dtype=torch.uint8)
+    scales = torch.randint(123, 126, blocks.shape[:-1], generator=generator, dtype=torch.uint8)
+    values = torch.zeros(experts, rows, columns)
+    for index in range(columns):
+        code = (blocks[:, :, index // 32, index % 32 // 2].long() >> (4 * (index % 2))) & 15
+        number = torch.tensor(FP4 + [-number for number in FP4])[code]
+        values[:, :, index] = number * 2.0 ** (scales[:, :, index // 32].double() - 127)
+    parameter.data = values.transpose(1, 2).contiguous()
+    assert torch.equal(convert_moe_packed_tensors(blocks, scales, dtype=torch.float32), parameter.data)
+    return {"blocks": blocks, "scales": scales}
+
+
+def quantise(folder: pathlib.Path, packed: dict):
+    """Puts blocks and scales in the place of the experts' products, and says so in config.json."""
+    tensors = load_file(folder / "model.safetensors")
+    for key, parts in packed.items():
+        del tensors[key]
+        tensors |= {f"{key}_{part}": tensor for part, tensor in parts.items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def make(name: str, seed: int):
     model_class, config_class, settings, dtype, shard, version_4 = FAMILIES[name]
     folder = here / name
     shutil.rmtree(folder, ignore_errors=True)
     generator = torch.Generator().manual_seed(seed)
-    model = model_class(config_class(**(SIZES | settings))).eval()
+    sizes = {key: size for key, size in (SIZES | settings).items() if name != "qwen3_5_moe" or key != "intermediate_size"}
+    model = model_class(config_class(**sizes)).eval()
+    packed = {}
     for key, parameter in model.named_parameters():
         random = torch.randn(parameter.shape, generator=generator)
         parameter.data = 1.0 + 0.3 * random if "norm" in key and name not in NORMS_ADD_ONE else 0.3 * random
+        if key.endswith("linear_attn.norm.weight"):
+            parameter.data += 1.0
+        if key.endswith("A_log"):
+            parameter.data -= 3.0  # so that states remember some twenty tokens
+        if key.endswith("experts.gate_up_proj") and name == "gpt_oss":
+            parameter.data *= 3  # so that the gate's limits are reached
+        if key.endswith("_proj") and name in QUANTISED:
+            packed[key] = draw_quantised(parameter, generator)
     if getattr(model.config, "tie_word_embeddings"):
         model.tie_weights()
     model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
@@ -184,6 +268,8 @@ def make(name: str, seed: int):
                "prompt_tokens": torch.tensor([PROMPT])}, here / f"{name}.safetensors")
     if name in STACKED:  # after transformers read it
         stack_experts(folder / "model.safetensors")
+    if name in QUANTISED:
+        quantise(folder, packed)
     ranked = logits[0].sort(-1, descending=True).values
     print(f"{name}: smallest lead of a greedy choice {(ranked[:, 0] - ranked[:, 1]).min().item():.4f}, "
           f"entropy {entropy.min().item():.3f} to {entropy.max().item():.3f}")

@@ -12,10 +12,11 @@ from .scorer import EvictionView
 DECAY_PER_WINDOW = 0.9
 
 
-def attention_probabilities(queries, keys, scaling, cap=None):
+def attention_probabilities(queries, keys, scaling, cap=None, sinks=None):
     """Softmax of queries [R, K, g, T, d] over keys [R, K, n, d], causal in the last T keys: [R, K, g, T, n] float32.
 
-    cap: scores x become cap tanh(x / cap), as in Gemma 2.
+    cap: scores x become cap tanh(x / cap), as in Gemma 2. sinks: [K g]; e^sink of the head stands in the denominator, as in
+    gpt-oss.
     """
     rows, heads, group, tokens, width = queries.shape
     entries = keys.shape[2]
@@ -27,7 +28,10 @@ def attention_probabilities(queries, keys, scaling, cap=None):
     if tokens > 1:
         future = torch.ones(tokens, tokens, dtype=torch.bool, device=keys.device).triu(1)
         scores[..., entries - tokens :].masked_fill_(future, float("-inf"))
-    return torch.softmax(scores, dim=-1)
+    if sinks is not None:
+        beside = sinks.float().view(1, heads, group, 1, 1).expand(rows, heads, group, tokens, 1)
+        scores = torch.cat([scores, beside], dim=-1)
+    return torch.softmax(scores, dim=-1)[..., :entries]
 
 
 class EvictingLayer(DynamicLayer):
@@ -124,10 +128,10 @@ class EvictingLayer(DynamicLayer):
         """Tokens that fit before the current window is complete; the first `budget` tokens count as one window."""
         return self.budget - self.seen if self.seen < self.budget else self.budget + self.window - self.live
 
-    def observe(self, queries, scaling, cap=None):
+    def observe(self, queries, scaling, cap=None, sinks=None):
         """Takes in the attention of the newest T tokens, whose keys update() has appended, and evicts where a window ends.
 
-        queries: [R, K, g, T, d] after RoPE; scaling and cap: see attention_probabilities(). Returns how many of the T tokens
+        queries: [R, K, g, T, d] after RoPE; scaling, cap and sinks: see attention_probabilities(). Returns how many of the T tokens
         lay behind an eviction inside this pass: they attended to entries that were due to be gone. Raises ForesightError where
         T is not what update() appended.
         """
@@ -146,13 +150,14 @@ class EvictingLayer(DynamicLayer):
             end = self.budget if self.observed < self.budget else self.budget + self.window
             count = min(end - self.live, tokens - first)
             part = slice(first, first + count)
-            self._take(queries[:, :, :, part], new_keys[:, :, part], new_values[:, :, part], scaling, cap)
+            softmax = scaling, cap, sinks
+            self._take(queries[:, :, :, part], new_keys[:, :, part], new_values[:, :, part], softmax)
             first += count
             if self.live == end and self._close_window():
                 late = late or tokens - first
         return late
 
-    def _take(self, queries, keys, values, scaling, cap):
+    def _take(self, queries, keys, values, softmax):
         rows, heads, group, count, _ = queries.shape
         places = torch.arange(self.observed, self.observed + count, device=keys.device).expand(rows, heads, count)
         fresh = torch.zeros(rows, heads, group, count, device=keys.device)
@@ -164,7 +169,7 @@ class EvictingLayer(DynamicLayer):
             grown = (torch.cat([tensor, fresh], dim=3) for tensor in (self.window_sum, self.cumulative, self.decayed))
             self.window_sum, self.cumulative, self.decayed = grown
         self.keys, self.values = torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
-        probabilities = attention_probabilities(queries, self.keys, scaling, cap)
+        probabilities = attention_probabilities(queries, self.keys, *softmax)
         self.window_sum = self.window_sum + probabilities.sum(3)
         self.live, self.observed = self.live + count, self.observed + count
         if self.observed <= self.budget:

@@ -8,6 +8,7 @@ from kvpress.presses.prefill_decoding_press import PrefillDecodingPress
 from kvpress.utils import get_prerope_query_states
 from transformers.cache_utils import DynamicLayer
 from transformers.models.gemma3.modeling_gemma3 import Gemma3Attention
+from transformers.models.gpt_oss.modeling_gpt_oss import GptOssAttention
 from transformers.models.llama.modeling_llama import rotate_half
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
@@ -89,6 +90,7 @@ class ForesightPress(PrefillDecodingPress):
             queries.reshape(rows, heads, -1, tokens, queries.shape[3]),
             module.scaling,
             getattr(module, "attn_logit_softcapping", None),
+            getattr(module, "sinks", None),
         )
         if late and not self._warned:
             self._warned = True
@@ -184,11 +186,15 @@ def _normed(module, states, name):
 def _attending(module, hidden, position_embeddings):
     """The queries [R, H, T, d] that attend: rotated, but in layers that have no rotation (SmolLM3)."""
     queries = _queries(module, hidden)
-    return _rotated(queries, *position_embeddings) if getattr(module, "use_rope", True) else queries
+    if not getattr(module, "use_rope", True):
+        return queries
+    return _rotated(queries, *position_embeddings, halves=isinstance(module, GptOssAttention))
 
 
-def _rotated(queries, cosine, sine):
-    """Queries [R, H, T, d] with RoPE; cosine and sine [R or 1, T, r], r <= d rotated dimensions."""
+def _rotated(queries, cosine, sine, halves=False):
+    """Queries [R, H, T, d] with RoPE; cosine and sine [R or 1, T, r], r <= d rotated dimensions, or r / 2 with halves."""
+    if halves:
+        cosine, sine = torch.cat([cosine, cosine], dim=-1), torch.cat([sine, sine], dim=-1)
     cosine, sine = cosine.unsqueeze(1), sine.unsqueeze(1)
     rotated, rest = queries[..., : cosine.shape[-1]], queries[..., cosine.shape[-1] :]
     rotated = rotated * cosine + rotate_half(rotated) * sine
