@@ -103,6 +103,16 @@ void require_queries(std::int64_t tokens, std::int64_t entries) {
                   entries, " entries of key");
 }
 
+void require_recent(const Tensor& query, std::int64_t rows, std::int64_t heads, std::int64_t width,
+                    std::int64_t live, std::int64_t count) {
+  require_packed(query, ScalarType::Float, {rows, heads, -1, -1, width}, "query");
+  const std::int64_t tokens = query.size(3);
+  STD_TORCH_CHECK(tokens >= 1 && tokens <= kServingQueries, "foresight: ", tokens,
+                  " queries, expected 1 to the last ", kServingQueries, " of a window");
+  STD_TORCH_CHECK(count >= 0 && count <= live - tokens, "foresight: count is ", count, ", expected 0 to the ",
+                  live - tokens, " entries before the queries' own");
+}
+
 void require_evictions(std::int64_t evict, std::int64_t count) {
   STD_TORCH_CHECK(evict >= 0 && evict <= count, "foresight: evict is ", evict, ", expected 0 to the ", count,
                   " entries");

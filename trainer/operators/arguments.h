@@ -39,6 +39,11 @@ std::int64_t furthest_kept(const Tensor& cache, const Tensor& table, const Tenso
 /// Refuses a number of queries that is not 1 to `entries`.
 void require_queries(std::int64_t tokens, std::int64_t entries);
 
+/// Refuses a window's last queries [R, K, g, q, d] that are more than kServingQueries, or whose own entries
+/// are among the first `count` of `live`.
+void require_recent(const Tensor& query, std::int64_t rows, std::int64_t heads, std::int64_t width,
+                    std::int64_t live, std::int64_t count);
+
 /// Refuses a number of entries to evict that is not 0 to `count`.
 void require_evictions(std::int64_t evict, std::int64_t count);
 

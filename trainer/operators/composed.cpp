@@ -111,9 +111,17 @@ Tensor composed_window_statistics(const Tensor& query, const Tensor& key, double
   return observed(none, causal_attention(query, key, scale), 0, tokens);
 }
 
+/// The network's scores [R, K, N] of features [R, K, N, F], as evaluate() of kernels.cpp.
+Tensor network_scores(const Tensor& features, const Tensor& weight1, const Tensor& bias1,
+                      const Tensor& weight2, const Tensor& bias2) {
+  const Tensor hidden = gelu(add(torch::stable::matmul(features, weight1), unsqueeze(bias1, 1)));
+  const Tensor scores = torch::stable::matmul(hidden, unsqueeze(weight2, 2));
+  return add(torch::stable::squeeze(scores, 3), unsqueeze(bias2, 1));
+}
+
 /// Statistics as the network takes them.
 Tensor features_of(const Tensor& statistics, std::int64_t group, bool released) {
-  if (!released) return log1p(times(statistics, number(100, statistics)));
+  if (!released) return log1p(times(statistics, number(kCoarse, statistics)));
   std::vector<Tensor> parts;
   for (std::int64_t kind = 0; kind < kStatistics; ++kind)
     parts.push_back(statistic(statistics, kind > kSum && kind < kCumulative ? kSum : kind, group));
@@ -131,9 +139,42 @@ Tensor composed_score(const Tensor& key, const Tensor& value, const Tensor& stat
   const Networks checked(weight1, bias1, weight2, bias2, heads, 2 * width + kStatistics * group);
   const Tensor features =
       concatenate({floats(key), floats(value), features_of(statistics, group, released)}, 3);
-  const Tensor hidden = gelu(add(torch::stable::matmul(features, weight1), unsqueeze(bias1, 1)));
-  const Tensor scores = torch::stable::matmul(hidden, unsqueeze(weight2, 2));
-  return add(torch::stable::squeeze(scores, 3), unsqueeze(bias2, 1));
+  return network_scores(features, weight1, bias1, weight2, bias2);
+}
+
+/// The statistics [R, K, count, 8g] of the first entries, as serving_statistics() of kernels.cpp, from the
+/// attention [R, K, g, q, N] of the window's last queries.
+Tensor serving_features(const Tensor& attention, std::int64_t count) {
+  const Tensor seen = part(attention, 4, 0, count);
+  const std::int64_t tokens = seen.size(3);
+  const auto scaled = [](const Tensor& values, double scale) {  // [R, K, g, count] to [R, K, count, g]
+    return log1p(times(transpose(values, 2, 3), number(scale, values)));
+  };
+  const auto last = [&](std::int64_t queries) {
+    const std::int64_t some = std::min(queries, tokens);
+    return scaled(sum(part(seen, 3, tokens - some, some), 3), kCoarse);
+  };
+  const Tensor high = highest(seen, 3), low = lowest(seen, 3);
+  const Tensor logarithms = sum(log1p(times(seen, number(kFine, seen))), 3);
+  const Tensor mean = times(transpose(logarithms, 2, 3), number(1.0 / static_cast<double>(tokens), seen));
+  return concatenate({scaled(high, kCoarse), last(tokens), last(4), last(2), last(1), scaled(high, kFine),
+                      mean, scaled(low, kFine)},
+                     3);
+}
+
+Tensor composed_score_serving(const Tensor& query, const Tensor& key, const Tensor& value,
+                              const Tensor& weight1, const Tensor& bias1, const Tensor& weight2,
+                              const Tensor& bias2, std::int64_t count, double scale) {
+  require_cache(key, "key");
+  require_cache(value, "value");
+  const std::int64_t rows = key.size(0), heads = key.size(1), live = key.size(2), width = key.size(3);
+  require_sizes(value, {rows, heads, live, width}, "value");
+  require_recent(query, rows, heads, width, live, count);
+  const Networks checked(weight1, bias1, weight2, bias2, heads, 2 * width + kStatistics * query.size(2));
+  const Tensor statistics = serving_features(causal_attention(query, key, scale), count);
+  const Tensor features =
+      concatenate({floats(part(key, 2, 0, count)), floats(part(value, 2, 0, count)), statistics}, 3);
+  return network_scores(features, weight1, bias1, weight2, bias2);
 }
 
 Tensor composed_keep(const Tensor& scores, std::int64_t evict, const std::optional<Tensor>& protect) {
@@ -215,6 +256,19 @@ Tensor composed_score_paged(const Tensor& key_cache, const Tensor& value_cache, 
                         released);
 }
 
+Tensor composed_score_serving_paged(const Tensor& query, const Tensor& key_cache, const Tensor& value_cache,
+                                    const Tensor& block_table, const Tensor& weight1, const Tensor& bias1,
+                                    const Tensor& weight2, const Tensor& bias2, std::int64_t live,
+                                    std::int64_t count, double scale) {
+  const Tensor table = on_cpu(block_table);
+  const Pages keys(key_cache, table, nullptr, live, "key_cache");
+  const Pages values(value_cache, table, nullptr, live, "value_cache");
+  require_sizes(value_cache, {-1, keys.heads(), key_cache.size(2), key_cache.size(3)}, "value_cache");
+  const auto read = [&](const Tensor& cache) { return Blocks(cache, table, 0, table.size(0), live).read(); };
+  return composed_score_serving(query, read(key_cache), read(value_cache), weight1, bias1, weight2, bias2,
+                                count, scale);
+}
+
 void composed_compact_paged(const Tensor& cache, const Tensor& block_table, const Tensor& kept) {
   const Tensor table = on_cpu(block_table);
   const std::int64_t furthest = furthest_kept(cache, table, on_cpu(kept));
@@ -233,6 +287,8 @@ STABLE_TORCH_LIBRARY_IMPL(foresight, CUDA, library) {
   library.impl("observe_paged_", TORCH_BOX(&composed_observe_paged));
   library.impl("close_window_paged_", TORCH_BOX(&composed_close_window_paged));
   library.impl("score_paged", TORCH_BOX(&composed_score_paged));
+  library.impl("score_serving", TORCH_BOX(&composed_score_serving));
+  library.impl("score_serving_paged", TORCH_BOX(&composed_score_serving_paged));
   library.impl("compact_paged_", TORCH_BOX(&composed_compact_paged));
 }
 

@@ -11,7 +11,6 @@ namespace {
 
 constexpr float kDecayPerWindow = 0.9F;  // as trainer/eviction/evicting_cache.cpp
 constexpr std::int64_t kMaximum = 0, kMinimum = 1, kSum = 2, kCumulative = 6, kDecayed = 7;
-constexpr float kCoarse = 100, kFine = 1e6;  // of attention, before the logarithm
 /// Statistic and the number of a window's last queries that it is the sum of, in candidate_features()'s
 /// order.
 constexpr std::int64_t kPartial[][2] = {{3, 16}, {4, 8}, {5, 32}};

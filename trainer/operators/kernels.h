@@ -43,6 +43,8 @@ void score(const Entries& keys, const Entries& values, const Entries& statistics
 
 /// Queries of a window that serving features are of.
 inline constexpr std::int64_t kServingQueries = 8;
+/// Factors of attention before its logarithm.
+inline constexpr float kCoarse = 100, kFine = 1e6;
 
 /// Scores of entries 0 .. count-1, high = evict, on serving features: of the queries of `recent`, at most
 /// kServingQueries and the newest of its live entries, behind all `count`. Its window is not looked at.

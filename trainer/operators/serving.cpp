@@ -5,17 +5,6 @@
 namespace foresight::operators {
 namespace {
 
-/// Refuses queries [R, K, g, q, d] that are too many, or not behind `count` of `live` entries.
-void require_recent(const Tensor& query, std::int64_t rows, std::int64_t heads, std::int64_t width,
-                    std::int64_t live, std::int64_t count) {
-  require_packed(query, ScalarType::Float, {rows, heads, -1, -1, width}, "query");
-  const std::int64_t tokens = query.size(3);
-  STD_TORCH_CHECK(tokens >= 1 && tokens <= kServingQueries, "foresight: ", tokens,
-                  " queries, expected 1 to the last ", kServingQueries, " of a window");
-  STD_TORCH_CHECK(count >= 0 && count <= live - tokens, "foresight: count is ", count, ", expected 0 to the ",
-                  live - tokens, " entries before the queries' own");
-}
-
 /// What each row and KV head of queries [R, K, g, q, d] observes.
 Observation recent_of(const Tensor& query, std::int64_t row, std::int64_t head, std::int64_t live,
                       double scale) {

@@ -45,10 +45,8 @@ def test_rounds_are_the_walk_token_by_token(budget, window):
     assert [live_entries(seen, 8, 4) for seen in (0, 8, 11, 12, 13, 16)] == [0, 8, 11, 8, 9, 8]
 
 
-@pytest.mark.parametrize(
-    ("kind", "operators"),
-    [("normalized", "cpu"), ("serving", "cpu"), ("released", "cpu"), ("normalized", "cuda's"), ("released", "cuda's")],
-)
+@pytest.mark.parametrize("operators", ["cpu", "cuda's"])
+@pytest.mark.parametrize("kind", ["normalized", "serving", "released"])
 def test_evictions_equal_the_programs(kind, operators, dump, tmp_path):
     dump("view", tmp_path, kind, 5)
     tensors = safetensors.torch.load_file(tmp_path / "view.safetensors")
