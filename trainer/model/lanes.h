@@ -5,8 +5,7 @@
 
 #include <cstdint>
 
-// How a register is handed over without AVX does not matter: the helpers become part of their callers.
-#pragma GCC diagnostic ignored "-Wpsabi"
+#include "trainer/model/exponential.h"
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 /// One machine code for each, picked when the program starts; a sanitizer is not ready by then.
@@ -15,8 +14,6 @@
 #else
 #define FORESIGHT_FOR_EVERY_PROCESSOR
 #endif
-/// A helper of such a function: compiled into each of its machine codes.
-#define FORESIGHT_INLINE inline __attribute__((always_inline))
 
 namespace foresight {
 

@@ -30,23 +30,8 @@ FORESIGHT_INLINE float total(const Lanes& values) {
   return sum;
 }
 
-/// e^x for x <= 88, to 2 units in the last place; 0 below -87, and NaN of NaN. 2^k times a polynomial of what
-/// is left (Cephes's coefficients).
 FORESIGHT_INLINE Lanes exponential(const Lanes& x) {
-  constexpr float kLowest = -87.0F, kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to whole numbers
-  const IntegerLanes vanishes = x < kLowest;                 // false for NaN, which stays one
-  const Lanes bounded = vanishes ? Lanes{} + kLowest : x;
-  const Lanes whole = (bounded * 1.44269504F + kRounder) - kRounder;
-  const Lanes rest = (bounded - whole * 0.693359375F) + whole * 2.12194440e-4F;
-  Lanes power = rest * 1.9875691500e-4F + 1.3981999507e-3F;
-  power = power * rest + 8.3334519073e-3F;
-  power = power * rest + 4.1665795894e-2F;
-  power = power * rest + 1.6666665459e-1F;
-  power = power * rest + 5.0000001201e-1F;
-  power = power * (rest * rest) + rest + 1.0F;
-  constexpr std::int32_t kBias = 127, kMantissaBits = 23;
-  const IntegerLanes exponent = (__builtin_convertvector(whole, IntegerLanes) + kBias) << kMantissaBits;
-  return vanishes ? Lanes{} : power * reinterpret_cast<Lanes>(exponent);
+  return exponential_of<Lanes, IntegerLanes>(x);
 }
 
 template <typename Output>

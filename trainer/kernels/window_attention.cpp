@@ -1,0 +1,234 @@
+#include "trainer/kernels/window_attention.h"
+
+#include <ATen/Parallel.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "trainer/base/error.h"
+#include "trainer/base/text.h"
+#include "trainer/kernels/window_attention_cuda.h"
+#include "trainer/kernels/window_heads.h"
+#ifdef FORESIGHT_WITH_CUDA
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#endif
+
+namespace foresight::kernels {
+namespace {
+
+WindowFunction function_for(Processor processor) {
+  switch (processor) {
+#ifdef __x86_64__
+    case Processor::kAvx512Bfloat16:
+      return window_heads_avx512_bfloat16;
+    case Processor::kAvx512:
+      return window_heads_avx512;
+    case Processor::kAvx2:
+      return window_heads_avx2;
+#endif
+    default:
+      return window_heads_any;
+  }
+}
+
+bool is_packed_float(const torch::Tensor& tensor, torch::IntArrayRef sizes) {
+  return tensor.scalar_type() == torch::kFloat32 && tensor.is_contiguous() && tensor.sizes() == sizes;
+}
+
+bool fits(const WindowInput& input, const torch::Tensor& statistics) {
+  const torch::Tensor &query = input.query, &keys = input.keys, &values = input.values;
+  if (query.dim() != 5 || keys.dim() != 4 || query.scalar_type() != torch::kFloat32) return false;
+  const std::int64_t rows = query.size(0), kv_heads = query.size(1), group = query.size(2),
+                     tokens = query.size(3), width = query.size(4), capacity = keys.size(2);
+  const bool caches_fit =
+      (keys.scalar_type() == torch::kFloat32 || keys.scalar_type() == torch::kBFloat16) &&
+      keys.is_contiguous() && keys.sizes() == torch::IntArrayRef({rows, kv_heads, capacity, width}) &&
+      values.is_contiguous() && values.sizes() == keys.sizes() && values.scalar_type() == keys.scalar_type();
+  const bool places_fit = tokens >= 1 && tokens <= input.live && input.live <= capacity && input.first >= 0 &&
+                          input.first + tokens <= input.window;
+  return caches_fit && places_fit && (width == 1 || query.stride(4) == 1) &&
+         suits_window_attention(query.device(), width) &&
+         is_packed_float(statistics, {rows, kv_heads, group, kStatistics, capacity}) &&
+         (!input.sinks.defined() || is_packed_float(input.sinks, {kv_heads * group}));
+}
+
+/// The room of one thread, on whole registers.
+class Room {
+ public:
+  explicit Room(const WindowWork& work)
+      : stride_(padded_to_registers(work.live)),
+        keys_(stride_ * work.width),
+        values_(work.live * padded_to_registers(work.width)),
+        memory_(
+            torch::empty({keys_ + values_ + kQueriesTogether * (stride_ + halves(work))}, torch::kFloat32)) {}
+
+  WindowRoom floats() {
+    auto* const begin = memory_.mutable_data_ptr<float>();  // torch aligns to 64 bytes
+    return {.keys = begin,
+            .values = begin + keys_,
+            .scores = begin + keys_ + values_,
+            .score_stride = stride_,
+            .halves = begin + keys_ + values_ + kQueriesTogether * stride_};
+  }
+
+ private:
+  /// Floats that a row of halves takes.
+  std::int64_t halves(const WindowWork& work) const {
+    return std::max(stride_, padded_to_registers(work.width)) / 2;
+  }
+
+  std::int64_t stride_, keys_, values_;
+  torch::Tensor memory_;
+};
+
+void attend_on_gpu([[maybe_unused]] const WindowWork& work, const torch::Device& device) {
+#ifdef FORESIGHT_WITH_CUDA
+  const c10::cuda::CUDAGuard guard(device);
+  const char* const wrong =
+      start_window_attention(work, c10::cuda::getCurrentCUDAStream(device.index()).stream());
+  if (wrong == nullptr) return;
+#else
+  const char* const wrong = "this build has no kernels for GPUs";
+#endif
+  throw Error(ErrorKind::kResource, concat("window attention on ", device.str(), ": ", wrong));
+}
+
+void attend_on_cpu(const WindowWork& work, Processor processor) {
+  const WindowFunction attend = function_for(processor);
+  constexpr std::int64_t kWork =
+      1 << 17;  // multiplications, below which waking a thread costs more than it saves
+  const std::int64_t of_a_head = std::max<std::int64_t>(1, 2 * (work.tokens + 1) * work.live * work.width);
+  at::parallel_for(0, work.rows * work.kv_heads * work.group, std::max<std::int64_t>(1, kWork / of_a_head),
+                   [&](std::int64_t first, std::int64_t last) {
+                     Room room(work);
+                     attend(work, room.floats(), first, last);
+                   });
+}
+
+}  // namespace
+
+std::vector<Processor> usable_processors() {
+  std::vector<Processor> usable = {Processor::kAny};
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("x86-64-v3") != 0) usable.push_back(Processor::kAvx2);
+  if (__builtin_cpu_supports("x86-64-v4") != 0) usable.push_back(Processor::kAvx512);
+  if (__builtin_cpu_supports("x86-64-v4") != 0 && __builtin_cpu_supports("avx512bf16") != 0)
+    usable.push_back(Processor::kAvx512Bfloat16);
+#endif
+  return usable;
+}
+
+Processor best_processor(torch::ScalarType products) {
+  const Processor best = usable_processors().back();
+  return best == Processor::kAvx512Bfloat16 && products != torch::kBFloat16 ? Processor::kAvx512 : best;
+}
+
+bool suits_window_attention(const torch::Device& device, std::int64_t width) {
+#ifdef FORESIGHT_WITH_CUDA
+  const bool is_known = device.is_cpu() || device.is_cuda();
+#else
+  const bool is_known = device.is_cpu();
+#endif
+  return is_known && width <= kLargestWidth;
+}
+
+WindowWork describe(const WindowInput& input, torch::Tensor& output, torch::Tensor& statistics) {
+  const torch::Tensor& query = input.query;
+  const std::int64_t group = query.size(2), width = query.size(4);
+  return {.query = query.const_data_ptr<float>(),
+          .query_row = query.stride(0),
+          .query_head = group == 1 ? query.stride(1) : query.stride(2),
+          .query_token = query.stride(3),
+          .keys = input.keys.const_data_ptr(),
+          .values = input.values.const_data_ptr(),
+          .bfloat16 = input.keys.scalar_type() == torch::kBFloat16,
+          .output = output.mutable_data_ptr<float>(),
+          .statistics = statistics.mutable_data_ptr<float>(),
+          .rows = query.size(0),
+          .kv_heads = query.size(1),
+          .group = group,
+          .tokens = query.size(3),
+          .width = width,
+          .live = input.live,
+          .capacity = input.keys.size(2),
+          .first = input.first,
+          .window = input.window,
+          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(width))),
+          .sinks = input.sinks.defined() ? input.sinks.const_data_ptr<float>() : nullptr};
+}
+
+torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics, Processor processor) {
+  if (!fits(input, statistics)) {
+    throw Error(ErrorKind::kInternal, concat("window attention: queries ", input.query.sizes(), " from ",
+                                             input.first, " of a window of ", input.window, " do not fit ",
+                                             input.live, " entries of keys ", input.keys.sizes(), ", values ",
+                                             input.values.sizes(), " and statistics ", statistics.sizes()));
+  }
+  WindowInput even = input;
+  // The heads of a row lie at one distance, or are copied so that they do.
+  if (input.query.stride(1) != input.query.size(2) * input.query.stride(2))
+    even.query = input.query.contiguous();
+  const std::int64_t rows = input.query.size(0), heads = input.query.size(1) * input.query.size(2),
+                     tokens = input.query.size(3), width = input.query.size(4);
+  torch::Tensor output = torch::empty({rows, tokens, heads, width}, input.query.options());
+  const WindowWork work = describe(even, output, statistics);
+  if (input.query.is_cuda()) {
+    attend_on_gpu(work, input.query.device());
+  } else {
+    attend_on_cpu(work, processor);
+  }
+  return output.transpose(1, 2);
+}
+
+namespace plain {
+namespace {
+
+/// softmax(q k^T / sqrt(d)) over the live entries: [R, K, g, T, n].
+torch::Tensor probabilities_of(const WindowInput& input) {
+  const torch::Tensor& query = input.query;
+  const std::int64_t tokens = query.size(3), live = input.live;
+  const torch::Tensor keys = input.keys.narrow(2, 0, live).to(query.scalar_type()).unsqueeze(2);
+  torch::Tensor scores = torch::matmul(query, keys.transpose(3, 4));
+  scores.mul_(1.0 / std::sqrt(static_cast<double>(query.size(4))));
+  const torch::Tensor future = torch::ones({tokens, tokens}, scores.options().dtype(torch::kBool)).triu_(1);
+  scores.narrow(4, live - tokens, tokens).masked_fill_(future, -std::numeric_limits<double>::infinity());
+  if (!input.sinks.defined()) return torch::softmax(scores, -1);
+  const torch::Tensor sinks = input.sinks.to(scores.options())
+                                  .view({1, query.size(1), query.size(2), 1, 1})
+                                  .expand({query.size(0), query.size(1), query.size(2), tokens, 1});
+  return torch::softmax(torch::cat({scores, sinks}, 4), -1).narrow(4, 0, live);
+}
+
+}  // namespace
+
+torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics) {
+  const torch::Tensor probabilities = probabilities_of(input);
+  const std::int64_t tokens = input.query.size(3), live = input.live, before = live - tokens;
+  const std::int64_t begin = input.first == 0 ? 0 : before;
+  statistics.narrow(4, begin, live - begin).zero_();
+  torch::Tensor now = statistics.narrow(4, 0, live);
+  if (input.first == 0) now.select(3, kMinimum).narrow(3, 0, before + 1).fill_(1.0);
+  const auto take = [&](Statistic statistic, const torch::Tensor& value, const auto& combine) {
+    torch::Tensor kept = now.select(3, statistic);  // [R, K, g, n]
+    kept.copy_(combine(kept, value));
+  };
+  const auto add = [](const torch::Tensor& one, const torch::Tensor& other) { return one + other; };
+  take(kMaximum, probabilities.amax(3),
+       [](const auto& one, const auto& other) { return torch::maximum(one, other); });
+  take(kMinimum, probabilities.amin(3),
+       [](const auto& one, const auto& other) { return torch::minimum(one, other); });
+  take(kSum, probabilities.sum(3), add);
+  for (const PartialSum& partial : kPartialSums) {
+    const std::int64_t earlier =
+        std::clamp<std::int64_t>(input.window - partial.queries - input.first, 0, tokens);
+    take(partial.statistic, probabilities.narrow(3, earlier, tokens - earlier).sum(3), add);
+  }
+  const torch::Tensor values = input.values.narrow(2, 0, live).to(probabilities.scalar_type()).unsqueeze(2);
+  return torch::matmul(probabilities, values).flatten(1, 2);
+}
+
+}  // namespace plain
+}  // namespace foresight::kernels
