@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# On a machine with a GPU: builds, runs the GPU tests, then the oracle and one GRPO step of a random model of a real
+# On a machine with a GPU: builds, runs the GPU tests, the kernels' under compute-sanitizer too, then the oracle and one GRPO step of a random model of a real
 # model's shape, and prints tokens/s, memory and the fraction of the device's peak.
 #
 # usage: scripts/gpu_check.sh [--peak-tflops N] [--shape NAME] [--layers N] [--tokens N] [--device cuda|cpu] [--no-build]
@@ -36,6 +36,13 @@ elif [[ $device == cuda ]]; then
   scripts/build.sh -DFORESIGHT_CUDA=ON
   say "tests with label gpu"
   ctest --test-dir "$folder" -L gpu --output-on-failure -j1 --no-tests=error
+  sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
+  if [[ -x $sanitizer ]]; then
+    for tool in memcheck racecheck; do
+      say "kernels under compute-sanitizer, $tool"
+      "$sanitizer" --tool "$tool" --error-exitcode 1 "$folder/tests/test_gpu" 'gpu: window attention*'
+    done
+  fi
 else
   scripts/build.sh --target foresight
 fi
