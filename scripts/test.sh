@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Sets up, builds, lints, runs all tests, those of the Python package, the commands of the documents, the wheel, the
-# unit tests under sanitizers and a sample of fuzz inputs, builds the documentation site and opens it in a browser; prints
-# the time of each part.
+# Sets up, builds, lints, runs all tests, those of the Python package, the commands of the documents, the unit tests
+# under sanitizers and a sample of fuzz inputs, builds the documentation site and opens it in a browser; prints the time
+# of each part. The wheel has a script of its own (scripts/wheel.sh), which scripts/nightly.sh runs.
 #
-# usage: scripts/test.sh [--no-lint] [--no-python] [--no-wheel] [--no-site] [--no-fuzz] [--no-sanitize] [ctest argument ...]
+# usage: scripts/test.sh [--no-lint] [--no-python] [--no-site] [--no-fuzz] [--no-sanitize] [ctest argument ...]
 #   --no-lint       leave out scripts/lint.sh
 #   --no-python     leave out scripts/python/test.sh and tests/docs/test_documents.py, which uses its environment
-#   --no-wheel      leave out scripts/wheel.sh
 #   --no-site       leave out scripts/docs.sh and tests/docs/test_site.py
 #   --no-fuzz       leave out scripts/fuzz.sh
 #   --no-sanitize   leave out scripts/sanitize.sh
@@ -14,13 +13,12 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-lint=true python_part=true wheel=true site=true fuzz=true sanitize=true
+lint=true python_part=true site=true fuzz=true sanitize=true
 while true; do
   case ${1:-} in
     -h | --help) print_help; exit 0 ;;
     --no-lint) lint=false; shift ;;
     --no-python) python_part=false; shift ;;
-    --no-wheel) wheel=false; shift ;;
     --no-site) site=false; shift ;;
     --no-fuzz) fuzz=false; shift ;;
     --no-sanitize) sanitize=false; shift ;;
@@ -50,7 +48,6 @@ if $python_part; then
   part python scripts/python/test.sh
   part docs "$python" tests/docs/test_documents.py --program "${FORESIGHT_BUILD:-build}/foresight"
 fi
-if $wheel; then part wheel scripts/wheel.sh; fi
 if $site; then
   part site scripts/docs.sh
   part browser "$python" tests/docs/test_site.py
