@@ -33,7 +33,7 @@ def require_survival(path, read):
         return
     number = os.WTERMSIG(status)
     how = "took too much of the processor's time" if number == signal.SIGKILL else f"crashed ({signal.strsignal(number)})"
-    raise ForesightError(f"{path}: reading it {how}: it is damaged, or made to do that; do not use it, record it again")
+    raise ForesightError(f"{path}: reading it {how}: the file is damaged or malicious; do not use it, record the trace again")
 
 
 def _set_limits(file_bytes):
