@@ -45,13 +45,19 @@ TEST_CASE("expand_path: an unset variable and a malformed name are config errors
   }
 }
 
-TEST_CASE("expand_path: a leading ~ before a slash is the home folder, and no other is") {
+TEST_CASE("expand_path: a name that begins as $NAME is no folder of that name, but a config error") {
+  CHECK_THAT(config_error([] { expand_path("$HOME/runs"); }), Contains("\"$HOME/runs\": write ${HOME}"));
+  CHECK_THAT(config_error([] { expand_path("/data/$USER_2"); }), Contains("write ${USER_2}"));
+  for (const char* text : {"a$HOME", "$", "/$/a", "$-"}) CHECK(expand_path(text) == text);
+}
+
+TEST_CASE("expand_path: a leading ~, alone or before a slash, is the home folder, and no other is") {
   const ChildResult result = run_child(
       [] {
-        const bool good = expand_path("~") == "~" && expand_path("~/runs/a") == "/home/${x}/runs/a" &&
-                          expand_home("~/${y}") == "/home/${x}/${y}" && expand_path("./~") == "./~" &&
-                          expand_path("a~") == "a~" && expand_path("a/~/b") == "a/~/b" &&
-                          expand_home("").empty();
+        const bool good =
+            expand_path("~") == "/home/${x}" && expand_path("~/runs/a") == "/home/${x}/runs/a" &&
+            expand_home("~/${y}") == "/home/${x}/${y}" && expand_path("./~") == "./~" &&
+            expand_path("a~") == "a~" && expand_path("a/~/b") == "a/~/b" && expand_home("").empty();
         if (!good) ::_exit(3);
       },
       {{"HOME", "/home/${x}"}});

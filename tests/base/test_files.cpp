@@ -1,4 +1,5 @@
 #include "trainer/base/files.h"
+#include "trainer/base/folder_path.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -170,7 +171,13 @@ TEST_CASE("create_folders: missing ancestors are made, what is there stays, a fi
   CHECK_NOTHROW(create_folders(folder / "a/b/"));
   CHECK(content_of(folder / "a/b/file") == "x");
   CHECK_THAT(error_of(ErrorKind::kResource, [&] { create_folders(folder / "a/b/file/c"); }),
-             Contains("cannot create folder") && Contains((folder / "a/b/file").string()));
+             Contains("cannot create folder") && Contains((folder / "a/b/file").string() + " is a file"));
+  fs::create_symlink("absent", folder / "link");
+  for (const char* path : {"link", "link/", "link/a"}) {
+    CHECK_THAT(error_of(ErrorKind::kResource, [&] { require_no_file_in_the_way(folder / path); }),
+               Contains((folder / "link").string() + " is a link that leads to no folder"));
+  }
+  CHECK_NOTHROW(require_no_file_in_the_way(folder / "a/new/er"));
 }
 
 TEST_CASE("sync_path: files and folders can be synced, a missing one is a resource error") {

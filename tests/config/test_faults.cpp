@@ -107,6 +107,7 @@ TEST_CASE("faults: a list of integers takes nothing else, and each must be in ra
   CHECK_THAT(fault_with("evaluation: {budgets: [0]}\n"), Contains("item 1: 0 is out of range"));
   CHECK_THAT(fault_with("evaluation: {budgets: [100]}\n"),
              Contains("100 is not a multiple of eviction.window"));
+  CHECK_THAT(fault_with("evaluation: {budgets: [128, 128]}\n"), Contains("128 is listed more than once"));
 }
 
 TEST_CASE("faults: a list of texts takes nothing else") {
@@ -378,6 +379,11 @@ TEST_CASE("faults: budgets to train at that do not fit the window, or lack the e
   CHECK_THAT(fault_with(eviction + "supervised: {budgets: [64, 256]}\n"),
              Contains("supervised.budgets lacks eviction.budget, which is 128"));
   CHECK(faults_of(kMinimalConfig + eviction + "supervised: {budgets: [64, 128]}\n").empty());
+  CHECK_THAT(
+      fault_with(eviction + "grpo: {budgets: [128, 992]}\n"),
+      Contains("grpo.budgets: 992 and eviction.window 32 leave traces of data.trace_tokens 1024 without "
+               "an eviction; expected at most 991"));
+  CHECK(faults_of(kMinimalConfig + eviction + "grpo: {budgets: [128, 960]}\n").empty());
 }
 
 }  // namespace

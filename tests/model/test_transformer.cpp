@@ -173,6 +173,11 @@ TEST_CASE("transformer: weights of other formats alone are named, with what to d
   REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}),
                       Catch::Contains("only pytorch_model-00001-of-00002.bin and 1 more such files") &&
                           Catch::Contains("save_pretrained"));
+  std::filesystem::create_symlink("../../blobs/weights",
+                                  copy.folder / "model.safetensors");  // as in the hub's cache
+  REQUIRE_THROWS_WITH(
+      Transformer::load(copy.folder, {}),
+      Catch::Contains("model.safetensors: a link to ../../blobs/weights, which is not there"));
 }
 
 TEST_CASE("transformer: a pointer of Git LFS in the place of the weights is told", "[model]") {

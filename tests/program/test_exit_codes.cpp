@@ -144,6 +144,18 @@ TEST_CASE("program: an OpenSSL whose default provider is off is named, with exit
   CHECK(refused.lines_with("SHA-256: OpenSSL refuses it").size() == 1);
 }
 
+TEST_CASE("program: an absurd OMP_NUM_THREADS is refused instead of started", "[program]") {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "model").string();
+  REQUIRE(run_program({"make-tiny-model", model}).exit_code == 0);
+  const ProgramResult result =
+      run_program({"generate", "--config", "configs/tiny.yaml", "--prompt", "a", "--raw",
+                   "model.path=" + model, "generation.policy=full", "runtime.threads=0"},
+                  {.environment = {{"OMP_NUM_THREADS", "100000"}}});
+  CHECK(result.exit_code == 2);
+  CHECK(result.lines_with("OMP_NUM_THREADS is 100000: expected at most 1024").size() == 1);
+}
+
 TEST_CASE("program: help and version end with 0", "[program]") {
   CHECK(run_program({"--help"}).exit_code == 0);
   CHECK(run_program({"--version"}).exit_code == 0);

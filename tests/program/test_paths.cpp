@@ -172,6 +172,14 @@ TEST_CASE("program: a leading ~ is the home folder, in a config and behind --out
   CHECK(other.lines_with("the home folder of another user is not looked up").size() == 1);
 }
 
+TEST_CASE("program: a report of a run that is not there leaves no folder behind", "[program]") {
+  const TinyRuns tiny;
+  const ProgramResult result = tiny.call("report", "absent");
+  CHECK(result.exit_code == 3);
+  CHECK(result.lines_with("absent/evaluation.json").size() == 1);
+  CHECK_FALSE(fs::exists(tiny.folder / "absent"));
+}
+
 TEST_CASE("program: a file that a command reads is not the one that it writes", "[program]") {
   const TinyRuns tiny;
   const fs::path attention = tiny.folder.write("captured.safetensors", "queries and keys");
@@ -188,6 +196,12 @@ TEST_CASE("program: a file that a command reads is not the one that it writes", 
                                          (tiny.folder / "same.safetensors").string()});
   CHECK(again.exit_code == 2);
   CHECK(again.lines_with("same.safetensors is the file that is read").size() == 1);
+  const std::string config = (tiny.folder / "a/config.yaml").string(), written = content_of(config);
+  const ProgramResult page =
+      run_program({"compare", (tiny.folder / "a").string(), (tiny.folder / "a").string(), "--html", config});
+  CHECK(page.exit_code == 2);
+  CHECK(page.lines_with("config.yaml is a file of a run that is read").size() == 1);
+  CHECK(content_of(config) == written);
   const std::string prompts = tiny.model + "/prompts.jsonl", before = content_of(prompts);
   const ProgramResult traces =
       tiny.call("traces", "a",

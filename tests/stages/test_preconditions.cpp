@@ -80,6 +80,47 @@ TEST_CASE("preconditions: what would fail after training is refused before it", 
                 "absent.safetensors");
 }
 
+TEST_CASE("preconditions: an output or a traces file that cannot be one is refused by validate too",
+          "[stages]") {
+  const Tiny tiny;
+  const auto file = tiny.temporary.write("file", "x");
+  for (const std::string& output : {file.string(), (tiny.folder / "file/run").string()})
+    check_refused(tiny.config({"output=" + output}), "cannot create folder", "file is a file");
+  CHECK(read_file(file) == "x");
+  const std::string prompts = (tiny.folder / "model/prompts.jsonl").string();
+  const auto refused = [&](const std::string& name, const std::string& part) {
+    check_refused(tiny.config({"traces.prompts=[" + prompts + "]", "traces.file=" + name}),
+                  "traces.file: ", part);
+  };
+  refused("oracle", "has another use in the run");
+  refused("/dev/null", "is a folder, device or pipe");
+  refused("./config.yaml", "has another use in the run");
+  refused(prompts, "is also named by traces.prompts");
+}
+
+TEST_CASE("preconditions: a checkpoint of another stage or of other settings is refused before any work",
+          "[stages]") {
+  const Tiny tiny;
+  printed([&] { command_run(tiny.config(), alone()); });
+  const auto with = [&](std::vector<std::string> more, const std::string& output) {
+    more.insert(more.begin(), "output=" + (tiny.folder / output).string());
+    return tiny.config(more);
+  };
+  const std::string checkpoint = (tiny.run() / "supervised/checkpoints/step-000006").string();
+  check_refused(with({"grpo.resume=" + checkpoint}, "a"), "step-000006: a checkpoint of kind",
+                "of stage grpo");
+  check_refused(with({"supervised.resume=" + checkpoint, "runtime.seed=2"}, "b"),
+                "written with other settings (runtime.seed: 1 -> 2)");
+  check_refused(with({"supervised.resume=" + (tiny.run() / "supervised").string()}, "c"),
+                "supervised holds no manifest.json: it is no checkpoint");
+  const auto refusal = [&](auto command) {
+    return outcome([&] { command(tiny.config({"eviction.window=8"})); }).second;
+  };
+  const std::string validated = refusal([](const Config& config) { command_validate(config); });
+  CHECK_THAT(validated, Catch::Contains("written with other settings (eviction.window: 16 -> 8)"));
+  CHECK(refusal([](const Config& config) { command_run(config, alone()); }) == validated);
+}
+
 TEST_CASE("preconditions: an evaluation that scores no token is refused, at every budget", "[stages]") {
   const Tiny tiny;
   const auto rows = tiny.folder / "rows.jsonl";

@@ -8,15 +8,18 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
+#include "trainer/base/folder_path.h"
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
 #include "trainer/config/run_layout.h"
 #include "trainer/evaluation/problems.h"
 #include "trainer/evaluation/scored_traces.h"
+#include "trainer/generation/traces_file.h"
 #include "trainer/generation/traces_stage.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/supervised/supervised_stage.h"
 #include "trainer/training/checkpoint_folder.h"
+#include "trainer/training/resumable.h"
 #include "trainer/training/training_session.h"
 #include "trainer/training/training_start.h"
 
@@ -54,7 +57,7 @@ RunTraces check_traces(const Config& config, const Workspace& workspace, const s
 }
 
 void check_supervised(const Config& config, const ModelShape& shape) {
-  named_checkpoint(config, Stage::kSupervised);
+  require_resumable(config, Stage::kSupervised);
   if (!config.scorer.initial.empty()) load_initial_scorer(config, shape);
 }
 
@@ -65,7 +68,7 @@ bool is_trained(const Config& config, const std::vector<Stage>& stages, Stage st
 }
 
 void check_grpo(const Config& config, const ModelShape& shape, const std::vector<Stage>& stages) {
-  named_checkpoint(config, Stage::kGrpo);
+  require_resumable(config, Stage::kGrpo);
   if (!config.grpo.start.empty()) {
     require_features("grpo.start " + config.grpo.start, Scorer::load(config.grpo.start, shape).facts(),
                      config.scorer.features);
@@ -91,6 +94,9 @@ void check_policies(const Config& config, const ModelShape& shape, const std::ve
 
 RunTraces require_inputs(const Config& config, const Workspace& workspace, const std::vector<Stage>& stages) {
   const auto& [model, tokenizer] = workspace;
+  require_no_file_in_the_way(config.output);
+  // Also where the file is there, and `run` takes it as it is.
+  if (!config.traces.prompts.empty() && stages.front() <= Stage::kOracle) require_traces_file(config);
   if (contains(stages, Stage::kTraces)) {
     require_prompts(config, model, tokenizer,
                     ChatTemplate::load(config.model.path, config.model.template_date));

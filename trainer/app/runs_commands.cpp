@@ -36,6 +36,19 @@ std::vector<RunFacts> read_existing_runs(const std::vector<std::filesystem::path
   return runs;
 }
 
+/// The page must not be written over a file of the runs that it shows.
+void require_not_read(const std::filesystem::path& page, const RunFolder& folder) {
+  for (const std::filesystem::path& file :
+       {folder.config_file(), folder.evaluation_file(), folder.metrics_file(Stage::kSupervised),
+        folder.metrics_file(Stage::kGrpo)}) {
+    std::error_code none;
+    if (!std::filesystem::equivalent(page, file, none)) continue;
+    throw Error(ErrorKind::kConfig,
+                concat("compare: ", page.string(),
+                       " is a file of a run that is read; name another page with --html"));
+  }
+}
+
 }  // namespace
 
 void command_runs(const std::filesystem::path& directory, OutputForm form) {
@@ -75,6 +88,7 @@ void command_compare(const std::vector<std::filesystem::path>& folders, OutputFo
 
 void command_compare_page(const std::vector<std::filesystem::path>& folders,
                           const std::filesystem::path& page) {
+  for (const std::filesystem::path& folder : folders) require_not_read(page, RunFolder{folder});
   write_comparison(read_existing_runs(folders), page);
 }
 

@@ -11,6 +11,7 @@
 #include "trainer/app/stage_table.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/log.h"
 #include "trainer/base/standard_output.h"
 #include "trainer/base/text.h"
@@ -151,6 +152,8 @@ void command_stage(const Config& config, Stage stage, World& world, OutputForm f
 }
 
 std::filesystem::path command_report(const Config& config) {
+  if (!is_there(config.output))
+    return write_report(config.output);  // says what is missing, and makes no folder
   const OpenRun run = open_run_folder(config);
   return write_report(run.folder.root);
 }

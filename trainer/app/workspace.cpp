@@ -3,6 +3,7 @@
 #include <torch/cuda.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -33,8 +34,12 @@ void require_rows_for_tokens(const std::filesystem::path& folder, const Workspac
 
 /// The threads that the user's environment asks OpenMP for; 0: it does not say.
 int threads_of_environment() {
+  constexpr long kMost = 1024;  // as runtime.threads
   const char* text = std::getenv("OMP_NUM_THREADS");
-  return text == nullptr ? 0 : std::atoi(text);  // "4,2": the first is the outer level's
+  const long asked = text == nullptr ? 0 : std::strtol(text, nullptr, 10);  // "4,2": the outer level's first
+  if (asked <= kMost) return static_cast<int>(std::max(asked, 0L));
+  throw Error(ErrorKind::kConfig, concat("OMP_NUM_THREADS is ", asked, ": expected at most ", kMost,
+                                         "; set it to the number of cores, or set runtime.threads"));
 }
 
 /// The grants of all ranks on this rank's host; `own` is set to this rank's place among them.

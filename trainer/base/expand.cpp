@@ -37,11 +37,24 @@ std::string expand_environment(const std::string& text) {
   }
 }
 
+/// A shell would have replaced $NAME; here it would become the name of a folder.
+void refuse_bare_variable(const std::string& path) {
+  for (std::size_t at = path.find('$'); at != std::string::npos; at = path.find('$', at + 1)) {
+    const bool begins_name = at == 0 || path[at - 1] == '/';
+    std::size_t end = at + 1;
+    while (end < path.size() && is_name_letter(path[end])) ++end;
+    if (!begins_name || end == at + 1) continue;
+    throw Error(ErrorKind::kConfig,
+                concat("\"", one_line(path), "\": write ${", path.substr(at + 1, end - at - 1),
+                       "} for the environment variable"));
+  }
+}
+
 }  // namespace
 
 std::string expand_home(const std::string& path) {
-  if (!path.starts_with('~') || path == "~") return path;
-  if (path[1] != '/') {
+  if (!path.starts_with('~')) return path;
+  if (path != "~" && path[1] != '/') {
     const std::string name = one_line(path);
     throw Error(ErrorKind::kConfig, concat("\"", name,
                                            "\": the home folder of another user is not looked up; "
@@ -59,7 +72,8 @@ std::string expand_home(const std::string& path) {
 }
 
 std::string expand_path(const std::string& path) {
-  if (!path.starts_with('~') || path == "~") return expand_environment(path);
+  refuse_bare_variable(path);
+  if (!path.starts_with('~')) return expand_environment(path);
   const std::string whole = expand_home(path);  // a home folder's name is taken as it is
   return whole.substr(0, whole.size() - (path.size() - 1)) + expand_environment(path.substr(1));
 }

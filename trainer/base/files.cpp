@@ -13,6 +13,7 @@
 
 #include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
+#include "trainer/base/folder_path.h"
 #include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 
@@ -141,9 +142,25 @@ std::string read_file(const fs::path& path) {
   }
 }
 
+void require_no_file_in_the_way(const fs::path& folder) {
+  for (fs::path place = folder;; place = parent_folder(place)) {
+    std::error_code error;
+    if (fs::is_directory(place, error)) return;
+    const fs::file_status present = fs::symlink_status(place, error);
+    if (fs::exists(present)) {
+      throw Error(ErrorKind::kResource,
+                  concat("cannot create folder ", folder.string(), ": ", place.string(),
+                         fs::is_symlink(present) ? " is a link that leads to no folder" : " is a file",
+                         "; choose another path, or move it away"));
+    }
+    if (parent_folder(place) == place || place == ".") return;
+  }
+}
+
 void create_folders(const fs::path& folder) {
   std::error_code error;
   if (fs::is_directory(folder, error)) return;
+  require_no_file_in_the_way(folder);
   const fs::path parent = parent_folder(folder);
   if (parent != folder && parent != ".") create_folders(parent);
   fs::create_directory(folder, error);

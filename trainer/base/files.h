@@ -49,11 +49,11 @@ std::string sha256_file_hex(const std::filesystem::path& path);
 /// Bytes free to this user on the file system that will hold `path` (which need not exist yet).
 std::uint64_t free_disk_bytes(const std::filesystem::path& path);
 
-/// `path` with a leading `~/` replaced by $HOME and a slash. Throws Error(kConfig) where HOME is
+/// `path` with a leading `~` or `~/` replaced by $HOME. Throws Error(kConfig) where HOME is
 /// not set, and for ~NAME, another user's home, which is not looked up.
 std::string expand_home(const std::string& path);
 /// The same, and ${NAME} replaced by the environment variable. Throws Error(kConfig) naming an unset
-/// variable.
+/// variable, and for a name in the path that begins as $NAME does.
 std::string expand_path(const std::string& path);
 
 /// Throws Error(kInput) if `content`, the start of `file` or all of it, is the pointer that Git LFS leaves in

@@ -78,6 +78,23 @@ Messages check_training_budgets(const Config& config) {
   return messages;
 }
 
+/// A budget that leaves no trace an eviction would never have its turn.
+Messages check_budgets_of_traces(const Config& config) {
+  Messages messages;
+  const std::int64_t most = config.data.trace_tokens - config.eviction.window - 1;
+  const auto check = [&](const char* key, const std::vector<std::int64_t>& budgets) {
+    for (const std::int64_t budget : budgets) {
+      if (!config.data.pack || budget <= most || budget == config.eviction.budget) continue;
+      messages.push_back(concat(key, ": ", budget, " and eviction.window ", config.eviction.window,
+                                " leave traces of data.trace_tokens ", config.data.trace_tokens,
+                                " without an eviction; expected at most ", most));
+    }
+  };
+  check("supervised.budgets", config.supervised.budgets);
+  check("grpo.budgets", config.grpo.budgets);
+  return messages;
+}
+
 Messages check_clamp(const Config& config) {
   if (config.grpo.reward_clamp_low_nats < config.grpo.reward_clamp_high_nats) return {};
   return {concat("grpo.reward_clamp_low_nats is ", config.grpo.reward_clamp_low_nats,
@@ -88,7 +105,10 @@ Messages check_clamp(const Config& config) {
 Messages check_sweep(const Config& config) {
   Messages messages;
   const std::int64_t window = config.eviction.window;
+  std::set<std::int64_t> seen;
   for (const std::int64_t budget : config.evaluation.budgets) {
+    if (!seen.insert(budget).second)
+      messages.push_back(concat("evaluation.budgets: ", budget, " is listed more than once; remove one"));
     if (budget >= window && budget % window == 0) continue;
     messages.push_back(concat("evaluation.budgets: ", budget, " is not a multiple of eviction.window ",
                               window, "; expected whole windows, at least one"));
@@ -162,11 +182,14 @@ const std::vector<Rule>& config_rules() {
        "supervised.budgets and grpo.budgets are empty, or multiples (from 2 on) of eviction.window with "
        "eviction.budget among them.",
        check_training_budgets},
+      {{"supervised.budgets", "grpo.budgets", "eviction.window", "data.pack", "data.trace_tokens"},
+       "With data.pack, supervised.budgets and grpo.budgets leave traces of data.trace_tokens an eviction.",
+       check_budgets_of_traces},
       {{"grpo.reward_clamp_low_nats", "grpo.reward_clamp_high_nats"},
        "grpo.reward_clamp_low_nats is below grpo.reward_clamp_high_nats.",
        check_clamp},
       {{"evaluation.budgets", "eviction.window"},
-       "evaluation.budgets are multiples of eviction.window.",
+       "evaluation.budgets are multiples of eviction.window, each of them once.",
        check_sweep},
       {{"evaluation.recall_evictions", "evaluation.recall_facts"},
        "evaluation.recall_evictions has a distance unless evaluation.recall_facts is 0.",

@@ -12,6 +12,7 @@
 #include "trainer/base/text.h"
 #include "trainer/config/run_layout.h"
 #include "trainer/generation/generate.h"
+#include "trainer/generation/traces_file.h"
 #include "trainer/text/chat_rows.h"
 #include "trainer/text/tokenize_row.h"
 
@@ -54,18 +55,6 @@ std::filesystem::path batch_folder(const Config& config, const Transformer& mode
              config.traces.top_p, " ", config.traces.top_k, "\n");
   for (const std::int32_t token : tokenizer.end_of_sequence()) facts += concat(token, " ");
   return RunFolder{config.output}.stage(Stage::kTraces) / sha256_hex(facts).substr(0, 16);
-}
-
-/// Throws if the traces file is one of the prompt files.
-void require_other_than_prompts(const Config& config) {
-  for (const std::string& file : config.traces.prompts) {
-    std::error_code error;
-    if (!std::filesystem::equivalent(file, traces_file(config), error)) continue;
-    throw Error(
-        ErrorKind::kConfig,
-        concat("traces.file: ", traces_file(config).string(),
-               " is also named by traces.prompts, and its prompts would be overwritten; name another file"));
-  }
 }
 
 Plan make_plan(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
@@ -150,7 +139,7 @@ std::filesystem::path traces_file(const Config& config) {
 
 void run_traces(const Config& config, const Transformer& model, const Tokenizer& tokenizer,
                 const ChatTemplate& chat, World& world) {
-  require_other_than_prompts(config);
+  require_traces_file(config);
   const Plan plan = make_plan(config, model, tokenizer, chat);
   const std::vector<Job>& jobs = plan.jobs;
   // Only rank 0 looks, because a file may appear meanwhile.

@@ -23,6 +23,11 @@ namespace {
     if (is_weights) others.insert(entry->path().filename().string());
   }
   const std::string file = (folder / "model.safetensors").string();
+  if (std::filesystem::is_symlink(file, error)) {  // as in the hub's cache, where a download was cut short
+    throw Error(ErrorKind::kInput,
+                concat(file, ": a link to ", std::filesystem::read_symlink(file, error).string(),
+                       ", which is not there; download the model again"));
+  }
   if (others.empty()) {
     throw Error(ErrorKind::kInput, concat(file,
                                           ": not there; expected it, or its shards with "

@@ -6,11 +6,11 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/log.h"
+#include "trainer/base/manifest.h"
 #include "trainer/base/text.h"
-#include "trainer/config/declare.h"
-#include "trainer/config/load.h"
 #include "trainer/config/names.h"
 #include "trainer/training/event_file.h"
+#include "trainer/training/resumable.h"
 
 namespace foresight {
 
@@ -27,6 +27,12 @@ std::optional<CheckpointFacts> named_checkpoint(const Config& config, Stage stag
   if (!std::filesystem::is_directory(resume)) {
     throw Error(ErrorKind::kInput, concat(to_string(stage), ".resume: no checkpoint folder at ", resume,
                                           " (auto resumes from the newest, never starts from step 0)"));
+  }
+  std::error_code none;
+  if (!std::filesystem::exists(std::filesystem::path(resume) / kManifestName, none)) {
+    throw Error(ErrorKind::kInput, concat(to_string(stage), ".resume: ", resume, " holds no ", kManifestName,
+                                          ": it is no checkpoint; name one, as runs/a/", to_string(stage),
+                                          "/checkpoints/step-000100"));
   }
   return read_checkpoint(resume);
 }
@@ -90,30 +96,11 @@ void TrainingStart::require_same_training(const CheckpointFacts& checkpoint) con
 }
 
 void TrainingStart::require_same_kind(const CheckpointFacts& checkpoint) const {
-  const nlohmann::json kind = checkpoint.facts.value("kind", nlohmann::json()),
-                       stage_found = checkpoint.facts.value("stage", nlohmann::json());
-  if ((kind == kCheckpointKind || kind == kCheckpointKindWithoutInputs) && stage_found == name()) return;
-  throw Error(ErrorKind::kInput,
-              concat(checkpoint.folder.string(), ": a checkpoint of kind ", one_line(kind.dump()), ", stage ",
-                     one_line(stage_found.dump()), "; this program resumes from ", kCheckpointKind,
-                     " of stage ", name(), ": start from step 0 with ", name(),
-                     ".resume=never, or from its scorer with scorer.initial or grpo.start"));
+  require_checkpoint_of(stage_, checkpoint);
 }
 
 void TrainingStart::require_same_config(const CheckpointFacts& checkpoint) const {
-  const bool content_compared = checkpoint.facts.at("kind") == kCheckpointKind;
-  std::vector<std::string> differences;
-  for (const KeyDifference& difference :
-       config_differences(load_written_config(checkpoint.folder / kCheckpointConfig), config_)) {
-    if (!may_change_on_resume(*difference.key, stage_, content_compared))
-      differences.push_back(difference.text());
-  }
-  if (differences.empty()) return;
-  throw Error(
-      ErrorKind::kConfig,
-      concat(checkpoint.folder.string(), ": the checkpoint was written with other settings (",
-             join(differences, "; "), "): restore them, choose another `output`, or start from step 0 with ",
-             name(), ".resume=never"));
+  require_settings_of(config_, stage_, checkpoint);
 }
 
 void TrainingStart::require_same_inputs(const CheckpointFacts& checkpoint) const {
