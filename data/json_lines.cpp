@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <fstream>
 #include <utility>
 
@@ -160,7 +161,13 @@ std::string RowReader::text(std::string_view key) const {
 }
 
 std::string RowReader::text_or_number(std::string_view key) const {
-  return has(key) && at(key).is_number() ? at(key).dump() : text(key);
+  if (!has(key) || !at(key).is_number()) return text(key);
+  constexpr double kExactBelow = 9007199254740992.0;  // 2^53: larger integers have been rounded by now
+  if (at(key).is_number_float() && std::abs(at(key).get<double>()) >= kExactBelow) {
+    fail(concat("\"", key, "\": the number ", at(key).dump(),
+                " is too large to be read exactly; write it as a string"));
+  }
+  return at(key).dump();
 }
 
 std::string RowReader::string_of(const Json& value, const std::string& name) const {

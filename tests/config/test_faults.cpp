@@ -110,6 +110,15 @@ TEST_CASE("faults: a list of integers takes nothing else, and each must be in ra
   CHECK_THAT(fault_with("evaluation: {budgets: [128, 128]}\n"), Contains("128 is listed more than once"));
 }
 
+TEST_CASE("faults: a file of rows that is listed twice is named") {
+  const std::string twice = "output: r\nmodel: {path: m}\ndata: {train: [a.jsonl, b.jsonl, a.jsonl]}\n";
+  const Strings faults = faults_of(twice);
+  REQUIRE(faults.size() == 1);
+  CHECK_THAT(faults[0], Contains("data.train: a.jsonl is listed more than once"));
+  CHECK_THAT(fault_with("  evaluation: [c.jsonl, c.jsonl]\n"),
+             Contains("data.evaluation: c.jsonl is listed more than once"));
+}
+
 TEST_CASE("faults: a list of texts takes nothing else") {
   CHECK(fault_with("traces: {prompts: a.jsonl}\n") ==
         "run.yaml:5: traces.prompts: expected a list, got \"a.jsonl\"; write it in brackets: [a.jsonl]");

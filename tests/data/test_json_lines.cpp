@@ -62,6 +62,13 @@ TEST_CASE("json lines: NaN and Infinity, which Python writes, count as absent", 
   CHECK_THROWS_WITH(RowReader(R"({"a": NaNs})", "r:1"), Contains("expected JSON"));
 }
 
+TEST_CASE("json lines: a number that JSON readers round is refused, and named", "[data]") {
+  const RowReader row(R"({"small": 9007199254740993, "large": 100000000000000000007, "half": 0.5})", "r:1");
+  CHECK(row.text_or_number("small") == "9007199254740993");
+  CHECK(row.text_or_number("half") == "0.5");
+  CHECK_THROWS_WITH(row.text_or_number("large"), Contains("r:1: \"large\": the number 1e+20 is too large"));
+}
+
 TEST_CASE("json lines: a column is found in capitals if its own name is missing", "[data]") {
   const RowReader row(R"({"Text": "large", "TEXT": "larger", "id": 1, "answer": null, "Answer": "A"})",
                       "r:1");

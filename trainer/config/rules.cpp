@@ -78,6 +78,21 @@ Messages check_training_budgets(const Config& config) {
   return messages;
 }
 
+/// A file that is listed twice would have its rows twice: as training and as validation traces, perhaps.
+Messages check_files_once(const Config& config) {
+  Messages messages;
+  const auto check = [&](const char* key, const std::vector<std::string>& files) {
+    std::set<std::string> seen;
+    for (const std::string& file : files) {
+      if (!seen.insert(file).second)
+        messages.push_back(concat(key, ": ", file, " is listed more than once; remove one"));
+    }
+  };
+  check("data.train", config.data.train);
+  check("data.evaluation", config.data.evaluation);
+  return messages;
+}
+
 /// A budget that leaves no trace an eviction would never have its turn.
 Messages check_budgets_of_traces(const Config& config) {
   Messages messages;
@@ -185,6 +200,9 @@ const std::vector<Rule>& config_rules() {
       {{"supervised.budgets", "grpo.budgets", "eviction.window", "data.pack", "data.trace_tokens"},
        "With data.pack, supervised.budgets and grpo.budgets leave traces of data.trace_tokens an eviction.",
        check_budgets_of_traces},
+      {{"data.train", "data.evaluation"},
+       "data.train and data.evaluation list each file once.",
+       check_files_once},
       {{"grpo.reward_clamp_low_nats", "grpo.reward_clamp_high_nats"},
        "grpo.reward_clamp_low_nats is below grpo.reward_clamp_high_nats.",
        check_clamp},
