@@ -135,7 +135,7 @@ std::string name_of_rate(std::vector<std::string> words, std::string_view text) 
 
 /// "cm^2" of "cm^2", "square centimeters"; empty if a unit is composed of several, or not known.
 std::string name_of(const std::vector<std::string>& words, std::string_view text) {
-  if (const std::string rate = name_of_rate(words, text); !rate.empty()) return rate;
+  if (std::string rate = name_of_rate(words, text); !rate.empty()) return rate;
   const bool named_power =
       words.size() == 2 && (words[0] == "square" || words[0] == "cubic" || words[0] == "sq");
   if (words.size() != 1 && !named_power) return "";

@@ -119,10 +119,10 @@ void refuse_quantised(const ConfigJson& config, const Architecture& architecture
 
 /// Biases of the projections of attention.
 void read_biases(const ConfigJson& config, const Architecture& architecture, ModelShape& shape) {
-  using Bias = Architecture::Bias;
-  const bool all = architecture.bias == Bias::kAll ||
-                   (architecture.bias == Bias::kAsConfigured && config.flag("attention_bias"));
-  shape.query_key_value_bias = all || architecture.bias == Bias::kQueryKeyValue;
+  using enum Architecture::Bias;
+  const bool all =
+      architecture.bias == kAll || (architecture.bias == kAsConfigured && config.flag("attention_bias"));
+  shape.query_key_value_bias = all || architecture.bias == kQueryKeyValue;
   shape.output_bias = all;
 }
 
