@@ -10,12 +10,12 @@
 
 namespace foresight {
 
-/// Sets `key` in the config.json of the model in the folder `model`.
-inline void change_model_config(const std::filesystem::path& model, const std::string& key,
-                                std::int64_t value) {
+/// Puts `changes` on top of the config.json of the model in the folder `model`; returns the whole.
+inline nlohmann::json change_model_config(const std::filesystem::path& model, const nlohmann::json& changes) {
   auto config = nlohmann::json::parse(read_file(model / "config.json"));
-  config[key] = value;
+  config.update(changes);
   write_file_atomically(model / "config.json", config.dump());
+  return config;
 }
 
 }  // namespace foresight

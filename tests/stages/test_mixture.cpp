@@ -1,10 +1,11 @@
 // The whole pipeline on a model one of whose layers is a mixture of experts.
 #include <torch/types.h>
 
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "golden_eviction/oracle_stage.h"
+#include "tests/stages/change_model_config.h"
+#include "tests/stages/change_model_tensors.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/stage_memory.h"
@@ -13,7 +14,6 @@
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/stop_signal.h"
-#include "trainer/model/tensor_io.h"
 #include "trainer/training/checkpoint_folder.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
@@ -25,7 +25,6 @@ namespace {
 /// Makes a Qwen3-MoE of the tiny Llama: layer 1 gets 4 experts of half its width, of which a token takes 2.
 void make_mixture(const std::filesystem::path& folder) {
   torch::manual_seed(7);
-  auto config = nlohmann::json::parse(read_file(folder / "config.json"));
   const nlohmann::json changes = {{"architectures", {"Qwen3MoeForCausalLM"}},
                                   {"model_type", "qwen3_moe"},
                                   {"num_experts", 4},
@@ -33,26 +32,19 @@ void make_mixture(const std::filesystem::path& folder) {
                                   {"moe_intermediate_size", 64},
                                   {"norm_topk_prob", true},
                                   {"decoder_sparse_step", 2}};
-  config.update(changes);
-  std::map<std::string, torch::Tensor> tensors;
-  {
-    const SafetensorsFile file(folder / "model.safetensors");
-    for (const auto& [name, view] : file.tensors()) tensors[name] = view_tensor(view).clone();
-  }
-  const std::string mixture = "model.layers.1.mlp.";
-  for (const char* name : {"gate_proj.weight", "up_proj.weight", "down_proj.weight"})
-    tensors.erase(mixture + name);
-  tensors[mixture + "gate.weight"] = torch::randn({4, 64});
-  tensors[mixture + "experts.gate_up_proj"] = torch::randn({4, 128, 64}) / 8;
-  tensors[mixture + "experts.down_proj"] = torch::randn({4, 64, 64}) / 8;
-  for (const char* layer : {"0", "1"}) {
-    for (const char* norm : {"q_norm", "k_norm"})
-      tensors[std::string("model.layers.") + layer + ".self_attn." + norm + ".weight"] = torch::ones({16});
-  }
-  std::vector<TensorToWrite> list;
-  for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
-  write_safetensors(folder / "model.safetensors", list, {{"format", "pt"}});
-  write_file_atomically(folder / "config.json", config.dump());
+  change_model_config(folder, changes);
+  change_model_tensors(folder, [](auto& tensors) {
+    const std::string mixture = "model.layers.1.mlp.";
+    for (const char* name : {"gate_proj.weight", "up_proj.weight", "down_proj.weight"})
+      tensors.erase(mixture + name);
+    tensors[mixture + "gate.weight"] = torch::randn({4, 64});
+    tensors[mixture + "experts.gate_up_proj"] = torch::randn({4, 128, 64}) / 8;
+    tensors[mixture + "experts.down_proj"] = torch::randn({4, 64, 64}) / 8;
+    for (const char* layer : {"0", "1"}) {
+      for (const char* norm : {"q_norm", "k_norm"})
+        tensors[std::string("model.layers.") + layer + ".self_attn." + norm + ".weight"] = torch::ones({16});
+    }
+  });
 }
 
 }  // namespace

@@ -147,7 +147,7 @@ TEST_CASE("preconditions: a prompt or a trace longer than the model is named bef
   const std::vector<std::string> settings = {"traces.prompts=[" + prompts.string() + "]",
                                              "traces.max_new_tokens=3900"};
   check_refused(tiny.config(settings), "traces.prompts: prompts.jsonl:2: ", "traces.max_new_tokens");
-  change_model_config(tiny.folder / "model", "max_position_embeddings", 100);
+  change_model_config(tiny.folder / "model", {{"max_position_embeddings", 100}});
   check_refused(tiny.config(), "a train trace of 160 tokens, but the model has 100 positions",
                 "data.trace_tokens");
 }

@@ -1,17 +1,14 @@
 // The whole pipeline on a model one of whose layers is recurrent and does not evict.
 #include <torch/types.h>
 
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "data/safetensors.h"
+#include "tests/stages/change_model_config.h"
+#include "tests/stages/change_model_tensors.h"
+#include "tests/stages/layer_one_evicts.h"
 #include "tests/stages/tiny.h"
-#include "trainer/app/commands.h"
 #include "trainer/app/stage_memory.h"
-#include "trainer/base/files.h"
-#include "trainer/base/text.h"
-#include "trainer/comm/world.h"
-#include "trainer/model/tensor_io.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -23,7 +20,6 @@ namespace {
 /// mixture of 4 experts beside a shared one.
 void make_recurrent(const std::filesystem::path& folder) {
   torch::manual_seed(9);
-  auto config = nlohmann::json::parse(read_file(folder / "config.json"));
   const nlohmann::json changes = {{"architectures", {"Qwen3NextForCausalLM"}},
                                   {"model_type", "qwen3_next"},
                                   {"layer_types", {"linear_attention", "full_attention"}},
@@ -37,46 +33,40 @@ void make_recurrent(const std::filesystem::path& folder) {
                                   {"num_experts_per_tok", 2},
                                   {"moe_intermediate_size", 24},
                                   {"shared_expert_intermediate_size", 16}};
-  config.update(changes);
+  const nlohmann::json config = change_model_config(folder, changes);
   const auto size = [&](const char* key) { return config.at(key).get<std::int64_t>(); };
   const std::int64_t hidden = size("hidden_size"), d = size("head_dim"), heads = size("num_attention_heads");
-  std::map<std::string, torch::Tensor> tensors;
-  {
-    const SafetensorsFile file(folder / "model.safetensors");
-    for (const auto& [name, view] : file.tensors()) {
-      const bool replaced = name.find("layers.0.self_attn") != std::string::npos ||
-                            name.find("layers.1.mlp") != std::string::npos ||
-                            name.find("self_attn.q_proj") != std::string::npos;
-      if (replaced) continue;
-      const torch::Tensor values = view_tensor(view).clone();
-      tensors[name] = name.find("norm") != std::string::npos ? values - 1 : values;
+  change_model_tensors(folder, [&](auto& tensors) {
+    std::erase_if(tensors, [](const auto& item) {
+      return item.first.find("layers.0.self_attn") != std::string::npos ||
+             item.first.find("layers.1.mlp") != std::string::npos ||
+             item.first.find("self_attn.q_proj") != std::string::npos;
+    });
+    for (auto& [name, tensor] : tensors) {
+      if (name.find("norm") != std::string::npos) tensor = tensor - 1;
     }
-  }
-  const auto add = [&](const std::string& name, torch::IntArrayRef shape) {
-    tensors["model.layers." + name] = torch::randn(shape) / 8;
-  };
-  add("0.linear_attn.in_proj_qkvz.weight", {2 * 16 + 2 * 32, hidden});
-  add("0.linear_attn.in_proj_ba.weight", {8, hidden});
-  add("0.linear_attn.conv1d.weight", {64, 1, 4});
-  add("0.linear_attn.dt_bias", {4});
-  add("0.linear_attn.A_log", {4});
-  add("0.linear_attn.norm.weight", {8});
-  add("0.linear_attn.out_proj.weight", {hidden, 32});
-  add("1.self_attn.q_proj.weight", {2 * heads * d, hidden});
-  add("1.self_attn.q_norm.weight", {d});
-  add("1.self_attn.k_norm.weight", {d});
-  add("1.mlp.gate.weight", {4, hidden});
-  add("1.mlp.experts.gate_up_proj", {4, 48, hidden});
-  add("1.mlp.experts.down_proj", {4, hidden, 24});
-  add("1.mlp.shared_expert.gate_proj.weight", {16, hidden});
-  add("1.mlp.shared_expert.up_proj.weight", {16, hidden});
-  add("1.mlp.shared_expert.down_proj.weight", {hidden, 16});
-  add("1.mlp.shared_expert_gate.weight", {1, hidden});
-  tensors["mtp.fc.weight"] = torch::zeros({2, 2});  // published files have such heads; nothing reads them
-  std::vector<TensorToWrite> list;
-  for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
-  write_safetensors(folder / "model.safetensors", list, {{"format", "pt"}});
-  write_file_atomically(folder / "config.json", config.dump());
+    const auto add = [&](const std::string& name, torch::IntArrayRef shape) {
+      tensors["model.layers." + name] = torch::randn(shape) / 8;
+    };
+    add("0.linear_attn.in_proj_qkvz.weight", {2 * 16 + 2 * 32, hidden});
+    add("0.linear_attn.in_proj_ba.weight", {8, hidden});
+    add("0.linear_attn.conv1d.weight", {64, 1, 4});
+    add("0.linear_attn.dt_bias", {4});
+    add("0.linear_attn.A_log", {4});
+    add("0.linear_attn.norm.weight", {8});
+    add("0.linear_attn.out_proj.weight", {hidden, 32});
+    add("1.self_attn.q_proj.weight", {2 * heads * d, hidden});
+    add("1.self_attn.q_norm.weight", {d});
+    add("1.self_attn.k_norm.weight", {d});
+    add("1.mlp.gate.weight", {4, hidden});
+    add("1.mlp.experts.gate_up_proj", {4, 48, hidden});
+    add("1.mlp.experts.down_proj", {4, hidden, 24});
+    add("1.mlp.shared_expert.gate_proj.weight", {16, hidden});
+    add("1.mlp.shared_expert.up_proj.weight", {16, hidden});
+    add("1.mlp.shared_expert.down_proj.weight", {hidden, 16});
+    add("1.mlp.shared_expert_gate.weight", {1, hidden});
+    tensors["mtp.fc.weight"] = torch::zeros({2, 2});  // published files have such heads; nothing reads them
+  });
 }
 
 }  // namespace
@@ -84,19 +74,7 @@ void make_recurrent(const std::filesystem::path& folder) {
 TEST_CASE("recurrent layers: the whole pipeline runs, and the layer with full attention evicts", "[stages]") {
   const Tiny tiny;
   make_recurrent(tiny.folder / "model");
-  const Config config = tiny.config(
-      {"evaluation.policies=[full, golden, supervised, grpo, random]", "supervised.features=stream"});
-  command_run(config, alone());
-  const nlohmann::json evaluation = nlohmann::json::parse(read_file(tiny.run() / "evaluation.json"));
-  const nlohmann::json& policies = evaluation.at("policies");
-  CHECK(policies.at("full").at("loss_rise") == 0.0);
-  for (const char* other : {"supervised", "grpo", "random"}) {
-    CHECK(policies.at("golden").at("attention_kept").get<double>() >
-          policies.at(other).at("attention_kept").get<double>());
-  }
-  CHECK(evaluation.at("evicting_layers") == std::vector<int>{1});
-  const SafetensorsFile scorer(tiny.run() / "exports/grpo.safetensors");
-  CHECK(scorer.metadata().at("evicting_layers") == "1");
+  run_where_layer_one_evicts(tiny);
 }
 
 TEST_CASE("recurrent layers: the memory estimate counts the weights of their own", "[stages]") {

@@ -196,7 +196,7 @@ TEST_CASE(
 
 TEST_CASE("run needs: a batch of traces that no memory holds is refused by its keys", "[stages]") {
   const Tiny tiny;
-  change_model_config(tiny.folder / "model", "max_position_embeddings", 2'000'000);
+  change_model_config(tiny.folder / "model", {{"max_position_embeddings", 2'000'000}});
   const Config config = tiny.config(
       {"traces.prompts=[" + (tiny.folder / "model/prompts.jsonl").string() + "]", "traces.batch=65536",
        "traces.samples_per_prompt=100000", "traces.max_new_tokens=1000000"});

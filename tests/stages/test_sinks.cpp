@@ -1,16 +1,13 @@
 // The whole pipeline on a gpt-oss: sinks in the softmax, a sliding layer, experts with biases.
 #include <torch/types.h>
 
-#include <map>
 #include <nlohmann/json.hpp>
 
-#include "data/safetensors.h"
+#include "tests/stages/change_model_config.h"
+#include "tests/stages/change_model_tensors.h"
+#include "tests/stages/layer_one_evicts.h"
 #include "tests/stages/tiny.h"
-#include "trainer/app/commands.h"
-#include "trainer/base/files.h"
 #include "trainer/base/text.h"
-#include "trainer/comm/world.h"
-#include "trainer/model/tensor_io.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -21,7 +18,6 @@ namespace {
 /// Makes a gpt-oss of the tiny Llama: layer 0 slides, each layer has 4 experts, of which a token takes 2.
 void make_gpt_oss(const std::filesystem::path& folder) {
   torch::manual_seed(8);
-  auto config = nlohmann::json::parse(read_file(folder / "config.json"));
   const nlohmann::json rope = {
       {"rope_type", "yarn"}, {"factor", 2.0}, {"original_max_position_embeddings", 256}, {"truncate", false}};
   const nlohmann::json changes = {{"architectures", {"GptOssForCausalLM"}},
@@ -30,39 +26,31 @@ void make_gpt_oss(const std::filesystem::path& folder) {
                                   {"num_experts_per_tok", 2},
                                   {"sliding_window", 24},
                                   {"rope_scaling", rope}};
-  config.update(changes);
+  const nlohmann::json config = change_model_config(folder, changes);
   const auto size = [&](const char* key) { return config.at(key).get<std::int64_t>(); };
   const std::int64_t hidden = size("hidden_size"), width = size("intermediate_size"),
                      heads = size("num_attention_heads"), d = size("head_dim"),
                      kv_heads = size("num_key_value_heads");
-  std::map<std::string, torch::Tensor> tensors;
-  {
-    const SafetensorsFile file(folder / "model.safetensors");
-    for (const auto& [name, view] : file.tensors()) {
-      if (name.find(".mlp.") == std::string::npos) tensors[name] = view_tensor(view).clone();
+  change_model_tensors(folder, [&](auto& tensors) {
+    std::erase_if(tensors, [](const auto& item) { return item.first.find(".mlp.") != std::string::npos; });
+    for (const char* layer : {"0", "1"}) {
+      const std::string prefix = concat("model.layers.", layer, ".");
+      const auto add = [&](const std::string& name, torch::IntArrayRef shape) {
+        tensors[prefix + name] = torch::randn(shape) / 8;
+      };
+      add("self_attn.sinks", {heads});
+      add("self_attn.q_proj.bias", {heads * d});
+      add("self_attn.k_proj.bias", {kv_heads * d});
+      add("self_attn.v_proj.bias", {kv_heads * d});
+      add("self_attn.o_proj.bias", {hidden});
+      add("mlp.router.weight", {4, hidden});
+      add("mlp.router.bias", {4});
+      add("mlp.experts.gate_up_proj", {4, hidden, 2 * width});
+      add("mlp.experts.gate_up_proj_bias", {4, 2 * width});
+      add("mlp.experts.down_proj", {4, width, hidden});
+      add("mlp.experts.down_proj_bias", {4, hidden});
     }
-  }
-  for (const char* layer : {"0", "1"}) {
-    const std::string prefix = concat("model.layers.", layer, ".");
-    const auto add = [&](const std::string& name, torch::IntArrayRef shape) {
-      tensors[prefix + name] = torch::randn(shape) / 8;
-    };
-    add("self_attn.sinks", {heads});
-    add("self_attn.q_proj.bias", {heads * d});
-    add("self_attn.k_proj.bias", {kv_heads * d});
-    add("self_attn.v_proj.bias", {kv_heads * d});
-    add("self_attn.o_proj.bias", {hidden});
-    add("mlp.router.weight", {4, hidden});
-    add("mlp.router.bias", {4});
-    add("mlp.experts.gate_up_proj", {4, hidden, 2 * width});
-    add("mlp.experts.gate_up_proj_bias", {4, 2 * width});
-    add("mlp.experts.down_proj", {4, width, hidden});
-    add("mlp.experts.down_proj_bias", {4, hidden});
-  }
-  std::vector<TensorToWrite> list;
-  for (const auto& [name, tensor] : tensors) list.push_back(tensor_to_write(name, tensor));
-  write_safetensors(folder / "model.safetensors", list, {{"format", "pt"}});
-  write_file_atomically(folder / "config.json", config.dump());
+  });
 }
 
 }  // namespace
@@ -70,17 +58,5 @@ void make_gpt_oss(const std::filesystem::path& folder) {
 TEST_CASE("sinks: the whole pipeline runs on a gpt-oss", "[stages]") {
   const Tiny tiny;
   make_gpt_oss(tiny.folder / "model");
-  const Config config = tiny.config(
-      {"evaluation.policies=[full, golden, supervised, grpo, random]", "supervised.features=stream"});
-  command_run(config, alone());
-  const nlohmann::json evaluation = nlohmann::json::parse(read_file(tiny.run() / "evaluation.json"));
-  const nlohmann::json& policies = evaluation.at("policies");
-  CHECK(policies.at("full").at("loss_rise") == 0.0);
-  for (const char* other : {"supervised", "grpo", "random"}) {
-    CHECK(policies.at("golden").at("attention_kept").get<double>() >
-          policies.at(other).at("attention_kept").get<double>());
-  }
-  CHECK(evaluation.at("evicting_layers") == std::vector<int>{1});
-  const SafetensorsFile scorer(tiny.run() / "exports/grpo.safetensors");
-  CHECK(scorer.metadata().at("evicting_layers") == "1");
+  run_where_layer_one_evicts(tiny);
 }

@@ -3,6 +3,8 @@
 
 #include "data/inspect.h"
 #include "data/safetensors.h"
+#include "tests/stages/change_model_config.h"
+#include "tests/stages/layer_one_evicts.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
 #include "trainer/base/files.h"
@@ -18,13 +20,11 @@ namespace {
 
 /// Makes a Ministral of the tiny Llama: layer 0 sees the last 24 tokens, layer 1 everything.
 void make_sliding(const std::filesystem::path& folder) {
-  auto config = nlohmann::json::parse(read_file(folder / "config.json"));
   const nlohmann::json changes = {{"architectures", {"MinistralForCausalLM"}},
                                   {"model_type", "ministral"},
                                   {"sliding_window", 24},
                                   {"layer_types", {"sliding_attention", "full_attention"}}};
-  config.update(changes);
-  write_file_atomically(folder / "config.json", config.dump());
+  change_model_config(folder, changes);
 }
 
 }  // namespace
@@ -33,17 +33,7 @@ TEST_CASE("sliding layers: the whole pipeline runs, and files and report say whi
           "[stages]") {
   const Tiny tiny;
   make_sliding(tiny.folder / "model");
-  const Config config = tiny.config(
-      {"evaluation.policies=[full, golden, supervised, grpo, random]", "supervised.features=stream"});
-  command_run(config, alone());
-  const nlohmann::json evaluation = nlohmann::json::parse(read_file(tiny.run() / "evaluation.json"));
-  const nlohmann::json& policies = evaluation.at("policies");
-  CHECK(policies.at("full").at("loss_rise") == 0.0);
-  for (const char* other : {"supervised", "grpo", "random"}) {
-    CHECK(policies.at("golden").at("attention_kept").get<double>() >
-          policies.at(other).at("attention_kept").get<double>());
-  }
-  CHECK(evaluation.at("evicting_layers") == std::vector<int>{1});
+  const nlohmann::json policies = run_where_layer_one_evicts(tiny).at("policies");
   CHECK(policies["golden"]["attention_kept_by_head"].size() == 1);
   CHECK(policies["golden"]["golden_overlap"].get<double>() == Approx(1.0));
   CHECK_THAT(read_file(tiny.run() / "report.html"),
@@ -53,7 +43,6 @@ TEST_CASE("sliding layers: the whole pipeline runs, and files and report say whi
   CHECK(facts["evicting_layers"] == std::vector<int>{1});
   CHECK(facts["datasets"].back()["name"] == "/future_attention/layer_001");
   const SafetensorsFile scorer(tiny.run() / "exports/grpo.safetensors");
-  CHECK(scorer.metadata().at("evicting_layers") == "1");
   CHECK(scorer.contains("model.layers.1.self_attn.judge_model.fc1.weight"));
   CHECK(scorer.at("feature_mean").shape.front() == 1);
 }
