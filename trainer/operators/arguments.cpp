@@ -210,4 +210,15 @@ Network Networks::head(std::int64_t head) const {
           .bias2 = bias2_[head]};
 }
 
+Networks serving_networks(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& weight1,
+                          const Tensor& bias1, const Tensor& weight2, const Tensor& bias2,
+                          std::int64_t count) {
+  require_cache(key, "key");
+  require_cache(value, "value");
+  const std::int64_t rows = key.size(0), heads = key.size(1), live = key.size(2), width = key.size(3);
+  require_sizes(value, {rows, heads, live, width}, "value");
+  require_recent(query, rows, heads, width, live, count);
+  return {weight1, bias1, weight2, bias2, heads, 2 * width + kStatistics * query.size(2)};
+}
+
 }  // namespace foresight::operators

@@ -102,4 +102,10 @@ class Networks {
   std::int64_t inputs_;
 };
 
+/// The networks of score_serving(), all of whose arguments are checked: a dense cache [R, K, N, d] and the
+/// last queries of its window.
+Networks serving_networks(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& weight1,
+                          const Tensor& bias1, const Tensor& weight2, const Tensor& bias2,
+                          std::int64_t count);
+
 }  // namespace foresight::operators

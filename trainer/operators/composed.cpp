@@ -10,11 +10,6 @@
 namespace foresight::operators {
 namespace {
 
-constexpr double kDecayPerWindow = 0.9;  // as kernels.cpp
-constexpr std::int64_t kMaximum = 0, kMinimum = 1, kSum = 2, kCumulative = 6, kDecayed = 7;
-/// The last queries of a window that the statistics 3, 4 and 5 are sums of.
-constexpr std::int64_t kLast[] = {16, 8, 32};
-
 using torch::stable::contiguous;
 using torch::stable::reshape;
 using torch::stable::transpose;
@@ -88,8 +83,8 @@ Tensor observed(const Tensor& before, const Tensor& attention, std::int64_t firs
     found = {larger(statistic(before, kMaximum, group), high),
              smaller(statistic(before, kMinimum, group), low), add(statistic(before, kSum, group), all)};
   }
-  for (std::int64_t kind = kSum + 1; kind < kCumulative; ++kind) {
-    const std::int64_t begin = std::max<std::int64_t>(0, window - kLast[kind - kSum - 1] - first);
+  for (const auto& [kind, last] : kPartial) {
+    const std::int64_t begin = std::max<std::int64_t>(0, window - last - first);
     Tensor added = first == 0 ? torch::stable::new_zeros(all, {all.size(0), all.size(1), all.size(2), group})
                               : statistic(before, kind, group);
     if (begin < tokens) added = add(added, over_entries(sum(part(attention, 3, begin, tokens - begin), 3)));
@@ -165,12 +160,7 @@ Tensor serving_features(const Tensor& attention, std::int64_t count) {
 Tensor composed_score_serving(const Tensor& query, const Tensor& key, const Tensor& value,
                               const Tensor& weight1, const Tensor& bias1, const Tensor& weight2,
                               const Tensor& bias2, std::int64_t count, double scale) {
-  require_cache(key, "key");
-  require_cache(value, "value");
-  const std::int64_t rows = key.size(0), heads = key.size(1), live = key.size(2), width = key.size(3);
-  require_sizes(value, {rows, heads, live, width}, "value");
-  require_recent(query, rows, heads, width, live, count);
-  const Networks checked(weight1, bias1, weight2, bias2, heads, 2 * width + kStatistics * query.size(2));
+  serving_networks(query, key, value, weight1, bias1, weight2, bias2, count);
   const Tensor statistics = serving_features(causal_attention(query, key, scale), count);
   const Tensor features =
       concatenate({floats(part(key, 2, 0, count)), floats(part(value, 2, 0, count)), statistics}, 3);

@@ -9,12 +9,6 @@
 namespace foresight::operators {
 namespace {
 
-constexpr float kDecayPerWindow = 0.9F;  // as trainer/eviction/evicting_cache.cpp
-constexpr std::int64_t kMaximum = 0, kMinimum = 1, kSum = 2, kCumulative = 6, kDecayed = 7;
-/// Statistic and the number of a window's last queries that it is the sum of, in candidate_features()'s
-/// order.
-constexpr std::int64_t kPartial[][2] = {{3, 16}, {4, 8}, {5, 32}};
-
 /// For processors of several generations in one library; which one runs is decided when it is loaded.
 #define FORESIGHT_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
 

@@ -10,6 +10,10 @@ namespace foresight::operators {
 /// the window's queries, sums over its last 16, 8 and 32 queries, cumulative sum, decayed cumulative sum. The
 /// order is that of candidate_features().
 inline constexpr std::int64_t kWindowStatistics = 6, kStatistics = 8;
+inline constexpr std::int64_t kMaximum = 0, kMinimum = 1, kSum = 2, kCumulative = 6, kDecayed = 7;
+/// Statistic and the number of a window's last queries that it is the sum of.
+inline constexpr std::int64_t kPartial[][2] = {{3, 16}, {4, 8}, {5, 32}};
+inline constexpr float kDecayPerWindow = 0.9F;  // as trainer/eviction/evicting_cache.cpp
 inline constexpr std::int64_t kHidden = 16;
 
 /// One row's part in a forward pass, for one KV head.

@@ -39,13 +39,8 @@ Tensor scores_by_head(const Tensor& query, const Tensor& weight1, const Networks
 Tensor score_serving_dense(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& weight1,
                            const Tensor& bias1, const Tensor& weight2, const Tensor& bias2,
                            std::int64_t count, double scale) {
-  require_cache(key, "key");
-  require_cache(value, "value");
-  const std::int64_t rows = key.size(0), heads = key.size(1), live = key.size(2), width = key.size(3);
-  require_sizes(value, {rows, heads, live, width}, "value");
-  require_recent(query, rows, heads, width, live, count);
-  const Networks networks(weight1, bias1, weight2, bias2, heads, 2 * width + kStatistics * query.size(2));
-  return scores_by_head(query, weight1, networks, live, count, scale,
+  const Networks networks = serving_networks(query, key, value, weight1, bias1, weight2, bias2, count);
+  return scores_by_head(query, weight1, networks, key.size(2), count, scale,
                         [&](std::int64_t row, std::int64_t head, const Observation& recent,
                             const Network& network, float* scores) {
                           score_serving(recent, dense_entries(key, row, head),
