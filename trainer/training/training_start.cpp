@@ -90,17 +90,9 @@ void TrainingStart::log_best() {
 
 /// What a checkpoint says of itself must be what this run would use.
 void TrainingStart::require_same_training(const CheckpointFacts& checkpoint) const {
-  require_same_kind(checkpoint);
-  require_same_config(checkpoint);
-  require_same_inputs(checkpoint);
-}
-
-void TrainingStart::require_same_kind(const CheckpointFacts& checkpoint) const {
   require_checkpoint_of(stage_, checkpoint);
-}
-
-void TrainingStart::require_same_config(const CheckpointFacts& checkpoint) const {
   require_settings_of(config_, stage_, checkpoint);
+  require_same_inputs(checkpoint);
 }
 
 void TrainingStart::require_same_inputs(const CheckpointFacts& checkpoint) const {

@@ -66,8 +66,6 @@ class TrainingStart {
 
  private:
   void require_same_training(const CheckpointFacts& checkpoint) const;
-  void require_same_kind(const CheckpointFacts& checkpoint) const;
-  void require_same_config(const CheckpointFacts& checkpoint) const;
   void require_same_inputs(const CheckpointFacts& checkpoint) const;
 
   Config config_;
