@@ -110,14 +110,11 @@ std::vector<std::string> with_both_signs(std::string_view item) {
 std::string joined_items(std::string_view text, bool sorted) {
   std::vector<std::string> items;
   for (const std::string_view item : items_of(text)) {
-    if (!sorted) items.push_back(canonical_value(item));
-    if (!sorted) continue;
-    for (const std::string& each : with_both_signs(item)) items.push_back(canonical_value(each));
+    const auto each = sorted ? with_both_signs(item) : std::vector<std::string>{std::string(item)};
+    for (const std::string& one : each) items.push_back(canonical_value(one));
   }
   if (sorted) std::sort(items.begin(), items.end());
-  std::string all;
-  for (const std::string& item : items) all += (all.empty() ? "" : ",") + item;
-  return all;
+  return join(items, ",");
 }
 
 /// The intervals between \cup in one order.

@@ -121,7 +121,7 @@ Json read_template_variables(const RowReader& row) {
     const std::string name = concat("\"", key, "\"");
     Json value = unpacked(row.at(key));
     if (!value.is_array()) row.fail(concat(name, ": expected a list, or one as JSON in a string"));
-    if (name == "\"tools\"") value = objects_of(row, value, name);
+    if (std::string_view(key) == "tools") value = objects_of(row, value, name);
     if (!value.empty()) variables[key] = std::move(value);
   }
   if (!row.has("chat_template_kwargs")) return variables;
