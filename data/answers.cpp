@@ -109,10 +109,6 @@ std::optional<std::string> final_answer(std::string_view text) {
   return std::nullopt;
 }
 
-std::string normalized_answer(std::string_view answer) {
-  return parts_of(answer, Commas::kThousands).value;
-}
-
 bool same_answer(std::string_view first, std::string_view second) {
   for (const Commas commas : {Commas::kThousands, Commas::kList}) {
     const AnswerParts one = parts_of(first, commas), two = parts_of(second, commas);

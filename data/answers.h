@@ -12,15 +12,13 @@ namespace foresight {
 /// last "####"; no value if it has neither.
 std::optional<std::string> final_answer(std::string_view text);
 
-/// The form in which answers are compared: LaTeX in one spelling (answer_latex.h); without currency signs,
-/// bold and code marks, final full stop, leading variable ("x = 5"), trailing unit, percent or degree sign,
-/// blanks, and commas between thousands; numbers exactly ("025", "25.0" and "50/2" are "25"), also as items
-/// of tuples, lists and sets; words in lower case (answer_value.h).
-std::string normalized_answer(std::string_view answer);
-
-/// Exact match of the normalized answers, with the commas of both read as separators of thousands, or those
-/// of both as separators of items. Answers with two different variables or known units ("5 cm", "5 m") do not
-/// match; a variable or unit that only one side has is ignored. An empty answer matches nothing.
+/// Whether two answers are the same in the form in which they are compared: LaTeX in one spelling
+/// (answer_latex.h); without currency signs, bold and code marks, final full stop, leading variable
+/// ("x = 5"), trailing unit, percent or degree sign, blanks, and commas between thousands; numbers exactly
+/// ("025", "25.0" and "50/2" are "25"), also as items of tuples, lists and sets; words in lower case
+/// (answer_value.h). The commas of both are read as separators of thousands, or those of both as separators
+/// of items. Answers with two different variables or known units ("5 cm", "5 m") do not match; a variable or
+/// unit that only one side has is ignored. An empty answer matches nothing.
 bool same_answer(std::string_view first, std::string_view second);
 
 }  // namespace foresight

@@ -249,7 +249,8 @@ TEST_CASE("answers: deep, long and damaged ones end") {
     while (text.size() < 100'000) text += part;
     final_answer(text);
     CHECK(same_answer(text, text));
-    CHECK_NOTHROW(normalized_answer(text.substr(0, 4000)));
+    const std::string part_of_it = text.substr(0, 4000);  // short enough to be taken apart
+    CHECK_NOTHROW(same_answer(part_of_it, part_of_it + "1"));
   }
 }
 

@@ -2,11 +2,14 @@
 #include <torch/types.h>
 
 #include <fstream>
+#include <limits>
 
 #include "tests/base/temporary_folder.h"
+#include "tests/model/changed_model.h"
 #include "tests/model/forward_passes.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
+#include "trainer/base/text.h"
 #include "trainer/eviction/full_run.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model/transformer.h"
@@ -161,6 +164,21 @@ TEST_CASE("transformer: a folder that does not fit is refused by name", "[model]
     std::ofstream(copy.folder / "config.json") << "{";
     REQUIRE_THROWS_WITH(Transformer::load(copy.folder, {}), Catch::Contains("config.json"));
   }
+}
+
+TEST_CASE("transformer: weights that are NaN or Inf are refused, with the tensor's name", "[model]") {
+  const auto fault_with = [](float value, const char* name) {
+    return fault_of_changed("qwen3_moe_stacked", [&](NamedTensors& tensors) {
+      torch::Tensor& values = tensors.at(name);
+      values.view({-1})[values.numel() / 2] = value;
+    });
+  };
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  const char* const norm = "model.layers.1.input_layernorm.weight";
+  CHECK_THAT(fault_with(nan, norm), Catch::Contains(concat("tensor '", norm, "' holds NaN or Inf")));
+  for (const char* name : {"model.embed_tokens.weight", "model.layers.0.mlp.experts.down_proj"})
+    CHECK_THAT(fault_with(-infinity, name), Catch::Contains(concat("'", name, "' holds NaN or Inf")));
+  CHECK(fault_with(1.0F, norm).empty());
 }
 
 TEST_CASE("transformer: weights of other formats alone are named, with what to do", "[model]") {

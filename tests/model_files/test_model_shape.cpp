@@ -1,6 +1,7 @@
 #include "trainer/model_files/model_shape.h"
 
 #include <cmath>
+#include <fstream>
 
 #include "tests/model_files/support.h"
 
@@ -75,6 +76,17 @@ TEST_CASE("model shape: a file that is missing, no JSON or hostile JSON is refus
   // A value this deep once overflowed the stack when a message showed it.
   const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
   CHECK_THAT(fault_with("32", deep), Contains("nested deeper than 32"));
+}
+
+TEST_CASE("model shape: of a folder of the hub's cache the snapshot is named") {
+  const TemporaryFolder folder;
+  const auto snapshot = folder.path() / "snapshots/12fd25f77366fa6b3b4b768ec3050bf629380bac";
+  std::filesystem::create_directories(snapshot);
+  CHECK_THAT(error_of(ErrorKind::kInput, [&] { read_model_shape(folder.path()); }), Contains("config.json"));
+  std::ofstream(snapshot / "config.json") << least_config();
+  CHECK_THAT(error_of(ErrorKind::kInput, [&] { read_model_shape(folder.path()); }),
+             Contains("the model is in " + snapshot.string()));
+  CHECK(read_model_shape(snapshot).layers == 2);
 }
 
 TEST_CASE("model shape: what is not supported is refused by name, on one line") {

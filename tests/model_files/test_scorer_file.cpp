@@ -86,6 +86,15 @@ TEST_CASE("scorer file: our own tells what it was made for") {
   CHECK(scorer.facts.config == "output: a\n");
 }
 
+TEST_CASE("scorer file: one with standardised features holds what they are standardised by") {
+  auto without = sizes();
+  without.erase("feature_mean");
+  without.erase("feature_deviation");
+  CHECK_THAT(fault_of(kFacts, without), Contains("features 'normalized' without 'feature_mean'"));
+  without["feature_mean"] = {1, 1, 20};
+  CHECK_THAT(fault_of(kFacts, without), Contains("feature_deviation"));
+}
+
 /// The tensors that the authors' code saves.
 std::map<std::string, std::vector<std::int64_t>> released_sizes() {
   auto tensors = sizes();

@@ -154,6 +154,19 @@ TEST_CASE("program: a device, a pipe and a link named by --out stay what they ar
   CHECK(run_program({"inspect", (tiny.folder / "target.safetensors").string()}).exit_code == 0);
 }
 
+TEST_CASE("program: --out and --html that name no file are refused before any work", "[program]") {
+  const TinyRuns tiny;
+  const std::string folder = tiny.folder.path().string();
+  for (const std::string& out : {std::string("-"), folder}) {
+    const ProgramResult made = run_program({"config", "init", "a", "--out", out});
+    CHECK(made.exit_code == 2);
+    CHECK(made.lines_with("give --out and --html the file to write").size() == 1);
+    CHECK(run_program({"compare", folder, folder, "--html", out}).exit_code == 2);
+    CHECK(tiny.call("export", "a", {"--policy", "supervised", "--out", out}).exit_code == 2);
+  }
+  CHECK_FALSE(fs::exists("-"));
+}
+
 TEST_CASE("program: a leading ~ is the home folder, in a config and behind --out=", "[program]") {
   const TinyRuns tiny;
   const std::string home = (tiny.folder / "home").string();

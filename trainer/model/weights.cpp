@@ -1,6 +1,7 @@
 #include "trainer/model/weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "trainer/base/error.h"
@@ -44,6 +45,14 @@ namespace {
 std::string plain_name(const std::string& stored) {
   constexpr std::string_view kInner = "model.language_model.";
   return stored.starts_with(kInner) ? "model." + stored.substr(kInner.size()) : stored;
+}
+
+/// Throws Error(kInput) naming the weights if a number of `values` is NaN or Inf: its sum then is one too.
+void require_finite(const torch::Tensor& values, const std::string& name,
+                    const std::filesystem::path& folder) {
+  if (std::isfinite(values.detach().sum(torch::kFloat32).item<float>())) return;
+  throw Error(ErrorKind::kInput, concat(folder.string(), ": tensor '", one_line(name),
+                                        "' holds NaN or Inf; download or save the model again"));
 }
 
 }  // namespace
@@ -99,13 +108,17 @@ bool WeightReader::expect(const std::string& name, torch::IntArrayRef shape, boo
 torch::Tensor WeightReader::take(const std::string& name, torch::IntArrayRef shape) {
   // Never zeros of the asked shape: a damaged config.json may ask for any number of bytes.
   if (!expect(name, shape)) return torch::zeros({0});
-  return view_tensor(*tensors_.at(name)).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+  const torch::Tensor values =
+      view_tensor(*tensors_.at(name)).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+  require_finite(values, name, folder_);
+  return values;
 }
 
 void WeightReader::read_into(const std::string& name, const torch::Tensor& destination) const {
   const torch::NoGradGuard no_grad;
   torch::Tensor target = destination;
   target.copy_(stored(name));
+  require_finite(target, name, folder_);
 }
 
 torch::Tensor WeightReader::stored(const std::string& name) const {

@@ -21,7 +21,7 @@ class WeightReader {
   /// where there are weights of another format alone, it names them and says what to do.
   explicit WeightReader(const std::filesystem::path& folder);
   /// A float32 copy. An absent or ill-shaped tensor is noted and given as one without elements; finish() then
-  /// throws.
+  /// throws. Throws Error(kInput) for NaN and Inf.
   torch::Tensor take(const std::string& name, torch::IntArrayRef shape);
   /// Whether `name` is there with this shape, of a floating type; a fault is noted otherwise.
   bool expect(const std::string& name, torch::IntArrayRef shape);
@@ -29,7 +29,8 @@ class WeightReader {
   bool expect_bytes(const std::string& name, torch::IntArrayRef shape);
   /// An expected tensor as it is stored, not copied.
   torch::Tensor stored(const std::string& name) const;
-  /// Copies an expected tensor to `destination` of its shape, on any device and of any floating type.
+  /// Copies an expected tensor to `destination` of its shape, on any device and of any floating type. Throws
+  /// Error(kInput) for NaN and Inf there.
   void read_into(const std::string& name, const torch::Tensor& destination) const;
   bool contains(const std::string& name) const { return tensors_.contains(name); }
   /// Adds a fault that the caller found to those of finish().

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/model_files/architectures.h"
 #include "trainer/model_files/config_json.h"
@@ -20,6 +21,19 @@ constexpr std::int64_t kMaxHeads = 4096;
 constexpr std::int64_t kMaxExperts = 4096;
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
+
+/// Throws Error(kInput) naming a snapshot if `folder` is a model's folder in the hub's cache, which holds the
+/// model one level deeper.
+void refuse_cache_of_hub(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (std::filesystem::exists(folder / "config.json", error)) return;
+  for (std::filesystem::directory_iterator entry(folder / "snapshots", error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (!std::filesystem::exists(entry->path() / "config.json", error)) continue;
+    throw Error(ErrorKind::kInput, concat(folder.string(), ": a folder of the hub's cache; the model is in ",
+                                          entry->path().string()));
+  }
+}
 
 /// The one architecture of the file; empty where it names none or several.
 std::string architecture_of(const ConfigJson& config) {
@@ -213,6 +227,7 @@ const std::vector<std::string>& supported_architectures() {
 }
 
 ModelShape read_model_shape(const std::filesystem::path& folder) {
+  refuse_cache_of_hub(folder);
   const ConfigJson config(folder / "config.json");
   const Architecture& architecture = find_architecture(config);
   ModelShape shape;

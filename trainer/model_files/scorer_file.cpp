@@ -221,6 +221,10 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ScorerShape
   require_layers(scorer.file, shape);
   require_nothing_else(scorer.file, shape, scorer.released);
   scorer.has_normalisation = scorer.file.contains(kFeatureMean) || scorer.file.contains(kFeatureDeviation);
+  if (!scorer.has_normalisation && scorer.facts.features != ScorerFeatures::kReleased) {
+    reader.fail(concat("features '", to_string(scorer.facts.features), "' without '", kFeatureMean, "' and '",
+                       kFeatureDeviation, "', by which they are standardised: damaged; take another copy"));
+  }
   if (scorer.has_normalisation) {
     for (const char* name : {kFeatureMean, kFeatureDeviation})
       reader.require_tensor(name, {shape.layers, shape.kv_heads, shape.inputs});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <thread>
@@ -78,10 +79,21 @@ bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arg
   return true;
 }
 
+/// Throws Error(kConfig) for a --out or --html that no file can be written to, before any work.
+void require_output_file(const std::string& path) {
+  if (path == "-" || std::filesystem::is_directory(path)) {
+    throw Error(ErrorKind::kConfig,
+                concat("'", one_line(path), "' is ", path == "-" ? "no name of a file" : "a folder",
+                       "; give --out and --html the file to write (/dev/stdout prints it)"));
+  }
+}
+
 void run_command(const CLI::App& app, const Arguments& arguments, World& world) {
   const CLI::App& command = *app.get_subcommands().front();
   const std::string name = command.get_name();
   if (!world.leads() && !is_for_all_ranks(name)) return;
+  require_output_file(arguments.output);
+  require_output_file(arguments.page);
   if (run_tool(app, command, arguments)) return;
   const Config config = load_config(arguments.config, arguments.overrides, arguments.set_files);
   world.set_silence_limit(static_cast<double>(config.runtime.silence_limit_s));
