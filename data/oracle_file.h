@@ -41,6 +41,25 @@ class OracleWriter {
   std::unique_ptr<State> state_;
 };
 
+/// The recorded attention of one layer, one KV head after the other, so that memory holds one. The file stays
+/// open meanwhile.
+class OracleLayer {
+ public:
+  ~OracleLayer();
+  OracleLayer(OracleLayer&&) noexcept;
+  OracleLayer& operator=(OracleLayer&&) noexcept;
+
+  /// float16 bits of the next head, [packed_elements()]. The last one is only returned if the digest of all
+  /// fits. Throws Error(kInput) naming file and dataset, Error(kInternal) behind the last head.
+  std::vector<std::uint16_t> next_head();
+
+ private:
+  friend class OracleReader;
+  struct State;
+  explicit OracleLayer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 /// Reads one trace's file. Before it allocates anything, the constructor checks schema version, dimensions
 /// and sizes, and refuses external links, virtual datasets and filters other than deflate, shuffle and
 /// Fletcher32. It checks the digest of the small datasets. Throws Error(kInput) naming file, dataset,
@@ -58,6 +77,8 @@ class OracleReader {
   const std::filesystem::path& path() const;
   /// float16 bits, [kv_heads, packed_elements()]; checks the layer's digest.
   std::vector<std::uint16_t> read_layer(std::int64_t layer) const;
+  /// The same head by head. The reader must live as long.
+  OracleLayer heads_of_layer(std::int64_t layer) const;
   /// The rows of blocks first_block .. first_block + blocks - 1 of all KV heads: float16 bits, [kv_heads,
   /// elements_of_blocks(first_block, blocks)]. This checks the checksums of their chunks, but not the layer's
   /// digest. Throws Error(kInternal) for a layer or blocks that do not exist.
@@ -65,6 +86,7 @@ class OracleReader {
                                        std::int64_t blocks) const;
 
  private:
+  friend class OracleLayer;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -10,6 +10,7 @@
 #include "data/oracle_layout.h"
 #include "trainer/base/files.h"
 #include "trainer/base/heartbeat.h"
+#include "trainer/base/sha256.h"
 #include "trainer/base/text.h"
 #include "trainer/base/utf8.h"
 
@@ -213,6 +214,25 @@ std::string unreadable(const std::string& dataset) {
   return concat("cannot read dataset ", dataset, "; the file is damaged, record the trace again");
 }
 
+std::string_view bytes_of(const std::vector<std::uint16_t>& bits) {
+  return {reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(bits[0])};
+}
+
+/// `count` rows and columns of a layer's dataset from `start` on.
+std::vector<std::uint16_t> read_part(const Context& context, const Handle& dataset,
+                                     const ExpectedDataset& expected, const std::array<hsize_t, 2>& start,
+                                     const std::array<hsize_t, 2>& count) {
+  const std::string what = unreadable(expected.name);
+  const Handle in_file = context.own(H5Dget_space(dataset.id()), H5Sclose, what);
+  context.check(
+      H5Sselect_hyperslab(in_file.id(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), what);
+  const Handle in_memory = context.own(H5Screate_simple(2, count.data(), nullptr), H5Sclose, what);
+  std::vector<std::uint16_t> bits(static_cast<std::size_t>(count[0] * count[1]));
+  context.check(H5Dread(dataset.id(), expected.type, in_memory.id(), in_file.id(), H5P_DEFAULT, bits.data()),
+                what);
+  return bits;
+}
+
 }  // namespace
 
 struct OracleReader::State {
@@ -228,6 +248,8 @@ struct OracleReader::State {
   void read_token_datasets();
   void read_layer_digests();
   void require_layer(std::int64_t layer) const;
+  /// Throws unless `found` is the digest recorded of the layer.
+  void require_digest(std::int64_t layer, const std::string& dataset, const std::string& found) const;
 };
 
 void OracleReader::State::read_attributes() {
@@ -298,6 +320,14 @@ void OracleReader::State::require_layer(std::int64_t layer) const {
                                            " was asked for, it holds ", dimensions.layers));
 }
 
+void OracleReader::State::require_digest(std::int64_t layer, const std::string& dataset,
+                                         const std::string& found) const {
+  const std::string& recorded = layer_digests[static_cast<std::size_t>(layer)];
+  if (found == recorded) return;
+  context.fail(concat("damaged: dataset ", dataset, " has digest ", found, ", expected ", one_line(recorded),
+                      "; record the trace again"));
+}
+
 OracleReader::OracleReader(const fs::path& path) : state_(std::make_unique<State>()) {
   const hdf5::QuietErrors quiet;
   State& state = *state_;
@@ -357,13 +387,49 @@ std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
   std::vector<std::uint16_t> bits(static_cast<std::size_t>(expected.bytes() / sizeof(std::uint16_t)));
   context.check(H5Dread(dataset.id(), expected.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits.data()),
                 unreadable(expected.name));
-  const std::string found =
-      sha256_hex({reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(bits[0])});
-  const std::string& recorded = state.layer_digests[static_cast<std::size_t>(layer)];
-  if (found != recorded) {
-    context.fail(concat("damaged: dataset ", expected.name, " has digest ", found, ", expected ",
-                        one_line(recorded), "; record the trace again"));
+  state.require_digest(layer, expected.name, sha256_hex(bytes_of(bits)));
+  return bits;
+}
+
+struct OracleLayer::State {
+  const OracleReader::State* reader;
+  std::int64_t layer;
+  ExpectedDataset expected;
+  Handle dataset;
+  Sha256 digest = {};
+  std::int64_t heads_read = 0;
+};
+
+OracleLayer::OracleLayer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+OracleLayer::~OracleLayer() = default;
+OracleLayer::OracleLayer(OracleLayer&&) noexcept = default;
+OracleLayer& OracleLayer::operator=(OracleLayer&&) noexcept = default;
+
+OracleLayer OracleReader::heads_of_layer(std::int64_t layer) const {
+  const hdf5::QuietErrors quiet;
+  const State& state = *state_;
+  state.require_layer(layer);
+  const ExpectedDataset expected = expected_layer(state.dimensions, layer, state.float16.id());
+  return OracleLayer(std::make_unique<OracleLayer::State>(OracleLayer::State{
+      &state, layer, expected, open_dataset(state.context, state.attention.id(), expected, state.file_bytes)}));
+}
+
+std::vector<std::uint16_t> OracleLayer::next_head() {
+  const hdf5::QuietErrors quiet;
+  State& state = *state_;
+  const Context& context = state.reader->context;
+  const ExpectedDataset& expected = state.expected;
+  const auto heads = static_cast<std::int64_t>(expected.shape[0]);
+  if (state.heads_read >= heads) {
+    throw Error(ErrorKind::kInternal, concat(context.path.string(), ": dataset ", expected.name, " has ",
+                                             heads, " KV heads, another one was asked for"));
   }
+  heartbeat();
+  std::vector<std::uint16_t> bits = read_part(
+      context, state.dataset, expected, {static_cast<hsize_t>(state.heads_read), 0}, {1, expected.shape[1]});
+  state.digest.update(bytes_of(bits));
+  if (++state.heads_read == heads)
+    state.reader->require_digest(state.layer, expected.name, state.digest.finish_hex());
   return bits;
 }
 
@@ -380,19 +446,9 @@ std::vector<std::uint16_t> OracleReader::read_rows(std::int64_t layer, std::int6
   }
   const ExpectedDataset expected = expected_layer(dimensions, layer, state.float16.id());
   const Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
-  const std::string what = unreadable(expected.name);
-  const std::array<hsize_t, 2> start = {0, static_cast<hsize_t>(dimensions.first_element(first_block))};
-  const std::array<hsize_t, 2> count = {
-      static_cast<hsize_t>(dimensions.kv_heads),
-      static_cast<hsize_t>(dimensions.elements_of_blocks(first_block, blocks))};
-  const Handle in_file = context.own(H5Dget_space(dataset.id()), H5Sclose, what);
-  context.check(
-      H5Sselect_hyperslab(in_file.id(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), what);
-  const Handle in_memory = context.own(H5Screate_simple(2, count.data(), nullptr), H5Sclose, what);
-  std::vector<std::uint16_t> bits(static_cast<std::size_t>(count[0] * count[1]));
-  context.check(H5Dread(dataset.id(), expected.type, in_memory.id(), in_file.id(), H5P_DEFAULT, bits.data()),
-                what);
-  return bits;
+  return read_part(context, dataset, expected, {0, static_cast<hsize_t>(dimensions.first_element(first_block))},
+                   {static_cast<hsize_t>(dimensions.kv_heads),
+                    static_cast<hsize_t>(dimensions.elements_of_blocks(first_block, blocks))});
 }
 
 }  // namespace foresight

@@ -22,7 +22,7 @@ struct GoldenPlan {
 };
 
 /// Future attention of one KV head, [windows, L] float32 on the CPU, one row per window of `size.window`
-/// queries. The plan writes into it.
+/// queries. It is called once for each head in order, and the plan writes into what it returns.
 using HeadAttention = std::function<torch::Tensor(std::int64_t head)>;
 
 /// The plan of `heads` KV heads of a trace of `length` tokens. Attention is requested head by head, so that

@@ -12,15 +12,14 @@ namespace foresight {
 
 namespace {
 
-/// The recorded attention of one layer, unpacked head by head.
+/// The recorded attention of one layer, read head by head in their order.
 HeadAttention attention_of_layer(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
-  const OracleDimensions dimensions = reader.dimensions();
-  const auto bits = std::make_shared<std::vector<std::uint16_t>>(reader.read_layer(layer));
-  return [dimensions, bits, window = size.window](std::int64_t head) {
+  const auto heads = std::make_shared<OracleLayer>(reader.heads_of_layer(layer));
+  return [heads, dimensions = reader.dimensions(), window = size.window](std::int64_t /*head*/) {
+    std::vector<std::uint16_t> bits = heads->next_head();
     const torch::Tensor packed =
-        torch::from_blob(bits->data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
-    return unpack_windows(packed.narrow(0, head, 1), dimensions, window, 0,
-                          windows_of(dimensions.tokens, window))[0];
+        torch::from_blob(bits.data(), {1, dimensions.packed_elements()}, torch::kFloat16);
+    return unpack_windows(packed, dimensions, window, 0, windows_of(dimensions.tokens, window))[0];
   };
 }
 

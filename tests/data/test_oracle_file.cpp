@@ -64,6 +64,11 @@ TEST_CASE("oracle file: files made with h5py from the documented format give wha
         for (const auto& value : head) bits.push_back(value.get<std::uint16_t>());
       }
       CHECK(reader.read_layer(layer) == bits);
+      OracleLayer heads = reader.heads_of_layer(layer);
+      const auto middle = bits.begin() + static_cast<std::ptrdiff_t>(bits.size() / 2);
+      CHECK(heads.next_head() == std::vector(bits.begin(), middle));
+      CHECK(heads.next_head() == std::vector(middle, bits.end()));
+      CHECK_THAT(error_of(ErrorKind::kInternal, [&] { heads.next_head(); }), Contains("2 KV heads"));
     }
   }
 }

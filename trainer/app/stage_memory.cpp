@@ -146,8 +146,9 @@ std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double t
   return {
       {"golden evictions", traces * heads_of(*setting.shape) * steps * static_cast<double>(size.window) * 4,
        false, "data.trace_tokens"},
-      {"recorded attention of a layer",
-       recorded_layer_bytes(setting, block) + 2 * tokens * tokens / static_cast<double>(size.window) * 4,
+      {"recorded attention of a head",
+       recorded_layer_bytes(setting, block) / static_cast<double>(setting.shape->kv_heads) +
+           tokens * tokens / static_cast<double>(size.window) * 4,
        false, "data.trace_tokens"}};
 }
 

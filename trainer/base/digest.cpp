@@ -1,8 +1,9 @@
 // SHA-256 through OpenSSL.
+#include "trainer/base/sha256.h"
+
 #include <openssl/evp.h>
 
 #include <array>
-#include <memory>
 
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -11,47 +12,42 @@
 namespace foresight {
 namespace {
 
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    check(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+void check(bool succeeded) {
+  if (!succeeded) {
+    throw Error(
+        ErrorKind::kResource,
+        "SHA-256: OpenSSL refuses it; check that OPENSSL_CONF does not turn its default provider off");
   }
-
-  void update(std::string_view bytes) {
-    constexpr std::size_t kMostBytesBetweenBeats = std::size_t{1} << 26;
-    while (!bytes.empty()) {
-      heartbeat();
-      const std::string_view some = bytes.substr(0, kMostBytesBetweenBeats);
-      check(EVP_DigestUpdate(context_.get(), some.data(), some.size()) == 1);
-      bytes.remove_prefix(some.size());
-    }
-  }
-
-  std::string finish_hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int length = 0;
-    check(EVP_DigestFinal_ex(context_.get(), digest.data(), &length) == 1);
-    constexpr std::string_view kHexDigits = "0123456789abcdef";
-    std::string hex;
-    for (unsigned int i = 0; i < length; ++i) {
-      hex += kHexDigits[digest[i] >> 4];
-      hex += kHexDigits[digest[i] & 15];
-    }
-    return hex;
-  }
-
- private:
-  static void check(bool succeeded) {
-    if (!succeeded) {
-      throw Error(
-          ErrorKind::kResource,
-          "SHA-256: OpenSSL refuses it; check that OPENSSL_CONF does not turn its default provider off");
-    }
-  }
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
+}
 
 }  // namespace
+
+Sha256::Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+  check(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+}
+
+void Sha256::update(std::string_view bytes) {
+  constexpr std::size_t kMostBytesBetweenBeats = std::size_t{1} << 26;
+  while (!bytes.empty()) {
+    heartbeat();
+    const std::string_view some = bytes.substr(0, kMostBytesBetweenBeats);
+    check(EVP_DigestUpdate(context_.get(), some.data(), some.size()) == 1);
+    bytes.remove_prefix(some.size());
+  }
+}
+
+std::string Sha256::finish_hex() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int length = 0;
+  check(EVP_DigestFinal_ex(context_.get(), digest.data(), &length) == 1);
+  constexpr std::string_view kHexDigits = "0123456789abcdef";
+  std::string hex;
+  for (unsigned int i = 0; i < length; ++i) {
+    hex += kHexDigits[digest[i] >> 4];
+    hex += kHexDigits[digest[i] & 15];
+  }
+  return hex;
+}
 
 std::string sha256_hex(std::string_view bytes) {
   Sha256 digest;
