@@ -59,19 +59,15 @@ void ranking_one_layer(benchmark::State& state) {
   const std::int64_t heads = shape.kv_heads, d = shape.head_dimension;
   torch::manual_seed(1);
   const auto sums = [&] { return torch::rand({10, heads, shape.group(), entries}); };
-  EvictionView view{
-      .budget = budget,
-      .window = window,
-      .keys = torch::randn({10, heads, entries, d}),
-      .values = torch::randn({10, heads, entries, d}),
-      .positions = {},
-      .window_statistics = torch::empty({10, heads, shape.group(), kernels::kStatistics, entries}),
-      .queries = torch::randn({10, heads, shape.group(), window, d}),
-      .rule = {},
-      .cumulative = sums(),
-      .decayed = sums(),
-      .prompt_tokens = {},
-      .protected_entries = {}};
+  EvictionView view;
+  view.budget = budget;
+  view.window = window;
+  view.keys = torch::randn({10, heads, entries, d});
+  view.values = torch::randn({10, heads, entries, d});
+  view.window_statistics = torch::empty({10, heads, shape.group(), kernels::kStatistics, entries});
+  view.queries = torch::randn({10, heads, shape.group(), window, d});
+  view.cumulative = sums();
+  view.decayed = sums();
   const torch::Tensor oracle = torch::rand({10 * heads, budget});
   for (auto _ : state) {
     kernels::window_attention({.query = view.queries,
