@@ -10,7 +10,7 @@
 #include "tests/bench/bench_model.h"
 #include "tests/supervised/all_pairs.h"
 #include "trainer/base/memory.h"
-#include "trainer/eviction/grouped_attention.h"
+#include "trainer/kernels/window_attention.h"
 #include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/ranking_gradient.h"
 #include "trainer/supervised/streamed_states.h"
@@ -58,23 +58,25 @@ void ranking_one_layer(benchmark::State& state) {
   const std::int64_t budget = state.range(0), window = budget / 4, entries = budget + window;
   const std::int64_t heads = shape.kv_heads, d = shape.head_dimension;
   torch::manual_seed(1);
-  const torch::Tensor query = torch::randn({10, heads, shape.group(), window, d});
   const auto sums = [&] { return torch::rand({10, heads, shape.group(), entries}); };
-  EvictionView view{.budget = budget,
-                    .window = window,
-                    .keys = torch::randn({10, heads, entries, d}),
-                    .values = torch::randn({10, heads, entries, d}),
-                    .positions = {},
-                    .window_attention = {},
-                    .window_sum = {},
-                    .cumulative = sums(),
-                    .decayed = sums(),
-                    .prompt_tokens = {},
-                    .protected_entries = {}};
+  EvictionView view;
+  view.budget = budget;
+  view.window = window;
+  view.keys = torch::randn({10, heads, entries, d});
+  view.values = torch::randn({10, heads, entries, d});
+  view.window_statistics = torch::empty({10, heads, shape.group(), kernels::kStatistics, entries});
+  view.queries = torch::randn({10, heads, shape.group(), window, d});
+  view.cumulative = sums();
+  view.decayed = sums();
   const torch::Tensor oracle = torch::rand({10 * heads, budget});
   for (auto _ : state) {
-    view.window_attention = attention_probabilities(query, view.keys);
-    view.window_sum = view.window_attention.sum(3);
+    kernels::window_attention({.query = view.queries,
+                               .keys = view.keys,
+                               .values = view.values,
+                               .live = entries,
+                               .first = 0,
+                               .window = window},
+                              view.window_statistics);
     const torch::Tensor features = candidate_features(view, ScorerFeatures::kNormalized);
     pairwise_ranking_loss(bench_scorer().score(0, features).flatten(0, 1), oracle, kMargin).backward();
   }

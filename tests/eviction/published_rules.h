@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "tests/kernels/statistics_of.h"
 #include "tests/reference/paths.h"
 #include "tests/tensors.h"
 #include "trainer/eviction/eviction_view.h"
@@ -18,14 +19,16 @@ struct PublishedRules {
   explicit PublishedRules(const std::string& name)
       : tensors(load_reference_tensors(reference_folder() / "rules" / (name + ".safetensors"))) {}
 
-  /// The inputs; tensors that the file lacks stay undefined.
+  /// The window's probabilities [R, K, g, W, N] that it was given.
+  const torch::Tensor& attention() const { return tensors.at("window_attention"); }
+
+  /// The other inputs; tensors that the file lacks stay undefined.
   EvictionView view() const {
     EvictionView result;
     result.keys = tensors.at("keys");
-    result.window_attention = tensors.at("window_attention");
-    result.window = result.window_attention.size(3);
-    result.budget = result.window_attention.size(4) - result.window;
-    result.window_sum = result.window_attention.sum(3);
+    result.window = attention().size(3);
+    result.budget = attention().size(4) - result.window;
+    result.window_statistics = statistics_of(attention());
     if (tensors.count("values") != 0) result.values = tensors.at("values");
     if (tensors.count("positions") != 0) result.positions = tensors.at("positions");
     if (tensors.count("cumulative") != 0) result.cumulative = tensors.at("cumulative");

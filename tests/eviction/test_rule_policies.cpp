@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/kernels/statistics_of.h"
 #include "tests/tensors.h"
 #include "trainer/base/error.h"
 #include "trainer/eviction/eviction_view.h"
@@ -26,7 +27,27 @@ using Matrix = std::vector<Row>;
 constexpr std::int64_t kRows = 2, kHeads = 3, kBudget = 20, kWindow = 5, kLive = kBudget + kWindow,
                        kHeadSize = 6;
 
-/// A view with random keys, a causal softmax window attention and accumulators that are not its sums.
+/// The causal softmax [R, K, g, W, N] of a view's queries over its keys, in float64.
+torch::Tensor attention_by_definition(const EvictionView& view) {
+  auto logits = torch::matmul(view.queries.to(torch::kFloat64),
+                              view.keys.to(torch::kFloat64).unsqueeze(2).transpose(3, 4)) /
+                std::sqrt(static_cast<double>(kHeadSize));
+  for (std::int64_t query = 0; query + 1 < kWindow; ++query) {
+    const std::int64_t future = kBudget + query + 1;
+    logits.select(3, query)
+        .narrow(-1, future, kLive - future)
+        .fill_(-std::numeric_limits<double>::infinity());
+  }
+  return torch::softmax(logits, -1);
+}
+
+/// The same in float32, as the rules are given it.
+torch::Tensor attention_of(const EvictionView& view) {
+  return attention_by_definition(view).to(torch::kFloat32);
+}
+
+/// A view with random keys and queries, the statistics of their attention, and accumulators that are not its
+/// sums.
 EvictionView random_view(std::int64_t group, std::int64_t seed) {
   torch::manual_seed(static_cast<std::uint64_t>(seed));
   EvictionView view;
@@ -40,15 +61,11 @@ EvictionView random_view(std::int64_t group, std::int64_t seed) {
   view.values = torch::randn({kRows, kHeads, kLive, kHeadSize});
   view.positions =
       std::get<0>(torch::rand({kRows, kHeads, 60}).argsort(-1, false).narrow(-1, 0, kLive).sort(-1));
-  auto logits = torch::randn({kRows, kHeads, group, kWindow, kLive}) * 2.0;
-  for (std::int64_t query = 0; query + 1 < kWindow; ++query) {
-    const std::int64_t future = kBudget + query + 1;
-    logits.select(3, query).narrow(-1, future, kLive - future).fill_(-std::numeric_limits<float>::infinity());
-  }
-  view.window_attention = torch::softmax(logits, -1);
-  view.window_sum = view.window_attention.sum(3);
-  view.cumulative = view.window_sum + torch::rand_like(view.window_sum) * 4.0;
-  view.decayed = view.window_sum + torch::rand_like(view.window_sum);
+  view.queries = 2 * torch::randn({kRows, kHeads, group, kWindow, kHeadSize});
+  view.window_statistics = testing::statistics_of(attention_of(view));
+  const auto sums = view.statistic(kernels::kSum);
+  view.cumulative = sums + torch::rand_like(sums) * 4.0;
+  view.decayed = sums + torch::rand_like(sums);
   return view;
 }
 
@@ -177,8 +194,11 @@ TEST_CASE("h2o, snapkv and tova: the scores are the loops' over every group size
   for (const std::int64_t group : {1, 3}) {
     const auto view = random_view(group, 42 + group);
     require_scores(h2o_scores(view), minus_group_mean(view.cumulative));
-    require_scores(tova_scores(view), minus_group_mean(view.window_attention.select(3, kWindow - 1)));
-    const auto mean_attention = minus_group_mean(view.window_attention.mean(3));
+    const auto attention = attention_of(view);
+    require_scores(tova_scores(view, attention), minus_group_mean(attention.select(3, kWindow - 1)));
+    REQUIRE(
+        torch::equal(tova_scores(view, attention.narrow(3, kWindow - 1, 1)), tova_scores(view, attention)));
+    const auto mean_attention = minus_group_mean(attention.mean(3));
     for (const std::int64_t kernel : {1, 3, 7}) {
       require_scores(snapkv_scores(view, kernel), [&](std::int64_t row, std::int64_t head) {
         Row importance = mean_attention(row, head);
@@ -215,12 +235,13 @@ TEST_CASE("keydiff: the scores are cosines with the mean of the unit keys", "[ev
 TEST_CASE("rkv: importance and redundancy are the loops' over every group size", "[eviction][unit]") {
   for (const std::int64_t group : {1, 3}) {
     const auto view = random_view(group, 47 + group);
+    const auto attention = attention_of(view);
     for (const double weight : {0.0, 0.1, 1.0}) {
       std::int64_t retained = 0;
       require_scores(
-          rkv_scores(view, {.importance_weight = weight}),
+          rkv_scores(view, attention, {.importance_weight = weight}),
           [&](std::int64_t row, std::int64_t head) {
-            const Row importance = rkv_importance_by_loops(view.window_attention[row][head]);
+            const Row importance = rkv_importance_by_loops(attention[row][head]);
             const Row redundancy = rkv_redundancy_by_loops(to_matrix(view.keys[row][head]), retained);
             Row result;
             for (std::size_t i = 0; i < importance.size(); ++i) {
@@ -231,21 +252,22 @@ TEST_CASE("rkv: importance and redundancy are the loops' over every group size",
           1e-7);
       REQUIRE(retained > 0);
     }
-    REQUIRE(torch::equal(rkv_scores(view), rkv_scores(view, {.importance_weight = 0.1})));
+    REQUIRE(
+        torch::equal(rkv_scores(view, attention), rkv_scores(view, attention, {.importance_weight = 0.1})));
   }
 }
 
 TEST_CASE("rkv: a window that sees no candidate gives finite scores", "[eviction][unit]") {
-  auto view = random_view(1, 50);
-  view.window_attention = view.window_attention.clone();
-  view.window_attention.narrow(-1, 0, kBudget).zero_();
-  REQUIRE(torch::isfinite(rkv_scores(view)).all().item<bool>());
+  const auto view = random_view(1, 50);
+  auto attention = attention_of(view);
+  attention.narrow(-1, 0, kBudget).zero_();
+  REQUIRE(torch::isfinite(rkv_scores(view, attention)).all().item<bool>());
 }
 
 TEST_CASE("rules: only candidates are scored, whatever the window's accumulators hold", "[eviction][unit]") {
   const auto view = random_view(3, 51);
   auto other = view;
-  for (torch::Tensor* tensor : {&other.cumulative, &other.window_sum}) {
+  for (torch::Tensor* tensor : {&other.cumulative, &other.window_statistics}) {
     *tensor = tensor->clone();
     tensor->narrow(-1, kBudget, kWindow).fill_(100.0);
   }
@@ -255,22 +277,25 @@ TEST_CASE("rules: only candidates are scored, whatever the window's accumulators
 
 TEST_CASE("rules: bfloat16 keys give float32 scores", "[eviction][unit]") {
   auto view = random_view(1, 52);
+  const auto attention = attention_of(view);
   view.keys = view.keys.to(torch::kBFloat16);
   auto exact = view;
   exact.keys = view.keys.to(torch::kFloat32);
   REQUIRE(torch::equal(keydiff_scores(view), keydiff_scores(exact)));
-  REQUIRE(torch::equal(rkv_scores(view), rkv_scores(exact)));
+  REQUIRE(torch::equal(rkv_scores(view, attention), rkv_scores(exact, attention)));
 }
 
 TEST_CASE("rules: rows are scored alone", "[eviction][unit]") {
   const auto view = random_view(3, 53);
   const auto second = view.rows(1, 1);
+  const auto attention = attention_of(view), of_second = attention.narrow(0, 1, 1);
   REQUIRE(second.keys.sizes() == torch::IntArrayRef({1, kHeads, kLive, kHeadSize}));
   REQUIRE(second.budget == kBudget);
-  REQUIRE(torch::equal(rkv_scores(second)[0], rkv_scores(view)[1]));
+  REQUIRE(torch::equal(rkv_scores(second, of_second)[0], rkv_scores(view, attention)[1]));
   REQUIRE(torch::equal(keydiff_scores(second)[0], keydiff_scores(view)[1]));
   REQUIRE(torch::equal(h2o_scores(second)[0], h2o_scores(view)[1]));
-  REQUIRE(torch::equal(tova_scores(second)[0], tova_scores(view)[1]));
+  REQUIRE(torch::equal(tova_scores(second, of_second)[0], tova_scores(view, attention)[1]));
+  REQUIRE(torch::equal(attention_of_last(second, 3)[0], attention_of_last(view, 3)[1]));
   REQUIRE(torch::equal(snapkv_scores(second)[0], snapkv_scores(view)[1]));
   REQUIRE(torch::equal(streaming_llm_scores(second)[0], streaming_llm_scores(view)[1]));
   EvictionView partial;
@@ -316,15 +341,17 @@ TEST_CASE("rules: views that do not fit are refused", "[eviction][unit]") {
     return false;
   };
   auto view = random_view(1, 56);
+  const auto attention = attention_of(view);
   view.cumulative = view.cumulative.narrow(-1, 0, kBudget);
   view.keys = view.keys.narrow(2, 0, kBudget);
   view.positions = torch::Tensor();
   REQUIRE(refuses([&] { h2o_scores(view); }, "cumulative"));
   REQUIRE(refuses([&] { keydiff_scores(view); }, "keys"));
-  REQUIRE(refuses([&] { rkv_scores(view); }, "keys"));
+  REQUIRE(refuses([&] { rkv_scores(view, attention); }, "keys"));
   view.values = view.keys;
-  REQUIRE(refuses([&] { vase_scores(view, torch::rand({kRows, kHeads, kBudget})); }, "values"));
-  REQUIRE(refuses([&] { vase_scores(view, torch::rand({kRows, kHeads, kBudget - 1})); }, "noise"));
+  REQUIRE(refuses([&] { vase_scores(view, attention, torch::rand({kRows, kHeads, kBudget})); }, "values"));
+  REQUIRE(refuses([&] { vase_scores(view, attention, torch::rand({kRows, kHeads, kBudget - 1})); }, "noise"));
+  REQUIRE(refuses([&] { tova_scores(view, attention.narrow(-1, 0, kBudget)); }, "attention"));
   REQUIRE(refuses([&] { streaming_llm_scores(view); }, "positions"));
   REQUIRE(refuses([&] { snapkv_scores(view, 4); }, "kernel"));
   REQUIRE(refuses([&] { random_scores(view, torch::rand({kRows, kHeads, kBudget + 1})); }, "noise"));

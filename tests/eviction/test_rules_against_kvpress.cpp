@@ -41,7 +41,7 @@ TEST_CASE("kvpress: snapkv is the same but for the kind of pooling", "[eviction]
 
 TEST_CASE("kvpress: tova is the same per KV head, and its mean is that of the layer", "[eviction][unit]") {
   const PublishedRules kvpress("kvpress");
-  const auto scores = tova_scores(kvpress.view());
+  const auto scores = tova_scores(kvpress.view(), kvpress.attention());
   REQUIRE(kvpress.same_scores("tova", scores));
   REQUIRE(kvpress.same_evicted("tova", scores));
   REQUIRE(kvpress.same_scores("tova_layer", scores.mean(1)));

@@ -11,9 +11,7 @@ namespace {
 
 TEST_CASE("rkv: one query head per KV head is the published code", "[eviction][unit]") {
   const PublishedRules published("rkv");
-  auto view = published.view();
-  view.window_attention = view.window_attention.narrow(2, 0, 1);
-  const auto scores = rkv_scores(view);
+  const auto scores = rkv_scores(published.view(), published.attention().narrow(2, 0, 1));
   REQUIRE(published.same_scores("single", scores));
   REQUIRE(published.same_evicted("single", scores));
 }
@@ -21,11 +19,11 @@ TEST_CASE("rkv: one query head per KV head is the published code", "[eviction][u
 TEST_CASE("rkv: a group whose heads are equally normalised is the published code", "[eviction][unit]") {
   const PublishedRules published("rkv");
   const auto view = published.view();
-  REQUIRE(view.window_attention.size(2) == 3);
-  const auto scores = rkv_scores(view);
+  REQUIRE(published.attention().size(2) == 3);
+  const auto scores = rkv_scores(view, published.attention());
   REQUIRE(published.same_scores("group", scores));
   REQUIRE(published.same_evicted("group", scores));
-  const auto code_default = rkv_scores(view, {.importance_weight = 0.07});
+  const auto code_default = rkv_scores(view, published.attention(), {.importance_weight = 0.07});
   REQUIRE(published.same_scores("group_007", code_default));
   REQUIRE(published.same_evicted("group_007", code_default));
 }

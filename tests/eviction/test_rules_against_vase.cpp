@@ -16,7 +16,7 @@ TEST_CASE("vase: what goes, and the weights of the draw, are the published code'
   for (const std::string& name : {std::string("vase"), std::string("many")}) {
     INFO(name);
     const VaseOptions options{.large = name == "vase" ? -1 : 40};
-    const torch::Tensor scores = vase_scores(view, noise, options);
+    const torch::Tensor scores = vase_scores(view, published.attention(), noise, options);
     CHECK(published.same_evicted(name, scores));
     // An entry's score is the log of its arrival, -log(u) / weight; those kept by their range have weight 0.
     const torch::Tensor& weights = published.tensors.at(name + ".weights");
@@ -31,8 +31,8 @@ TEST_CASE("vase: sinks stay whatever their values and the noise", "[eviction][un
   const PublishedRules published("vase");
   EvictionView view = published.view();
   view.values = torch::ones_like(view.values);
-  const torch::Tensor evicted =
-      highest_entries(vase_scores(view, torch::full_like(published.tensors.at("noise"), 1e-6)), view.window);
+  const torch::Tensor noise = torch::full_like(published.tensors.at("noise"), 1e-6);
+  const torch::Tensor evicted = highest_entries(vase_scores(view, published.attention(), noise), view.window);
   CHECK((evicted >= 4).all().item<bool>());
 }
 

@@ -94,8 +94,8 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
         file.add(step + "keys", view.keys);
         file.add(step + "values", view.values);
         file.add(step + "positions", view.positions);
-        file.add(step + "window_attention", view.window_attention);
-        file.add(step + "window_sum", view.window_sum);
+        file.add(step + "window_attention", attention_of_last(view, view.window));
+        file.add(step + "window_sum", view.statistic(kernels::kSum));
         file.add(step + "cumulative", view.cumulative);
         file.add(step + "decayed", view.decayed);
         file.add(step + "features", inputs);

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "tests/kernels/statistics_of.h"
 #include "tests/tensors.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
@@ -54,7 +55,7 @@ ModelShape shape_of(const std::map<std::string, torch::Tensor>& vectors) {
 }
 
 /// A view of one row, one KV head, one query head; budget 4, window 2, head dimension 2.
-EvictionView small_view(const torch::Tensor& window_attention) {
+EvictionView small_view(const torch::Tensor& attention) {
   const torch::Tensor keys = torch::ones({1, 1, 6, 2}), sums = torch::zeros({1, 1, 1, 6});
   return {.layer = 0,
           .step = 0,
@@ -63,8 +64,9 @@ EvictionView small_view(const torch::Tensor& window_attention) {
           .keys = keys,
           .values = keys,
           .positions = torch::arange(6).view({1, 1, 6}),
-          .window_attention = window_attention,
-          .window_sum = sums,
+          .window_statistics = statistics_of(attention),
+          .queries = {},
+          .rule = {},
           .cumulative = sums,
           .decayed = sums,
           .prompt_tokens = {},
@@ -82,7 +84,7 @@ TEST_CASE("scorer: tensors of other shapes, and metadata that count nothing, are
   const std::int64_t inputs = 2 * 2 + kStatisticsPerHead;
   CHECK_THROWS_WITH(
       candidate_features(small_view(torch::zeros({1, 1, 1, 2, 5})), ScorerFeatures::kNormalized),
-      Catch::Contains("window attention: expected shape"));
+      Catch::Contains("window statistics: expected shape"));
   CHECK(candidate_features(small_view(torch::zeros({1, 1, 1, 2, 6})), ScorerFeatures::kNormalized).sizes() ==
         torch::IntArrayRef({1, 1, 4, inputs}));
   CHECK_THROWS_WITH(scorer.score(0, torch::ones({1, 1, 4, inputs + 1})),
@@ -201,8 +203,8 @@ TEST_CASE("scorer: normalised features hold the sums that their names say", "[sc
   view.window = window;
   view.keys = torch::randn({1, 2, 80, 4});
   view.values = torch::randn({1, 2, 80, 4});
-  view.window_attention = torch::rand({1, 2, 3, window, 80});
-  view.window_sum = view.window_attention.sum(3);
+  const torch::Tensor of_window = torch::rand({1, 2, 3, window, 80});
+  view.window_statistics = statistics_of(of_window);
   view.cumulative = torch::rand({1, 2, 3, 80});
   view.decayed = torch::rand({1, 2, 3, 80});
   const torch::Tensor features = candidate_features(view, ScorerFeatures::kNormalized);
@@ -210,7 +212,7 @@ TEST_CASE("scorer: normalised features hold the sums that their names say", "[sc
   const auto statistic = [&](std::int64_t block) {
     return features.narrow(3, 8 + 3 * block, 3).transpose(2, 3).expm1() / 100;
   };
-  const torch::Tensor attention = view.window_attention.narrow(4, 0, budget);
+  const torch::Tensor attention = of_window.narrow(4, 0, budget);
   const std::pair<std::int64_t, torch::Tensor> expected[] = {{0, std::get<0>(attention.max(3))},
                                                              {1, std::get<0>(attention.min(3))},
                                                              {2, attention.sum(3)},

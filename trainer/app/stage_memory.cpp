@@ -8,6 +8,7 @@
 #include "trainer/evaluation/kept_entries.h"
 #include "trainer/evaluation/recall.h"
 #include "trainer/eviction/sliding_layer.h"
+#include "trainer/kernels/window_work.h"
 #include "trainer/supervised/cached_states.h"
 
 namespace foresight {
@@ -68,7 +69,7 @@ double evicting_cache_bytes(const StageSetting& setting, const CacheSize& size) 
   const ModelShape& shape = *setting.shape;
   const double entry =
       2 * static_cast<double>(shape.head_dimension) * number_bytes(setting.options.cache_dtype) + 8 +
-      3 * static_cast<double>(shape.group()) * 4;
+      kStatisticsPerHead * static_cast<double>(shape.group()) * 4;
   const std::int64_t longest =
       setting.longest_tokens > 0 ? setting.longest_tokens + size.window : shape.max_positions;
   return heads_of(shape) * static_cast<double>(size.entries()) * entry +
@@ -98,16 +99,23 @@ double logit_bytes(const StageSetting& setting, bool compared) {
   return kLogitRows * static_cast<double>(setting.shape->vocabulary_size) * 4 * (compared ? 5 : 2);
 }
 
-/// What one window of `rows` rows works with: the largest of a layer's attention with what is read of its
-/// entries, a layer's products, and the logits of its predictions.
-double window_bytes(const StageSetting& setting, const CacheSize& size, double rows, double logits) {
+/// Rows of an evicted pass, and those of them whose probabilities a policy asks for together.
+struct PassRows {
+  std::int64_t all = 0, asked = 0;
+};
+
+/// What one window works with: the largest of a layer's attention with what is read of its entries, a layer's
+/// products, and the logits of its predictions. The kernels leave no probabilities in memory.
+double window_bytes(const StageSetting& setting, const CacheSize& size, const PassRows& of, double logits) {
   const ModelShape& shape = *setting.shape;
   const double entries = static_cast<double>(size.entries()), window = static_cast<double>(size.window);
-  const double attention = rows * static_cast<double>(shape.query_heads) * window * entries * 4;
+  const bool by_kernel = shape.score_cap == 0.0 && shape.head_dimension <= kernels::kLargestWidth;
+  const auto rows = static_cast<double>(of.all), seen = static_cast<double>(by_kernel ? of.asked : of.all);
+  const double attention = seen * static_cast<double>(shape.query_heads) * window * entries * 4;
   const double in_float =
       setting.options.cache_dtype == torch::kFloat32
           ? 0
-          : rows * static_cast<double>(shape.kv_heads * 2 * shape.head_dimension) * entries * 4;
+          : seen * static_cast<double>(shape.kv_heads * 2 * shape.head_dimension) * entries * 4;
   const double features = 2 * rows * static_cast<double>(shape.kv_heads * size.budget) * inputs_of(shape) * 4;
   return std::max({2 * attention + in_float, attention + features,
                    layer_bytes(setting, std::max(rows * window, kPrefixTokens)), logits});
@@ -117,14 +125,13 @@ std::string rows_and_entries(std::int64_t rows, const CacheSize& size) {
   return concat(rows, " rows of ", size.entries(), " entries");
 }
 
-/// A pass of `rows` rows under eviction.
+/// A pass under eviction.
 std::vector<MemoryItem> evicted_pass_memory(const StageSetting& setting, const CacheSize& size,
-                                            std::int64_t rows, double logits, const std::string& keys) {
-  const auto count = static_cast<double>(rows);
-  return {{"evicting caches, " + rows_and_entries(rows, size), count * evicting_cache_bytes(setting, size),
-           true, keys},
-          {"work on one window, " + rows_and_entries(rows, size), window_bytes(setting, size, count, logits),
-           true, keys + " or eviction.window"}};
+                                            const PassRows& rows, double logits, const std::string& keys) {
+  return {{"evicting caches, " + rows_and_entries(rows.all, size),
+           static_cast<double>(rows.all) * evicting_cache_bytes(setting, size), true, keys},
+          {"work on one window, " + rows_and_entries(rows.all, size),
+           window_bytes(setting, size, rows, logits), true, keys + " or eviction.window"}};
 }
 
 void append(std::vector<MemoryItem>& items, std::vector<MemoryItem> more) {
@@ -212,8 +219,8 @@ std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cach
   const std::int64_t rows =
       cached ? std::min<std::int64_t>(static_cast<std::int64_t>(kTracesPerReplay), setting.traces) : 1;
   const CacheSize size = largest_size(config.eviction, config.supervised.budgets);
-  std::vector<MemoryItem> items =
-      evicted_pass_memory(setting, size, rows, /*logits=*/0, "eviction.budget or supervised.budgets");
+  std::vector<MemoryItem> items = evicted_pass_memory(setting, size, {.all = rows}, /*logits=*/0,
+                                                      "eviction.budget or supervised.budgets");
   append(items, golden_plan_memory(setting, static_cast<double>(rows)));
   if (!cached) {
     const std::int64_t steps = config.eviction.steps(setting.longest_tokens);
@@ -236,7 +243,7 @@ std::vector<MemoryItem> grpo_memory(const StageSetting& setting) {
   const std::int64_t rows = std::min(grpo.rollouts_per_pass, rollouts);
   const std::int64_t traces = std::max<std::int64_t>(1, rows / grpo.group_size);
   std::vector<MemoryItem> items =
-      evicted_pass_memory(setting, largest_size(config.eviction, grpo.budgets), rows,
+      evicted_pass_memory(setting, largest_size(config.eviction, grpo.budgets), {.all = rows},
                           logit_bytes(setting, compared), "grpo.rollouts_per_pass");
   if (compared) {
     items.push_back(
@@ -266,8 +273,9 @@ std::vector<MemoryItem> evaluation_memory(const StageSetting& setting, std::int6
   const std::int64_t together = std::min(
       setting.traces, std::max<std::int64_t>(1, own.rows_per_pass / std::max<std::int64_t>(1, policies)));
   const std::int64_t rows = together * policies;
-  std::vector<MemoryItem> items = evicted_pass_memory(
-      setting, setting.config->eviction, rows, logit_bytes(setting, own.detail), "evaluation.rows_per_pass");
+  std::vector<MemoryItem> items =
+      evicted_pass_memory(setting, setting.config->eviction, {.all = rows, .asked = together},
+                          logit_bytes(setting, own.detail), "evaluation.rows_per_pass");
   for (const std::int64_t budget : own.budgets) {
     if (budget == setting.config->eviction.budget) continue;
     const CacheSize size = setting.config->eviction.with_budget(budget);

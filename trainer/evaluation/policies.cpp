@@ -49,9 +49,14 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
     return by_score([](const EvictionView& view) { return streaming_llm_scores(view); });
   if (name == "h2o") return by_score(&h2o_scores);
   if (name == "snapkv") return by_score([](const EvictionView& view) { return snapkv_scores(view); });
-  if (name == "tova") return by_score(&tova_scores);
+  if (name == "tova") {
+    return by_score([](const EvictionView& view) { return tova_scores(view, attention_of_last(view, 1)); });
+  }
   if (name == "keydiff") return by_score(&keydiff_scores);
-  if (name == "rkv") return by_score([](const EvictionView& view) { return rkv_scores(view); });
+  if (name == "rkv") {
+    return by_score(
+        [](const EvictionView& view) { return rkv_scores(view, attention_of_last(view, view.window)); });
+  }
   if (name == "random" || name == "random_protected") {
     return {name, [seed, evict](const std::vector<const RecordedTrace*>& traces) {
               return [noise = random_noise(traces, seed, "random policy"), evict](const EvictionView& view) {
@@ -62,7 +67,7 @@ Policy rule_policy(const std::string& name, const CacheSize& size, std::int64_t 
   if (name == "vase") {
     return {name, [seed, evict](const std::vector<const RecordedTrace*>& traces) {
               return [noise = random_noise(traces, seed, "vase policy"), evict](const EvictionView& view) {
-                return evict(view, vase_scores(view, noise(view)));
+                return evict(view, vase_scores(view, attention_of_last(view, view.window), noise(view)));
               };
             }};
   }

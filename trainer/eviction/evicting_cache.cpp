@@ -21,6 +21,7 @@ EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, con
     : places_(shape.layer_places()),
       layers_(static_cast<std::size_t>(shape.evicting_layers())),
       rule_{.score_cap = shape.score_cap},
+      processor_(kernels::best_processor(options.dtype)),
       size_(size),
       rows_(rows),
       group_(shape.group()),
@@ -35,9 +36,10 @@ EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, con
     layer.values = torch::empty_like(layer.keys);
     layer.positions =
         torch::empty({rows.traces, shape.kv_heads, size.entries()}, buffer.dtype(torch::kInt64));
-    layer.window_sum = torch::zeros({rows.traces, shape.kv_heads, group_, size.entries()}, buffer);
-    layer.cumulative = torch::zeros_like(layer.window_sum);
-    layer.decayed = torch::zeros_like(layer.window_sum);
+    layer.statistics =
+        torch::empty({rows.traces, shape.kv_heads, group_, kernels::kStatistics, size.entries()}, buffer);
+    layer.cumulative = torch::zeros({rows.traces, shape.kv_heads, group_, size.entries()}, buffer);
+    layer.decayed = torch::zeros_like(layer.cumulative);
   }
   // The last window of a trace may be filled up with tokens that nothing sees.
   const std::int64_t longest = total_tokens == kEndless ? kEndless : total_tokens + size.window;
@@ -73,53 +75,62 @@ torch::Tensor EvictingCache::attend(std::int64_t number, const torch::Tensor& qu
                  .expand({rows, heads, tokens}));
   layer.live += tokens;
   layer.seen += tokens;
+  const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
+  torch::Tensor output = attend_live(layer, grouped, sinks);
+  keep_queries(layer, grouped);
+  if (layer.live == end) close_window(place.index, sinks);
+  return output;
+}
+
+torch::Tensor EvictingCache::attend_live(Layer& layer, const torch::Tensor& query,
+                                         const torch::Tensor& sinks) const {
+  const bool is_first_window = layer.seen <= budget_;
+  const std::int64_t before = is_first_window ? 0 : budget_, tokens = query.size(3);
+  const kernels::WindowInput input{.query = query,
+                                   .keys = layer.keys,
+                                   .values = layer.values,
+                                   .live = layer.live,
+                                   .first = layer.live - before - tokens,
+                                   .window = is_first_window ? budget_ : window_,
+                                   .sinks = sinks};
+  if (rule_.score_cap == 0.0 && kernels::suits_window_attention(query.device(), query.size(4)))
+    return kernels::window_attention(input, layer.statistics, processor_);
   const torch::Tensor probabilities =
-      attention_probabilities(query.view({rows, heads, group_, tokens, d}),
-                              layer.keys.narrow(2, 0, layer.live), {}, rule_.with_sinks(sinks));
-  const torch::Tensor output = attention_output(probabilities, layer.values.narrow(2, 0, layer.live));
-  observe(layer, probabilities, tokens);
-  if (layer.live == end) close_window(place.index);
-  return output.view({rows, heads * group_, tokens, d});
+      attention_probabilities(query, layer.keys.narrow(2, 0, layer.live), {}, rule_.with_sinks(sinks));
+  kernels::plain::observe(probabilities, input.first, input.window, layer.statistics);
+  return attention_output(probabilities, layer.values.narrow(2, 0, layer.live)).flatten(1, 2);
 }
 
 RecurrentState& EvictingCache::recurrent_state(std::int64_t number) {
   return recurrent_.at(places_.at(static_cast<std::size_t>(number)).index);
 }
 
-void EvictingCache::observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens) {
-  layer.window_sum.narrow(3, 0, layer.live).add_(probabilities.sum(3));
-  if (layer.seen <= budget_) return;  // of the first window only the sums are needed
-  if (layer.live == budget_ + window_ && layer.seen >= total_tokens_) {  // no eviction will ask for it
-    layer.window_attention = torch::Tensor();
-    return;
-  }
+void EvictingCache::keep_queries(Layer& layer, const torch::Tensor& query) const {
+  const std::int64_t missing = budget_ + window_ - layer.live, tokens = query.size(3);
+  const bool is_first_window = layer.seen <= budget_;
+  if (is_first_window || layer.seen + missing >= total_tokens_) return;  // no eviction follows the window
   if (tokens == window_) {
-    layer.window_attention = probabilities;
+    layer.queries = query;
     return;
   }
-  if (!layer.window_attention.defined()) {
-    auto size = layer.window_sum.sizes().vec();
-    size.insert(size.begin() + 3, window_);
-    layer.window_attention = torch::zeros(size, layer.window_sum.options());
+  if (!layer.queries.defined()) {
+    auto size = query.sizes().vec();
+    size[3] = window_;
+    layer.queries = torch::empty(size, query.options());
   }
-  layer.window_attention.narrow(3, layer.live - budget_ - tokens, tokens)
-      .narrow(4, 0, layer.live)
-      .copy_(probabilities);
+  layer.queries.narrow(3, layer.live - budget_ - tokens, tokens).copy_(query);
 }
 
-void EvictingCache::close_window(std::size_t index) {
+void EvictingCache::close_window(std::size_t index, const torch::Tensor& sinks) {
   Layer& layer = layers_[index];
-  layer.cumulative.add_(layer.window_sum);
-  layer.decayed.mul_(kDecayPerWindow).add_(layer.window_sum);
-  const bool first_window = layer.live == budget_;
-  if (first_window) {
-    layer.window_sum.zero_();
-    return;
-  }
-  if (layer.seen < total_tokens_) evict(index);
+  const torch::Tensor sum = layer.statistics.select(3, kernels::kSum).narrow(3, 0, layer.live);
+  layer.cumulative.narrow(3, 0, layer.live).add_(sum);
+  layer.decayed.narrow(3, 0, layer.live).mul_(kDecayPerWindow).add_(sum);
+  const bool is_first_window = layer.live == budget_;
+  if (!is_first_window && layer.seen < total_tokens_) evict(index, sinks);
 }
 
-void EvictingCache::evict(std::size_t index) {
+void EvictingCache::evict(std::size_t index, const torch::Tensor& sinks) {
   Layer& layer = layers_[index];
   if (layer.step == 0) repeat_rows(layer, rows_.copies);
   std::optional<DeviceTimer> timer;
@@ -131,8 +142,9 @@ void EvictingCache::evict(std::size_t index) {
                     .keys = layer.keys,
                     .values = layer.values,
                     .positions = layer.positions,
-                    .window_attention = layer.window_attention,
-                    .window_sum = layer.window_sum,
+                    .window_statistics = layer.statistics,
+                    .queries = layer.queries,
+                    .rule = rule_.with_sinks(sinks),
                     .cumulative = layer.cumulative,
                     .decayed = layer.decayed,
                     .prompt_tokens = {},
@@ -141,8 +153,7 @@ void EvictingCache::evict(std::size_t index) {
   const torch::Tensor evicted = select_(view);
   check_shape(evicted, {layer.keys.size(0), layer.keys.size(1), window_}, "evicted cache indices");
   compact(layer, evicted);
-  layer.window_attention = torch::Tensor();
-  layer.window_sum.zero_();
+  layer.queries = torch::Tensor();
   layer.live = budget_;
   ++layer.step;
   if (timer) eviction_time_.seconds += timer->seconds();
@@ -200,8 +211,8 @@ void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
 
 void EvictingCache::repeat_rows(Layer& layer, std::int64_t copies) {
   if (copies == 1) return;
-  for (torch::Tensor* buffer : {&layer.keys, &layer.values, &layer.positions, &layer.window_sum,
-                                &layer.cumulative, &layer.decayed, &layer.window_attention}) {
+  for (torch::Tensor* buffer : {&layer.keys, &layer.values, &layer.positions, &layer.statistics,
+                                &layer.cumulative, &layer.decayed, &layer.queries}) {
     if (!buffer->defined()) continue;
     std::vector<std::int64_t> repeats(static_cast<std::size_t>(buffer->dim()), 1);
     repeats[0] = copies;

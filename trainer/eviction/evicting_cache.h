@@ -9,6 +9,7 @@
 #include "trainer/eviction/grouped_attention.h"
 #include "trainer/eviction/row_layout.h"
 #include "trainer/eviction/sliding_layer.h"
+#include "trainer/kernels/window_attention.h"
 #include "trainer/model/recurrent_state.h"
 #include "trainer/model/transformer.h"
 
@@ -60,19 +61,24 @@ class EvictingCache : public Attention {
 
  private:
   struct Layer {
-    torch::Tensor keys, values;                     // [R, K, B + W, d]
-    torch::Tensor positions;                        // [R, K, B + W] int64
-    torch::Tensor window_sum, cumulative, decayed;  // [R, K, g, B + W]
-    torch::Tensor window_attention;  // [R, K, g, W, B + W] of an incomplete window, else undefined
+    torch::Tensor keys, values;         // [R, K, B + W, d]
+    torch::Tensor positions;            // [R, K, B + W] int64
+    torch::Tensor statistics;           // [R, K, g, 6, B + W] of the window, of its live entries
+    torch::Tensor cumulative, decayed;  // [R, K, g, B + W]
+    torch::Tensor queries;  // [R, K, g, W, d] of a window that an eviction follows, else undefined
     std::int64_t live = 0;
     std::int64_t seen = 0;
     std::int64_t step = 0;
   };
   static void repeat_rows(Layer& layer, std::int64_t copies);
-  void observe(Layer& layer, const torch::Tensor& probabilities, std::int64_t tokens);
+  /// Attention of grouped queries [R, K, g, T, d], whose keys and values are the last live ones, to all live
+  /// entries: [R, H, T, d]. Takes it into the statistics of the window.
+  torch::Tensor attend_live(Layer& layer, const torch::Tensor& query, const torch::Tensor& sinks) const;
+  /// Keeps grouped queries for the eviction at the end of their window, if there will be one.
+  void keep_queries(Layer& layer, const torch::Tensor& query) const;
   /// Of layers_[index].
-  void close_window(std::size_t index);
-  void evict(std::size_t index);
+  void close_window(std::size_t index, const torch::Tensor& sinks);
+  void evict(std::size_t index, const torch::Tensor& sinks);
   void protect(EvictionView& view);
   void compact(Layer& layer, const torch::Tensor& evicted) const;
 
@@ -81,6 +87,7 @@ class EvictingCache : public Attention {
   std::vector<SlidingLayer> sliding_;
   std::vector<RecurrentState> recurrent_;
   AttentionRule rule_;  // of the former
+  kernels::Processor processor_;
   CacheSize size_;
   RowLayout rows_;
   std::vector<std::int64_t> prompt_tokens_;    // of each trace; empty: none

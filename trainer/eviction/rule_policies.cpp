@@ -53,10 +53,9 @@ torch::Tensor pool_neighbours(const torch::Tensor& importance, std::int64_t kern
   return torch::max_pool1d(importance, kernel, /*stride=*/1, /*padding=*/kernel / 2);
 }
 
-/// R-KV's importance [R, K, B] before pooling.
-torch::Tensor rkv_importance(const EvictionView& view) {
-  const auto attention = candidates(view.window_attention, view, "window_attention");  // [R, K, g, W, B]
-  const auto merged = std::get<0>(attention.max(/*dim=*/2));                           // [R, K, W, B]
+/// R-KV's importance [R, K, B] before pooling; `attention` [R, K, g, W, B] to the candidates.
+torch::Tensor rkv_importance(const torch::Tensor& attention) {
+  const auto merged = std::get<0>(attention.max(/*dim=*/2));  // [R, K, W, B]
   // Dividing by the sum is the softmax of the log-probabilities; the floor keeps a query that sees no
   // candidate at 0.
   const auto total = merged.sum(-1, /*keepdim=*/true).clamp_min(std::numeric_limits<float>::min());
@@ -90,13 +89,13 @@ torch::Tensor h2o_scores(const EvictionView& view) {
 }
 
 torch::Tensor snapkv_scores(const EvictionView& view, std::int64_t kernel) {
-  const auto sum = candidates(view.window_sum, view, "window_sum").to(torch::kFloat32);  // [R, K, g, B]
+  const auto sum =
+      candidates(view.window_statistics, view, "window_statistics").select(3, kernels::kSum);  // [R, K, g, B]
   return pool_neighbours(sum.mean(/*dim=*/2) / static_cast<double>(view.window), kernel).neg();
 }
 
-torch::Tensor tova_scores(const EvictionView& view) {
-  const auto attention = candidates(view.window_attention, view, "window_attention");  // [R, K, g, W, B]
-  return attention.select(/*dim=*/3, view.window - 1).to(torch::kFloat32).mean(/*dim=*/2).neg();
+torch::Tensor tova_scores(const EvictionView& view, const torch::Tensor& attention) {
+  return candidates(attention, view, "attention").select(/*dim=*/3, -1).mean(/*dim=*/2).neg();
 }
 
 torch::Tensor keydiff_scores(const EvictionView& view) {
@@ -107,7 +106,8 @@ torch::Tensor keydiff_scores(const EvictionView& view) {
   return ((unit * anchor).sum(-1) / anchor_length).narrow(-1, 0, view.budget);
 }
 
-torch::Tensor rkv_scores(const EvictionView& view, const RkvOptions& options) {
+torch::Tensor rkv_scores(const EvictionView& view, const torch::Tensor& attention,
+                         const RkvOptions& options) {
   const auto keys = float_keys(view);
   std::vector<torch::Tensor> rows;
   rows.reserve(static_cast<std::size_t>(keys.size(0)));
@@ -115,16 +115,17 @@ torch::Tensor rkv_scores(const EvictionView& view, const RkvOptions& options) {
     rows.push_back(rkv_redundancy(keys[row], view.budget, options.similarity_threshold));
   }
   const auto redundancy = torch::stack(rows);  // [R, K, B]
-  const auto importance = pool_neighbours(rkv_importance(view).to(torch::kFloat32), options.kernel);
+  const auto importance =
+      pool_neighbours(rkv_importance(candidates(attention, view, "attention")), options.kernel);
   return redundancy * (1.0 - options.importance_weight) - importance * options.importance_weight;
 }
 
-torch::Tensor vase_scores(const EvictionView& view, const torch::Tensor& noise, const VaseOptions& options) {
+torch::Tensor vase_scores(const EvictionView& view, const torch::Tensor& attention,
+                          const torch::Tensor& noise, const VaseOptions& options) {
   check_last_dimension(noise, view.budget, view, "noise");
-  const auto attention =
-      candidates(view.window_attention, view, "window_attention").to(torch::kFloat32);  // [R, K, g, W, B]
-  const auto total = attention.sum(-1, /*keepdim=*/true).clamp_min(std::numeric_limits<float>::min());
-  const auto mean = (attention / total).mean(/*dim=*/3);  // [R, K, g, B]
+  const auto own = candidates(attention, view, "attention");  // [R, K, g, W, B]
+  const auto total = own.sum(-1, /*keepdim=*/true).clamp_min(std::numeric_limits<float>::min());
+  const auto mean = (own / total).mean(/*dim=*/3);  // [R, K, g, B]
   const auto pooled = torch::avg_pool1d(mean.flatten(0, 1), options.kernel, /*stride=*/1,
                                         /*padding=*/options.kernel / 2);
   const auto weights = pooled.view(mean.sizes()).mean(/*dim=*/2);  // [R, K, B]

@@ -3,6 +3,7 @@
 // Every rule returns eviction scores [R, K, B] in float32, B = view.budget: HIGH = evict. All rules share the
 // harness: per KV head, at the same B and W, the newest W entries never candidates. Statistics of the g query
 // heads of a group are merged per KV head as each docstring says. The rules are deterministic and detached.
+// Rules that need single queries' attention, which a view does not hold, are given it beside the view.
 // docs/policies.md: sources, differences from what was published, and what each was checked against.
 #pragma once
 
@@ -31,8 +32,9 @@ torch::Tensor h2o_scores(const EvictionView& view);
 torch::Tensor snapkv_scores(const EvictionView& view, std::int64_t kernel = 7);
 
 /// TOVA (Oren et al. 2024, arXiv 2401.06104): score = -(attention of the newest query, mean over the group).
-/// Variant: per KV head (the paper averages over all heads of a layer).
-torch::Tensor tova_scores(const EvictionView& view);
+/// Variant: per KV head (the paper averages over all heads of a layer). `attention` [R, K, g, n, N]:
+/// attention_of_last() of at least the newest query.
+torch::Tensor tova_scores(const EvictionView& view, const torch::Tensor& attention);
 
 /// KeyDiff (Park et al. 2025, arXiv 2504.15364): score = cosine similarity of the key with the anchor, the
 /// mean of the L2-normalised keys of all N live entries of the KV head, window included. No attention is
@@ -49,15 +51,16 @@ struct RkvOptions {
 /// R-KV (Cai et al. 2025, arXiv 2505.24133): score = -(lambda*importance - (1 - lambda)*redundancy).
 /// Importance, as in the published code (rkv/compression/r1_kv.py): attention of the window's queries over
 /// the candidates, merged over the group by its maximum, normalised over the candidates, mean over the
-/// queries, max-pooled over `kernel` candidates (stride 1, same padding). The view holds probabilities, not
-/// logits, so the maximum over the group is of each head's log-probability where the published code takes the
-/// raw logit; for g = 1 both are the same. Redundancy (rkv/utils.py, retain direction "last"): cosine
-/// similarities of all N keys with a zero diagonal; in each key's row the most recent key that is similar
-/// (cosine above the threshold) is set to 0, so that the newest of a set of copies stays (entry 0 where none
-/// is similar, as published); the mean over the rows; softmax over all N entries; the candidates' part. In
-/// this variant the threshold picks the retained key only, lower similarities still count, and the published
-/// retain_ratio has no effect.
-torch::Tensor rkv_scores(const EvictionView& view, const RkvOptions& options = {});
+/// queries, max-pooled over `kernel` candidates (stride 1, same padding). `attention` [R, K, g, W, N],
+/// attention_of_last() of all W queries, holds probabilities, not logits, so the maximum over the group is of
+/// each head's log-probability where the published code takes the raw logit; for g = 1 both are the same.
+/// Redundancy (rkv/utils.py, retain direction "last"): cosine similarities of all N keys with a zero
+/// diagonal; in each key's row the most recent key that is similar (cosine above the threshold) is set to 0,
+/// so that the newest of a set of copies stays (entry 0 where none is similar, as published); the mean over
+/// the rows; softmax over all N entries; the candidates' part. In this variant the threshold picks the
+/// retained key only, lower similarities still count, and the published retain_ratio has no effect.
+torch::Tensor rkv_scores(const EvictionView& view, const torch::Tensor& attention,
+                         const RkvOptions& options = {});
 
 /// Constants of VaSE.
 struct VaseOptions {
@@ -72,9 +75,9 @@ struct VaseOptions {
 /// this is each query's attention over the candidates alone, mean over the queries, mean-pooled over `kernel`
 /// candidates (zeros count at the borders), mean over the group. The draw is a race: an entry of attention a
 /// arrives at -log(u) / a, for its uniform number u of `noise` [R, K, B], and the last ones go. Score = log
-/// of the arrival; the lowest float for what stays by its range.
-torch::Tensor vase_scores(const EvictionView& view, const torch::Tensor& noise,
-                          const VaseOptions& options = {});
+/// of the arrival; the lowest float for what stays by its range. `attention` as for R-KV.
+torch::Tensor vase_scores(const EvictionView& view, const torch::Tensor& attention,
+                          const torch::Tensor& noise, const VaseOptions& options = {});
 
 /// Random eviction: the noise itself, uniform or any other continuous, one value per candidate, [R, K, B].
 torch::Tensor random_scores(const EvictionView& view, const torch::Tensor& noise);

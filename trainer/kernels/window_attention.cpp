@@ -204,16 +204,15 @@ torch::Tensor probabilities_of(const WindowInput& input) {
 
 }  // namespace
 
-torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics) {
-  const torch::Tensor probabilities = probabilities_of(input);
-  const std::int64_t tokens = input.query.size(3), live = input.live, before = live - tokens;
-  const std::int64_t begin = input.first == 0 ? 0 : before;
-  statistics.narrow(4, begin, live - begin).zero_();
-  torch::Tensor now = statistics.narrow(4, 0, live);
-  if (input.first == 0) now.select(3, kMinimum).narrow(3, 0, before + 1).fill_(1.0);
+void observe(const torch::Tensor& probabilities, std::int64_t first, std::int64_t window,
+             torch::Tensor& statistics) {
+  const std::int64_t tokens = probabilities.size(3), live = probabilities.size(4), before = live - tokens;
+  const bool begins = first == 0;
+  if (!begins) statistics.narrow(4, before, tokens).zero_();
+  const torch::Tensor now = statistics.narrow(4, 0, live);
   const auto take = [&](Statistic statistic, const torch::Tensor& value, const auto& combine) {
     torch::Tensor kept = now.select(3, statistic);  // [R, K, g, n]
-    kept.copy_(combine(kept, value));
+    kept.copy_(begins ? value : combine(kept, value));
   };
   const auto add = [](const torch::Tensor& one, const torch::Tensor& other) { return one + other; };
   take(kMaximum, probabilities.amax(3),
@@ -222,11 +221,16 @@ torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statisti
        [](const auto& one, const auto& other) { return torch::minimum(one, other); });
   take(kSum, probabilities.sum(3), add);
   for (const PartialSum& partial : kPartialSums) {
-    const std::int64_t earlier =
-        std::clamp<std::int64_t>(input.window - partial.queries - input.first, 0, tokens);
+    const std::int64_t earlier = std::clamp<std::int64_t>(window - partial.queries - first, 0, tokens);
     take(partial.statistic, probabilities.narrow(3, earlier, tokens - earlier).sum(3), add);
   }
-  const torch::Tensor values = input.values.narrow(2, 0, live).to(probabilities.scalar_type()).unsqueeze(2);
+}
+
+torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics) {
+  const torch::Tensor probabilities = probabilities_of(input);
+  observe(probabilities, input.first, input.window, statistics);
+  const torch::Tensor values =
+      input.values.narrow(2, 0, input.live).to(probabilities.scalar_type()).unsqueeze(2);
   return torch::matmul(probabilities, values).flatten(1, 2);
 }
 

@@ -48,9 +48,15 @@ torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statisti
 /// The same on bare memory. `output` [R, T, K g, d].
 WindowWork describe(const WindowInput& input, torch::Tensor& output, torch::Tensor& statistics);
 
-/// The same from torch's operators, through the probabilities, in the type of the queries: its test.
+/// The same from torch's operators, through the probabilities.
 namespace plain {
 
+/// Takes `probabilities` [R, K, g, T, n], of queries from the place `first` of a window of `window`, into
+/// `statistics` [R, K, g, 6, N] of their type, N >= n, as window_attention() does.
+void observe(const torch::Tensor& probabilities, std::int64_t first, std::int64_t window,
+             torch::Tensor& statistics);
+
+/// window_attention() in the type of the queries: its test.
 torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics);
 
 }  // namespace plain

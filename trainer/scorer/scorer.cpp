@@ -22,10 +22,10 @@ namespace {
 constexpr std::int64_t kServingQueries = 8;
 constexpr double kCoarse = 100.0, kFine = 1e6;
 
-/// [R, K, 8g, B] of window attention [R, K, g, W, B].
-torch::Tensor serving_statistics(const torch::Tensor& window_attention) {
-  const std::int64_t window = window_attention.size(3), recent = std::min(kServingQueries, window);
-  const torch::Tensor attention = window_attention.narrow(3, window - recent, recent);
+/// [R, K, 8g, B] of the window's last queries, whose attention is computed again.
+torch::Tensor serving_statistics(const EvictionView& view) {
+  const std::int64_t recent = std::min(kServingQueries, view.window);
+  const torch::Tensor attention = attention_of_last(view, recent).narrow(4, 0, view.budget);
   const auto last = [&](std::int64_t queries) {
     const std::int64_t count = std::min(queries, recent);
     return attention.narrow(3, recent - count, count).sum(3);
@@ -37,15 +37,13 @@ torch::Tensor serving_statistics(const torch::Tensor& window_attention) {
 }
 
 /// [R, K, 8g, B], raw: what entries gathered in this window and before it.
-torch::Tensor gathered_statistics(const EvictionView& view, const torch::Tensor& attention, bool released) {
-  const std::int64_t candidates = view.budget, window = view.window;
-  const torch::Tensor sum = view.window_sum.narrow(3, 0, candidates);  // [R, K, g, B]
-  const auto last = [&](std::int64_t queries) {
-    const std::int64_t count = std::min(queries, window);
-    return released ? sum : attention.narrow(3, window - count, count).sum(3);
-  };
-  return torch::cat({attention.amax(3), attention.amin(3), sum, last(16), last(8), last(32),
-                     view.cumulative.narrow(3, 0, candidates), view.decayed.narrow(3, 0, candidates)},
+torch::Tensor gathered_statistics(const EvictionView& view, bool released) {
+  const auto of_candidates = [&](const torch::Tensor& all) { return all.narrow(3, 0, view.budget); };
+  const auto in_window = [&](kernels::Statistic which) { return of_candidates(view.statistic(which)); };
+  const auto last = [&](kernels::Statistic which) { return in_window(released ? kernels::kSum : which); };
+  return torch::cat({in_window(kernels::kMaximum), in_window(kernels::kMinimum), in_window(kernels::kSum),
+                     last(kernels::kLast16), last(kernels::kLast8), last(kernels::kLast32),
+                     of_candidates(view.cumulative), of_candidates(view.decayed)},
                     2);
 }
 
@@ -60,12 +58,14 @@ torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& strea
 }  // namespace
 
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) {
-  const std::int64_t candidates = view.budget, window = view.window;
-  check_shape(view.window_attention, {-1, -1, -1, window, candidates + window}, "window attention");
-  const torch::Tensor attention = view.window_attention.narrow(4, 0, candidates);  // [R, K, g, W, B]
+  const std::int64_t candidates = view.budget;
+  if (kind != ScorerFeatures::kServing) {
+    check_shape(view.window_statistics, {-1, -1, -1, kernels::kStatistics, candidates + view.window},
+                "window statistics");
+  }
   torch::Tensor statistics = kind == ScorerFeatures::kServing
-                                 ? serving_statistics(attention)
-                                 : gathered_statistics(view, attention, kind == ScorerFeatures::kReleased);
+                                 ? serving_statistics(view)
+                                 : gathered_statistics(view, kind == ScorerFeatures::kReleased);
   if (kind == ScorerFeatures::kNormalized) statistics.mul_(kCoarse).log1p_();
   const std::int64_t rows = view.keys.size(0), heads = view.keys.size(1), d = view.keys.size(3),
                      count = statistics.size(2);
