@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "tests/kernels/window_case.h"
 #include "trainer/base/error.h"
 // after torch: c10 defines CHECK too
@@ -37,6 +39,13 @@ TEST_CASE("window attention: output and statistics are those of torch's operator
       REQUIRE(largest_difference(statistics, expected_statistics) < 2e-5);
     }
   }
+}
+
+TEST_CASE("window attention: the best processor is one of this machine, and rounds nothing of float32") {
+  const std::vector<Processor> usable = usable_processors();
+  for (const torch::ScalarType products : {torch::kFloat32, torch::kBFloat16})
+    REQUIRE(std::find(usable.begin(), usable.end(), best_processor(products)) != usable.end());
+  REQUIRE(best_processor(torch::kFloat32) != Processor::kAvx512Bfloat16);
 }
 
 TEST_CASE("window attention: a sink far above all products leaves the entries nothing, one far below all") {

@@ -123,7 +123,13 @@ std::vector<Processor> usable_processors() {
 
 Processor best_processor(torch::ScalarType products) {
   const Processor best = usable_processors().back();
-  return best == Processor::kAvx512Bfloat16 && products != torch::kBFloat16 ? Processor::kAvx512 : best;
+  if (best != Processor::kAvx512Bfloat16) return best;
+#ifdef __x86_64__
+  // Intel's processors add pairs of bfloat16 products no faster than products of floats one by one, so that
+  // the rounding only costs time: a window of 64 queries takes 1.3 times as long (docs/performance.md).
+  if (__builtin_cpu_is("intel") != 0) return Processor::kAvx512;
+#endif
+  return products == torch::kBFloat16 ? best : Processor::kAvx512;
 }
 
 bool suits_window_attention(const torch::Device& device, std::int64_t width) {
