@@ -66,7 +66,7 @@ double largest_difference(const torch::Tensor& one, const torch::Tensor& other) 
   return (one.to(torch::kFloat64) - other.to(torch::kFloat64)).abs().max().item<double>();
 }
 
-torch::Tensor by_position(const EvictionView& view) {
+torch::Tensor evicted_by_position(const EvictionView& view) {
   const auto head = torch::arange(kHeads).view({1, -1, 1});
   const auto positions = view.positions.narrow(2, 0, view.budget);
   return highest_entries((positions * (7 + 4 * head) % 13).to(torch::kFloat32), view.window);
@@ -102,7 +102,7 @@ void compare_windows(const Text& text, std::int64_t window, std::int64_t at_once
             torch::equal(attention_of_last(view.rows(1, 1), 3), attention_of_last(view, 3).narrow(0, 1, 1)));
         CHECK(torch::equal(view.rows(1, 1).window_statistics, view.window_statistics.narrow(0, 1, 1)));
         ++evictions;
-        const auto evicted = by_position(view);
+        const auto evicted = evicted_by_position(view);
         positions =
             view.positions
                 .masked_select(torch::ones_like(view.positions, torch::kBool).scatter(2, evicted, false))

@@ -28,7 +28,7 @@ constexpr std::int64_t kRows = 2, kHeads = 3, kBudget = 20, kWindow = 5, kLive =
                        kHeadSize = 6;
 
 /// The causal softmax [R, K, g, W, N] of a view's queries over its keys, in float64.
-torch::Tensor attention_by_definition(const EvictionView& view) {
+torch::Tensor exact_attention(const EvictionView& view) {
   auto logits = torch::matmul(view.queries.to(torch::kFloat64),
                               view.keys.to(torch::kFloat64).unsqueeze(2).transpose(3, 4)) /
                 std::sqrt(static_cast<double>(kHeadSize));
@@ -43,7 +43,7 @@ torch::Tensor attention_by_definition(const EvictionView& view) {
 
 /// The same in float32, as the rules are given it.
 torch::Tensor attention_of(const EvictionView& view) {
-  return attention_by_definition(view).to(torch::kFloat32);
+  return exact_attention(view).to(torch::kFloat32);
 }
 
 /// A view with random keys and queries, the statistics of their attention, and accumulators that are not its

@@ -141,10 +141,10 @@ TEST_CASE(
     return -1.0;
   };
   // 2 layers of 2 KV heads (4 query heads) of 16 numbers; 32 + 16 entries; a key and a value in float32, a
-  // position, three statistics of both query heads of a group.
+  // position, eight statistics of both query heads of a group.
   const RunNeeds grpo = needs_of(config, 160, {Stage::kGrpo});
   CHECK(grpo.largest_stage == "grpo");
-  CHECK(item(grpo, "evicting caches, 16 rows of 48 entries") == 16 * 4 * 48 * (2 * 16 * 4 + 8 + 3 * 2 * 4));
+  CHECK(item(grpo, "evicting caches, 16 rows of 48 entries") == 16 * 4 * 48 * (2 * 16 * 4 + 8 + 8 * 2 * 4));
   // Per rollout two gradients of a scorer (48 inputs and two biases, 16 wide), and one a trace.
   CHECK(item(grpo, "gradients of rollouts") == (2 * 16 + 2) * 4 * (48 + 2) * 16 * 4);
   CHECK(grpo.device_bytes == 0);
