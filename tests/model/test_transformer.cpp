@@ -173,7 +173,8 @@ TEST_CASE("transformer: weights that are NaN or Inf are refused, with the tensor
       values.view({-1})[values.numel() / 2] = value;
     });
   };
-  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              infinity = std::numeric_limits<float>::infinity();
   const char* const norm = "model.layers.1.input_layernorm.weight";
   CHECK_THAT(fault_with(nan, norm), Catch::Contains(concat("tensor '", norm, "' holds NaN or Inf")));
   for (const char* name : {"model.embed_tokens.weight", "model.layers.0.mlp.experts.down_proj"})
