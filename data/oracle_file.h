@@ -41,17 +41,19 @@ class OracleWriter {
   std::unique_ptr<State> state_;
 };
 
-/// The recorded attention of one layer, one KV head after the other, so that memory holds one. The file stays
-/// open meanwhile.
+/// The recorded attention of one layer, whose digest was checked, to read parts of. The file stays open
+/// meanwhile.
 class OracleLayer {
  public:
   ~OracleLayer();
   OracleLayer(OracleLayer&&) noexcept;
   OracleLayer& operator=(OracleLayer&&) noexcept;
 
-  /// float16 bits of the next head, [packed_elements()]. The last one is only returned if the digest of all
-  /// fits. Throws Error(kInput) naming file and dataset, Error(kInternal) behind the last head.
-  std::vector<std::uint16_t> next_head();
+  /// The rows of blocks first_block .. first_block + blocks - 1 of one KV head: float16 bits,
+  /// [elements_of_blocks(first_block, blocks)]. Throws Error(kInput) naming file and dataset,
+  /// Error(kInternal) for a head or blocks that do not exist.
+  std::vector<std::uint16_t> read_rows(std::int64_t head, std::int64_t first_block,
+                                       std::int64_t blocks) const;
 
  private:
   friend class OracleReader;
@@ -77,8 +79,8 @@ class OracleReader {
   const std::filesystem::path& path() const;
   /// float16 bits, [kv_heads, packed_elements()]; checks the layer's digest.
   std::vector<std::uint16_t> read_layer(std::int64_t layer) const;
-  /// The same head by head. The reader must live as long.
-  OracleLayer heads_of_layer(std::int64_t layer) const;
+  /// The layer to read parts of, after its digest was checked piece by piece. The reader must live as long.
+  OracleLayer open_layer(std::int64_t layer) const;
   /// The rows of blocks first_block .. first_block + blocks - 1 of all KV heads: float16 bits, [kv_heads,
   /// elements_of_blocks(first_block, blocks)]. This checks the checksums of their chunks, but not the layer's
   /// digest. Throws Error(kInternal) for a layer or blocks that do not exist.

@@ -125,6 +125,7 @@ struct OracleReader::State {
   void read_token_datasets();
   void read_layer_digests();
   void require_layer(std::int64_t layer) const;
+  void require_blocks(std::int64_t first, std::int64_t count) const;
   /// Throws unless `found` is the digest recorded of the layer.
   void require_digest(std::int64_t layer, const std::string& dataset, const std::string& found) const;
 };
@@ -195,6 +196,12 @@ void OracleReader::State::require_layer(std::int64_t layer) const {
   if (layer >= 0 && layer < dimensions.layers) return;
   throw Error(ErrorKind::kInternal, concat(context.path.string(), ": layer ", layer,
                                            " was asked for, it holds ", dimensions.layers));
+}
+
+void OracleReader::State::require_blocks(std::int64_t first, std::int64_t count) const {
+  if (first >= 0 && count >= 1 && count <= dimensions.blocks() - first) return;
+  throw Error(ErrorKind::kInternal, concat(context.path.string(), ": ", count, " blocks from ", first,
+                                           " on were asked for, it holds ", dimensions.blocks()));
 }
 
 void OracleReader::State::require_digest(std::int64_t layer, const std::string& dataset,
@@ -270,11 +277,8 @@ std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
 
 struct OracleLayer::State {
   const OracleReader::State* reader;
-  std::int64_t layer;
   ExpectedDataset expected;
   Handle dataset;
-  Sha256 digest = {};
-  std::int64_t heads_read = 0;
 };
 
 OracleLayer::OracleLayer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -282,33 +286,40 @@ OracleLayer::~OracleLayer() = default;
 OracleLayer::OracleLayer(OracleLayer&&) noexcept = default;
 OracleLayer& OracleLayer::operator=(OracleLayer&&) noexcept = default;
 
-OracleLayer OracleReader::heads_of_layer(std::int64_t layer) const {
+OracleLayer OracleReader::open_layer(std::int64_t layer) const {
   const hdf5::QuietErrors quiet;
   const State& state = *state_;
+  const Context& context = state.context;
   state.require_layer(layer);
   const ExpectedDataset expected = expected_layer(state.dimensions, layer, state.float16.id());
-  return OracleLayer(std::make_unique<OracleLayer::State>(
-      OracleLayer::State{&state, layer, expected,
-                         open_dataset(state.context, state.attention.id(), expected, state.file_bytes)}));
+  Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
+  constexpr hsize_t kPiece = 1 << 19;  // elements, 1 MiB
+  Sha256 digest;
+  for (hsize_t head = 0; head < expected.shape[0]; ++head) {
+    for (hsize_t first = 0; first < expected.shape[1]; first += kPiece) {
+      heartbeat();
+      digest.update(bytes_of(read_part(context, dataset, expected, {head, first},
+                                       {1, std::min(kPiece, expected.shape[1] - first)})));
+    }
+  }
+  state.require_digest(layer, expected.name, digest.finish_hex());
+  return OracleLayer(
+      std::make_unique<OracleLayer::State>(OracleLayer::State{&state, expected, std::move(dataset)}));
 }
 
-std::vector<std::uint16_t> OracleLayer::next_head() {
+std::vector<std::uint16_t> OracleLayer::read_rows(std::int64_t head, std::int64_t first_block,
+                                                  std::int64_t blocks) const {
   const hdf5::QuietErrors quiet;
-  State& state = *state_;
-  const Context& context = state.reader->context;
-  const ExpectedDataset& expected = state.expected;
-  const auto heads = static_cast<std::int64_t>(expected.shape[0]);
-  if (state.heads_read >= heads) {
-    throw Error(ErrorKind::kInternal, concat(context.path.string(), ": dataset ", expected.name, " has ",
-                                             heads, " KV heads, another one was asked for"));
+  const OracleReader::State& reader = *state_->reader;
+  const OracleDimensions& dimensions = reader.dimensions;
+  reader.require_blocks(first_block, blocks);
+  if (head < 0 || head >= dimensions.kv_heads) {
+    throw Error(ErrorKind::kInternal, concat(reader.context.path.string(), ": KV head ", head,
+                                             " was asked for, it holds ", dimensions.kv_heads));
   }
-  heartbeat();
-  std::vector<std::uint16_t> bits = read_part(
-      context, state.dataset, expected, {static_cast<hsize_t>(state.heads_read), 0}, {1, expected.shape[1]});
-  state.digest.update(bytes_of(bits));
-  if (++state.heads_read == heads)
-    state.reader->require_digest(state.layer, expected.name, state.digest.finish_hex());
-  return bits;
+  return read_part(reader.context, state_->dataset, state_->expected,
+                   {static_cast<hsize_t>(head), static_cast<hsize_t>(dimensions.first_element(first_block))},
+                   {1, static_cast<hsize_t>(dimensions.elements_of_blocks(first_block, blocks))});
 }
 
 std::vector<std::uint16_t> OracleReader::read_rows(std::int64_t layer, std::int64_t first_block,
@@ -318,10 +329,7 @@ std::vector<std::uint16_t> OracleReader::read_rows(std::int64_t layer, std::int6
   const Context& context = state.context;
   const OracleDimensions& dimensions = state.dimensions;
   state.require_layer(layer);
-  if (first_block < 0 || blocks < 1 || blocks > dimensions.blocks() - first_block) {
-    throw Error(ErrorKind::kInternal, concat(path().string(), ": ", blocks, " blocks from ", first_block,
-                                             " on were asked for, it holds ", dimensions.blocks()));
-  }
+  state.require_blocks(first_block, blocks);
   const ExpectedDataset expected = expected_layer(dimensions, layer, state.float16.id());
   const Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
   return read_part(context, dataset, expected,

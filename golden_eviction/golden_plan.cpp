@@ -1,6 +1,7 @@
 #include "golden_eviction/golden_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "golden_eviction/future_attention.h"
@@ -20,8 +21,57 @@ void take_suffix_maximum(const torch::Tensor& attention) {
   }
 }
 
-/// One KV head: fills the rows of the plan from future [windows, L].
-void plan_head(const float* future, std::int64_t length, const CacheSize& size, std::int64_t steps,
+/// The largest attention of each window of a head and of those after it, from parts of its windows: one pass
+/// over the parts from the last on keeps the maximum behind each, a second one from the first on uses them.
+class FutureMaximum {
+ public:
+  FutureMaximum(const HeadAttention& attention_of, std::int64_t head, std::int64_t windows,
+                std::int64_t length)
+      : attention_of_(attention_of),
+        head_(head),
+        windows_(windows),
+        length_(length),
+        part_(windows_of_plan_part(windows, length)) {
+    behind_.resize(static_cast<std::size_t>((windows + part_ - 1) / part_));
+    for (std::size_t part = behind_.size() - 1; part > 0; --part) {
+      const torch::Tensor most = std::get<0>(read(part).max(0));
+      behind_[part - 1] = behind_[part].defined() ? torch::maximum(most, behind_[part]) : most;
+    }
+  }
+
+  /// [L] of a window; ask in ascending order.
+  const float* row(std::int64_t window) {
+    const auto part = static_cast<std::size_t>(window / part_);
+    if (part != held_part_ || !held_.defined()) {
+      held_ = torch::Tensor();  // freed before the next one is read
+      held_ = read(part).contiguous();
+      held_part_ = part;
+      torch::Tensor last = held_[held_.size(0) - 1];
+      if (behind_[part].defined()) torch::maximum_out(last, last, behind_[part]);
+      take_suffix_maximum(held_);
+    }
+    return held_[window - static_cast<std::int64_t>(part) * part_].const_data_ptr<float>();
+  }
+
+ private:
+  torch::Tensor read(std::size_t part) const {
+    heartbeat();
+    const std::int64_t first = static_cast<std::int64_t>(part) * part_,
+                       count = std::min(part_, windows_ - first);
+    torch::Tensor rows = attention_of_(head_, first, count);
+    check_shape(rows, {count, length_}, "future attention of a head");
+    return rows;
+  }
+
+  const HeadAttention& attention_of_;
+  std::int64_t head_, windows_, length_, part_;
+  std::vector<torch::Tensor> behind_;  // by part: [L] of all windows behind it; undefined: there are none
+  torch::Tensor held_;                 // the part that rows are given of
+  std::size_t held_part_ = 0;
+};
+
+/// One KV head: fills the rows of the plan.
+void plan_head(FutureMaximum future, const CacheSize& size, std::int64_t steps,
                std::int64_t protected_entries, std::int32_t* evicted, std::int32_t* candidates,
                float* contribution) {
   const std::int64_t budget = size.budget, window = size.window;
@@ -30,7 +80,7 @@ void plan_head(const float* future, std::int64_t length, const CacheSize& size, 
   std::iota(live.begin(), live.end(), 0);
   for (std::int64_t step = 0; step < steps; ++step) {
     const std::int64_t seen = size.seen_at_step(step);
-    const float* row = future + (seen / window) * length;
+    const float* row = future.row(seen / window);
     float* scores = contribution + step * budget;
     std::copy(live.begin(), live.end(), candidates + step * budget);
     for (std::int64_t i = 0; i < budget; ++i) scores[i] = row[live[static_cast<std::size_t>(i)]];
@@ -60,35 +110,36 @@ void require_whole_windows(const CacheSize& size) {
                                          size.window, ": eviction steps must fall on the recorded windows"));
 }
 
-/// The largest attention of each window and those after it, [windows, L].
-torch::Tensor future_of_head(const HeadAttention& attention_of, std::int64_t head, std::int64_t windows,
-                             std::int64_t length) {
-  heartbeat();
-  torch::Tensor future = attention_of(head).contiguous();
-  check_shape(future, {windows, length}, "future attention of a head");
-  take_suffix_maximum(future);
-  return future;
-}
-
 }  // namespace
+
+std::int64_t windows_of_plan_part(std::int64_t windows, std::int64_t length) {
+  constexpr std::int64_t kElements = 1 << 20;  // 4 MiB
+  const auto root = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(windows))));
+  return std::clamp<std::int64_t>(std::max(kElements / length, root), 1, windows);
+}
 
 torch::Tensor long_term_contribution(std::int64_t heads, std::int64_t length, const CacheSize& size,
                                      const std::vector<std::int64_t>& steps,
                                      const HeadAttention& attention_of) {
   require_whole_windows(size);
-  std::vector<std::int64_t> rows;
   for (const std::int64_t step : steps) {
     if (step < 0 || step >= size.steps(length)) {
       throw Error(ErrorKind::kInternal, concat("contribution at eviction ", step, " of a trace of ", length,
                                                " tokens, which has ", size.steps(length)));
     }
-    rows.push_back(size.seen_at_step(step) / size.window);
   }
-  const torch::Tensor wanted = torch::tensor(rows, torch::kInt64);
+  std::vector<std::int64_t> order(steps.size());  // of ascending steps
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    return steps[static_cast<std::size_t>(a)] < steps[static_cast<std::size_t>(b)];
+  });
   torch::Tensor contribution = torch::empty({static_cast<std::int64_t>(steps.size()), heads, length});
   for (std::int64_t head = 0; head < heads; ++head) {
-    const torch::Tensor future = future_of_head(attention_of, head, windows_of(length, size.window), length);
-    contribution.select(1, head).copy_(future.index_select(0, wanted));
+    FutureMaximum future(attention_of, head, windows_of(length, size.window), length);
+    for (const std::int64_t place : order) {
+      const float* row = future.row(size.seen_at_step(steps[static_cast<std::size_t>(place)]) / size.window);
+      std::copy(row, row + length, contribution[place][head].data_ptr<float>());
+    }
   }
   return contribution;
 }
@@ -101,8 +152,7 @@ GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize&
                   .candidates = torch::empty({heads, steps, size.budget}, torch::kInt32),
                   .contribution = torch::empty({heads, steps, size.budget})};
   for (std::int64_t head = 0; head < heads; ++head) {
-    const torch::Tensor future = future_of_head(attention_of, head, windows, length);
-    plan_head(future.const_data_ptr<float>(), length, size, steps, size.protected_entries(prompt_tokens),
+    plan_head({attention_of, head, windows, length}, size, steps, size.protected_entries(prompt_tokens),
               plan.evicted.data_ptr<std::int32_t>() + head * steps * size.window,
               plan.candidates.data_ptr<std::int32_t>() + head * steps * size.budget,
               plan.contribution.data_ptr<float>() + head * steps * size.budget);
@@ -117,9 +167,12 @@ GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size, st
     throw Error(ErrorKind::kInput,
                 concat("future attention: expected [K, ", windows, " windows, L], got ", attention.sizes()));
   }
-  return golden_plan(attention.size(0), attention.size(2), size, prompt_tokens, [&](std::int64_t head) {
-    return attention[head].to(torch::kCPU, torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
-  });
+  return golden_plan(attention.size(0), attention.size(2), size, prompt_tokens,
+                     [&](std::int64_t head, std::int64_t first, std::int64_t count) {
+                       return attention[head]
+                           .narrow(0, first, count)
+                           .to(torch::kCPU, torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+                     });
 }
 
 }  // namespace foresight

@@ -21,15 +21,19 @@ struct GoldenPlan {
                                ///< window gives it
 };
 
-/// Future attention of one KV head, [windows, L] float32 on the CPU, one row per window of `size.window`
-/// queries. It is called once for each head in order, and the plan writes into what it returns.
-using HeadAttention = std::function<torch::Tensor(std::int64_t head)>;
+/// Windows of a trace of `length` tokens whose attention is in memory together while a KV head is planned: 4
+/// MiB of them, but no fewer than there are such parts. A row [L] is kept for each part beside them.
+std::int64_t windows_of_plan_part(std::int64_t windows, std::int64_t length);
 
-/// The plan of `heads` KV heads of a trace of `length` tokens. Attention is requested head by head, so that
-/// only one head's need be in memory. Step s: the candidates are the live entries except the newest W; the W
-/// with the smallest C are evicted (ties: the older position first), but never the first
-/// size.protected_entries(`prompt_tokens`). Throws Error(kConfig) when the budget is not a multiple of the
-/// window, Error(kInternal) when the shape of a head's attention does not fit.
+/// Future attention of one KV head: the rows of windows first .. first + count - 1 of `size.window` queries,
+/// [count, L] float32 on the CPU. The plan writes into what it returns, and asks for a row up to twice.
+using HeadAttention = std::function<torch::Tensor(std::int64_t head, std::int64_t first, std::int64_t count)>;
+
+/// The plan of `heads` KV heads of a trace of `length` tokens. Attention is requested head by head and
+/// in parts of some windows, so that memory holds about one part. Step s: the candidates are the live entries
+/// except the newest W; the W with the smallest C are evicted (ties: the older position first), but never the
+/// first size.protected_entries(`prompt_tokens`). Throws Error(kConfig) when the budget is not a multiple of
+/// the window, Error(kInternal) when the shape of a head's attention does not fit.
 GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
                        std::int64_t prompt_tokens, const HeadAttention& attention_of);
 

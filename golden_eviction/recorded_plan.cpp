@@ -12,14 +12,16 @@ namespace foresight {
 
 namespace {
 
-/// The recorded attention of one layer, read head by head in their order.
+/// The recorded attention of one layer, read part by part.
 HeadAttention attention_of_layer(const OracleReader& reader, std::int64_t layer, const CacheSize& size) {
-  const auto heads = std::make_shared<OracleLayer>(reader.heads_of_layer(layer));
-  return [heads, dimensions = reader.dimensions(), window = size.window](std::int64_t /*head*/) {
-    std::vector<std::uint16_t> bits = heads->next_head();
+  const auto opened = std::make_shared<const OracleLayer>(reader.open_layer(layer));
+  return [opened, dimensions = reader.dimensions(), window = size.window](
+             std::int64_t head, std::int64_t first, std::int64_t count) {
+    const BlockRange blocks = blocks_of_windows(dimensions, window, first, count);
+    std::vector<std::uint16_t> bits = opened->read_rows(head, blocks.first, blocks.count);
     const torch::Tensor packed =
-        torch::from_blob(bits.data(), {1, dimensions.packed_elements()}, torch::kFloat16);
-    return unpack_windows(packed, dimensions, window, 0, windows_of(dimensions.tokens, window))[0];
+        torch::from_blob(bits.data(), {1, static_cast<std::int64_t>(bits.size())}, torch::kFloat16);
+    return unpack_windows(packed, dimensions, window, first, count)[0];
   };
 }
 

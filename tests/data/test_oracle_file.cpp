@@ -64,11 +64,13 @@ TEST_CASE("oracle file: files made with h5py from the documented format give wha
         for (const auto& value : head) bits.push_back(value.get<std::uint16_t>());
       }
       CHECK(reader.read_layer(layer) == bits);
-      OracleLayer heads = reader.heads_of_layer(layer);
+      const OracleLayer opened = reader.open_layer(layer);
       const auto middle = bits.begin() + static_cast<std::ptrdiff_t>(bits.size() / 2);
-      CHECK(heads.next_head() == std::vector(bits.begin(), middle));
-      CHECK(heads.next_head() == std::vector(middle, bits.end()));
-      CHECK_THAT(error_of(ErrorKind::kInternal, [&] { heads.next_head(); }), Contains("2 KV heads"));
+      CHECK(opened.read_rows(0, 0, 3) == std::vector(bits.begin(), middle));
+      // Blocks of 4, 4 and 2 tokens: rows of 4, 8 and 10 numbers.
+      CHECK(opened.read_rows(1, 1, 2) == std::vector(middle + 4, bits.end()));
+      CHECK_THAT(error_of(ErrorKind::kInternal, [&] { opened.read_rows(2, 0, 1); }), Contains("KV head 2"));
+      CHECK_THAT(error_of(ErrorKind::kInternal, [&] { opened.read_rows(0, 1, 3); }), Contains("3 blocks"));
     }
   }
 }

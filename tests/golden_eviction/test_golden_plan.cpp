@@ -175,7 +175,9 @@ TEST_CASE("contribution: of every position, the most that a window from the evic
     std::vector<std::int64_t> steps;
     for (std::int64_t step = size.steps(length) - 1; step >= 0; step -= 2) steps.push_back(step);
     const torch::Tensor found = long_term_contribution(
-        3, length, size, steps, [&](std::int64_t head) { return attention[head].clone(); });
+        3, length, size, steps, [&](std::int64_t head, std::int64_t first, std::int64_t count) {
+          return attention[head].narrow(0, first, count).clone();
+        });
     REQUIRE(found.sizes() == torch::IntArrayRef({static_cast<std::int64_t>(steps.size()), 3, length}));
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const std::int64_t seen = size.budget + (steps[i] + 1) * size.window;
@@ -191,8 +193,35 @@ TEST_CASE("contribution: of every position, the most that a window from the evic
       }
     }
     CHECK_THROWS_WITH(long_term_contribution(3, length, size, {size.steps(length)},
-                                             [&](std::int64_t head) { return attention[head].clone(); }),
+                                             [&](std::int64_t head, std::int64_t first, std::int64_t count) {
+                                               return attention[head].narrow(0, first, count).clone();
+                                             }),
                       Catch::Contains("contribution at eviction"));
+  }
+}
+
+TEST_CASE("golden plan: a long trace is planned from parts of its windows, as from all at once", "[golden]") {
+  torch::manual_seed(13);
+  constexpr std::int64_t kLength = 3001, kWindows = 751, kMostElements = 1 << 20;
+  const CacheSize size{8, 4};
+  const torch::Tensor attention = torch::rand({2, kWindows, kLength});
+  std::int64_t parts = 0;
+  const HeadAttention by_part = [&](std::int64_t head, std::int64_t first, std::int64_t count) {
+    CHECK(count * kLength <= kMostElements);
+    ++parts;
+    return attention[head].narrow(0, first, count).clone();
+  };
+  const std::int64_t steps = size.steps(kLength);
+  const std::vector<std::int64_t> some = {steps - 1, 0, 346, 347, 500};
+  const torch::Tensor contribution = long_term_contribution(2, kLength, size, some, by_part);
+  CHECK(parts == 2 * (3 + 2));  // three parts of each head, and those behind the first once more
+  const GoldenPlan plan = golden_plan(2, kLength, size, 0, by_part);
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    const std::int64_t row = 2 + some[i] + 1;  // the window after the eviction
+    const torch::Tensor most = attention.narrow(1, row, kWindows - row).amax(1);  // [2, L]
+    CHECK(torch::equal(contribution[static_cast<std::int64_t>(i)], most));
+    const torch::Tensor candidates = plan.candidates.select(1, some[i]).to(torch::kInt64);
+    CHECK(torch::equal(plan.contribution.select(1, some[i]), most.gather(1, candidates)));
   }
 }
 
@@ -218,7 +247,7 @@ TEST_CASE(
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 6, 24}), {10, 4}), Catch::Contains("multiple"));
   REQUIRE_THROWS_WITH(golden_plan(torch::rand({1, 5, 24}), {8, 4}), Catch::Contains("6 windows"));
   REQUIRE_THROWS_WITH(golden_plan(1, 24, {8, 4}, 0,
-                                  [](std::int64_t) {
+                                  [](std::int64_t, std::int64_t, std::int64_t) {
                                     return torch::rand({5, 24});
                                   }),
                       Catch::Contains("future attention of a head: expected shape"));

@@ -162,9 +162,9 @@ TEST_CASE(
   // The full cache of an evaluation does grow, and is named.
   const RunNeeds evaluation = needs_of(config, 160, {Stage::kGrpo, Stage::kEvaluate});
   CHECK(item(evaluation, "full caches of 1 traces") == 4 * 2 * 16 * 160 * 4);
-  // A head's recorded attention grows faster: half the square by the window, as it is read.
+  // What a golden plan reads of a head grows faster: with the root of the windows times the tokens.
   const RunNeeds long_one = needs_of(config, 1 << 20, {Stage::kEvaluate});
-  CHECK(long_one.items.front().what == "recorded attention of a head");
+  CHECK(long_one.items.front().what == "recorded attention and plan of a layer");
   CHECK(long_one.memory_keys == "data.trace_tokens");
   // On a GPU the memory next to the model is the device's, and the host's is still counted.
   ModelOptions on_gpu = workspace.model.options();

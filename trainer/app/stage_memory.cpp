@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "golden_eviction/future_attention.h"
+#include "golden_eviction/golden_plan.h"
 #include "golden_eviction/oracle_stage.h"
 #include "rl/grpo_step.h"
 #include "trainer/base/text.h"
@@ -144,19 +146,23 @@ double recorded_layer_bytes(const StageSetting& setting, double block) {
   return static_cast<double>(setting.shape->kv_heads) * tokens * tokens / block;
 }
 
-/// The golden evictions of a trace in all layers, and the one head that is being planned.
+/// The golden evictions of a trace in all layers, and of the layer that is being planned the plan and the
+/// part of a head's attention that is read.
 std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double traces) {
   const CacheSize& size = setting.config->eviction;
-  const auto tokens = static_cast<double>(setting.longest_tokens);
-  const auto steps = static_cast<double>(size.steps(setting.longest_tokens));
-  const auto block = static_cast<double>(recorded_block_tokens(*setting.config));
+  const std::int64_t length = std::max<std::int64_t>(1, setting.longest_tokens);
+  const std::int64_t windows = windows_of(length, size.window), part = windows_of_plan_part(windows, length);
+  const auto steps = static_cast<double>(size.steps(length)), tokens = static_cast<double>(length);
+  const double blocks =
+      static_cast<double>(size.window) / static_cast<double>(recorded_block_tokens(*setting.config));
+  const double of_part = static_cast<double>(part) * tokens * (4 + 2 * blocks),
+               behind = static_cast<double>((windows + part - 1) / part) * tokens * 4;
+  const double plan = static_cast<double>(setting.shape->kv_heads) * steps *
+                      static_cast<double>(8 * size.budget + 4 * size.window);
   return {
       {"golden evictions", traces * heads_of(*setting.shape) * steps * static_cast<double>(size.window) * 4,
        false, "data.trace_tokens"},
-      {"recorded attention of a head",
-       recorded_layer_bytes(setting, block) / static_cast<double>(setting.shape->kv_heads) +
-           tokens * tokens / static_cast<double>(size.window) * 4,
-       false, "data.trace_tokens"}};
+      {"recorded attention and plan of a layer", of_part + behind + plan, false, "data.trace_tokens"}};
 }
 
 }  // namespace
