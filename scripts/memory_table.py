@@ -17,9 +17,9 @@ def counters_by_length(folder: Path) -> dict[int, dict[str, float]]:
     found = {}
     for file in folder.glob("*.json"):
         for row in json.loads(file.read_text())["benchmarks"]:
-            match = re.match(r"memory_of_stages/(\d+)/", row["name"])
+            match = re.match(r"memory_of_(?:oracle|stages)/(\d+)/", row["name"])
             if match:
-                found[int(match[1])] = row
+                found.setdefault(int(match[1]), {}).update(row)
     return dict(sorted(found.items()))
 
 

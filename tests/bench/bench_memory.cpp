@@ -5,6 +5,10 @@
 
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
 #include "golden_eviction/oracle_stage.h"
 #include "rl/grpo_step.h"
 #include "tests/base/temporary_folder.h"
@@ -46,8 +50,37 @@ void measure(benchmark::State& state, const std::string& stage, double cache,
   state.counters[stage + "_estimate_MiB"] = host_bytes(all, bench_model().options()) / kMib;
 }
 
-/// One oracle pass, one supervised step with streamed states, one GRPO step of 8 rollouts, one evaluation of
-/// two policies on a trace of range(0) tokens.
+double full_cache_bytes(std::int64_t tokens) {
+  return static_cast<double>(FullCache(bench_model().shape(), 1, tokens, bench_model().options()).bytes());
+}
+
+/// The trace's folder: below FORESIGHT_BENCH_TRACES, where another process finds it, or below `folder`.
+std::filesystem::path folder_of_trace(const TemporaryFolder& folder, std::int64_t tokens) {
+  const char* const kept = std::getenv("FORESIGHT_BENCH_TRACES");
+  return (kept != nullptr ? std::filesystem::path(kept) : folder.path()) / std::to_string(tokens);
+}
+
+void record(const std::filesystem::path& folder, std::int64_t tokens) {
+  std::filesystem::create_directories(folder);
+  record_trace(bench_model(), bench_row(tokens), "train-000000", paper_config().eviction.window, 0,
+               bench_provenance(), folder / "train-000000.h5");
+}
+
+/// One oracle pass over a trace of range(0) tokens.
+void memory_of_oracle(benchmark::State& state) {
+  const Config config = paper_config();
+  const std::int64_t tokens = state.range(0);
+  const StageSetting setting{&config, &bench_model().shape(), bench_model().options(), 1, tokens, 1};
+  const TemporaryFolder folder;
+  for (auto _ : state) {
+    measure(state, "oracle", full_cache_bytes(tokens), oracle_memory(setting),
+            [&] { record(folder_of_trace(folder, tokens), tokens); });
+  }
+}
+
+/// One supervised step with streamed states, one GRPO step of 8 rollouts, one evaluation of two policies on a
+/// trace of range(0) tokens. The first one finds no memory that the oracle freed if memory_of_oracle() ran in
+/// another process.
 void memory_of_stages(benchmark::State& state) {
   const Config config = paper_config();
   const Transformer& model = bench_model();
@@ -55,16 +88,13 @@ void memory_of_stages(benchmark::State& state) {
   const std::int64_t tokens = state.range(0);
   const StageSetting setting{&config, &model.shape(), model.options(), 1, tokens, 1};
   const TemporaryFolder folder;
-  const double full_cache = static_cast<double>(FullCache(model.shape(), 1, tokens, model.options()).bytes());
+  const std::filesystem::path place = folder_of_trace(folder, tokens);
+  if (!std::filesystem::exists(place)) record(place, tokens);
   const Scorer scorer = Scorer::random(model.shape(), {}, RandomStream(1, "benchmark scorer")),
                reference = scorer.clone();
   for (auto _ : state) {
-    measure(state, "oracle", full_cache, oracle_memory(setting), [&] {
-      record_trace(model, bench_row(tokens), "train-000000", size.window, 0, bench_provenance(),
-                   folder.path() / "train-000000.h5");
-    });
     const std::vector<RecordedTrace> traces =
-        load_recorded_traces(folder.path(), "train", 1, model.fingerprint(), "benchmark");
+        load_recorded_traces(place, "train", 1, model.fingerprint(), "benchmark");
     measure(state, "supervised", 0, supervised_memory(setting, /*cached=*/false), [&] {
       const StreamedStates states(model, traces, {size}, ScorerFeatures::kNormalized, golden_behaviour());
       const std::int64_t last = size.steps(tokens) - 1;
@@ -79,13 +109,20 @@ void memory_of_stages(benchmark::State& state) {
       one_pass_gradient({&model, &config, size, {&traces[0]}, 0, config.grpo.kl_weight, &reference}, scorer,
                         rollouts, update, alone());
     });
-    measure(state, "evaluate", full_cache, evaluation_memory(setting, 2), [&] {
+    measure(state, "evaluate", full_cache_bytes(tokens), evaluation_memory(setting, 2), [&] {
       const std::vector<Policy> two = {rule_policy("snapkv", size, 1), scorer_policy("scorer", scorer)};
       run_policies(model, traces, {PolicySet{size, two}}, Detail::kAll, 2, {}, alone());
     });
   }
 }
 
+BENCHMARK(memory_of_oracle)
+    ->Arg(2048)
+    ->Arg(8192)
+    ->Arg(32768)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kSecond);
 BENCHMARK(memory_of_stages)
     ->Arg(2048)
     ->Arg(8192)
