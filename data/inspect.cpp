@@ -43,7 +43,7 @@ nlohmann::ordered_json describe_oracle_file(const std::filesystem::path& path) {
   datasets.push_back(dataset_facts("/entropy", "float32", {dimensions.tokens}, 4));
   datasets.push_back(dataset_facts("/completion", "uint8", {dimensions.tokens}, 1));
   for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
-    reader.read_layer(layer);  // checks its digest
+    reader.open_layer(layer);  // checks its digest
     datasets.push_back(
         dataset_facts(concat("/", kOracleAttentionGroup, "/", oracle_layer_name(dimensions.number(layer))),
                       "float16", {dimensions.kv_heads, dimensions.packed_elements()}, 2));

@@ -77,9 +77,8 @@ class OracleReader {
   const OracleProvenance& provenance() const;
   const OracleTrace& trace() const;
   const std::filesystem::path& path() const;
-  /// float16 bits, [kv_heads, packed_elements()]; checks the layer's digest.
-  std::vector<std::uint16_t> read_layer(std::int64_t layer) const;
   /// The layer to read parts of, after its digest was checked piece by piece. The reader must live as long.
+  /// Throws Error(kInternal) for a layer that does not exist.
   OracleLayer open_layer(std::int64_t layer) const;
   /// The rows of blocks first_block .. first_block + blocks - 1 of all KV heads: float16 bits, [kv_heads,
   /// elements_of_blocks(first_block, blocks)]. This checks the checksums of their chunks, but not the layer's

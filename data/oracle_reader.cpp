@@ -260,21 +260,6 @@ const fs::path& OracleReader::path() const {
   return state_->context.path;
 }
 
-std::vector<std::uint16_t> OracleReader::read_layer(std::int64_t layer) const {
-  const hdf5::QuietErrors quiet;
-  const State& state = *state_;
-  const Context& context = state.context;
-  state.require_layer(layer);
-  heartbeat();
-  const ExpectedDataset expected = expected_layer(state.dimensions, layer, state.float16.id());
-  const Handle dataset = open_dataset(context, state.attention.id(), expected, state.file_bytes);
-  std::vector<std::uint16_t> bits(static_cast<std::size_t>(expected.bytes() / sizeof(std::uint16_t)));
-  context.check(H5Dread(dataset.id(), expected.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits.data()),
-                unreadable(expected.name));
-  state.require_digest(layer, expected.name, sha256_hex(bytes_of(bits)));
-  return bits;
-}
-
 struct OracleLayer::State {
   const OracleReader::State* reader;
   ExpectedDataset expected;

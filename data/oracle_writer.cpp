@@ -136,7 +136,7 @@ void write_dataset(const Context& context, hid_t parent, const DatasetToWrite& d
 void require_readable_oracle(const fs::path& path, const fs::path& staging, std::int64_t layers) {
   try {
     const OracleReader reader(staging);
-    for (std::int64_t layer = 0; layer < layers; ++layer) reader.read_layer(layer);
+    for (std::int64_t layer = 0; layer < layers; ++layer) reader.open_layer(layer);
   } catch (const Error& fault) {
     throw Error(ErrorKind::kResource,
                 concat("cannot write ", path.string(), ": it does not read back as written (", fault.what(),

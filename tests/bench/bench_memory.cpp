@@ -116,20 +116,12 @@ void memory_of_stages(benchmark::State& state) {
   }
 }
 
-BENCHMARK(memory_of_oracle)
-    ->Arg(2048)
-    ->Arg(8192)
-    ->Arg(32768)
-    ->Iterations(1)
-    ->UseRealTime()
-    ->Unit(benchmark::kSecond);
-BENCHMARK(memory_of_stages)
-    ->Arg(2048)
-    ->Arg(8192)
-    ->Arg(32768)
-    ->Iterations(1)
-    ->UseRealTime()
-    ->Unit(benchmark::kSecond);
+void by_length(benchmark::internal::Benchmark* timed) {
+  timed->Arg(2048)->Arg(8192)->Arg(32768)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
+}
+
+BENCHMARK(memory_of_oracle)->Apply(by_length);
+BENCHMARK(memory_of_stages)->Apply(by_length);
 
 }  // namespace
 }  // namespace foresight::bench

@@ -43,22 +43,13 @@ void window_of_layer(benchmark::State& state, torch::ScalarType type) {
   }
 }
 
-BENCHMARK_CAPTURE(window_of_layer, float32, torch::kFloat32)
-    ->Args({4, 64})
-    ->Args({8, 64})
-    ->Args({1, 4})
-    ->Args({1, 1})
-    ->Args({8, 1})
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(window_of_layer, bfloat16, torch::kBFloat16)
-    ->Args({4, 64})
-    ->Args({8, 64})
-    ->Args({1, 4})
-    ->Args({1, 1})
-    ->Args({8, 1})
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
+void by_rows_and_tokens(benchmark::internal::Benchmark* timed) {
+  timed->Args({4, 64})->Args({8, 64})->Args({1, 4})->Args({1, 1})->Args({8, 1});
+  timed->UseRealTime()->Unit(benchmark::kMicrosecond);
+}
+
+BENCHMARK_CAPTURE(window_of_layer, float32, torch::kFloat32)->Apply(by_rows_and_tokens);
+BENCHMARK_CAPTURE(window_of_layer, bfloat16, torch::kBFloat16)->Apply(by_rows_and_tokens);
 
 }  // namespace
 }  // namespace foresight::bench

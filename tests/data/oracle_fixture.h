@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/oracle_file.h"
+#include "tests/data/whole_layer.h"
 
 namespace foresight {
 
@@ -59,7 +60,7 @@ inline bool same_as_example(const std::filesystem::path& path, const OracleExamp
               provenance.code_version == example.provenance.code_version &&
               provenance.dtype == example.provenance.dtype;
   for (std::size_t layer = 0; layer < example.layers.size(); ++layer) {
-    same = same && reader.read_layer(static_cast<std::int64_t>(layer)) == example.layers[layer];
+    same = same && whole_layer(reader, static_cast<std::int64_t>(layer)) == example.layers[layer];
   }
   return same;
 }

@@ -6,6 +6,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/data/oracle_fixture.h"
 #include "tests/data/support.h"
+#include "tests/data/whole_layer.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -20,7 +21,7 @@ const OracleDimensions kSmall = {.layers = 2, .kv_heads = 3, .tokens = 37, .bloc
 std::string fault_of(const fs::path& path) {
   const std::string message = error_of(ErrorKind::kInput, [&] {
     const OracleReader reader(path);
-    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.read_layer(layer);
+    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) whole_layer(reader, layer);
   });
   const std::string by_parts = error_of(ErrorKind::kInput, [&] {
     const OracleReader reader(path);

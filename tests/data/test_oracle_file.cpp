@@ -12,6 +12,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/data/oracle_fixture.h"
 #include "tests/data/support.h"
+#include "tests/data/whole_layer.h"
 #include "trainer/base/files.h"
 #include "trainer/base/text.h"
 
@@ -63,7 +64,7 @@ TEST_CASE("oracle file: files made with h5py from the documented format give wha
       for (const auto& head : expected["attention_bits"][static_cast<std::size_t>(layer)]) {
         for (const auto& value : head) bits.push_back(value.get<std::uint16_t>());
       }
-      CHECK(reader.read_layer(layer) == bits);
+      CHECK(whole_layer(reader, layer) == bits);
       const OracleLayer opened = reader.open_layer(layer);
       const auto middle = bits.begin() + static_cast<std::ptrdiff_t>(bits.size() / 2);
       CHECK(opened.read_rows(0, 0, 3) == std::vector(bits.begin(), middle));
@@ -267,12 +268,13 @@ TEST_CASE("oracle file: a reader can be moved, and a layer beyond the file is th
   write_example(folder / "a.h5", example, 0);
   OracleReader first(folder / "a.h5");
   OracleReader second = std::move(first);
-  CHECK(second.read_layer(1) == example.layers[1]);
+  CHECK(whole_layer(second, 1) == example.layers[1]);
   OracleReader third(reference_folder("oracle") / "good.h5");
   third = std::move(second);
-  CHECK(third.read_layer(0) == example.layers[0]);
-  CHECK_THAT(error_of(ErrorKind::kInternal, [&] { third.read_layer(2); }), Contains("layer 2 was asked for"));
-  CHECK_THAT(error_of(ErrorKind::kInternal, [&] { third.read_layer(-1); }), Contains("layer -1"));
+  CHECK(whole_layer(third, 0) == example.layers[0]);
+  CHECK_THAT(error_of(ErrorKind::kInternal, [&] { whole_layer(third, 2); }),
+             Contains("layer 2 was asked for"));
+  CHECK_THAT(error_of(ErrorKind::kInternal, [&] { whole_layer(third, -1); }), Contains("layer -1"));
 }
 
 /// Rows of blocks first .. first + count - 1 of all KV heads, cut out of a whole layer by the words of the

@@ -10,7 +10,7 @@ void fuzz_one(std::string_view input) {
     const OracleReader reader(path);
     for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
       reader.read_rows(layer, reader.dimensions().blocks() - 1, 1);
-      reader.read_layer(layer);
+      reader.open_layer(layer);
     }
   });
 }

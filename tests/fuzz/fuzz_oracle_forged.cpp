@@ -107,7 +107,7 @@ void fuzz_one(std::string_view input) {
   // HDF5 trusts sizes whose checksum fits, so this target only reports crashes, not memory.
   expect_kept({.name = "in.h5", .fixed_bytes = std::size_t{1} << 30}, input.size(), [&] {
     const OracleReader reader(path);
-    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.read_layer(layer);
+    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.open_layer(layer);
   });
 }
 

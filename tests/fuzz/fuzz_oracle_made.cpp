@@ -289,7 +289,7 @@ void fuzz_one(std::string_view input) {
   write_file(choices, path);
   expect_kept({.name = "made.h5"}, std::filesystem::file_size(path), [&] {
     const OracleReader reader(path);
-    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.read_layer(layer);
+    for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) reader.open_layer(layer);
   });
 }
 

@@ -7,6 +7,7 @@
 #include "golden_eviction/future_attention.h"
 #include "golden_eviction/oracle_stage.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/data/whole_layer.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/text.h"
 #include "trainer/model/tensor_io.h"
@@ -40,7 +41,7 @@ TEST_CASE("oracle: of every layer with full attention, and of no other, the atte
     REQUIRE(dimensions.layers == numbers.size(0));
     for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
       CHECK(dimensions.number(layer) == numbers[layer].item<std::int64_t>());
-      std::vector<std::uint16_t> bits = reader.read_layer(layer);
+      std::vector<std::uint16_t> bits = whole_layer(reader, layer);
       const torch::Tensor packed =
           torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
       const torch::Tensor found =

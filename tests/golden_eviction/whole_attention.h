@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/oracle_file.h"
+#include "tests/data/whole_layer.h"
 #include "trainer/traces/recorded_trace.h"
 
 namespace foresight {
@@ -58,7 +59,7 @@ inline std::vector<torch::Tensor> whole_attention(const RecordedTrace& trace, st
   const OracleDimensions& dimensions = reader.dimensions();
   std::vector<torch::Tensor> layers;
   for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
-    std::vector<std::uint16_t> bits = reader.read_layer(layer);
+    std::vector<std::uint16_t> bits = whole_layer(reader, layer);
     const torch::Tensor packed =
         torch::from_blob(bits.data(), {dimensions.kv_heads, dimensions.packed_elements()}, torch::kFloat16);
     layers.push_back(merge_blocks(unpack_attention(packed, dimensions), dimensions.block_tokens, window));

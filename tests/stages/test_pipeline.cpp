@@ -4,6 +4,7 @@
 
 #include "data/oracle_file.h"
 #include "golden_eviction/oracle_stage.h"
+#include "tests/data/whole_layer.h"
 #include "tests/stages/timeless_metrics.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/commands.h"
@@ -83,11 +84,11 @@ TEST_CASE("oracle: finished traces are kept, a damaged one is recorded again, an
   run_oracle(config, workspace.model, workspace.tokenizer, alone());
   const auto first = tiny.run() / "oracle/train-000000.h5", second = tiny.run() / "oracle/train-000001.h5";
   const std::string first_bytes = sha256_file_hex(first);
-  const auto layer = OracleReader(second).read_layer(1);
+  const auto layer = whole_layer(OracleReader(second), 1);
   std::filesystem::resize_file(second, 3000);
   run_oracle(config, workspace.model, workspace.tokenizer, alone());
   CHECK(sha256_file_hex(first) == first_bytes);
-  CHECK(OracleReader(second).read_layer(1) == layer);
+  CHECK(whole_layer(OracleReader(second), 1) == layer);
   const Config longer = tiny.config({"data.trace_tokens=176"});
   REQUIRE_THROWS_WITH(run_oracle(longer, workspace.model, workspace.tokenizer, alone()),
                       Catch::Contains("another `output`"));

@@ -6,6 +6,7 @@
 
 #include "golden_eviction/future_attention.h"
 #include "golden_eviction/recorded_plan.h"
+#include "tests/data/whole_layer.h"
 #include "tests/supervised/recorded.h"
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/supervised/rounds.h"
@@ -28,7 +29,7 @@ TEST_CASE("own states: what the scorer's evictions lead to, with what the record
   std::int64_t unlike_golden = 0;
   const EvictionSelector golden = golden_selector({golden_evictions(trace, size)});
   evicted_losses(recorded.model, trace.tokens.unsqueeze(0), size, 1, [&](const EvictionView& view) {
-    std::vector<std::uint16_t> bits = reader.read_layer(view.layer);
+    std::vector<std::uint16_t> bits = whole_layer(reader, view.layer);
     const torch::Tensor packed =
         torch::from_blob(bits.data(), {heads, reader.dimensions().packed_elements()}, torch::kFloat16);
     const std::int64_t windows = (trace.length() + size.window - 1) / size.window;
