@@ -214,6 +214,9 @@ class Rewriter {
       fraction(out, depth);
     } else if (name == "sqrt") {
       root(out, depth);
+    } else if (name == "overline") {
+      const std::string inner = without_spaces(argument(depth));
+      out += all_digits(inner) ? concat("\\overline{", inner, "}") : inner;  // the period of a decimal
     } else if (name == "begin" || name == "end") {
       environment(out, name, depth);
     } else if (name == "hspace" || name == "phantom" || name == "hphantom" || name == "vspace") {

@@ -11,7 +11,8 @@ namespace foresight {
 
 /// `answer` with one spelling for each meaning: \dfrac12, \tfrac{1}{2} and 1/2 are "1/2"; \left, \right,
 /// sizes, spacing commands, dollar and currency signs are removed; Unicode's minus signs and digits become
-/// ASCII's; \cdot and \times become "*"; x^{2} becomes x^2. Unknown commands stay. A mixed number is "1 1/2".
+/// ASCII's; \cdot and \times become "*"; x^{2} becomes x^2; a line over other things than digits is left out.
+/// Unknown commands stay. A mixed number is "1 1/2".
 /// The contents of \text{} and ^\circ are marked by the signs of answer_signs.h.
 std::string plain_latex(std::string_view answer);
 

@@ -1,5 +1,6 @@
 #include "data/answer_number.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <utility>
@@ -189,21 +190,48 @@ class NumberReader {
       }
     }
     if (digits == 0) return std::nullopt;
-    return reduced(over, under);
+    return point ? repeating(over, under) : reduced(over, under);
+  }
+
+  /// A decimal over / under with the digits that repeat behind it: "0.1\overline{6}" is 1/6.
+  std::optional<Rational> repeating(__int128 over, __int128 under) {
+    constexpr std::string_view kOpen = "\\overline{";
+    constexpr std::size_t kMostDigits = 9;
+    if (!text_.substr(at_).starts_with(kOpen)) return reduced(over, under);
+    const std::size_t first = at_ + kOpen.size(), end = std::min(text_.find('}', first), text_.size());
+    if (end == text_.size() || end == first || end - first > kMostDigits) return std::nullopt;
+    __int128 period = 0, nines = 0;
+    for (const char c : text_.substr(first, end - first)) {
+      if (!is_digit(c)) return std::nullopt;
+      period = period * 10 + (c - '0');
+      nines = nines * 10 + 9;
+    }
+    at_ = end + 1;
+    return reduced(over * nines + period, under * nines);
   }
 
   std::string_view text_;
   std::size_t at_ = 0;
 };
 
+std::optional<std::string> written(const std::optional<Rational>& number) {
+  if (!number) return std::nullopt;
+  std::string text = std::to_string(number->over);
+  if (number->under != 1) text += "/" + std::to_string(number->under);
+  return text;
+}
+
 }  // namespace
 
 std::optional<std::string> exact_number(std::string_view text) {
-  const auto number = NumberReader(text).whole();
-  if (!number) return std::nullopt;
-  std::string written = std::to_string(number->over);
-  if (number->under != 1) written += "/" + std::to_string(number->under);
-  return written;
+  return written(NumberReader(text).whole());
+}
+
+std::optional<std::string> product_of(std::string_view one, std::string_view two) {
+  const auto first = NumberReader(one).whole(), second = NumberReader(two).whole();
+  if (!first || !second) return std::nullopt;
+  return written(reduced(static_cast<__int128>(first->over) * second->over,
+                         static_cast<__int128>(first->under) * second->under));
 }
 
 std::size_t number_prefix(std::string_view text) {

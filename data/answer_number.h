@@ -8,10 +8,14 @@
 
 namespace foresight {
 
-/// The reduced fraction ("-7", "3/2") that all of `text` stands for: an integer, a decimal, a fraction of
-/// them, a mixed number ("1 1/2"), or a number with * 10^n or an e; blanks may stand between thousands.
+/// The reduced fraction ("-7", "3/2") that all of `text` stands for: an integer, a decimal (with a period:
+/// "0.\overline{3}"), a fraction of them, a mixed number ("1 1/2"), or a number with * 10^n or an e; blanks
+/// may stand between thousands.
 /// No value for other texts, and if numerator or denominator do not fit 63 bits.
 std::optional<std::string> exact_number(std::string_view text);
+
+/// The product of two fractions as exact_number() writes them; no value if it does not fit.
+std::optional<std::string> product_of(std::string_view one, std::string_view two);
 
 /// Bytes of the longest such number that `text` begins with; 0 without one.
 std::size_t number_prefix(std::string_view text);

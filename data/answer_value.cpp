@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/answer_latex.h"
 #include "data/answer_number.h"
 #include "data/answer_signs.h"
 #include "data/answer_units.h"
@@ -80,8 +81,37 @@ void unify_half_of_day(std::string& text) {
   if (last != std::string::npos && is_digit(text[last])) text = text.substr(0, last + 1) + end;
 }
 
+/// The place behind the \pi or \sqrt{..} at `at`; npos if neither begins there.
+std::size_t end_of_factor(std::string_view text, std::size_t at) {
+  constexpr std::string_view kPi = "\\pi", kRoot = "\\sqrt";
+  const std::string_view rest = text.substr(at);
+  if (rest.starts_with(kPi)) return at + kPi.size();
+  if (!rest.starts_with(kRoot)) return std::string_view::npos;
+  const std::size_t open = text.find('{', at);
+  return open == std::string_view::npos ? open : braced(text, open).second;
+}
+
+/// The coefficient before \pi or \sqrt{..}: "\pi/4", "1/4*\pi" and "0.25\pi" are "1/4\pi". No value for
+/// others.
+std::optional<std::string> multiple_of_factor(std::string_view text) {
+  const std::size_t at = text.find('\\');
+  const std::size_t end = at == std::string_view::npos ? at : end_of_factor(text, at);
+  if (end == std::string_view::npos) return std::nullopt;
+  std::string_view before = trimmed(text.substr(0, at)), behind = trimmed(text.substr(end));
+  if (before.ends_with('*')) before = trimmed(before.substr(0, before.size() - 1));
+  if (!behind.empty() && (behind.front() != '/' || behind.find('/', 1) != std::string_view::npos))
+    return std::nullopt;
+  const bool alone = before.empty() || before == "-" || before == "+";
+  const auto over = exact_number(alone ? concat(before, "1") : std::string(before));
+  const auto under = exact_number(behind.empty() ? "1" : concat("1", behind));
+  const auto coefficient = over && under ? product_of(*over, *under) : std::nullopt;
+  if (!coefficient) return std::nullopt;
+  return concat(*coefficient, without(text.substr(at, end - at), " "));
+}
+
 std::string canonical_item(std::string_view text) {
   if (const auto number = exact_number(trimmed(text))) return *number;
+  if (const auto multiple = multiple_of_factor(trimmed(text))) return *multiple;
   std::string kept;
   for (std::size_t i = 0; i < text.size(); ++i) {  // "1 2" is not "12"
     const bool between = text[i] == ' ' && !kept.empty() && is_digit(kept.back()) && i + 1 < text.size() &&

@@ -21,74 +21,97 @@ void take_suffix_maximum(const torch::Tensor& attention) {
   }
 }
 
-/// The largest attention of each window of a head and of those after it, from parts of its windows: one pass
-/// over the parts from the last on keeps the maximum behind each, a second one from the first on uses them.
-class FutureMaximum {
+/// The windows of a head's future attention in parts that fit memory.
+class AttentionParts {
  public:
-  FutureMaximum(const HeadAttention& attention_of, std::int64_t head, std::int64_t windows,
-                std::int64_t length)
+  AttentionParts(const HeadAttention& attention_of, std::int64_t head, std::int64_t windows,
+                 std::int64_t length)
       : attention_of_(attention_of),
         head_(head),
         windows_(windows),
         length_(length),
-        part_(windows_of_plan_part(windows, length)) {
-    behind_.resize(static_cast<std::size_t>((windows + part_ - 1) / part_));
+        each_(windows_of_plan_part(windows, length)) {}
+
+  std::int64_t count() const { return (windows_ + each_ - 1) / each_; }
+  std::int64_t part_of(std::int64_t window) const { return window / each_; }
+  std::int64_t first_window(std::int64_t part) const { return part * each_; }
+
+  /// [windows of the part, L]
+  torch::Tensor read(std::int64_t part) const {
+    heartbeat();
+    const std::int64_t first = first_window(part), some = std::min(each_, windows_ - first);
+    torch::Tensor rows = attention_of_(head_, first, some);
+    check_shape(rows, {some, length_}, "future attention of a head");
+    return rows;
+  }
+
+  /// As read(), each row the maximum of its window, the later ones of the part and `behind` [L], which may be
+  /// undefined.
+  torch::Tensor read_maximum(std::int64_t part, const torch::Tensor& behind) const {
+    torch::Tensor rows = read(part).contiguous();
+    torch::Tensor last = rows[rows.size(0) - 1];
+    if (behind.defined()) torch::maximum_out(last, last, behind);
+    take_suffix_maximum(rows);
+    return rows;
+  }
+
+ private:
+  const HeadAttention& attention_of_;
+  std::int64_t head_, windows_, length_, each_;
+};
+
+/// The largest attention of each window of a head and of those after it, in ascending order: one pass over
+/// the parts from the last on keeps the maximum behind each, a second one from the first on uses them.
+class FutureMaximum {
+ public:
+  explicit FutureMaximum(const AttentionParts& parts)
+      : parts_(parts), behind_(static_cast<std::size_t>(parts.count())) {
     for (std::size_t part = behind_.size() - 1; part > 0; --part) {
-      const torch::Tensor most = std::get<0>(read(part).max(0));
+      const torch::Tensor most = std::get<0>(parts_.read(static_cast<std::int64_t>(part)).max(0));
       behind_[part - 1] = behind_[part].defined() ? torch::maximum(most, behind_[part]) : most;
     }
   }
 
   /// [L] of a window; ask in ascending order.
   const float* row(std::int64_t window) {
-    const auto part = static_cast<std::size_t>(window / part_);
-    if (part != held_part_ || !held_.defined()) {
+    const std::int64_t part = parts_.part_of(window);
+    if (part != held_part_) {
       held_ = torch::Tensor();  // freed before the next one is read
-      held_ = read(part).contiguous();
+      held_ = parts_.read_maximum(part, behind_[static_cast<std::size_t>(part)]);
       held_part_ = part;
-      torch::Tensor last = held_[held_.size(0) - 1];
-      if (behind_[part].defined()) torch::maximum_out(last, last, behind_[part]);
-      take_suffix_maximum(held_);
     }
-    return held_[window - static_cast<std::int64_t>(part) * part_].const_data_ptr<float>();
+    return held_[window - parts_.first_window(part)].const_data_ptr<float>();
   }
 
  private:
-  torch::Tensor read(std::size_t part) const {
-    heartbeat();
-    const std::int64_t first = static_cast<std::int64_t>(part) * part_,
-                       count = std::min(part_, windows_ - first);
-    torch::Tensor rows = attention_of_(head_, first, count);
-    check_shape(rows, {count, length_}, "future attention of a head");
-    return rows;
-  }
-
-  const HeadAttention& attention_of_;
-  std::int64_t head_, windows_, length_, part_;
+  AttentionParts parts_;
   std::vector<torch::Tensor> behind_;  // by part: [L] of all windows behind it; undefined: there are none
   torch::Tensor held_;                 // the part that rows are given of
-  std::size_t held_part_ = 0;
+  std::int64_t held_part_ = -1;
 };
 
-/// One KV head: fills the rows of the plan.
+/// One KV head: fills the rows of the plan, of which `candidates` and `contribution` may be null.
 void plan_head(FutureMaximum future, const CacheSize& size, std::int64_t steps,
                std::int64_t protected_entries, std::int32_t* evicted, std::int32_t* candidates,
                float* contribution) {
   const std::int64_t budget = size.budget, window = size.window;
   std::vector<std::int32_t> live(static_cast<std::size_t>(budget));
   std::vector<std::int64_t> order(static_cast<std::size_t>(budget));
+  std::vector<float> scores(static_cast<std::size_t>(budget));
   std::iota(live.begin(), live.end(), 0);
   for (std::int64_t step = 0; step < steps; ++step) {
     const std::int64_t seen = size.seen_at_step(step);
     const float* row = future.row(seen / window);
-    float* scores = contribution + step * budget;
-    std::copy(live.begin(), live.end(), candidates + step * budget);
-    for (std::int64_t i = 0; i < budget; ++i) scores[i] = row[live[static_cast<std::size_t>(i)]];
+    std::transform(live.begin(), live.end(), scores.begin(),
+                   [row](std::int32_t position) { return row[position]; });
+    if (candidates != nullptr) std::copy(live.begin(), live.end(), candidates + step * budget);
+    if (contribution != nullptr) std::copy(scores.begin(), scores.end(), contribution + step * budget);
     std::iota(order.begin(), order.end(), 0);
     // Protected entries are older than all others and are never evicted, so they stay the first ones.
     const auto first_open = order.begin() + protected_entries, first_kept = first_open + window;
-    std::partial_sort(first_open, first_kept, order.end(), [&](std::int64_t a, std::int64_t b) {
-      return scores[a] != scores[b] ? scores[a] < scores[b] : a < b;
+    const float* const score = scores.data();
+    std::partial_sort(first_open, first_kept, order.end(), [score](std::int64_t a, std::int64_t b) {
+      return score[a] != score[b] ? score[a] < score[b] : a < b;
     });
     for (std::int64_t rank = 0; rank < window; ++rank) {
       evicted[step * window + rank] = live[static_cast<std::size_t>(first_open[rank])];
@@ -113,7 +136,7 @@ void require_whole_windows(const CacheSize& size) {
 }  // namespace
 
 std::int64_t windows_of_plan_part(std::int64_t windows, std::int64_t length) {
-  constexpr std::int64_t kElements = 1 << 20;  // 4 MiB
+  constexpr std::int64_t kElements = 1 << 18;  // 1 MiB
   const auto root = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(windows))));
   return std::clamp<std::int64_t>(std::max(kElements / length, root), 1, windows);
 }
@@ -128,17 +151,21 @@ torch::Tensor long_term_contribution(std::int64_t heads, std::int64_t length, co
                                                " tokens, which has ", size.steps(length)));
     }
   }
-  std::vector<std::int64_t> order(steps.size());  // of ascending steps
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-    return steps[static_cast<std::size_t>(a)] < steps[static_cast<std::size_t>(b)];
-  });
   torch::Tensor contribution = torch::empty({static_cast<std::int64_t>(steps.size()), heads, length});
+  if (steps.empty()) return contribution;
+  const auto window_of = [&](std::int64_t step) { return size.seen_at_step(step) / size.window; };
+  const std::int64_t first = *std::min_element(steps.begin(), steps.end());
   for (std::int64_t head = 0; head < heads; ++head) {
-    FutureMaximum future(attention_of, head, windows_of(length, size.window), length);
-    for (const std::int64_t place : order) {
-      const float* row = future.row(size.seen_at_step(steps[static_cast<std::size_t>(place)]) / size.window);
-      std::copy(row, row + length, contribution[place][head].data_ptr<float>());
+    const AttentionParts parts(attention_of, head, windows_of(length, size.window), length);
+    torch::Tensor behind;  // [L] the maximum of the windows behind a part
+    for (std::int64_t part = parts.count() - 1; part >= parts.part_of(window_of(first)); --part) {
+      const torch::Tensor rows = parts.read_maximum(part, behind);
+      for (std::size_t i = 0; i < steps.size(); ++i) {
+        const std::int64_t window = window_of(steps[i]);
+        if (parts.part_of(window) != part) continue;
+        contribution[static_cast<std::int64_t>(i)][head].copy_(rows[window - parts.first_window(part)]);
+      }
+      behind = rows[0].clone();
     }
   }
   return contribution;
@@ -152,12 +179,26 @@ GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize&
                   .candidates = torch::empty({heads, steps, size.budget}, torch::kInt32),
                   .contribution = torch::empty({heads, steps, size.budget})};
   for (std::int64_t head = 0; head < heads; ++head) {
-    plan_head({attention_of, head, windows, length}, size, steps, size.protected_entries(prompt_tokens),
+    plan_head(FutureMaximum({attention_of, head, windows, length}), size, steps,
+              size.protected_entries(prompt_tokens),
               plan.evicted.data_ptr<std::int32_t>() + head * steps * size.window,
               plan.candidates.data_ptr<std::int32_t>() + head * steps * size.budget,
               plan.contribution.data_ptr<float>() + head * steps * size.budget);
   }
   return plan;
+}
+
+torch::Tensor golden_evicted(std::int64_t heads, std::int64_t length, const CacheSize& size,
+                             std::int64_t prompt_tokens, const HeadAttention& attention_of) {
+  require_whole_windows(size);
+  const std::int64_t windows = windows_of(length, size.window), steps = size.steps(length);
+  torch::Tensor evicted = torch::empty({heads, steps, size.window}, torch::kInt32);
+  for (std::int64_t head = 0; head < heads; ++head) {
+    plan_head(FutureMaximum({attention_of, head, windows, length}), size, steps,
+              size.protected_entries(prompt_tokens),
+              evicted.data_ptr<std::int32_t>() + head * steps * size.window, nullptr, nullptr);
+  }
+  return evicted;
 }
 
 GoldenPlan golden_plan(const torch::Tensor& attention, const CacheSize& size, std::int64_t prompt_tokens) {

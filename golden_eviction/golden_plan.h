@@ -21,7 +21,7 @@ struct GoldenPlan {
                                ///< window gives it
 };
 
-/// Windows of a trace of `length` tokens whose attention is in memory together while a KV head is planned: 4
+/// Windows of a trace of `length` tokens whose attention is in memory together while a KV head is planned: 1
 /// MiB of them, but no fewer than there are such parts. A row [L] is kept for each part beside them.
 std::int64_t windows_of_plan_part(std::int64_t windows, std::int64_t length);
 
@@ -36,6 +36,10 @@ using HeadAttention = std::function<torch::Tensor(std::int64_t head, std::int64_
 /// the window, Error(kInternal) when the shape of a head's attention does not fit.
 GoldenPlan golden_plan(std::int64_t heads, std::int64_t length, const CacheSize& size,
                        std::int64_t prompt_tokens, const HeadAttention& attention_of);
+
+/// GoldenPlan::evicted of the same plan, without memory for the rest. Throws as golden_plan().
+torch::Tensor golden_evicted(std::int64_t heads, std::int64_t length, const CacheSize& size,
+                             std::int64_t prompt_tokens, const HeadAttention& attention_of);
 
 /// C of every position at the evictions `steps` (n of them, in any order), whatever was evicted before: [n,
 /// K, L] float32, the largest attention from a window that begins at the eviction or later. Positions after

@@ -191,8 +191,8 @@ void run_oracle(const Config& config, const Transformer& model, const Tokenizer&
                                     .dtype = model.dtype_name()};
   const std::int64_t block_tokens = recorded_block_tokens(config);
   const Inventory inventory = take_inventory(splits, folder, provenance, block_tokens, world);
-  log_info(concat("oracle: ", inventory.recorded, " traces are recorded, ", inventory.missing.size(),
-                  " to do (", inventory.tokens_missing, " tokens)"));
+  log_info(concat("oracle: ", inventory.recorded, " traces have been recorded, ", inventory.missing.size(),
+                  " are left (", inventory.tokens_missing, " tokens)"));
   const std::vector<MissingTrace> own = own_share(inventory.missing, world);
   std::int64_t tokens_here = 0, done = 0;
   for (const MissingTrace& item : own) tokens_here += item.tokens();

@@ -1,7 +1,6 @@
 #include "golden_eviction/recorded_plan.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <memory>
 
@@ -46,13 +45,9 @@ torch::Tensor oracle_scores(const torch::Tensor& contribution, const torch::Tens
 
 namespace {
 
-/// Calls `take` with the golden plan of each layer of a trace, in order.
-void for_each_plan(const RecordedTrace& trace, const CacheSize& size,
-                   const std::function<void(const GoldenPlan&)>& take) {
-  const OracleReader reader(trace.file);
-  const std::int64_t prompt = size.protect_prompt ? trace.prompt_tokens() : 0;
-  for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer)
-    take(golden_plan_of(reader, layer, size, prompt));
+/// Tokens of a trace's prompt, if they are protected.
+std::int64_t protected_prompt(const RecordedTrace& trace, const CacheSize& size) {
+  return size.protect_prompt ? trace.prompt_tokens() : 0;
 }
 
 /// Positions of a trace in the smallest type that holds them.
@@ -75,20 +70,28 @@ torch::Tensor nearest_kept(const GoldenPlan& plan, std::int64_t protected_entrie
 }  // namespace
 
 RecordedEvictions golden_evictions(const RecordedTrace& trace, const CacheSize& size) {
+  const OracleReader reader(trace.file);
+  const OracleDimensions& dimensions = reader.dimensions();
   RecordedEvictions evictions;
-  for_each_plan(trace, size,
-                [&](const GoldenPlan& plan) { evictions.push_back(stored_positions(plan.evicted, trace)); });
+  for (std::int64_t layer = 0; layer < dimensions.layers; ++layer) {
+    const torch::Tensor evicted =
+        golden_evicted(dimensions.kv_heads, dimensions.tokens, size, protected_prompt(trace, size),
+                       attention_of_layer(reader, layer, size));
+    evictions.push_back(stored_positions(evicted, trace));
+  }
   return evictions;
 }
 
 std::vector<RecordedCut> golden_cuts(const RecordedTrace& trace, const CacheSize& size, std::int64_t count) {
-  const std::int64_t closed = size.protected_entries(size.protect_prompt ? trace.prompt_tokens() : 0);
+  const OracleReader reader(trace.file);
+  const std::int64_t prompt = protected_prompt(trace, size), closed = size.protected_entries(prompt);
   const std::int64_t kept = std::min(count, size.budget - size.window);
   std::vector<RecordedCut> cuts;
-  for_each_plan(trace, size, [&](const GoldenPlan& plan) {
+  for (std::int64_t layer = 0; layer < reader.dimensions().layers; ++layer) {
+    const GoldenPlan plan = golden_plan_of(reader, layer, size, prompt);
     cuts.push_back({.evicted = stored_positions(plan.evicted, trace),
                     .nearest_kept = stored_positions(nearest_kept(plan, closed, size.window, kept), trace)});
-  });
+  }
   return cuts;
 }
 

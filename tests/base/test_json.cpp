@@ -28,7 +28,7 @@ TEST_CASE("json: values come back as from any parser") {
 }
 
 TEST_CASE("json: a key twice in one object is refused, once in each of two objects it is not") {
-  CHECK_THAT(fault_of(R"({"a":1,"a":2})"), Contains("file.json: the key \"a\" is there twice"));
+  CHECK_THAT(fault_of(R"({"a":1,"a":2})"), Contains("file.json: the key \"a\" occurs twice"));
   CHECK_THAT(fault_of(R"({"x":{"k":1,"k":1}})"), Contains("\"k\""));
   CHECK_THAT(fault_of(R"([{"\u0061":1,"a":2}])"), Contains("twice"));
   CHECK(fault_of(R"([{"a":1},{"a":{"a":2}}])").empty());
@@ -52,7 +52,7 @@ TEST_CASE("json: text that is not JSON or not UTF-8 is refused on one line") {
 
 TEST_CASE("json: a message stays short and on one line whatever the text is") {
   const std::string twice = fault_of(R"({"a\n\u001b":1,"a\n\u001b":2})");
-  CHECK_THAT(twice, Contains("the key \"a\\n\\x1b\" is there twice"));
+  CHECK_THAT(twice, Contains("the key \"a\\n\\x1b\" occurs twice"));
   CHECK(fault_of("{\"" + std::string(1'000'000, 'x') + "\" 1}").size() < 1000);
   CHECK(fault_of("\"" + std::string(1'000'000, 'x') + "\x01\"").size() < 1000);
 }
@@ -61,7 +61,7 @@ TEST_CASE("json: the ordered form keeps the order of keys, and their number is b
   CHECK(parse_ordered_json_strictly(R"({"b": {"z": 1, "a": 2}, "a": []})", "x", 4).dump() ==
         R"({"b":{"z":1,"a":2},"a":[]})");
   CHECK_THROWS_WITH(parse_ordered_json_strictly(R"({"a": 1, "a": 2})", "x", 4),
-                    Catch::Contains("x: the key \"a\" is there twice"));
+                    Catch::Contains("x: the key \"a\" occurs twice"));
   CHECK_THROWS_WITH(parse_ordered_json_strictly("[[[1]]]", "x", 2), Catch::Contains("nested deeper than 2"));
   std::string many;
   for (int i = 0; i < 1025; ++i) many += (i == 0 ? "{\"" : ",\"") + std::to_string(i) + "\":0";

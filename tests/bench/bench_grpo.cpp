@@ -6,6 +6,7 @@
 
 #include "rl/grpo_step.h"
 #include "tests/bench/bench_model.h"
+#include "tests/eviction/evicted_losses.h"
 #include "trainer/evaluation/side_by_side.h"
 
 namespace foresight::bench {

@@ -10,11 +10,11 @@ namespace foresight::bench {
 namespace {
 
 template <typename Product>
-void multiply(benchmark::State& state, const Product& product) {
+void multiply(benchmark::State& state, const Product& product, torch::ScalarType type = torch::kFloat32) {
   const torch::NoGradGuard no_grad;
   constexpr std::int64_t kWidth = 576, kOutputs = 49152;  // the output layer of SmolLM2-135M
-  const torch::Tensor weight = torch::randn({kOutputs, kWidth});
-  const torch::Tensor input = torch::randn({state.range(0), kWidth});
+  const torch::Tensor weight = torch::randn({kOutputs, kWidth}).to(type);
+  const torch::Tensor input = torch::randn({state.range(0), kWidth}).to(type);
   for (auto _ : state) benchmark::DoNotOptimize(product(input, weight));
   state.SetBytesProcessed(static_cast<std::int64_t>(weight.nbytes()) * state.iterations());
 }
@@ -27,22 +27,24 @@ void linear_library(benchmark::State& state) {
   multiply(state, [](const auto& input, const auto& weight) { return torch::linear(input, weight); });
 }
 
-BENCHMARK(linear_few_rows)
-    ->Arg(1)
-    ->Arg(2)
-    ->Arg(4)
-    ->Arg(8)
-    ->Arg(16)
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
-BENCHMARK(linear_library)
-    ->Arg(1)
-    ->Arg(2)
-    ->Arg(4)
-    ->Arg(8)
-    ->Arg(16)
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
+void linear_few_rows_bfloat16(benchmark::State& state) {
+  multiply(state, few_rows_linear, torch::kBFloat16);  // fails on processors without products of pairs
+}
+
+void linear_library_bfloat16(benchmark::State& state) {
+  multiply(
+      state, [](const auto& input, const auto& weight) { return torch::linear(input, weight); },
+      torch::kBFloat16);
+}
+
+void by_rows(benchmark::internal::Benchmark* timed) {
+  timed->Arg(1)->Arg(2)->Arg(4)->Arg(8)->Arg(16)->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+
+BENCHMARK(linear_few_rows)->Apply(by_rows);
+BENCHMARK(linear_library)->Apply(by_rows);
+BENCHMARK(linear_few_rows_bfloat16)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(linear_library_bfloat16)->Apply(by_rows);
 
 }  // namespace
 }  // namespace foresight::bench

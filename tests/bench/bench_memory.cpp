@@ -13,6 +13,7 @@
 #include "rl/grpo_step.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/bench/bench_model.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/app/stage_memory.h"
 #include "trainer/base/memory.h"
 #include "trainer/evaluation/side_by_side.h"

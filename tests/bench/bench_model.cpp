@@ -8,6 +8,7 @@
 
 #include "golden_eviction/oracle_stage.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/base/memory.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/full_cache.h"

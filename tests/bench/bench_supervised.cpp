@@ -9,6 +9,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/bench/bench_model.h"
 #include "tests/supervised/all_pairs.h"
+#include "tests/supervised/mean_ranking_loss.h"
 #include "trainer/base/memory.h"
 #include "trainer/kernels/window_attention.h"
 #include "trainer/supervised/cached_states.h"

@@ -197,8 +197,10 @@ TEST_CASE("answers: a different meaning is wrong") {
 // Choices with their text, lists in another order, both signs, matrices and powers.
 TEST_CASE("answers: order, brackets and labels that say nothing do not matter") {
   for (const auto& [text, gold] :
-       {std::pair{R"(\boxed{C})", R"(\textbf{(C)}\ 12)"}, std::pair{R"(\boxed{\textbf{(C)}~12})", R"(12)"},
-        std::pair{R"(\boxed{(C) 12})", R"((C)\ 12)"}, std::pair{R"(\boxed{4, -2})", R"(-2,4)"},
+       {std::pair{R"(\boxed{C})", R"(\textbf{(C)}\ 12)"},
+        std::pair{R"(\boxed{\textbf{(C)}~12})", R"(12)"},
+        std::pair{R"(\boxed{(C) 12})", R"((C)\ 12)"},
+        std::pair{R"(\boxed{4, -2})", R"(-2,4)"},
         std::pair{R"(\boxed{\{4,-2\}})", R"(-2, 4)"},
         std::pair{R"(\boxed{x = 1 \text{ or } x = -1})", R"(\pm 1)"},
         std::pair{R"(\boxed{3 \pm \sqrt{2}})", R"(3+\sqrt2, 3-\sqrt2)"},
@@ -208,11 +210,24 @@ TEST_CASE("answers: order, brackets and labels that say nothing do not matter") 
                   R"(\begin{bmatrix}\frac12&2\\3&4\end{bmatrix})"},
         std::pair{R"(\boxed{\left(\begin{array}{c} 1 \\ 2 \end{array}\right)})",
                   R"(\begin{pmatrix}1\\2\end{pmatrix})"},
-        std::pair{R"(\boxed{10^6})", R"(1,000,000)"}, std::pair{R"(\boxed{2^{-3}})", R"(0.125)"},
-        std::pair{R"(\boxed{\log_2 3})", R"(\log_{2}3)"}, std::pair{R"(\boxed{5^{\text{th}}})", R"(5)"},
+        std::pair{R"(\boxed{10^6})", R"(1,000,000)"},
+        std::pair{R"(\boxed{2^{-3}})", R"(0.125)"},
+        std::pair{R"(\boxed{\log_2 3})", R"(\log_{2}3)"},
+        std::pair{R"(\boxed{5^{\text{th}}})", R"(5)"},
         std::pair{R"(#### The answer is 18)", R"(#### 18)"},
         std::pair{R"(\boxed{5:30 \text{ p.m.}})", R"(5:30 PM)"},
-        std::pair{R"(\boxed{5\text{ mph}})", R"(5 miles per hour)"}}) {
+        std::pair{R"(\boxed{5\text{ mph}})", R"(5 miles per hour)"},
+        std::pair{R"(\boxed{0.\overline{3}})", R"(\frac13)"},
+        std::pair{R"(\boxed{2.1\overline{6}})", R"(\frac{13}{6})"},
+        std::pair{R"(\boxed{-0.\overline{142857}})", R"(-1/7)"},
+        std::pair{R"(\boxed{0.\overline{9}})", R"(1)"},
+        std::pair{R"(\boxed{2516_8})", R"(2516_{8})"},
+        std::pair{R"(\boxed{\overline{AB}})", R"(AB)"},
+        std::pair{R"(\boxed{\frac14\pi})", R"(\frac{\pi}{4})"},
+        std::pair{R"(\boxed{0.25\pi})", R"(\dfrac{1}{4} \cdot \pi)"},
+        std::pair{R"(\boxed{-\frac{6\pi}{8}})", R"(-\frac34\pi)"},
+        std::pair{R"(\boxed{\frac12\sqrt{3}})", R"(\frac{\sqrt3}{2})"},
+        std::pair{R"(\boxed{1\pi})", R"(\pi)"}}) {
     INFO(text << " and " << gold);
     CHECK(is_right(text, gold));
     CHECK(same_answer(final_answer(gold).value_or(gold), *final_answer(text)));
@@ -225,7 +240,10 @@ TEST_CASE("answers: order, brackets and labels that say nothing do not matter") 
         std::pair{R"(\boxed{\begin{vmatrix} 1 \end{vmatrix}})", R"(\begin{pmatrix} 1 \end{pmatrix})"},
         std::pair{R"(\boxed{2^10})", R"(1024)"}, std::pair{R"(\boxed{10^{400}})", R"(10^{401})"},
         std::pair{R"(\boxed{0,500})", R"(500)"}, std::pair{R"(\boxed{5 \text{ m/s}})", R"(5 km/h)"},
-        std::pair{R"(\boxed{5 \text{ mph}})", R"(5 km/h)"}}) {
+        std::pair{R"(\boxed{5 \text{ mph}})", R"(5 km/h)"}, std::pair{R"(\boxed{0.3})", R"(0.\overline{3})"},
+        std::pair{R"(\boxed{2516_8})", R"(2516)"}, std::pair{R"(\boxed{\frac{1}{4\pi}})", R"(\frac14\pi)"},
+        std::pair{R"(\boxed{\frac{\pi}{4}})", R"(\frac{4}{\pi})"},
+        std::pair{R"(\boxed{2\sqrt{3}})", R"(3\sqrt{2})"}}) {
     INFO(text << " and " << gold);
     CHECK_FALSE(is_right(text, gold));
   }

@@ -142,9 +142,9 @@ TEST_CASE("safetensors: a tensor entry that is not as the format says is refused
 TEST_CASE("safetensors: names and metadata that are ambiguous or of another type are refused") {
   const std::string entry = R"({"dtype":"U8","shape":[2],"data_offsets":[0,2]})";
   CHECK_THAT(fault_of(file_of("{\"a\":" + entry + ",\"a\":" + entry + "}", "ab")),
-             Contains("\"a\" is there twice"));
+             Contains("\"a\" occurs twice"));
   CHECK_THAT(fault_of(file_of(R"({"a":{"dtype":"U8","dtype":"I8","shape":[2],"data_offsets":[0,2]}})", "ab")),
-             Contains("\"dtype\" is there twice"));
+             Contains("\"dtype\" occurs twice"));
   CHECK_THAT(fault_of(file_of("{\"__metadata__\":[]}", "")), Contains("__metadata__"));
   CHECK_THAT(fault_of(file_of("{\"__metadata__\":{\"k\":3}}", "")), Contains("\"k\": expected a string"));
 }

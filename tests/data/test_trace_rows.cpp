@@ -118,7 +118,7 @@ TEST_CASE("trace rows: a line beyond 64 MiB is refused, one over several read bl
 }
 
 TEST_CASE("trace rows: hostile rows are refused on one line", "[data]") {
-  CHECK(contains(trace_error("{\"text\": \"a\", \"text\": \"b\"}\n"), "\"text\" is there twice"));
+  CHECK(contains(trace_error("{\"text\": \"a\", \"text\": \"b\"}\n"), "\"text\" occurs twice"));
   CHECK(contains(trace_error("{\"text\": " + std::string(1'000'000, '[') + "\n"), "nested deeper than 32"));
   CHECK(contains(trace_error("{\"tokens\": [\"a\\n\\u001b\"]}\n"), "expected an integer"));
   CHECK(trace_error("{\"tokens\": [\"" + std::string(1'000'000, 'x') + "\"]}\n").size() < 1000);

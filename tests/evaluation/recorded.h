@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "tests/base/temporary_folder.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/golden_eviction/random_recording.h"
 #include "tests/reference/paths.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/eviction/evicted_run.h"
 

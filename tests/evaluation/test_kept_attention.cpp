@@ -3,6 +3,7 @@
 #include <torch/utils.h>
 
 #include "tests/evaluation/recorded.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/golden_eviction/whole_attention.h"
 #include "trainer/evaluation/kept_attention.h"
 #include "trainer/evaluation/side_by_side.h"

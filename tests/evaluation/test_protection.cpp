@@ -3,8 +3,10 @@
 
 #include "golden_eviction/recorded_plan.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/golden_eviction/random_recording.h"
 #include "tests/reference/paths.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/config/names.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/eviction/evicted_run.h"

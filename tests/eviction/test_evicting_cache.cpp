@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "tests/eviction/evicted_losses.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/error.h"
 #include "trainer/eviction/evicted_run.h"

@@ -137,9 +137,8 @@ TEST_CASE("A cache whose attention bytes are few attends in parts and gives what
     std::vector<std::int64_t> parts;
     for (FullCache* cache : {&few, &whole}) {
       cache->set_padding(torch::tensor({0, 4}));
-      cache->set_query_block(20);
+      cache->set_query_block(20, cache == &few ? bytes : kAttentionBytes);
     }
-    few.set_attention_bytes(bytes);
     few.set_observer([&](std::int64_t, const torch::Tensor& probabilities) {
       parts.push_back(probabilities.size(3));
       CHECK((probabilities.size(3) == 1 || probabilities.numel() * 4 <= bytes));

@@ -173,9 +173,9 @@ class Survey:
 
     def unsaid(self, log: str) -> list[str]:
         """Lines about these states that are missing in the log of the next start."""
-        wanted = [f"oracle: {self.recorded} traces are recorded"]
+        wanted = [f"oracle: {self.recorded} traces have been recorded"]
         if self.batches is not None:
-            wanted.append(f"traces: {self.batches} batches are generated")
+            wanted.append(f"traces: {self.batches} batches have been generated")
         for stage in STAGES:
             step, steps, name = self.newest.get(stage, (-1, 0, ""))
             folder = f"run/{stage}/checkpoints/{name}"

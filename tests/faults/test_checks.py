@@ -138,7 +138,7 @@ class RunState(unittest.TestCase):
     def test_what_the_next_start_must_say(self) -> None:
         self.assertEqual(complete_checkpoint(self.checkpoint)["step"], 1)
         survey = Survey.of(self.run_folder)
-        log = "traces: 0 batches are generated\noracle: 0 traces are recorded\nsupervised: starting at step 0 of 4\n"
+        log = "traces: 0 batches have been generated\noracle: 0 traces have been recorded\nsupervised: starting at step 0 of 4\n"
         resumed = log + "grpo: resuming from run/grpo/checkpoints/step-000001 at step 1 of 2\n"
         self.assertEqual(survey.unsaid(resumed), [])
         self.assertEqual(len(survey.unsaid(log)), 1)

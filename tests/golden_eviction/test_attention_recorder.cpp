@@ -44,8 +44,7 @@ std::vector<std::int64_t> record(const Trace& trace, const Sizes& sizes, Attenti
   shape.kv_heads = kHeads;
   shape.head_dimension = kDimension;
   FullCache cache(shape, 1, sizes.length, {});
-  cache.set_query_block(sizes.query_block);
-  cache.set_attention_bytes(sizes.attention_bytes);
+  cache.set_query_block(sizes.query_block, sizes.attention_bytes);
   std::vector<std::int64_t> parts;
   cache.set_observer([&](std::int64_t layer, const torch::Tensor& probabilities) {
     if (layer == 0) parts.push_back(probabilities.size(3));

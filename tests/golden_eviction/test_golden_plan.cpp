@@ -202,7 +202,7 @@ TEST_CASE("contribution: of every position, the most that a window from the evic
 
 TEST_CASE("golden plan: a long trace is planned from parts of its windows, as from all at once", "[golden]") {
   torch::manual_seed(13);
-  constexpr std::int64_t kLength = 3001, kWindows = 751, kMostElements = 1 << 20;
+  constexpr std::int64_t kLength = 3001, kWindows = 751, kMostElements = 1 << 18;
   const CacheSize size{8, 4};
   const torch::Tensor attention = torch::rand({2, kWindows, kLength});
   std::int64_t parts = 0;
@@ -214,8 +214,13 @@ TEST_CASE("golden plan: a long trace is planned from parts of its windows, as fr
   const std::int64_t steps = size.steps(kLength);
   const std::vector<std::int64_t> some = {steps - 1, 0, 346, 347, 500};
   const torch::Tensor contribution = long_term_contribution(2, kLength, size, some, by_part);
-  CHECK(parts == 2 * (3 + 2));  // three parts of each head, and those behind the first once more
+  CHECK(parts == 2 * 9);  // each part of each head once
+  parts = 0;
+  const torch::Tensor last = long_term_contribution(2, kLength, size, {steps - 1}, by_part);
+  CHECK(parts == 2);  // nothing before the eviction is read
+  CHECK(torch::equal(last[0], contribution[0]));
   const GoldenPlan plan = golden_plan(2, kLength, size, 0, by_part);
+  CHECK(torch::equal(golden_evicted(2, kLength, size, 0, by_part), plan.evicted));
   for (std::size_t i = 0; i < some.size(); ++i) {
     const std::int64_t row = 2 + some[i] + 1;  // the window after the eviction
     const torch::Tensor most = attention.narrow(1, row, kWindows - row).amax(1);  // [2, L]

@@ -4,6 +4,7 @@
 #include "golden_eviction/oracle_stage.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/reference/paths.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/generation/generate_rows.h"

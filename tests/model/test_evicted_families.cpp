@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include "data/safetensors.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/model/forward_passes.h"
 #include "tests/reference/paths.h"
 #include "trainer/base/text.h"

@@ -72,7 +72,7 @@ TEST_CASE("model shape: a file that is missing, no JSON or hostile JSON is refus
   CHECK_THAT(fault_of("{"), Contains("expected JSON"));
   CHECK_THAT(fault_of("[]"), Contains("expected a JSON object, got array"));
   CHECK_THAT(fault_of("{\"a\": \"\xff\"}"), Contains("not UTF-8 at byte 7"));
-  CHECK_THAT(fault_of(least_config("\"vocab_size\": 1, ")), Contains("\"vocab_size\" is there twice"));
+  CHECK_THAT(fault_of(least_config("\"vocab_size\": 1, ")), Contains("\"vocab_size\" occurs twice"));
   // A value this deep once overflowed the stack when a message showed it.
   const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
   CHECK_THAT(fault_with("32", deep), Contains("nested deeper than 32"));

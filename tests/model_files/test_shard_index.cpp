@@ -35,7 +35,7 @@ TEST_CASE("shard index: what is no index is refused") {
   CHECK_THAT(fault_of("{"), Contains("expected JSON"));
   CHECK_THAT(fault_of("[]"), Contains("expected a JSON object"));
   CHECK_THAT(fault_of("{}"), Contains("\"weight_map\": expected an object"));
-  CHECK_THAT(fault_of(R"({"weight_map": {"a": "x", "a": "y"}})"), Contains("\"a\" is there twice"));
+  CHECK_THAT(fault_of(R"({"weight_map": {"a": "x", "a": "y"}})"), Contains("\"a\" occurs twice"));
   CHECK_THAT(fault_of(std::string(1'000'000, '[')), Contains("nested deeper"));
 }
 

@@ -75,7 +75,7 @@ TEST_CASE("program: a run resumes from another run's checkpoint, and the other r
     const ProgramResult result = tiny.call("supervised", "b", resume);
     INFO(result.err);
     CHECK(result.exit_code == 0);
-    CHECK(result.lines_with("taking over step 2 of another run").size() == 1);
+    CHECK(result.lines_with("copying step 2 of another run").size() == 1);
     CHECK(
         result.lines_with("best checkpoint " + (tiny.folder / "b/supervised/checkpoints").string()).size() ==
         1);
@@ -160,7 +160,7 @@ TEST_CASE("program: --out and --html that name no file are refused before any wo
   for (const std::string& out : {std::string("-"), folder}) {
     const ProgramResult made = run_program({"config", "init", "a", "--out", out});
     CHECK(made.exit_code == 2);
-    CHECK(made.lines_with("give --out and --html the file to write").size() == 1);
+    CHECK(made.lines_with("give --out or --html the file to write").size() == 1);
     CHECK(run_program({"compare", folder, folder, "--html", out}).exit_code == 2);
     CHECK(tiny.call("export", "a", {"--policy", "supervised", "--out", out}).exit_code == 2);
   }

@@ -127,10 +127,10 @@ class Ranks(unittest.TestCase):
     def test_a_killed_rank_ends_the_job_and_it_resumes_exactly(self) -> None:
         # At the start of each stage, and in a step; rank 0 and others.
         moments = {
-            "traces-start": (3, lambda job, place: "batches are generated" in job.log()),
-            "oracle-start": (2, lambda job, place: "traces are recorded" in job.log()),
+            "traces-start": (3, lambda job, place: "batches have been generated" in job.log()),
+            "oracle-start": (2, lambda job, place: "traces have been recorded" in job.log()),
             "oracle-within": (1, lambda job, place: any((place / "run/oracle").glob("*.h5*"))),
-            "replay": (3, lambda job, place: "traces are replayed" in job.log()),
+            "replay": (3, lambda job, place: "traces have been replayed" in job.log()),
             "supervised-start": (1, lambda job, place: "supervised: starting" in job.log()),
             "supervised-step": (0, lambda job, place: len(rows(place, "supervised")) > 12),
             "grpo-start": (3, lambda job, place: "grpo: starting at" in job.log()),

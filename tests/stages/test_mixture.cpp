@@ -7,6 +7,7 @@
 #include "tests/stages/change_model_config.h"
 #include "tests/stages/change_model_tensors.h"
 #include "tests/stages/tiny.h"
+#include "tests/training/newest_checkpoint.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/stage_memory.h"
 #include "trainer/app/training_stages.h"

@@ -7,6 +7,7 @@
 #include "tests/data/whole_layer.h"
 #include "tests/stages/timeless_metrics.h"
 #include "tests/stages/tiny.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/app/commands.h"
 #include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"

@@ -69,7 +69,8 @@ TEST_CASE("preconditions: what would fail after training is refused before it", 
   check_refused(tiny.config({"evaluation.recall_facts=1", "evaluation.recall_evictions=[3, 300]"}),
                 "evaluation.recall_facts: opening and statement", "raise eviction.budget");
   check_refused(tiny.config({"evaluation.recall_facts=1", "evaluation.recall_evictions=[300]"}),
-                "evaluation.recall_evictions: a fact asked for after 300 evictions", "4096 positions");
+                "evaluation.recall_evictions: a fact that is asked for after 300 evictions",
+                "4096 positions");
   check_refused(tiny.config({"grpo.steps=0", "evaluation.policies=[full, supervised, grpo]"}),
                 "evaluation.policies: grpo", "grpo.steps is 0");
   check_refused(tiny.config({"supervised.resume=" + absent}), "supervised.resume: no checkpoint folder at");
@@ -112,7 +113,7 @@ TEST_CASE("preconditions: a checkpoint of another stage or of other settings is 
   check_refused(with({"supervised.resume=" + checkpoint, "runtime.seed=2"}, "b"),
                 "written with other settings (runtime.seed: 1 -> 2)");
   check_refused(with({"supervised.resume=" + (tiny.run() / "supervised").string()}, "c"),
-                "supervised holds no manifest.json: it is no checkpoint");
+                "supervised holds no manifest.json: it is not a checkpoint");
   const auto refusal = [&](auto command) {
     return outcome([&] { command(tiny.config({"eviction.window=8"})); }).second;
   };
@@ -128,13 +129,13 @@ TEST_CASE("preconditions: an evaluation that scores no token is refused, at ever
   const std::vector<std::string> settings = {"data.evaluation=[" + rows.string() + "]",
                                              "evaluation.score=completion"};
   write_file_atomically(rows, nlohmann::json{{"prompt", text}, {"completion", ""}}.dump());
-  check_refused(tiny.config(settings), "evaluation.score=completion: none of the 1 evaluation traces");
+  check_refused(tiny.config(settings), "none of the 1 evaluation traces has a completion token");
   // A completion that begins after the smaller budget's first scored token, and ends before the larger's.
   write_file_atomically(rows, nlohmann::json{{"prompt", text.substr(0, 60)}, {"completion", "aaaa"}}.dump() +
                                   "\n" + nlohmann::json{{"prompt", text}, {"completion", ""}}.dump());
   std::vector<std::string> swept = settings;
   swept.emplace_back("evaluation.budgets=[64]");
-  check_refused(tiny.config(swept), "from token 81 on");
+  check_refused(tiny.config(swept), "scoring begins at token 81");
   CHECK(outcome([&] { command_validate(tiny.config(settings)); }).second.empty());
 }
 
@@ -158,8 +159,8 @@ TEST_CASE("preconditions: traces that a stage will generate need not exist yet",
   const std::string train = "data.train=[" + (tiny.run() / "traces.jsonl").string() + "]";
   const auto [text, message] = outcome([&] { command_validate(tiny.config({prompts, train})); });
   CHECK(message.empty());
-  CHECK_THAT(text, Catch::Contains("traces.jsonl is yet to be generated") &&
-                       Catch::Contains("train: 4 traces, if `foresight traces` gives as many"));
+  CHECK_THAT(text, Catch::Contains("traces.jsonl does not exist yet") &&
+                       Catch::Contains("train: 4 traces (if `foresight traces` generates that many)"));
   CHECK(stages_of_run(tiny.config({prompts, train})).front() == Stage::kTraces);
   // No stage makes another file.
   check_refused(tiny.config({prompts, "data.train=[" + (tiny.folder / "other.jsonl").string() + "]"}),

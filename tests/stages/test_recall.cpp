@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "golden_eviction/oracle_stage.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/stages/tiny.h"
 #include "trainer/app/run_needs.h"
 #include "trainer/app/workspace.h"

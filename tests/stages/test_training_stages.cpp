@@ -6,6 +6,8 @@
 #include "golden_eviction/oracle_stage.h"
 #include "tests/stages/timeless_metrics.h"
 #include "tests/stages/tiny.h"
+#include "tests/traces/load_recorded.h"
+#include "tests/training/newest_checkpoint.h"
 #include "trainer/app/training_stages.h"
 #include "trainer/app/workspace.h"
 #include "trainer/base/error.h"

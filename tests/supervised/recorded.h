@@ -7,6 +7,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/golden_eviction/random_recording.h"
 #include "tests/reference/paths.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/base/progress.h"
 #include "trainer/supervised/behaviour.h"
 #include "trainer/supervised/cached_states.h"

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "golden_eviction/recorded_plan.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/supervised/recorded.h"
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/supervised/rounds.h"

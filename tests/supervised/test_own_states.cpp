@@ -7,6 +7,7 @@
 #include "golden_eviction/future_attention.h"
 #include "golden_eviction/recorded_plan.h"
 #include "tests/data/whole_layer.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/supervised/recorded.h"
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/supervised/rounds.h"

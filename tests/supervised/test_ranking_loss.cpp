@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/supervised/all_pairs.h"
+#include "tests/supervised/mean_ranking_loss.h"
 #include "tests/tensors.h"
 #include "trainer/base/error.h"
 #include "trainer/supervised/ranking_loss.h"

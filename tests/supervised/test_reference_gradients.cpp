@@ -1,6 +1,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "tests/supervised/mean_ranking_loss.h"
 #include "tests/tensors.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/scorer/scorer.h"

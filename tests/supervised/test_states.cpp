@@ -8,7 +8,9 @@
 
 #include "golden_eviction/recorded_plan.h"
 #include "tests/comm/world_of_threads.h"
+#include "tests/eviction/evicted_losses.h"
 #include "tests/scorer/gradients.h"
+#include "tests/supervised/mean_ranking_loss.h"
 #include "tests/supervised/recorded.h"
 #include "trainer/base/error.h"
 #include "trainer/eviction/evicted_run.h"

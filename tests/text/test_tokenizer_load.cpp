@@ -299,8 +299,7 @@ TEST_CASE("tokenizer file: names are shown on one line, and nothing may stand tw
   CHECK(refused("/model/vocab/a", "[[[[[[[[[[]]]]]]]]]]", "got array"));
   const TemporaryFolder folder;
   folder.write("tokenizer.json", R"({"model": {"vocab": {"a": 0, "a": 1}}})");
-  CHECK(input_error([&] { Tokenizer::load(folder.path()); }).find("\"a\" is there twice") !=
-        std::string::npos);
+  CHECK(input_error([&] { Tokenizer::load(folder.path()); }).find("\"a\" occurs twice") != std::string::npos);
 }
 
 TEST_CASE("tokenizer file: a pattern that gives up on a text is named with its file", "[text]") {

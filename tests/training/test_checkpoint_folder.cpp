@@ -1,3 +1,4 @@
+#include "tests/training/newest_checkpoint.h"
 #include "trainer/training/checkpoint_folder.h"
 
 #include <cmath>

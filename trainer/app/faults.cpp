@@ -49,8 +49,9 @@ Error fault_of(const std::exception& exception) {
     if (dynamic_cast<const c10::AcceleratorError*>(error) != nullptr) {
       return {
           ErrorKind::kResource,
-          concat("the device failed: ", text,
-                 ": look at it (nvidia-smi, the system's log), and run the same command again to resume")};
+          concat(
+              "the device failed: ", text,
+              ": check the device (nvidia-smi, the system log), and run the same command again to resume")};
     }
     return internal(text);
   }

@@ -247,7 +247,7 @@ std::vector<SplitLengths> recorded_lengths(const Config& config) {
       try {
         split.traces.push_back({file.stem().string(), OracleReader(file).dimensions().tokens, true});
       } catch (const Error&) {
-        continue;  // load_recorded_traces() tells
+        continue;  // load_shared_traces() tells
       }
     }
     lengths.push_back(std::move(split));
@@ -302,8 +302,8 @@ MachineRoom machine_room(const Config& config, const ModelOptions& options) {
 void require_room(const Config& config, const RunNeeds& needs, const MachineRoom& room) {
   if (needs.disk_bytes > room.disk_bytes) {
     throw Error(ErrorKind::kResource,
-                concat("disk: the run needs about ", format_bytes(needs.disk_bytes), " more, ",
-                       format_bytes(room.disk_bytes), " are free under ", config.output,
+                concat("disk: the run needs about ", format_bytes(needs.disk_bytes), " more, but only ",
+                       format_bytes(room.disk_bytes), " is free under ", config.output,
                        ": choose another `output`, or lower data.max_train_traces"));
   }
   const std::string advice = needs.memory_keys.empty() ? ": take a smaller model or another machine"
@@ -316,12 +316,12 @@ void require_room(const Config& config, const RunNeeds& needs, const MachineRoom
   if (needs.memory_bytes > room.memory_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("memory: the run needs about ", format_bytes(needs.memory_bytes), largest,
-                       ", this process may use ", format_bytes(room.memory_bytes), advice));
+                       ", but this process may use only ", format_bytes(room.memory_bytes), advice));
   }
   if (room.device_bytes > 0 && needs.device_bytes > room.device_bytes) {
     throw Error(ErrorKind::kResource,
                 concat("memory of the GPU: the run needs about ", format_bytes(needs.device_bytes), largest,
-                       ", it has ", format_bytes(room.device_bytes), advice));
+                       ", but the GPU has only ", format_bytes(room.device_bytes), advice));
   }
 }
 

@@ -146,9 +146,9 @@ double recorded_layer_bytes(const StageSetting& setting, double block) {
   return static_cast<double>(setting.shape->kv_heads) * tokens * tokens / block;
 }
 
-/// The golden evictions of a trace in all layers, and of the layer that is being planned the plan and the
-/// part of a head's attention that is read.
-std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double traces) {
+/// The golden evictions of a trace in all layers, and of the layer that is being planned the plan (with the
+/// candidates of every eviction if they are asked for) and the part of a head's attention that is read.
+std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double traces, bool candidates) {
   const CacheSize& size = setting.config->eviction;
   const std::int64_t length = std::max<std::int64_t>(1, setting.longest_tokens);
   const std::int64_t windows = windows_of(length, size.window), part = windows_of_plan_part(windows, length);
@@ -158,7 +158,7 @@ std::vector<MemoryItem> golden_plan_memory(const StageSetting& setting, double t
   const double of_part = static_cast<double>(part) * tokens * (4 + 2 * blocks),
                behind = static_cast<double>((windows + part - 1) / part) * tokens * 4;
   const double plan = static_cast<double>(setting.shape->kv_heads) * steps *
-                      static_cast<double>(8 * size.budget + 4 * size.window);
+                      static_cast<double>((candidates ? 8 * size.budget : 0) + 4 * size.window);
   return {
       {"golden evictions", traces * heads_of(*setting.shape) * steps * static_cast<double>(size.window) * 4,
        false, "data.trace_tokens"},
@@ -227,15 +227,10 @@ std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cach
   const CacheSize size = largest_size(config.eviction, config.supervised.budgets);
   std::vector<MemoryItem> items = evicted_pass_memory(setting, size, {.all = rows}, /*logits=*/0,
                                                       "eviction.budget or supervised.budgets");
-  append(items, golden_plan_memory(setting, static_cast<double>(rows)));
+  append(items, golden_plan_memory(setting, static_cast<double>(rows), /*candidates=*/false));
   if (!cached) {
-    const std::int64_t steps = config.eviction.steps(setting.longest_tokens);
-    const std::int64_t drawn = config.supervised.evictions_per_trace == 0
-                                   ? steps
-                                   : std::min(steps, config.supervised.evictions_per_trace);
-    items.push_back({"contributions at the sampled evictions",
-                     heads_of(shape) * static_cast<double>(drawn * setting.longest_tokens) * 4, false,
-                     "supervised.evictions_per_trace"});
+    items.push_back({"contribution of a layer at an eviction",
+                     static_cast<double>(shape.kv_heads * setting.longest_tokens) * 4, false, ""});
   }
   items.push_back({"scorer, optimiser, gradients", 6 * scorer_bytes(shape), true, ""});
   return items;
@@ -306,7 +301,7 @@ std::vector<MemoryItem> evaluation_memory(const StageSetting& setting, std::int6
   items.push_back({"full-KV states",
                    count * static_cast<double>(2 * kForwardTokens * setting.shape->hidden_size) * 4, true,
                    "evaluation.rows_per_pass"});
-  append(items, golden_plan_memory(setting, count));
+  append(items, golden_plan_memory(setting, count, /*candidates=*/true));
   const CacheSize& size = setting.config->eviction;
   items.push_back({"entries next to golden's cut",
                    count * heads_of(*setting.shape) *

@@ -86,10 +86,11 @@ void print_forecast(const Config& config, const Transformer& model, const Foreca
        << "model       " << model.shape().architecture << ", " << model.dtype_name() << "\n";
   for (const SplitLengths& split : forecast.lengths)
     text << "data        " << split.name << ": " << split.traces.size() << " traces"
-         << (forecast.traces_to_come ? ", if `foresight traces` gives as many" : "") << "\n";
+         << (forecast.traces_to_come ? " (if `foresight traces` generates that many)" : "") << "\n";
   text << "rows        "
        << (forecast.traces_to_come
-               ? concat(traces_file(config).string(), " is yet to be generated; the prompts fit the model")
+               ? concat(traces_file(config).string(),
+                        " does not exist yet (`foresight traces` generates it); the prompts fit the model")
                : "no evaluation row is in the training files")
        << "\n";
   text << "disk        about " << format_bytes(needs.disk_bytes) << " needed, "

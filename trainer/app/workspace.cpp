@@ -25,8 +25,9 @@ void require_rows_for_tokens(const std::filesystem::path& folder, const Workspac
   const auto first = static_cast<std::int32_t>(rows);
   throw Error(
       ErrorKind::kInput,
-      concat(folder.string(), ": the tokenizer has ", tokens, " tokens, but the model only ", rows,
-             " rows, none for id ", first, " (", one_line(workspace.tokenizer.token_bytes(first)),
+      concat(folder.string(), ": the tokenizer has ", tokens, " tokens, but the model has only ", rows,
+             " embedding rows, and none for id ", first, " (",
+             one_line(workspace.tokenizer.token_bytes(first)),
              tokens - rows > 1 ? ") and those after it" : ")",
              ": they do not belong together, or tokens were added without resizing the model; take the "
              "model's own tokenizer.json, or remove these from its added_tokens"));

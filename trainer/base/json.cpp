@@ -31,7 +31,7 @@ Json parse_strictly(std::string_view text, const std::string& where, int max_dep
     } else if (event == Event::key) {
       const auto& key = parsed.template get_ref<const std::string&>();
       std::set<std::string>& known = keys_of_open_objects.back();
-      if (!known.insert(key).second) refuse(concat("the key \"", one_line(key), "\" is there twice"));
+      if (!known.insert(key).second) refuse(concat("the key \"", one_line(key), "\" occurs twice"));
       if (known.size() > max_keys) refuse(concat("an object has more than ", max_keys, " keys"));
     }
     return true;

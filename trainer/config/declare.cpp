@@ -27,7 +27,7 @@ Section declare_model(Reach reach) {
          "Hugging Face model folder: config.json, model.safetensors, tokenizer.json",
          kRequiredPath.content_compared_on_resume());
   to.key("template_date", &ModelConfig::template_date, TextType{.choices = {}, .may_be_empty = true},
-         "the date that a chat template gets as today's (YYYY-MM-DD); empty: none, so that prompts do not "
+         "today's date for chat templates (YYYY-MM-DD); empty: none, so that prompts do not "
          "change from day to day; a template then uses its own date or refuses",
          kMayChangeOnResume);
   return section;

@@ -50,7 +50,8 @@ Section declare_evaluation() {
          "further budgets at which every policy is evaluated, at the same window; all budgets score the same "
          "tokens");
   to.key("detail", &C::detail, BooleanType{},
-         "also measure KL divergence, top-1 agreement, attention kept and overlap with golden");
+         "also measure KL divergence, top-1 agreement, attention kept, overlap with golden, accuracy at "
+         "golden's cut, churn, survival of the prompt and `token_view`");
   to.key("random_seeds", &C::random_seeds, IntegerType{1, 1000},
          "number of runs of the random policy, each with its own seed; its figures are their mean");
   to.key(

@@ -64,7 +64,7 @@ std::string resume_markdown() {
       join(trainings, " or "),
       " holds the config that it was written with. If a key has another value now, the\n"
       "stage refuses to resume from the checkpoint and does not count as finished. You may still change:\n\n"
-      "- the keys in the section of the other of the two stages;\n"
+      "- the keys of the other training stage's section;\n"
       "- paths whose content is compared instead:\n",
       keys_with(OnResume::kCompareContent), ";\n- keys that do not affect what is learned:\n",
       keys_with(OnResume::kMayChange), ".\n");

@@ -34,8 +34,8 @@ void require_planted_facts(const Config& config, const Transformer& model, const
     const std::int64_t tokens = planted_tokens(config.eviction, evictions);
     if (tokens > most) {
       throw Error(ErrorKind::kConfig,
-                  concat("evaluation.recall_evictions: a fact asked for after ", evictions,
-                         " evictions stands in a text of ", tokens, " tokens, expected at most the model's ",
+                  concat("evaluation.recall_evictions: a fact that is asked for after ", evictions,
+                         " evictions needs a text of ", tokens, " tokens, expected at most the model's ",
                          most, " positions: remove this distance, or lower eviction.window"));
     }
     for (std::int64_t fact = 0; fact < options.facts; ++fact)

@@ -40,9 +40,9 @@ void require_scored_tokens(const Completions& traces, const Config& config) {
   for (const std::int64_t budget : config.evaluation.budgets) first = std::max(first, first_of(budget));
   if (any_completion_from(traces, first)) return;
   throw Error(ErrorKind::kInput,
-              concat("evaluation.score=completion: none of the ", traces.size(),
-                     " evaluation traces has a token of a completion from token ", first,
-                     " on, where scoring begins, so that no token is scored: give data.evaluation "
+              concat("evaluation.score=completion: no token is scored: scoring begins at token ", first,
+                     ", and none of the ", traces.size(),
+                     " evaluation traces has a completion token from there on: give data.evaluation "
                      "rows of \"prompt\" and \"completion\", take a smaller budget, or "
                      "evaluation.score=all"));
 }

@@ -189,11 +189,4 @@ EvictedPass run_to_end(EvictedRun& run, FullRun* full,
   return pass;
 }
 
-torch::Tensor evicted_losses(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
-                             std::int64_t copies, const EvictionSelector& select,
-                             const std::function<void(std::int64_t)>& on_tokens) {
-  EvictedRun run(model, traces, size, copies, select);
-  return run_to_end(run, nullptr, {}, on_tokens).losses;
-}
-
 }  // namespace foresight

@@ -92,9 +92,4 @@ EvictedPass run_to_end(EvictedRun& run, FullRun* full,
                        const std::function<void(const EvictedWindow&)>& on_window,
                        const std::function<void(std::int64_t)>& on_tokens);
 
-/// The losses [R, L] of such a run. `on_tokens` as above.
-torch::Tensor evicted_losses(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
-                             std::int64_t copies, const EvictionSelector& select,
-                             const std::function<void(std::int64_t)>& on_tokens = {});
-
 }  // namespace foresight

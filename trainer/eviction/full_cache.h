@@ -39,11 +39,12 @@ class FullCache : public Attention {
 
   /// Rows of different length are padded on the left: [R] int64, the number of padding tokens of each row.
   void set_padding(const torch::Tensor& padding) { padding_ = padding; }
-  /// So many queries attend at once, or parts of them as even as can be where they would take more than the
-  /// attention bytes.
-  void set_query_block(std::int64_t tokens) { query_block_ = tokens; }
-  /// kAttentionBytes, unless set.
-  void set_attention_bytes(std::int64_t bytes) { attention_bytes_ = bytes; }
+  /// So many queries attend at once, or parts of them as even as can be where they would take more than
+  /// `most_bytes`.
+  void set_query_block(std::int64_t tokens, std::int64_t most_bytes = kAttentionBytes) {
+    query_block_ = tokens;
+    attention_bytes_ = most_bytes;
+  }
   void set_observer(AttentionObserver observer) { observer_ = std::move(observer); }
   /// Keeps only these rows (int64 indices), for generation that drops finished rows.
   void keep_rows(const torch::Tensor& rows);

@@ -148,8 +148,8 @@ void run_traces(const Config& config, const Transformer& model, const Tokenizer&
   for (const bool batch_done : done) costs.push_back(batch_done ? 0 : 1);
   const std::vector<int> rank_of = deal(costs, world.size());
   const auto batches_done = std::count(done.begin(), done.end(), true);
-  log_info(concat("traces: ", batches_done, " batches are generated, ",
-                  static_cast<std::int64_t>(done.size()) - batches_done, " to do"));
+  log_info(concat("traces: ", batches_done, " batches have been generated, ",
+                  static_cast<std::int64_t>(done.size()) - batches_done, " are left"));
   Progress progress("traces", "traces", static_cast<std::int64_t>(jobs.size()));
   std::int64_t tokens = 0;
   bool stopped = false;

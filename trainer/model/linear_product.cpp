@@ -6,12 +6,11 @@ namespace foresight {
 
 torch::Tensor linear_product(const torch::Tensor& input, const torch::Tensor& weight,
                              const torch::Tensor& bias) {
-  if (suits_few_rows(input, weight)) {
-    const torch::Tensor product = few_rows_linear(input, weight);
-    return bias.defined() ? product + bias : product;
-  }
-  if (weight.scalar_type() == torch::kFloat32) return torch::linear(input, weight, bias);
-  const torch::Tensor product = torch::linear(input.to(weight.scalar_type()), weight);
+  const auto type = weight.scalar_type();
+  const bool few = suits_few_rows(input, weight);
+  if (!few && type == torch::kFloat32) return torch::linear(input, weight, bias);
+  const torch::Tensor product =
+      few ? few_rows_linear(input, weight).to(type) : torch::linear(input.to(type), weight);
   return bias.defined() ? product.to(torch::kFloat32) + bias : product;
 }
 

@@ -6,7 +6,7 @@
 namespace foresight {
 
 /// input [..., in] times weight [out, in] transposed, in the weight's type, plus `bias` [out] where it is
-/// defined: then float32. On the CPU a few rows of float32 go through few_rows_linear().
+/// defined: then float32. On the CPU a few rows go through few_rows_linear() where it takes them.
 torch::Tensor linear_product(const torch::Tensor& input, const torch::Tensor& weight,
                              const torch::Tensor& bias = {});
 

@@ -77,7 +77,7 @@ void read_recurrent_kinds(const ConfigJson& config, ModelShape& shape) {
   }
   if (shape.evicting_layers() == 0) {
     config.fail(stated.empty() ? kIntervalKey : kTypesKey,
-                "no layer has full attention, whose cache could be evicted from");
+                "no layer has full attention, so nothing could be evicted");
   }
 }
 
@@ -105,9 +105,9 @@ void read_attention_kinds(const ConfigJson& config, const Architecture& architec
   }
   if (window >= shape.max_positions) return;  // every query sees its whole text
   if (std::ranges::find(kinds, AttentionKind::kFull) == kinds.end()) {
-    config.fail(kWindowKey, concat("every layer sees the last ", window,
-                                   " tokens alone (max_position_embeddings ", shape.max_positions,
-                                   "): no layer has full attention, whose cache could be evicted from"));
+    config.fail(kWindowKey,
+                concat("every layer sees the last ", window, " tokens alone (max_position_embeddings ",
+                       shape.max_positions, "): no layer has full attention, so nothing could be evicted"));
   }
   shape.sliding_window = window;
   for (std::size_t layer = 0; layer < kinds.size(); ++layer) shape.kinds.at(layer).attention = kinds[layer];

@@ -102,15 +102,16 @@ void require_released(const SafetensorsFile& file, const std::string& format) {
   const std::string to_do = concat("take the original file, or save the tensors with its metadata (format ",
                                    kScorerFormat, ", features and the rest)");
   if (file.metadata().contains("format") && format != kPlainFormat) {
-    reader.fail(concat("metadata 'format' is '", one_line(format), "', expected ", kScorerFormat, ", ",
-                       kScorerFormatWithoutDigest, ", ", kScorerFormatOfSomeLayers, ", or ", kPlainFormat,
-                       " or none for a released file: no scorer, or one that a later version wrote"));
+    reader.fail(
+        concat("metadata 'format' is '", one_line(format), "', expected ", kScorerFormat, ", ",
+               kScorerFormatWithoutDigest, ", ", kScorerFormatOfSomeLayers, ", or ", kPlainFormat,
+               " or none for a released file: the file is not a scorer, or a later version wrote it"));
   }
   for (const char* name : {kFeatureMean, kFeatureDeviation}) {
     if (!file.contains(name)) continue;
     reader.fail(concat("holds '", name,
-                       "' but no metadata 'format': a scorer of this program that was saved "
-                       "again without its metadata, which say what its features are; ",
+                       "' but no metadata 'format': the scorer was saved again without its "
+                       "metadata, so its features are unknown; ",
                        to_do));
   }
   const std::string features = reader.text("features");
@@ -130,9 +131,10 @@ void require_nothing_else(const SafetensorsFile& file, const ScorerShape& shape,
   for (const auto& [name, tensor] : file.tensors()) {
     if (known.contains(name) || (released && name.find(".judge_model.feature_norm.") != std::string::npos))
       continue;
-    ScorerReader(file).fail(concat("tensor '", one_line(name),
-                                   "' is not part of a scorer; scorers inside a model's checkpoint are taken "
-                                   "out by python -m foresight_kv.import_released"));
+    ScorerReader(file).fail(
+        concat("tensor '", one_line(name),
+               "' is not part of a scorer; to extract a scorer from a model's checkpoint, "
+               "use python -m foresight_kv.import_released"));
   }
 }
 

@@ -23,7 +23,7 @@ const std::vector<ScalarColumn> kGenerationColumns = {
     {"mean_tokens", "mean tokens", one_digit},
     {"truncation_rate", "cut off", format_percent},
     {"greedy_truncation_rate", "greedy text cut off", format_percent},
-    {"tokens_until_difference", "tokens until unlike full", one_digit}};
+    {"tokens_until_difference", "tokens until the first difference", one_digit}};
 
 /// A plot over the contexts; `scale` divides the numbers (bytes to MiB).
 std::string context_plot(const CostResult& cost, const PolicyStyles& styles, const std::string& title,

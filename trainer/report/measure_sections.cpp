@@ -36,7 +36,7 @@ std::string tails_plot(const std::vector<PolicyMeasures>& policies, const Policy
   std::vector<double> rises;
   LinePlot plot{.title = "Tails of the loss rise",
                 .description = "One line a policy: the rise that a share of the tokens reaches or exceeds",
-                .x = {.label = "one token in so many (log scale)",
+                .x = {.label = "one token in N (log scale)",
                       .scale = Scale::kLog,
                       .ticks = {1000, 2, 100, 10, 20, 200}},
                 .y = {.label = "rise of a token's loss, nats", .scale = Scale::kSymlog, .at_least_from = 0.0},
@@ -129,10 +129,10 @@ std::string tails_section(const EvaluationData& data) {
                     {"worst_percent_share", "share of all rise in the worst 1 %", format_percent},
                     {"worst_window_rise", "worst window of a trace", signed_four}},
                    scalars_of(data.main.policies), data.styles);
-  const std::string plot = wide_figure(
-      tails_plot(data.main.policies, data.styles),
-      "How many tokens lose how much: at 100 stands the rise that one token in a hundred reaches or exceeds. "
-      "The vertical scale is linear around zero and logarithmic beyond.");
+  const std::string plot = wide_figure(tails_plot(data.main.policies, data.styles),
+                                       "How often large rises occur: the value at 100 is the rise that one "
+                                       "token in a hundred reaches or exceeds. "
+                                       "The vertical scale is linear around zero and logarithmic beyond.");
   return plot + table;
 }
 
@@ -142,7 +142,7 @@ std::string held_section(const EvaluationData& data) {
                    {{"prompt_survival", "prompt held at the end", format_percent},
                     {"prompt_survival_any_head", "in at least one KV head", format_percent},
                     {"boundary_accuracy", "decided as golden at its cut", format_percent},
-                    {"churn", "kept candidates replaced an eviction", format_percent}},
+                    {"churn", "kept candidates replaced per eviction", format_percent}},
                    scalars_of(data.main.policies), data.styles);
   if (table.empty()) return "";
   return wide_figure(
@@ -153,14 +153,16 @@ std::string held_section(const EvaluationData& data) {
          note(
              "The cut: the half window of entries that golden evicts last and the half window that it would "
              "evict "
-             "next. Churn: share of the kept candidates that were none at the eviction before.");
+             "next. Churn: share of the kept candidates that were not kept candidates at the eviction "
+             "before.");
 }
 
 std::string recall_section(const EvaluationData& data) {
   if (!data.recall || data.recall->evictions.empty()) return "";
   const RecallResult& recall = *data.recall;
   const std::string caption = concat(
-      "A text states a fact once; the question for it comes after so many evictions. R is what a policy "
+      "A text states a fact once; the question for it comes after the number of evictions on the horizontal "
+      "axis. R is what a policy "
       "keeps of "
       "the gain in log-probability that the fact gives with the full cache: 1 as with the full cache, 0 as "
       "if it "

@@ -47,8 +47,8 @@ std::string all_differences(const EvaluationData& data) {
   }
   if (rows.empty()) return "";
   return folded(
-      "All differences to the best rule, and on low-entropy tokens",
-      html_table("Differences of the loss rise to the best rule",
+      "All differences from the best rule, also on low-entropy tokens",
+      html_table("Differences of the loss rise from the best rule",
                  {"policy", "compared with", "all scored tokens [interval]", "low-entropy tokens [interval]"},
                  rows) +
           difference_sentences(data, false));

@@ -226,7 +226,7 @@ std::string comparison_text(const RunComparison& comparison) {
         concat("\nevaluation: only the ", comparison.first_evaluated ? "first" : "second", " run has one\n");
   }
   if (comparison.same_traces == false)
-    text += "\nThe evaluations are of different held-out traces: only rises can be compared, with care.\n";
+    text += "\nThe evaluations are of different held-out traces: compare only the rises, and with care.\n";
   if (!comparison.faults.empty()) text += "\n";
   for (const std::string& fault : comparison.faults) text += concat("fault: ", fault, "\n");
   return text;

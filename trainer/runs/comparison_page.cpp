@@ -151,8 +151,7 @@ std::string Page::difference_cell(const PolicyOfRuns& row, std::size_t usual, bo
 std::string Page::budget_notes(const BudgetOfRuns& budget) const {
   const std::string first = name(budget.runs.front());
   std::string text;
-  if (budget.runs.size() == 1)
-    text += concat("No other run was evaluated at this budget and window than ", first, ". ");
+  if (budget.runs.size() == 1) text += concat("Only ", first, " was evaluated at this budget and window. ");
   for (const auto& [run, obstacle] : budget.obstacles)
     text += concat(name(run), " is not paired with ", first, ": ", obstacle, ". ");
   if (budget.different_models)

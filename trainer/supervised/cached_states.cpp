@@ -61,7 +61,7 @@ bool is_done(const std::filesystem::path& file, const std::map<std::string, std:
   try {
     return SafetensorsFile(file).metadata() == wanted;  // else of another model, trace, cache or round
   } catch (const Error& error) {
-    log_warning(concat("computing again what cannot be read: ", error.what()));
+    log_warning(concat("a file of cached states cannot be read and is computed again: ", error.what()));
   }
   return false;
 }
@@ -283,8 +283,8 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
   }
   const std::vector<int> rank_of = deal(costs, world.size());
   for (std::size_t b = 0; b < batches.size(); ++b) tokens_here += rank_of[b] == world.rank() ? costs[b] : 0;
-  log_info(concat("supervised: ", traces.size() - traces_missing, " traces are replayed, ", traces_missing,
-                  " to do"));
+  log_info(concat("supervised: ", traces.size() - traces_missing, " traces have been replayed, ",
+                  traces_missing, " are left"));
   Progress progress(concat("replay under ", behaviour.name.substr(0, behaviour.name.find(' '))), "tokens",
                     tokens_here);
   bool stopped = false;

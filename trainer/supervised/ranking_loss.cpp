@@ -238,11 +238,6 @@ void check_loss_input(const torch::Tensor& scores, const torch::Tensor& oracle, 
   }
 }
 
-/// Mean over the rows that have a pair; 0, attached to the graph, when none has.
-torch::Tensor mean_over_pair_rows(const RankingRows& rows) {
-  return rows.losses.sum() / rows.has_pair.sum().clamp_min(1);
-}
-
 }  // namespace
 
 RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
@@ -250,11 +245,6 @@ RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tens
   check_loss_input(scores, oracle, margin);
   const tensor_list outputs = RankingFunction::apply(scores, oracle.detach(), margin, weight);
   return {outputs[0], outputs[1]};
-}
-
-torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
-                                    PairWeight weight) {
-  return mean_over_pair_rows(pairwise_ranking_rows(scores, oracle, margin, weight));
 }
 
 torch::Tensor top_overlap(const torch::Tensor& scores, const torch::Tensor& oracle, std::int64_t top_count) {

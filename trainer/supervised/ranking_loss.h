@@ -15,25 +15,20 @@ struct RankingRows {
   torch::Tensor has_pair;  ///< [rows] bool: at least one strict pair
 };
 
-/// The per-row losses of pairwise_ranking_loss, for those who average or log them themselves.
-/// Value and gradient are computed together by a sweep over the sorted scores with Fenwick trees over the
-/// oracle ranks: O(N log N) time and O(N) memory a row, sums in double, rows in parallel on the CPU (tensors
-/// of another device are copied there and back; [rows, N] is small). The same input gives the same bits on
-/// any number of threads. Throws as pairwise_ranking_loss.
-RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
-                                  PairWeight weight = PairWeight::kUniform);
-
-/// Pairwise ranking loss (docs/method.md, "Ranking").
+/// Pairwise ranking losses (docs/method.md, "Ranking").
 /// `scores`, `oracle`: [rows, N], float32 or float64; a higher oracle score means evict first (oracle = -C, C
 /// the long-term contribution). A row's loss is the mean over its ordered pairs (i, j) with oracle_i >
 /// oracle_j (strictly) of max(0, margin - (score_i - score_j)); with PairWeight::kGap the mean is weighted by
-/// oracle_i - oracle_j, the attention that is lost when i stays in place of j. Returns the mean over the rows
-/// that have such a pair, [] in the dtype of `scores`; 0 with zero gradient, still attached to the graph,
-/// when no row has one. At a kink (a pair exactly at the margin) the gradient of that pair is 0. No gradient
-/// reaches `oracle`. Throws Error(kInternal) when shapes, dtypes or margin do not fit, Error(kNumeric) when a
-/// value is NaN or Inf.
-torch::Tensor pairwise_ranking_loss(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
-                                    PairWeight weight = PairWeight::kUniform);
+/// oracle_i - oracle_j, the attention that is lost when i stays in place of j. At a kink (a pair exactly at
+/// the margin) the gradient of that pair is 0. No gradient reaches `oracle`.
+///
+/// Value and gradient are computed together by a sweep over the sorted scores with Fenwick trees over the
+/// oracle ranks: O(N log N) time and O(N) memory a row, sums in double, rows in parallel on the CPU (tensors
+/// of another device are copied there and back; [rows, N] is small). The same input gives the same bits on
+/// any number of threads. Throws Error(kInternal) when shapes, dtypes or margin do not fit, Error(kNumeric)
+/// when a value is NaN or Inf.
+RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                                  PairWeight weight = PairWeight::kUniform);
 
 /// Share of the golden choice that the scores agree with, the metric of the supervised stage: per row
 /// |top-`top_count` by score, intersected with top-`top_count` by oracle| / top_count. Ties go to the lower

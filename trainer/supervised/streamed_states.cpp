@@ -32,19 +32,14 @@ void StreamedStates::visit(std::int64_t index, const std::vector<std::int64_t>& 
   const RecordedTrace& trace = traces_->at(static_cast<std::size_t>(index));
   const CacheSize& size = sizes_.at(static_cast<std::size_t>(index));
   const std::int64_t last = *std::max_element(evictions.begin(), evictions.end());
-  std::vector<torch::Tensor> contribution;  // by layer: [n, K, L]
-  {
-    const OracleReader reader(trace.file);
-    for (std::int64_t layer = 0; layer < trace.dimensions.layers; ++layer)
-      contribution.push_back(recorded_contribution(reader, layer, size, evictions));
-  }
+  const OracleReader reader(trace.file);
   const EvictionSelector follow = behaviour_.selector({&trace}, size);
   const EvictionSelector show = [&](const EvictionView& view) {
-    const auto found = std::find(evictions.begin(), evictions.end(), view.step);
-    if (found != evictions.end()) {
+    if (std::find(evictions.begin(), evictions.end(), view.step) != evictions.end()) {
       const torch::Tensor candidates = view.positions[0].narrow(1, 0, size.budget).to(torch::kCPU);
-      const torch::Tensor& of_layer = contribution[static_cast<std::size_t>(view.layer)];
-      const torch::Tensor labels = oracle_scores(of_layer[found - evictions.begin()], candidates);
+      // Read here and not before the replay, as all layers' contributions would grow with the trace.
+      const torch::Tensor contribution = recorded_contribution(reader, view.layer, size, {view.step})[0];
+      const torch::Tensor labels = oracle_scores(contribution, candidates);
       consume({.layer = view.layer,
                .evictions = {view.step},
                .features = candidate_features(view, features_).slice(2, most_protected(view)),

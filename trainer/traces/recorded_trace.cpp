@@ -44,13 +44,6 @@ std::vector<RecordedTrace> load_shared_traces(World& world, const std::filesyste
   return traces;
 }
 
-std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
-                                                const std::string& split, std::int64_t most,
-                                                const std::string& model_fingerprint,
-                                                const std::string& tokenizer_fingerprint) {
-  return load_shared_traces(alone(), oracle_folder, split, most, model_fingerprint, tokenizer_fingerprint);
-}
-
 std::int64_t RecordedTrace::prompt_tokens() const {
   const torch::Tensor found = completion.nonzero();
   return found.size(0) == 0 ? length() : found[0].item<std::int64_t>();

@@ -28,14 +28,6 @@ struct RecordedTrace {
   std::int64_t prompt_tokens() const;
 };
 
-/// The recorded traces of a split ("train", "validation", "evaluation"), checked against model and tokenizer.
-/// At most the first `most`, so that a run that recorded more earlier uses what its config asks for now.
-/// Throws Error(kInput) when there are none (naming the command that records them) or when one does not fit.
-std::vector<RecordedTrace> load_recorded_traces(const std::filesystem::path& oracle_folder,
-                                                const std::string& split, std::int64_t most,
-                                                const std::string& model_fingerprint,
-                                                const std::string& tokenizer_fingerprint);
-
 /// The tokens and prompts of traces of one length.
 TraceTokens stacked_tokens(const std::vector<const RecordedTrace*>& traces);
 

@@ -56,9 +56,9 @@ nlohmann::json adopt_checkpoint(const std::string& stage, const CheckpointFacts&
                                 CheckpointStore& store, const fs::path& metrics_file) {
   const auto& [step, folder, metric, found] = checkpoint;
   nlohmann::json facts = found;
-  log_info(concat(stage, ": taking over step ", step, " of another run, ", folder.string(), ", ",
-                  metric ? concat("with its metric ", facts.at("metric").dump()) : "which was not evaluated",
-                  "; the checkpoints that were here are removed"));
+  log_info(concat(stage, ": copying step ", step, " of another run (", folder.string(), ", ",
+                  metric ? concat("metric ", facts.at("metric").dump()) : "not evaluated",
+                  "); it replaces the checkpoints of this run"));
   const auto rows = rows_of(folder, facts.at("metrics_offset").get<std::int64_t>());
   if (!rows) {
     log_warning(concat(stage, ": the metrics of ", folder.string(),

@@ -117,10 +117,6 @@ std::vector<CheckpointFacts> list_checkpoints(const fs::path& root) {
   return checkpoints;
 }
 
-std::optional<fs::path> newest_checkpoint(const fs::path& root) {
-  return newest_of(list_checkpoints(root));
-}
-
 std::optional<fs::path> best_checkpoint(const fs::path& root) {
   return best_or_newest_of(list_checkpoints(root));
 }
@@ -179,6 +175,7 @@ void CheckpointStore::publish(std::int64_t step, const nlohmann::json& facts, st
   if (replaces) rename_folder(folder, replaced);
   foresight::publish(staging, folder);
   if (replaces) remove(replaced);
+  log_debug("published " + folder.string());
   if (listed_) {
     std::erase_if(*listed_, [&](const CheckpointFacts& listed) { return listed.step == step; });
     const auto later = std::ranges::upper_bound(*listed_, step, {}, &CheckpointFacts::step);
@@ -229,7 +226,9 @@ void CheckpointStore::remove_beyond_limits(std::optional<std::int64_t> published
   for (const CheckpointFacts& best : best_of(all, keep_best_)) kept.insert(best.step);
   const auto goes = [&](const CheckpointFacts& checkpoint) { return !kept.contains(checkpoint.step); };
   for (const CheckpointFacts& checkpoint : all) {
-    if (goes(checkpoint)) remove(checkpoint.folder);
+    if (!goes(checkpoint)) continue;
+    remove(checkpoint.folder);
+    log_debug("removed " + checkpoint.folder.string());
   }
   std::erase_if(*listed_, goes);
 }

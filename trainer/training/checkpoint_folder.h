@@ -24,8 +24,6 @@ CheckpointFacts read_checkpoint(const std::filesystem::path& folder);
 /// The complete checkpoints below `root`, by step; empty when there is none or no such folder. Damaged ones
 /// are logged as errors, naming the damage, and left out. Changes nothing on disk.
 std::vector<CheckpointFacts> list_checkpoints(const std::filesystem::path& root);
-/// The one of the highest step. Nothing when there is none.
-std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& root);
 /// The one of the lowest metric (ties: the earlier step); the newest where none has a metric.
 std::optional<std::filesystem::path> best_checkpoint(const std::filesystem::path& root);
 
@@ -59,8 +57,9 @@ class CheckpointStore {
 
   /// The complete checkpoints, by step: those that list_checkpoints() found, and what happened to them since.
   const std::vector<CheckpointFacts>& checkpoints();
-  /// As newest_checkpoint() and best_checkpoint(), of checkpoints().
+  /// The one of the highest step. Nothing when there is none.
   std::optional<std::filesystem::path> newest();
+  /// As best_checkpoint(), of checkpoints().
   std::optional<std::filesystem::path> best();
   const std::filesystem::path& root() const { return root_; }
 

@@ -18,11 +18,12 @@ void require_checkpoint_of(Stage stage, const CheckpointFacts& checkpoint) {
   const nlohmann::json kind = checkpoint.facts.value("kind", nlohmann::json()),
                        stage_found = checkpoint.facts.value("stage", nlohmann::json());
   if ((kind == kCheckpointKind || kind == kCheckpointKindWithoutInputs) && stage_found == name) return;
-  throw Error(ErrorKind::kInput,
-              concat(checkpoint.folder.string(), ": a checkpoint of kind ", one_line(kind.dump()), ", stage ",
-                     one_line(stage_found.dump()), "; this program resumes from ", kCheckpointKind,
-                     " of stage ", name, ": start from step 0 with ", name,
-                     ".resume=never, or from its scorer with scorer.initial or grpo.start"));
+  throw Error(
+      ErrorKind::kInput,
+      concat(checkpoint.folder.string(), ": a checkpoint of kind ", one_line(kind.dump()), ", stage ",
+             one_line(stage_found.dump()), "; expected ", kCheckpointKind, " of stage ", name,
+             ": start from step 0 with ", name,
+             ".resume=never, or start from the scorer of this checkpoint with scorer.initial or grpo.start"));
 }
 
 void require_settings_of(const Config& config, Stage stage, const CheckpointFacts& checkpoint) {

@@ -72,8 +72,8 @@ void TrainingSession::restore(const CheckpointFacts& checkpoint) {
   const bool leads = start_.world().leads();
   if (leads && facts.at("kind") == kCheckpointKindWithoutInputs) {
     log_warning(concat(checkpoint.folder.string(),
-                       ": written before checkpoints named their inputs: whether model and "
-                       "data are still the same is not checked"));
+                       ": this older checkpoint does not name its inputs, so the program cannot check "
+                       "that model and data are the same"));
   }
   scorer_ = Scorer::load(checkpoint.folder / kCheckpointScorer, scorer_.shape()).to(scorer_.device());
   if (const auto file = checkpoint.folder / kCheckpointBehaviour; is_there(file))
@@ -98,7 +98,7 @@ void TrainingSession::restore(const CheckpointFacts& checkpoint) {
   const nlohmann::json version = facts.value("code_version", nlohmann::json());
   if (leads && !version.is_null() && version != code_version()) {
     log_warning(concat(start_.name(), ": the checkpoint was written by version ", one_line(version.dump()),
-                       ", this is ", code_version(), ": results may differ in rounding"));
+                       ", but this is version ", code_version(), "; results may differ in rounding"));
   }
 }
 

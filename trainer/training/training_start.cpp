@@ -31,8 +31,8 @@ std::optional<CheckpointFacts> named_checkpoint(const Config& config, Stage stag
   std::error_code none;
   if (!std::filesystem::exists(std::filesystem::path(resume) / kManifestName, none)) {
     throw Error(ErrorKind::kInput, concat(to_string(stage), ".resume: ", resume, " holds no ", kManifestName,
-                                          ": it is no checkpoint; name one, as runs/a/", to_string(stage),
-                                          "/checkpoints/step-000100"));
+                                          ": it is not a checkpoint; name one, for example runs/a/",
+                                          to_string(stage), "/checkpoints/step-000100"));
   }
   return read_checkpoint(resume);
 }

@@ -83,8 +83,8 @@ bool run_tool(const CLI::App& app, const CLI::App& command, const Arguments& arg
 void require_output_file(const std::string& path) {
   if (path == "-" || std::filesystem::is_directory(path)) {
     throw Error(ErrorKind::kConfig,
-                concat("'", one_line(path), "' is ", path == "-" ? "no name of a file" : "a folder",
-                       "; give --out and --html the file to write (/dev/stdout prints it)"));
+                concat("'", one_line(path), "' is ", path == "-" ? "not a file name" : "a folder",
+                       "; give --out or --html the file to write (/dev/stdout prints it)"));
   }
 }
 

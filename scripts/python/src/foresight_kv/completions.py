@@ -97,7 +97,7 @@ class Endpoint:
                 wait = max(pause * random.uniform(0.75, 1.25), fault.pause)
                 if now + wait > give_up:
                     raise ForesightError(
-                        f"{self.address}: {what}: no answer in {tries} tries, the last: {fault}; mend the endpoint and run the "
+                        f"{self.address}: {what}: no answer in {tries} tries, the last: {fault}; fix the endpoint and run the "
                         "same command again"
                     ) from fault
                 if tries == 1:

@@ -42,7 +42,7 @@ def read_judges(source):
             match = KEY.fullmatch(key)
             place = (int(match["layer"]), match["tensor"])
             if place in found.setdefault(match["prefix"], {}):
-                raise ForesightError(f"{file}: tensor '{one_line(key)}' stands in another file of {source} too; keep one of them")
+                raise ForesightError(f"{file}: tensor '{one_line(key)}' is also in another file of {source} too; keep one of them")
             found[match["prefix"]][place] = tensor
     if not found:
         raise ForesightError(

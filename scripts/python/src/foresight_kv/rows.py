@@ -114,7 +114,7 @@ def _require_text(row, output):
         size = len(json.dumps(output, ensure_ascii=False).encode("utf-8"))
     except UnicodeEncodeError:
         column = next(key for key, value in output.items() if not _is_utf8(value))
-        row.fail(column, "holds half of a surrogate pair, which is no text; mend the row or use --skip-faulty")
+        row.fail(column, "holds half of a surrogate pair, which is not text; fix the row or use --skip-faulty")
     if size > MOST_BYTES:
         raise ForesightError(f"{row.file}: row {row.number}: takes {size} bytes, a row holds at most {MOST_BYTES}")
 

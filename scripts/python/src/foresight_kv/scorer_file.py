@@ -158,7 +158,7 @@ def count_layers(path, names):
     if not found:
         raise ForesightError(
             f"{path}: there is no tensor '{judge_tensor_name(0, 'fc1.weight')}' among its {len(names)} tensors: this is not a "
-            "scorer; scorers inside a model's checkpoint are taken out by python -m foresight_kv.import_released"
+            "scorer; to extract a scorer from a model's checkpoint, use python -m foresight_kv.import_released"
         )
     if found != list(range(len(found))):
         raise ForesightError(f"{path}: expected scorers of layers 0 to {len(found) - 1}, found those of layers {found}")
@@ -208,13 +208,13 @@ def _require_released(path, tensors, metadata):
     if metadata.get("format", PLAIN_FORMAT) != PLAIN_FORMAT:
         raise ForesightError(
             f"{path}: metadata 'format' is '{one_line(metadata['format'])}', expected {FORMAT}, {FORMAT_WITHOUT_DIGEST}, or "
-            f"{PLAIN_FORMAT} or none for a released file: no scorer, or one that a later version wrote"
+            f"{PLAIN_FORMAT} or none for a released file: the file is not a scorer, or a later version wrote it"
         )
     for name in NORMALISATION:
         if name in tensors:
             raise ForesightError(
-                f"{path}: holds '{name}' but no metadata 'format': a scorer of this program that was saved again without its "
-                f"metadata, which say what its features are; {to_do}"
+                f"{path}: holds '{name}' but no metadata 'format': the scorer was saved again without its "
+                f"metadata, so its features are unknown; {to_do}"
             )
     if metadata.get("features", "released") != "released":
         raise ForesightError(

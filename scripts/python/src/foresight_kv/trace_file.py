@@ -70,7 +70,7 @@ class TraceFile:
             os.fsync(self._journal)
         except OSError as fault:
             raise ForesightError(
-                f"{self._unfinished}: cannot be written: {fault.strerror}; finished rows are kept: mend that and run the same "
+                f"{self._unfinished}: cannot be written: {fault.strerror}; finished rows are kept: fix that and run the same "
                 "command again"
             ) from fault
         self._places[digest] = (self._unfinished, offset, len(line))
