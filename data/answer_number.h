@@ -14,7 +14,8 @@ namespace foresight {
 /// No value for other texts, and if numerator or denominator do not fit 63 bits.
 std::optional<std::string> exact_number(std::string_view text);
 
-/// The product of two fractions as exact_number() writes them; no value if it does not fit.
+/// The product of two such numbers, written as exact_number() does; no value if one is none or it does not
+/// fit.
 std::optional<std::string> product_of(std::string_view one, std::string_view two);
 
 /// Bytes of the longest such number that `text` begins with; 0 without one.

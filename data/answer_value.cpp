@@ -102,9 +102,7 @@ std::optional<std::string> multiple_of_factor(std::string_view text) {
   if (!behind.empty() && (behind.front() != '/' || behind.find('/', 1) != std::string_view::npos))
     return std::nullopt;
   const bool alone = before.empty() || before == "-" || before == "+";
-  const auto over = exact_number(alone ? concat(before, "1") : std::string(before));
-  const auto under = exact_number(behind.empty() ? "1" : concat("1", behind));
-  const auto coefficient = over && under ? product_of(*over, *under) : std::nullopt;
+  const auto coefficient = product_of(alone ? concat(before, "1") : std::string(before), concat("1", behind));
   if (!coefficient) return std::nullopt;
   return concat(*coefficient, without(text.substr(at, end - at), " "));
 }

@@ -129,7 +129,8 @@ TEST_CASE("preconditions: an evaluation that scores no token is refused, at ever
   const std::vector<std::string> settings = {"data.evaluation=[" + rows.string() + "]",
                                              "evaluation.score=completion"};
   write_file_atomically(rows, nlohmann::json{{"prompt", text}, {"completion", ""}}.dump());
-  check_refused(tiny.config(settings), "none of the 1 evaluation traces has a completion token");
+  check_refused(tiny.config(settings), "evaluation.score=completion: no token is scored",
+                "none of the 1 evaluation traces has a completion token");
   // A completion that begins after the smaller budget's first scored token, and ends before the larger's.
   write_file_atomically(rows, nlohmann::json{{"prompt", text.substr(0, 60)}, {"completion", "aaaa"}}.dump() +
                                   "\n" + nlohmann::json{{"prompt", text}, {"completion", ""}}.dump());
