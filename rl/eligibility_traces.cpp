@@ -9,31 +9,45 @@
 namespace foresight {
 namespace {
 
-/// The mean over draws: the independent likelihood has one value per draw, the other is a mean already.
-torch::Tensor mean_over_draws(const torch::Tensor& values) {
-  return values.dim() == 3 ? values.mean(-1) : values;  // [R, K]
+/// Derivatives in the logits [R, K, M] of a choice, and the divergence itself.
+struct Derivatives {
+  torch::Tensor likelihood, divergence, estimate;
+};
+
+/// Of draws one after the other. k3 = expm1(d) - d with d = reference - l has the derivative -expm1(d) in l.
+Derivatives of_ordered_draws(const PolicyChoice& choice, const torch::Tensor& from_start) {
+  const DrawTerms terms = plackett_luce_terms(choice.logits, from_start, choice.draws);
+  const torch::Tensor slope = (terms.likelihood_of_reference - terms.likelihood).expm1_().neg_();  // [R, K]
+  return {.likelihood = terms.derivatives,
+          .divergence = terms.derivatives * slope.unsqueeze(-1),
+          .estimate = kl_k3(terms.likelihood, terms.likelihood_of_reference).sum()};
+}
+
+/// Of the authors' likelihood, by autograd: means over the draws.
+Derivatives of_independent_draws(const PolicyChoice& choice, const torch::Tensor& from_start) {
+  const torch::Tensor reference = independent_log_likelihood(from_start, choice.draws);  // [R, K, W]
+  const torch::AutoGradMode with_gradients(true);
+  const torch::Tensor logits = choice.logits.detach().requires_grad_();
+  const torch::Tensor likelihood = independent_log_likelihood(logits, choice.draws);
+  const torch::Tensor divergence = kl_k3(likelihood, reference).mean(-1).sum();
+  return {.likelihood = torch::autograd::grad({likelihood.mean(-1).sum()}, {logits}, {}, true)[0],
+          .divergence = torch::autograd::grad({divergence}, {logits})[0],
+          .estimate = divergence.detach()};
 }
 
 }  // namespace
 
 ChoiceGradients choice_gradients(const Scorer& scorer, const Scorer& reference, std::int64_t layer,
                                  const PolicyChoice& choice, const PolicyOptions& options) {
-  torch::Tensor estimate, of_likelihood, of_divergence;  // [], then [R, K, M] in the logits
-  {
-    const torch::Tensor from_start = choice_log_likelihood(choice_logits(reference, layer, choice, options),
-                                                           choice.draws, options.likelihood)
-                                         .detach();
-    const torch::AutoGradMode with_gradients(true);
-    const torch::Tensor logits = choice.logits.detach().requires_grad_();
-    const torch::Tensor likelihood = choice_log_likelihood(logits, choice.draws, options.likelihood);
-    const torch::Tensor divergence = mean_over_draws(kl_k3(likelihood, from_start)).sum();
-    of_likelihood = torch::autograd::grad({mean_over_draws(likelihood).sum()}, {logits}, {}, true)[0];
-    of_divergence = torch::autograd::grad({divergence}, {logits})[0];
-    estimate = divergence.detach();
-  }
-  const auto gradients = scorer.row_gradients(
-      layer, choice.features, {of_likelihood / options.temperature, of_divergence / options.temperature});
-  return {gradients[0], gradients[1], estimate};
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor from_start = choice_logits(reference, layer, choice, options);
+  const Derivatives found = options.likelihood == Likelihood::kPlackettLuce
+                                ? of_ordered_draws(choice, from_start)
+                                : of_independent_draws(choice, from_start);
+  const auto gradients =
+      scorer.row_gradients(layer, choice.features,
+                           {found.likelihood / options.temperature, found.divergence / options.temperature});
+  return {gradients[0], gradients[1], found.estimate};
 }
 
 EligibilityTraces::EligibilityTraces(const Scorer& scorer, const Scorer& reference,
@@ -63,8 +77,8 @@ void EligibilityTraces::reward(const torch::Tensor& rewards) {
   if (rewards.defined()) {
     check_shape(rewards, {rows_.rows()}, "rewards of a window");
     const torch::Tensor by_copy = rows_.by_copy(rewards.to(torch::kFloat64));
-    centred = to_device((by_copy - by_copy.mean(0, /*keepdim=*/true)).to(torch::kFloat32), scorer_->device())
-                  .unsqueeze(-1);
+    const torch::Tensor about_mean = by_copy - by_copy.mean(0, /*keepdim=*/true);
+    centred = to_device(about_mean.to(torch::kFloat32), scorer_->device()).unsqueeze(-1);
   }
   for (Layer& layer : layers_) {
     if (centred.defined()) layer.credit.add_((rows_.by_copy(layer.trace) * centred).sum(0));

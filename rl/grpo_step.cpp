@@ -84,19 +84,32 @@ torch::Tensor rows_of(const RolloutBatch& batch, const torch::Tensor& values, st
   return values.defined() ? batch.rows.of_trace(values, static_cast<std::int64_t>(trace)) : values;
 }
 
+/// What rewards are of, on the device of the losses, so that a GPU need not be waited for in every window.
+struct Rewarded {
+  std::vector<torch::Tensor> masks;   // [L] bool of each trace
+  std::vector<torch::Tensor> losses;  // [L] of each trace, full KV
+};
+
+Rewarded rewarded_of(const RolloutBatch& batch, const CacheSize& size, const CreditOptions& options,
+                     const torch::Device& device) {
+  Rewarded rewarded;
+  for (const RecordedTrace* trace : batch.traces) {
+    rewarded.masks.push_back(to_device(rewarded_tokens(*trace, size, options), device));
+    rewarded.losses.push_back(to_device(trace->loss, device));
+  }
+  return rewarded;
+}
+
 /// Rewards [R] of the actions before this window; undefined for the prefix.
-torch::Tensor window_rewards_of(const RolloutBatch& batch, const std::vector<torch::Tensor>& masks,
+torch::Tensor window_rewards_of(const RolloutBatch& batch, const Rewarded& rewarded,
                                 const CreditOptions& options, const EvictedWindow& window) {
   if (window.count == 0) return {};
-  torch::Tensor rewards = torch::empty({batch.rows.rows()});
-  const torch::Tensor losses = window.loss.to(torch::kCPU);
-  const torch::Tensor divergence =
-      window.divergence.defined() ? window.divergence.to(torch::kCPU) : torch::Tensor();
+  torch::Tensor rewards = torch::empty({batch.rows.rows()}, window.loss.options());
   for (std::size_t n = 0; n < batch.traces.size(); ++n) {
     const auto here = [&](const torch::Tensor& whole) { return whole.narrow(0, window.first, window.count); };
-    const torch::Tensor rise = rows_of(batch, losses, n) - here(batch.traces[n]->loss).unsqueeze(0);
-    const torch::Tensor cost = token_cost(rise, rows_of(batch, divergence, n), options);
-    rows_of(batch, rewards, n).copy_(trace_rewards(cost, here(masks[n])));
+    const torch::Tensor rise = rows_of(batch, window.loss, n) - here(rewarded.losses[n]).unsqueeze(0);
+    const torch::Tensor cost = token_cost(rise, rows_of(batch, window.divergence, n), options);
+    rows_of(batch, rewards, n).copy_(trace_rewards(cost, here(rewarded.masks[n])));
   }
   return rewards;
 }
@@ -113,9 +126,7 @@ UnitPass run_unit(const GrpoStep& step, const RolloutBatch& batch, const Scorer&
   const CreditOptions options = credit_options(config.grpo);
   EligibilityTraces traces(scorer, *step.reference, policy_options(config.grpo), batch.rows,
                            config.grpo.credit_discount);
-  std::vector<torch::Tensor> masks;
-  for (const RecordedTrace* trace : batch.traces)
-    masks.push_back(rewarded_tokens(*trace, step.size, options));
+  const Rewarded rewarded = rewarded_of(batch, step.size, options, step.model->options().device);
   const EvictionSelector select = policy_selector(
       scorer, policy_options(config.grpo), sampled_draws(batch),
       [&](const EvictionView& view, const PolicyChoice& choice) { traces.act(view.layer, choice); });
@@ -123,7 +134,7 @@ UnitPass run_unit(const GrpoStep& step, const RolloutBatch& batch, const Scorer&
                 .losses = run_rollouts(
                     *step.model, batch, step.size, select, compares(config.grpo),
                     [&](const EvictedWindow& window) {
-                      traces.reward(window_rewards_of(batch, masks, options, window));
+                      traces.reward(window_rewards_of(batch, rewarded, options, window));
                     },
                     [&](std::int64_t /*tokens*/) { world.tick(); })};
 

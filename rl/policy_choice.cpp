@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "rl/policy_terms.h"
-#include "trainer/eviction/entries.h"
 #include "trainer/eviction/protection.h"
+#include "trainer/scorer/entry_scores.h"
 
 namespace foresight {
 namespace {
@@ -21,8 +21,8 @@ torch::Tensor open_logits(const torch::Tensor& logits, const torch::Tensor& clos
 EvictionSelector policy_selector(const Scorer& policy, const PolicyOptions& options, DrawSource draw,
                                  ChoiceConsumer consume) {
   return [policy, options, draw = std::move(draw), consume = std::move(consume)](const EvictionView& view) {
-    const torch::Tensor features = candidate_features(view, policy.facts().features);  // [R, K, B, F]
-    const torch::Tensor scores = policy.score(view.layer, features);                   // [R, K, B]
+    const Candidates candidates(policy, view);
+    const torch::Tensor scores = candidates.scores();  // [R, K, B]
     const std::int64_t shortlist_size = std::min(view.budget, options.shortlist_windows * view.window);
     // The size is the same for every row, whatever is protected, so that samples do not depend on other rows.
     const torch::Tensor shortlist = highest_unprotected(view, scores, shortlist_size);  // [R, K, M]
@@ -34,10 +34,10 @@ EvictionSelector policy_selector(const Scorer& policy, const PolicyOptions& opti
     torch::Tensor evicted = shortlist.gather(2, draws);
     if (!consume) return evicted;
     if (options.likelihood == Likelihood::kIndependent) {
-      consume(view,
-              {features, open_logits(scores / options.temperature, protected_ones), evicted, protected_ones});
+      consume(view, {candidates.features(), open_logits(scores / options.temperature, protected_ones),
+                     evicted, protected_ones});
     } else {
-      consume(view, {select_entries(features, shortlist), logits, draws, closed});
+      consume(view, {candidates.features_of(shortlist), logits, draws, closed});
     }
     return evicted;
   };

@@ -1,9 +1,12 @@
 #include "rl/policy_terms.h"
 
+#include <torch/utils.h>
+
 #include <limits>
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/kernels/launch.h"
 
 namespace foresight {
 namespace {
@@ -19,6 +22,28 @@ void check_indices(const torch::Tensor& logits, const torch::Tensor& indices, co
       concat(where,
              ": expected logits [..., M] and int64 indices [..., W], W >= 1, of the same leading shape, got ",
              logits.sizes(), " and ", indices.scalar_type(), " ", indices.sizes()));
+}
+
+/// plackett_luce_terms() in one launch.
+DrawTerms terms_on_gpu(const torch::Tensor& logits, const torch::Tensor& reference,
+                       const torch::Tensor& draws) {
+  const torch::Tensor own = logits.contiguous(), other = reference.contiguous(), drawn = draws.contiguous();
+  const auto heads = own.sizes().slice(0, own.dim() - 1);
+  DrawTerms terms{.likelihood = torch::empty(heads, own.options()),
+                  .likelihood_of_reference = torch::empty(heads, own.options()),
+                  .derivatives = torch::empty_like(own)};
+  kernels::ChoiceWork work;
+  work.logits = own.const_data_ptr<float>();
+  work.reference = other.const_data_ptr<float>();
+  work.draws = drawn.const_data_ptr<std::int64_t>();
+  work.likelihood = terms.likelihood.mutable_data_ptr<float>();
+  work.likelihood_of_reference = terms.likelihood_of_reference.mutable_data_ptr<float>();
+  work.derivatives = terms.derivatives.mutable_data_ptr<float>();
+  work.candidates = own.size(-1);
+  work.heads = own.numel() / own.size(-1);
+  work.window = drawn.size(-1);
+  kernels::launch(work, own.device());
+  return terms;
 }
 
 }  // namespace
@@ -41,6 +66,24 @@ torch::Tensor plackett_luce_log_likelihood(const torch::Tensor& shortlist_logits
   const auto left =
       from_last.logcumsumexp(-1).narrow(-1, from_last.size(-1) - drawn_count, drawn_count).flip(-1);
   return drawn - left;
+}
+
+DrawTerms plackett_luce_terms(const torch::Tensor& logits, const torch::Tensor& reference,
+                              const torch::Tensor& draws) {
+  check_indices(logits, draws, "Plackett-Luce terms");
+  check_indices(reference, draws, "Plackett-Luce terms of the reference");
+  const torch::NoGradGuard no_grad;
+  if (kernels::has_gpu_kernels(logits.device()) && logits.size(-1) <= kernels::kMostCandidates)
+    return terms_on_gpu(logits, reference, draws);
+  const std::int64_t window = draws.size(-1);
+  const torch::Tensor by_draw = plackett_luce_log_likelihood(logits, draws), drawn = logits.gather(-1, draws);
+  // Logarithms of the sums of 1 / s_i up to each draw: products of these with e^logit cannot overflow.
+  const torch::Tensor gathered = (by_draw - drawn).logcumsumexp(-1);
+  torch::Tensor derivatives = (logits + gathered.narrow(-1, window - 1, 1)).exp_().neg_();
+  derivatives.scatter_(-1, draws, 1.0 - (drawn + gathered).exp_());
+  return {.likelihood = by_draw.mean(-1),
+          .likelihood_of_reference = plackett_luce_log_likelihood(reference, draws).mean(-1),
+          .derivatives = derivatives.div_(static_cast<double>(window))};
 }
 
 torch::Tensor independent_log_likelihood(const torch::Tensor& logits, const torch::Tensor& indices) {

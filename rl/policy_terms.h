@@ -18,6 +18,19 @@ namespace foresight {
 /// index type do not fit. The caller must make the indices distinct, as those of gumbel_top_k are.
 torch::Tensor plackett_luce_log_likelihood(const torch::Tensor& shortlist_logits, const torch::Tensor& draws);
 
+/// The means over the draws of plackett_luce_log_likelihood() by two policies' logits, and the derivatives of
+/// the first.
+struct DrawTerms {
+  torch::Tensor likelihood;               ///< [R, K] by `logits`
+  torch::Tensor likelihood_of_reference;  ///< [R, K] by `reference`
+  torch::Tensor derivatives;              ///< [R, K, M] of `likelihood` in `logits`
+};
+/// logits, reference [R, K, M] float32, draws [R, K, W] as above. With s_i the sum of what is left before
+/// draw i, the derivative in the logit of the candidate that draw j took is (1 - sum over i <= j of e^logit /
+/// s_i) / W, in another's minus the whole sum over W. One launch on a GPU. Throws as above.
+DrawTerms plackett_luce_terms(const torch::Tensor& logits, const torch::Tensor& reference,
+                              const torch::Tensor& draws);
+
 /// The authors' likelihood (grpo.likelihood: independent): log_softmax over all B candidates, taken at the
 /// indices. `logits` [..., B], `indices` [..., W] int64. Returns [..., W]; differentiable. Throws as above.
 torch::Tensor independent_log_likelihood(const torch::Tensor& logits, const torch::Tensor& indices);

@@ -30,9 +30,10 @@ torch::Tensor clamped_rise(const torch::Tensor& rise, double low_nats, double hi
 
 torch::Tensor trace_rewards(const torch::Tensor& cost, const torch::Tensor& mask) {
   check_cost(cost, mask);
-  const auto tokens = mask.nonzero().squeeze(1);  // selected, not multiplied: a NaN outside has no effect
-  const auto sums = cost.index_select(1, tokens).to(torch::kFloat64).sum(1);
-  return (sums / static_cast<double>(std::max<std::int64_t>(tokens.size(0), 1))).neg().to(cost.scalar_type());
+  // Selected, not multiplied: a NaN outside has no effect. By a mask, as a GPU would have to be waited for to
+  // know how many there are.
+  const auto selected = torch::where(mask.unsqueeze(0), cost, torch::zeros_like(cost));
+  return (selected.to(torch::kFloat64).sum(1) / mask.sum().clamp_min(1)).neg().to(cost.scalar_type());
 }
 
 torch::Tensor window_rewards(const torch::Tensor& cost, const torch::Tensor& mask, std::int64_t first_token,

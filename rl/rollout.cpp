@@ -2,32 +2,51 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 
 #include "rl/policy_terms.h"
-#include "trainer/base/random.h"
-#include "trainer/model/tensor_io.h"
+#include "trainer/kernels/launch.h"
 
 namespace foresight {
 namespace {
 
-/// Standard Gumbel noise [R, K, M] from the streams of the rollouts.
-torch::Tensor gumbel_noise(std::vector<RandomStream>& streams, std::int64_t heads, std::int64_t candidates) {
-  torch::Tensor noise = torch::empty({static_cast<std::int64_t>(streams.size()), heads, candidates});
-  float* data = noise.data_ptr<float>();
-  // Several threads, because each number takes two logarithms and a GPU would wait for one thread.
-  at::parallel_for(0, noise.size(0), 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t row = first; row < last; ++row) {
-      float* const own = data + row * heads * candidates;
-      RandomStream& stream = streams[static_cast<std::size_t>(row)];
-      for (std::int64_t i = 0; i < heads * candidates; ++i) own[i] = static_cast<float>(stream.gumbel());
-    }
-  });
-  return noise;
+/// noise [R, n] on a GPU becomes that of streams 0 .. R - 1, whose states travel with the launches.
+void fill_on_gpu(const std::vector<RandomStream>& streams, torch::Tensor& noise) {
+  kernels::NoiseWork work;
+  work.numbers = noise.size(1);
+  for (std::int64_t first = 0; first < noise.size(0); first += work.rows) {
+    work.rows = std::min<std::int64_t>(kernels::NoiseWork::kMostRows, noise.size(0) - first);
+    for (std::int64_t row = 0; row < work.rows; ++row)
+      work.states[row] = streams[static_cast<std::size_t>(first + row)].state();
+    work.noise = noise.mutable_data_ptr<float>() + first * work.numbers;
+    kernels::launch(work, noise.device());
+  }
 }
 
 }  // namespace
+
+torch::Tensor gumbel_noise(std::vector<RandomStream> streams, std::int64_t numbers,
+                           const torch::Device& device) {
+  const auto rows = static_cast<std::int64_t>(streams.size());
+  if (kernels::has_gpu_kernels(device)) {
+    torch::Tensor noise = torch::empty({rows, numbers}, device);
+    fill_on_gpu(streams, noise);
+    return noise;
+  }
+  torch::Tensor noise = torch::empty({rows, numbers});
+  float* data = noise.data_ptr<float>();
+  // Several threads, because each number takes two logarithms.
+  at::parallel_for(0, rows, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      float* const own = data + row * numbers;
+      RandomStream& stream = streams[static_cast<std::size_t>(row)];
+      for (std::int64_t i = 0; i < numbers; ++i) own[i] = static_cast<float>(stream.gumbel());
+    }
+  });
+  return noise.to(device);
+}
 
 DrawSource sampled_draws(const RolloutBatch& batch) {
   return [batch](const EvictionView& view, const torch::Tensor& logits) {
@@ -39,8 +58,9 @@ DrawSource sampled_draws(const RolloutBatch& batch) {
           std::initializer_list<std::int64_t>{batch.step, batch.first_copy + batch.rows.copy_of(row),
                                               view.layer, view.step});
     }
-    const torch::Tensor noise = gumbel_noise(streams, logits.size(1), logits.size(2));
-    return gumbel_top_k(logits, to_device(noise, logits.device()), view.window);
+    const torch::Tensor noise =
+        gumbel_noise(std::move(streams), logits.size(1) * logits.size(2), logits.device());
+    return gumbel_top_k(logits, noise.view(logits.sizes()), view.window);
   };
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rl/policy_choice.h"
+#include "trainer/base/random.h"
 #include "trainer/config/cache_size.h"
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/traces/recorded_trace.h"
@@ -29,6 +30,11 @@ struct RolloutBatch {
 struct RecordedDraws {
   std::vector<torch::Tensor> layers;
 };
+
+/// Standard Gumbel noise [R, numbers] float32 on `device`, a row from each stream: RandomStream::gumbel()
+/// after one another, on a GPU by the same arithmetic there.
+torch::Tensor gumbel_noise(std::vector<RandomStream> streams, std::int64_t numbers,
+                           const torch::Device& device);
 
 /// Samples by Gumbel noise. A rollout's random numbers depend only on (seed, step, trace, copy, layer,
 /// eviction), not on other rollouts or on the rank that runs it.

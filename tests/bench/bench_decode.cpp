@@ -6,6 +6,7 @@
 #include "tests/bench/bench_model.h"
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/policies.h"
+#include "trainer/scorer/entry_scores.h"
 
 namespace foresight::bench {
 namespace {

@@ -8,6 +8,7 @@
 #include "tests/bench/bench_model.h"
 #include "tests/eviction/evicted_losses.h"
 #include "trainer/evaluation/side_by_side.h"
+#include "trainer/scorer/entry_scores.h"
 
 namespace foresight::bench {
 namespace {

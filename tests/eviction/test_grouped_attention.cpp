@@ -37,7 +37,7 @@ TEST_CASE("Fused causal attention is the attention with its probabilities in han
       const torch::Tensor keys = torch::randn({2, 2, before + tokens + 9, 16}).narrow(2, 0, before + tokens);
       const torch::Tensor values =
           torch::randn({2, 2, before + tokens + 9, 16}).narrow(2, 0, before + tokens);
-      REQUIRE(suits_causal_attention(query));
+      REQUIRE(suits_causal_attention(query, query.scalar_type()));
       const torch::Tensor found = causal_attention(query, keys, values);
       REQUIRE(found.sizes() == query.sizes());
       REQUIRE(torch::allclose(found.to(torch::kFloat64), attention_in_full(query, keys, values), 1e-5, 2e-6));

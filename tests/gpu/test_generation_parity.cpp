@@ -8,6 +8,7 @@
 #include "trainer/evaluation/cost.h"
 #include "trainer/evaluation/side_by_side.h"
 #include "trainer/generation/generate_rows.h"
+#include "trainer/scorer/entry_scores.h"
 #include "trainer/traces/recorded_trace.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"

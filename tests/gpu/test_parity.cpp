@@ -4,14 +4,18 @@
 
 #include "golden_eviction/oracle_stage.h"
 #include "rl/grpo_step.h"
+#include "rl/rollout.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/eviction/evicted_losses.h"
 #include "tests/golden_eviction/whole_attention.h"
 #include "tests/reference/paths.h"
 #include "tests/supervised/mean_ranking_loss.h"
 #include "tests/traces/load_recorded.h"
+#include "trainer/base/error.h"
 #include "trainer/evaluation/policies.h"
 #include "trainer/eviction/evicted_run.h"
+#include "trainer/eviction/grouped_attention.h"
+#include "trainer/model/row_functions.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/supervised/ranking_loss.h"
 #include "trainer/traces/recorded_trace.h"
@@ -62,6 +66,63 @@ TEST_CASE("gpu: full passes agree in loss, entropy and observed attention", "[gp
     REQUIRE(seen_cpu.size() == seen_gpu.size());
     for (std::size_t i = 0; i < seen_cpu.size(); ++i) CHECK(close(seen_cpu[i], seen_gpu[i]));
   }
+}
+
+TEST_CASE("gpu: fused causal attention of grouped heads is that of the probabilities", "[gpu]") {
+  torch::manual_seed(1);
+  for (const std::int64_t before : {0, 1, 700}) {
+    INFO(before << " entries before the queries");
+    const auto random = [](torch::IntArrayRef sizes) { return torch::randn(sizes).to(torch::kBFloat16); };
+    const torch::Tensor query = random({2, 8, 300, 64}), keys = random({2, 2, before + 300, 64}),
+                        values = random({2, 2, before + 300, 64});
+    REQUIRE(suits_causal_attention(query.to(kGpu), torch::kBFloat16));
+    const torch::Tensor found = causal_attention(query.to(kGpu), keys.to(kGpu), values.to(kGpu));
+    const torch::Tensor grouped = query.to(torch::kFloat32).view({2, 2, 4, 300, 64});
+    const torch::Tensor expected = attention_output(
+        attention_probabilities(grouped, keys.to(torch::kFloat32)), values.to(torch::kFloat32));
+    // Probabilities are rounded to bfloat16 on the way; values are below 6.
+    const torch::Tensor difference = found.to(torch::kCPU, torch::kFloat32) - expected.view({2, 8, 300, 64});
+    CHECK(difference.abs().max().item<double>() < 6.0 / 256);
+  }
+}
+
+TEST_CASE("gpu: bfloat16 rows are the CPU's", "[gpu]") {
+  torch::manual_seed(2);
+  const auto random = [](torch::IntArrayRef sizes) { return (3 * torch::randn(sizes)).to(torch::kBFloat16); };
+  const auto near = [](const torch::Tensor& on_cpu, const torch::Tensor& on_gpu) {
+    return torch::allclose(on_cpu.to(torch::kFloat32), on_gpu.to(torch::kCPU, torch::kFloat32), 1.0 / 128,
+                           1e-4);
+  };
+  const torch::Tensor gate_up = random({5, 700}), logits = random({9, 5000}), joined = random({2, 7, 6, 64});
+  CHECK(near(gated_silu(gate_up), gated_silu(gate_up.to(kGpu))));
+  const torch::Tensor targets = torch::randint(0, 5000, {9}, torch::kInt64);
+  const LossAndEntropy cpu = loss_and_entropy(logits, targets),
+                       gpu = loss_and_entropy(logits.to(kGpu), targets);
+  CHECK(close(cpu.loss, gpu.loss));
+  CHECK(close(cpu.entropy, gpu.entropy));
+  const torch::Tensor angles = torch::randn({1, 1, 7, 32}), cosine = angles.cos(), sine = angles.sin();
+  CHECK(close(rotate(joined.transpose(1, 2), cosine, sine),
+              rotate(joined.to(kGpu).transpose(1, 2), cosine.to(kGpu), sine.to(kGpu))));
+  const torch::Tensor hidden = torch::randn({6, 576}), weight = torch::randn({576});
+  CHECK(near(rms_norm(hidden, weight, 1e-5, torch::kBFloat16),
+             rms_norm(hidden.to(kGpu), weight.to(kGpu), 1e-5, torch::kBFloat16)));
+}
+
+TEST_CASE("gpu: noise is the CPU's but for the last digit of a logarithm", "[gpu]") {
+  std::vector<RandomStream> streams;
+  for (std::int64_t row = 0; row < 70; ++row)
+    streams.emplace_back(9, "test", std::initializer_list<std::int64_t>{row});
+  const torch::Tensor cpu = gumbel_noise(streams, 3000, torch::kCPU), gpu = gumbel_noise(streams, 3000, kGpu);
+  CHECK(torch::allclose(cpu, gpu.to(torch::kCPU), 1e-6, 1e-6));
+  CHECK((cpu == gpu.to(torch::kCPU)).to(torch::kFloat64).mean().item<double>() > 0.9999);
+}
+
+TEST_CASE("gpu: a policy that evicts an entry twice is told of at the end of the run", "[gpu]") {
+  const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {.device = kGpu});
+  const EvictionSelector first_again = [](const EvictionView& view) {
+    return torch::zeros({view.keys.size(0), view.keys.size(1), view.window}, torch::kInt64).to(kGpu);
+  };
+  CHECK_THROWS_AS(evicted_losses(model, some_tokens(1).unsqueeze(0), kSize, 1, first_again), Error);
 }
 
 TEST_CASE("gpu: losses under eviction agree for every rule", "[gpu]") {
@@ -126,6 +187,7 @@ TEST_CASE("gpu: rollouts draw the same entries, and have the same losses and pol
   const FullPass pass = full_pass(models.cpu, trace.tokens, 16);
   trace.loss = pass.loss;
   trace.entropy = pass.entropy;
+  trace.completion = torch::ones({trace.length()}, torch::kBool);
   const Scorer cpu = Scorer::random(models.cpu.shape(), {}, RandomStream(3, "test")), gpu = cpu.to(kGpu);
   const Scorer reference_cpu = Scorer::random(models.cpu.shape(), {}, RandomStream(4, "test")),
                reference_gpu = reference_cpu.to(kGpu);

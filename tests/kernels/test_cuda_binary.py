@@ -16,6 +16,10 @@ import unittest
 MOST_REGISTERS, MOST_STACK_BYTES = 255, 64
 KERNELS = {(element, width) for element in ("bf16", "f32") for width in (64, 128, 256)}
 KERNEL = re.compile(r"Function (\S*attendI(f|13__nv_bfloat16)Li(\d+)E\S*):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
+# The kernels of rows, entries and choices: blocks of 256 threads, of which four fit a multiprocessor, and no memory for registers.
+MOST_REGISTERS_OF_ROWS = 64
+ROW_KERNELS = {f"{name}Block" for name in ("Norm", "Rotation", "Gate", "Loss", "Append", "Compact", "Gather", "Score", "Noise", "Choice")}
+ROW_KERNEL = re.compile(r"Function \S*run_kernelINS0_\d+([A-Z][a-z]+Block)\S*:\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
 ARGUMENTS = argparse.Namespace()
 
 
@@ -45,6 +49,14 @@ class MachineCode(unittest.TestCase):
                     self.assertLessEqual(registers, MOST_REGISTERS)
                     self.assertLessEqual(stack, MOST_STACK_BYTES)
                     self.assertEqual(local, 0)
+
+    def test_registers_of_rows(self):
+        found = ROW_KERNEL.findall(dumped("--dump-resource-usage"))
+        self.assertEqual({name for name, *_ in found}, ROW_KERNELS)
+        for name, registers, stack, _, local in found:
+            with self.subTest(kernel=name):
+                self.assertLessEqual(int(registers), MOST_REGISTERS_OF_ROWS)
+                self.assertEqual((int(stack), int(local)), (0, 0))
 
 
 def main():

@@ -25,6 +25,7 @@
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/generation/generate.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/scorer/entry_scores.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/traces/recorded_trace.h"
 

@@ -45,10 +45,21 @@ class GpuFigures(unittest.TestCase):
         }
         self.assertEqual(gpu_figures.parameters_per_token(shape), SMOLLM2.weights_per_token())
         oracle = [{"tokens": 100, "seconds": 9.0}, {"tokens": 100, "seconds": 0.5}]
-        grpo = [{"step": 0}, {"tokens_per_second": 50.0, "num_tokens": 120, "step_time": 3.0}]
+        grpo = [{"step": 0}, {"tokens_per_second": 9.0, "num_tokens": 120, "step_time": 90.0}]
+        grpo += [{"tokens_per_second": rate, "num_tokens": 120, "step_time": 3.0} for rate in (40.0, 60.0)]
         found = gpu_figures.figures(oracle, grpo, shape, peak_tflops=1)
-        self.assertEqual([(name, rate) for name, rate, _ in found], [("oracle", 200.0), ("rollouts", 50.0), ("whole GRPO step", 40.0)])
+        self.assertEqual([(name, rate) for name, rate, _ in found], [("oracle", 200.0), ("rollouts", 48.0), ("whole GRPO step", 40.0)])
         self.assertAlmostEqual(found[0][2], 200 * 2 * SMOLLM2.weights_per_token() / 1e12)
+
+
+    def test_passes_stand_beside_transformers(self):
+        bench = {"benchmarks": [
+            {"name": "forward_products/1024/real_time", "tokens_per_second": 300.0},
+            {"name": "forward_full_pass/1024/real_time", "tokens_per_second": 200.0},
+            {"name": "memory_read/real_time", "tokens_per_second": 1.0},
+        ]}
+        self.assertEqual(gpu_figures.passes(bench, {"forward_full_pass/1024": 250.0}),
+                         [("bare products, 1024", 300.0), ("full pass, 1024", 200.0), ("transformers, 1024", 250.0)])
 
 
 class CoverageTable(unittest.TestCase):

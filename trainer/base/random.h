@@ -14,6 +14,8 @@ class RandomStream {
  public:
   RandomStream(std::uint64_t seed, std::string_view name, std::initializer_list<std::int64_t> indices = {});
 
+  /// All that decides the numbers to come: number i of them, from 0, is a function of state() and i.
+  std::uint64_t state() const { return state_; }
   /// 64 uniform bits.
   std::uint64_t next_u64();
   /// Uniform in [0, 1), 53 bits.

@@ -6,6 +6,7 @@
 #include "trainer/base/text.h"
 #include "trainer/eviction/protection.h"
 #include "trainer/eviction/rule_policies.h"
+#include "trainer/scorer/entry_scores.h"
 
 namespace foresight {
 namespace {

@@ -50,6 +50,7 @@ std::unique_ptr<PolicySetRun> start_set(const Transformer& model, const Batch& b
 
 /// Appends the results of a set's policies on a batch of traces.
 void store_set(const Batch& batch, const PolicySetRun& done, std::span<PolicyRun> runs) {
+  done.run->require_sound();
   const EvictedPass& pass = *done.pass;
   const RowLayout& rows = done.run->rows();
   const std::int64_t first = done.set->size.first_scored();

@@ -9,4 +9,8 @@ namespace foresight {
 /// are copied at once; a gather would go number by number. Throws Error(kInternal) for other shapes.
 torch::Tensor select_entries(const torch::Tensor& vectors, const torch::Tensor& entries);
 
+/// [R, K, B] int64, ascending: the entries of budget + W that stay when `evicted` [R, K, W] go. Throws
+/// Error(kInternal) unless B of them stay in every head.
+torch::Tensor kept_entries(const torch::Tensor& evicted, std::int64_t budget);
+
 }  // namespace foresight

@@ -81,7 +81,7 @@ EvictedWindow predictions(const Transformer& model, const torch::Tensor& hidden,
 EvictedRun::EvictedRun(const Transformer& model, const TraceTokens& traces, const CacheSize& size,
                        std::int64_t copies, EvictionSelector select)
     : model_(&model),
-      tokens_(traces.tokens),
+      tokens_(to_device(traces.tokens, model.options().device)),
       size_(size),
       layout_{.traces = tokens_.size(0), .copies = copies},
       cache_(model.shape(), layout_, size, tokens_.size(-1), std::move(select), model.options()) {
@@ -126,14 +126,16 @@ void EvictedRun::run_prefix() {
   const std::int64_t prefix = std::min(length(), size_.entries());
   while (position_ < prefix) {
     const std::int64_t count = std::min({prefix - position_, cache_.room(), kPrefixChunk});
-    model_->forward(tokens_.narrow(1, position_, count), torch::arange(position_, position_ + count), cache_);
+    model_->forward(tokens_.narrow(1, position_, count),
+                    torch::arange(position_, position_ + count, tokens_.options()), cache_);
     position_ += count;
   }
 }
 
 torch::Tensor EvictedRun::run_window() {
   const std::int64_t last = length() - 1;
-  const torch::Tensor positions = torch::arange(position_, position_ + size_.window).clamp_max(last);  // [W]
+  const torch::Tensor positions =
+      torch::arange(position_, position_ + size_.window, tokens_.options()).clamp_max(last);  // [W]
   const torch::Tensor tokens = tokens_.index_select(1, positions).repeat({layout_.copies, 1});
   position_ = std::min(position_ + size_.window, length());
   return model_->forward(tokens, positions, cache_);
@@ -145,8 +147,8 @@ std::int64_t evicted_run_tokens(std::int64_t length, const CacheSize& size, std:
   return prefix + (rest % size.window == 1 ? rest - 1 : rest) * copies;
 }
 
-EvictedPass::EvictedPass(std::int64_t rows, std::int64_t tokens, bool compared)
-    : losses(torch::zeros({rows, tokens})) {
+EvictedPass::EvictedPass(std::int64_t rows, std::int64_t tokens, bool compared, const torch::Device& device)
+    : losses(torch::zeros({rows, tokens}, device)) {
   if (!compared) return;
   divergence = torch::zeros_like(losses);
   agreement = torch::zeros_like(losses);
@@ -172,12 +174,13 @@ void replay_evictions(const Transformer& model, const TraceTokens& traces, const
     run.advance();
     if (on_tokens) on_tokens(tokens_done);
   }
+  run.require_sound();
 }
 
 EvictedPass run_to_end(EvictedRun& run, FullRun* full,
                        const std::function<void(const EvictedWindow&)>& on_window,
                        const std::function<void(std::int64_t)>& on_tokens) {
-  EvictedPass pass(run.rows().rows(), run.length(), /*compared=*/full != nullptr);
+  EvictedPass pass(run.rows().rows(), run.length(), /*compared=*/full != nullptr, run.device());
   EvictedWindow window;
   while (!run.finished()) {
     const std::int64_t tokens_done = run.tokens_of_next();
@@ -186,6 +189,9 @@ EvictedPass run_to_end(EvictedRun& run, FullRun* full,
     if (on_window) on_window(window);
     if (on_tokens) on_tokens(tokens_done);
   }
+  run.require_sound();
+  for (torch::Tensor* values : {&pass.losses, &pass.divergence, &pass.agreement})
+    if (values->defined()) *values = values->to(torch::kCPU);
   return pass;
 }
 

@@ -46,10 +46,13 @@ class EvictedRun {
 
   /// First token of the window that next() will run; of the prefix 0.
   std::int64_t position() const { return position_; }
+  /// EvictingCache::require_sound() of the evictions so far.
+  void require_sound() const { cache_.require_sound(); }
   /// True when next() will return false.
   bool finished() const { return position_ > 0 && position_ >= length() - 1; }
   const RowLayout& rows() const { return layout_; }
   std::int64_t length() const { return tokens_.size(1); }
+  torch::Device device() const { return tokens_.device(); }
   /// Row tokens that the next window takes through the model.
   std::int64_t tokens_of_next() const;
 
@@ -59,7 +62,7 @@ class EvictedRun {
   torch::Tensor run_window();
 
   const Transformer* model_;
-  torch::Tensor tokens_;  // [N, L]
+  torch::Tensor tokens_;  // [N, L], on the model's device
   CacheSize size_;
   RowLayout layout_;
   EvictingCache cache_;
@@ -71,12 +74,13 @@ std::int64_t evicted_run_tokens(std::int64_t length, const CacheSize& size, std:
 
 /// What a run predicted of whole traces, token by token; zero where no eviction can reach.
 struct EvictedPass {
-  torch::Tensor losses;      ///< [R, L] float32, on the CPU
+  torch::Tensor losses;      ///< [R, L] float32
   torch::Tensor divergence;  ///< [R, L]; undefined without full KV
   torch::Tensor agreement;   ///< [R, L]; undefined without full KV
 
   /// Zeros for R rows of L tokens, for add().
-  EvictedPass(std::int64_t rows, std::int64_t tokens, bool compared);
+  EvictedPass(std::int64_t rows, std::int64_t tokens, bool compared,
+              const torch::Device& device = torch::kCPU);
   void add(const EvictedWindow& window);
 };
 
@@ -87,7 +91,8 @@ void replay_evictions(const Transformer& model, const TraceTokens& traces, const
                       const std::function<void(std::int64_t)>& on_tokens = {});
 
 /// Runs to the end, compared with `full` where it is given, and gathers what was predicted. `on_window`
-/// (optional) is shown each window, `on_tokens` (optional) told the row tokens done.
+/// (optional) is shown each window, `on_tokens` (optional) told the row tokens done. The pass is on the CPU;
+/// until its end nobody waits for a GPU.
 EvictedPass run_to_end(EvictedRun& run, FullRun* full,
                        const std::function<void(const EvictedWindow&)>& on_window,
                        const std::function<void(std::int64_t)>& on_tokens);

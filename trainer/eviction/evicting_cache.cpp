@@ -5,7 +5,9 @@
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/entries.h"
+#include "trainer/eviction/gpu_entries.h"
 #include "trainer/eviction/grouped_attention.h"
+#include "trainer/kernels/launch.h"
 #include "trainer/model/device.h"
 #include "trainer/model/tensor_io.h"
 
@@ -41,6 +43,8 @@ EvictingCache::EvictingCache(const ModelShape& shape, const RowLayout& rows, con
     layer.cumulative = torch::zeros({rows.traces, shape.kv_heads, group_, size.entries()}, buffer);
     layer.decayed = torch::zeros_like(layer.cumulative);
   }
+  if (kernels::has_gpu_kernels(options.device) && size.entries() <= kernels::kMostEntries)
+    wrong_ = torch::zeros({}, buffer.dtype(torch::kInt32));
   // The last window of a trace may be filled up with tokens that nothing sees.
   const std::int64_t longest = total_tokens == kEndless ? kEndless : total_tokens + size.window;
   for (const LayerPlace& place : places_) {
@@ -68,11 +72,7 @@ torch::Tensor EvictingCache::attend(std::int64_t number, const torch::Tensor& qu
                 concat("a forward pass of ", tokens, " tokens crosses the end of a window (", layer.live,
                        " entries live, window ends at ", end, ")"));
   }
-  layer.keys.narrow(2, layer.live, tokens).copy_(key);
-  layer.values.narrow(2, layer.live, tokens).copy_(value);
-  layer.positions.narrow(2, layer.live, tokens)
-      .copy_(torch::arange(layer.seen, layer.seen + tokens, layer.positions.options())
-                 .expand({rows, heads, tokens}));
+  append(layer, key, value);
   layer.live += tokens;
   layer.seen += tokens;
   const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
@@ -187,26 +187,40 @@ void EvictingCache::protect(EvictionView& view) {
   view.protected_entries = row_protected_;
 }
 
-void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
-  const std::int64_t rows = layer.keys.size(0), heads = layer.keys.size(1);
-  torch::Tensor keep =
-      torch::ones({rows, heads, budget_ + window_}, layer.keys.options().dtype(torch::kBool));
-  keep.scatter_(2, evicted, false);
-  const torch::Tensor kept_flat = keep.nonzero();  // row-major, so ascending within a head
-  if (kept_flat.size(0) != rows * heads * budget_) {
-    throw Error(ErrorKind::kInternal, concat("a policy evicted an entry twice: ", kept_flat.size(0),
-                                             " entries kept, expected ", rows * heads * budget_));
+void EvictingCache::append(Layer& layer, const torch::Tensor& key, const torch::Tensor& value) const {
+  if (wrong_.defined()) {
+    append_on_gpu({layer.keys, layer.values, layer.positions}, layer.live, layer.seen, key, value);
+    return;
   }
-  const torch::Tensor kept = kept_flat.select(1, 2).view({rows, heads, budget_});
+  const std::int64_t rows = key.size(0), heads = key.size(1), tokens = key.size(2);
+  layer.keys.narrow(2, layer.live, tokens).copy_(key);
+  layer.values.narrow(2, layer.live, tokens).copy_(value);
+  layer.positions.narrow(2, layer.live, tokens)
+      .copy_(torch::arange(layer.seen, layer.seen + tokens, layer.positions.options())
+                 .expand({rows, heads, tokens}));
+}
+
+void EvictingCache::compact(Layer& layer, const torch::Tensor& evicted) const {
+  if (wrong_.defined()) {
+    compact_on_gpu({layer.keys, layer.values, layer.positions}, {layer.cumulative, layer.decayed}, evicted,
+                   budget_, wrong_);
+    return;
+  }
+  const torch::Tensor kept = kept_entries(evicted, budget_);  // [R, K, B]
   for (torch::Tensor* buffer : {&layer.keys, &layer.values}) {
     buffer->narrow(2, 0, budget_).copy_(select_entries(*buffer, kept));
   }
   layer.positions.narrow(2, 0, budget_).copy_(layer.positions.gather(2, kept));
-  const torch::Tensor kept_groups = kept.unsqueeze(2).expand({rows, heads, group_, budget_});
+  const torch::Tensor kept_groups = kept.unsqueeze(2).expand({kept.size(0), kept.size(1), group_, budget_});
   for (torch::Tensor* buffer : {&layer.cumulative, &layer.decayed}) {
     buffer->narrow(3, 0, budget_).copy_(buffer->gather(3, kept_groups));
     buffer->narrow(3, budget_, window_).zero_();
   }
+}
+
+void EvictingCache::require_sound() const {
+  if (!wrong_.defined() || wrong_.item<std::int32_t>() == 0) return;
+  throw Error(ErrorKind::kInternal, "a policy evicted an entry twice, or one that was no candidate");
 }
 
 void EvictingCache::repeat_rows(Layer& layer, std::int64_t copies) {

@@ -52,6 +52,9 @@ class EvictingCache : public Attention {
 
   /// Repeats every row `copies` times between two windows: row r of copy c becomes row c * R + r.
   void repeat_rows(std::int64_t copies);
+  /// On a GPU evictions are not waited for, so that a policy which evicts an entry twice shows here: throws
+  /// Error(kInternal) if one has. On the CPU attend() throws that itself.
+  void require_sound() const;
   /// Bytes of the key and value buffers.
   std::int64_t bytes() const;
   /// Evictions are timed from now on. The device is waited for before and after each, which costs time by
@@ -80,6 +83,7 @@ class EvictingCache : public Attention {
   void close_window(std::size_t index, const torch::Tensor& sinks);
   void evict(std::size_t index, const torch::Tensor& sinks);
   void protect(EvictionView& view);
+  void append(Layer& layer, const torch::Tensor& key, const torch::Tensor& value) const;
   void compact(Layer& layer, const torch::Tensor& evicted) const;
 
   std::vector<LayerPlace> places_;
@@ -88,6 +92,7 @@ class EvictingCache : public Attention {
   std::vector<RecurrentState> recurrent_;
   AttentionRule rule_;  // of the former
   kernels::Processor processor_;
+  torch::Tensor wrong_;  // [] int32 on a GPU: 1 after an eviction of what was no candidate
   CacheSize size_;
   RowLayout rows_;
   std::vector<std::int64_t> prompt_tokens_;    // of each trace; empty: none

@@ -47,7 +47,8 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
   layer.keys.narrow(2, layer.live, tokens).copy_(key);
   layer.values.narrow(2, layer.live, tokens).copy_(value);
   layer.live += tokens;
-  if (!observer_ && !padding_.defined() && rule_.score_cap == 0.0 && suits_causal_attention(query)) {
+  if (!observer_ && !padding_.defined() && rule_.score_cap == 0.0 &&
+      suits_causal_attention(query, fused_dtype_)) {
     return causal_attention(query.to(fused_dtype_), layer.keys.narrow(2, 0, layer.live).to(fused_dtype_),
                             layer.values.narrow(2, 0, layer.live).to(fused_dtype_), sinks);
   }

@@ -57,8 +57,12 @@ torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::
   return output.view({rows, heads, group, tokens, d});
 }
 
-bool suits_causal_attention(const torch::Tensor& query) {
-  return query.is_cpu() && query.size(2) > kFewRows;
+bool suits_causal_attention(const torch::Tensor& query, torch::ScalarType type) {
+  constexpr std::int64_t kTogether = 8, kWidest = 256;  // numbers of a head, for flash attention
+  const std::int64_t width = query.size(3);
+  const bool suits_gpu =
+      query.is_cuda() && type == torch::kBFloat16 && width % kTogether == 0 && width <= kWidest;
+  return (query.is_cpu() || suits_gpu) && query.size(2) > kFewRows;
 }
 
 torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& keys,
@@ -70,7 +74,14 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
     throw Error(ErrorKind::kInternal,
                 concat("causal attention: queries ", query.sizes(), " do not fit keys ", keys.sizes()));
   }
-  const auto attend = [&](std::int64_t first, std::int64_t count, bool is_causal) {
+  const auto attend = [&](std::int64_t first, std::int64_t count,
+                          bool is_causal) -> std::tuple<torch::Tensor, torch::Tensor> {
+    if (query.is_cuda()) {
+      const auto found = at::_scaled_dot_product_flash_attention(query, keys.narrow(2, first, count),
+                                                                 values.narrow(2, first, count),
+                                                                 /*dropout_p=*/0.0, is_causal);
+      return {std::get<0>(found), std::get<1>(found)};
+    }
     return at::_scaled_dot_product_flash_attention_for_cpu(query, keys.narrow(2, first, count),
                                                            values.narrow(2, first, count),
                                                            /*dropout_p=*/0.0, is_causal);

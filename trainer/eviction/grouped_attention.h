@@ -26,8 +26,9 @@ torch::Tensor attention_probabilities(const torch::Tensor& query, const torch::T
 /// probabilities [R, K, g, T, n] times values [R, K, n, d] (float32 or bfloat16) -> [R, K, g, T, d] float32.
 torch::Tensor attention_output(const torch::Tensor& probabilities, const torch::Tensor& values);
 
-/// Whether causal_attention() is the fastest for these: on the CPU, and more queries than few_rows.h is for.
-bool suits_causal_attention(const torch::Tensor& query);
+/// Whether causal_attention() is the fastest for these in `type`: more queries than few_rows.h is for, and on
+/// a GPU what its flash attention takes.
+bool suits_causal_attention(const torch::Tensor& query, torch::ScalarType type);
 
 /// attention_output(attention_probabilities()) without the probabilities, and without what lies behind the
 /// causal mask: query [R, H, T, d]; keys and values [R, K, n, d], of which the last T are the queries' own.

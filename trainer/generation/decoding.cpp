@@ -34,6 +34,7 @@ void Decoding::forward(const torch::Tensor& tokens) {
   if (padding_.defined()) positions = (positions.unsqueeze(0) - padding_.unsqueeze(1)).clamp_min(0);
   Attention& cache = evicting_ ? static_cast<Attention&>(*evicting_) : static_cast<Attention&>(*full_);
   last_ = model_->forward(tokens, positions, cache).select(1, count - 1);
+  if (evicting_) evicting_->require_sound();
   seen_ += count;
 }
 

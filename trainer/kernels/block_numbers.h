@@ -30,6 +30,27 @@ FORESIGHT_BLOCK void narrow(float value, BlockHalf& to) {
 FORESIGHT_BLOCK float power_of_two(float exponent) {
   return exp2f(exponent);
 }
+FORESIGHT_BLOCK float exponential(float value) {
+  return expf(value);
+}
+FORESIGHT_BLOCK float exponential_less_one(float value) {
+  return expm1f(value);
+}
+FORESIGHT_BLOCK float logarithm(float value) {
+  return logf(value);
+}
+FORESIGHT_BLOCK double logarithm(double value) {
+  return log(value);
+}
+FORESIGHT_BLOCK float logarithm_of_one_and(float value) {
+  return log1pf(value);
+}
+FORESIGHT_BLOCK float error_function(float value) {
+  return erff(value);
+}
+FORESIGHT_BLOCK float square_root(float value) {
+  return sqrtf(value);
+}
 #else
 /// A bfloat16 that a host without one computes with.
 struct BlockHalf {
@@ -53,6 +74,27 @@ FORESIGHT_BLOCK void narrow(float value, BlockHalf& to) {
 }
 FORESIGHT_BLOCK float power_of_two(float exponent) {
   return std::exp2(exponent);
+}
+FORESIGHT_BLOCK float exponential(float value) {
+  return std::exp(value);
+}
+FORESIGHT_BLOCK float exponential_less_one(float value) {
+  return std::expm1(value);
+}
+FORESIGHT_BLOCK float logarithm(float value) {
+  return std::log(value);
+}
+FORESIGHT_BLOCK double logarithm(double value) {
+  return std::log(value);
+}
+FORESIGHT_BLOCK float logarithm_of_one_and(float value) {
+  return std::log1p(value);
+}
+FORESIGHT_BLOCK float error_function(float value) {
+  return std::erf(value);
+}
+FORESIGHT_BLOCK float square_root(float value) {
+  return std::sqrt(value);
 }
 #endif
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "trainer/model/exponential.h"
+#include "trainer/kernels/exponential.h"
 
 namespace foresight::kernels {
 namespace {

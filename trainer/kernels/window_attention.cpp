@@ -9,12 +9,8 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/kernels/window_attention_cuda.h"
+#include "trainer/kernels/launch.h"
 #include "trainer/kernels/window_heads.h"
-#ifdef FORESIGHT_WITH_CUDA
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
-#endif
 
 namespace foresight::kernels {
 namespace {
@@ -84,18 +80,6 @@ class Room {
   torch::Tensor memory_;
 };
 
-void attend_on_gpu([[maybe_unused]] const WindowWork& work, const torch::Device& device) {
-#ifdef FORESIGHT_WITH_CUDA
-  const c10::cuda::CUDAGuard guard(device);
-  const char* const wrong =
-      start_window_attention(work, c10::cuda::getCurrentCUDAStream(device.index()).stream());
-  if (wrong == nullptr) return;
-#else
-  const char* const wrong = "this build has no kernels for GPUs";
-#endif
-  throw Error(ErrorKind::kResource, concat("window attention on ", device.str(), ": ", wrong));
-}
-
 void attend_on_cpu(const WindowWork& work, Processor processor) {
   const WindowFunction attend = function_for(processor);
   constexpr std::int64_t kWork =
@@ -133,11 +117,7 @@ Processor best_processor(torch::ScalarType products) {
 }
 
 bool suits_window_attention(const torch::Device& device, std::int64_t width) {
-#ifdef FORESIGHT_WITH_CUDA
-  const bool is_known = device.is_cpu() || device.is_cuda();
-#else
-  const bool is_known = device.is_cpu();
-#endif
+  const bool is_known = device.is_cpu() || has_gpu_kernels(device);
   return is_known && width <= kLargestWidth;
 }
 
@@ -181,8 +161,8 @@ torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statisti
                      tokens = input.query.size(3), width = input.query.size(4);
   torch::Tensor output = torch::empty({rows, tokens, heads, width}, input.query.options());
   const WindowWork work = describe(even, output, statistics);
-  if (input.query.is_cuda()) {
-    attend_on_gpu(work, input.query.device());
+  if (has_gpu_kernels(input.query.device())) {
+    launch(work, input.query.device());
   } else {
     attend_on_cpu(work, processor);
   }

@@ -1,23 +1,10 @@
 // Window attention on GPUs: one block of threads for each query head.
-#include "trainer/kernels/window_attention_cuda.h"
+#include "trainer/kernels/cuda_block.cuh"
+#include "trainer/kernels/gpu_kernels.h"
 #include "trainer/kernels/window_block.h"
 
 namespace foresight::kernels {
 namespace {
-
-extern __shared__ float4 shared_memory[];
-
-/// The hardware's threads, as WindowBlock asks for them.
-struct CudaBlock {
-  __device__ __forceinline__ std::int64_t block() const { return blockIdx.x; }
-  __device__ __forceinline__ int thread() const { return static_cast<int>(threadIdx.x); }
-  __device__ __forceinline__ void* shared() const { return shared_memory; }
-  __device__ __forceinline__ void barrier() const { __syncthreads(); }
-  __device__ __forceinline__ void warp_barrier() const { __syncwarp(); }
-  __device__ __forceinline__ float exchange(float value, int mask) const {
-    return __shfl_xor_sync(0xffffffffU, value, mask);
-  }
-};
 
 template <typename Number, int kWidth>
 __global__ void __launch_bounds__(kBlockThreads) attend(const WindowWork work) {
@@ -29,7 +16,7 @@ __global__ void __launch_bounds__(kBlockThreads) attend(const WindowWork work) {
 constexpr std::size_t kMostShared = 163 * 1024;
 
 template <typename Number, int kWidth>
-cudaError_t start(const WindowWork& work, cudaStream_t stream) {
+cudaError_t start_block(const WindowWork& work, cudaStream_t stream) {
   static_assert(sizeof(WindowShared<Number, kWidth>) <= kMostShared);
   constexpr int kBytes = static_cast<int>(sizeof(WindowShared<Number, kWidth>));
   const cudaError_t error =
@@ -42,14 +29,14 @@ cudaError_t start(const WindowWork& work, cudaStream_t stream) {
 
 template <typename Number>
 cudaError_t start_for_width(const WindowWork& work, cudaStream_t stream) {
-  if (work.width <= 64) return start<Number, 64>(work, stream);
-  if (work.width <= 128) return start<Number, 128>(work, stream);
-  return start<Number, 256>(work, stream);
+  if (work.width <= 64) return start_block<Number, 64>(work, stream);
+  if (work.width <= 128) return start_block<Number, 128>(work, stream);
+  return start_block<Number, 256>(work, stream);
 }
 
 }  // namespace
 
-const char* start_window_attention(const WindowWork& work, void* stream) {
+const char* start(const WindowWork& work, void* stream) {
   auto* const of_cuda = static_cast<cudaStream_t>(stream);
   const cudaError_t error =
       work.bfloat16 ? start_for_width<BlockHalf>(work, of_cuda) : start_for_width<float>(work, of_cuda);

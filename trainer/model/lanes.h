@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "trainer/model/exponential.h"
+#include "trainer/kernels/exponential.h"
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 /// One machine code for each, picked when the program starts; a sanitizer is not ready by then.

@@ -6,6 +6,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/model/gpu_rows.h"
 #include "trainer/model/row_kernels.h"
 #include "trainer/model/tensor_io.h"
 
@@ -103,6 +104,10 @@ void with_type_of(const torch::Tensor& tensor, const Work& work) {
 
 torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon,
                        torch::ScalarType result) {
+  const bool one_weight_each =
+      weight.dim() == 1 && weight.is_contiguous() && weight.size(0) == hidden.size(-1);
+  if (gpu_rows::suits(hidden) && hidden.is_contiguous() && one_weight_each)
+    return gpu_rows::rms_norm(hidden, weight, epsilon, result);
   if (!is_packed(hidden, torch::kFloat32) || !is_packed(weight, torch::kFloat32) || weight.dim() != 1) {
     return plain::rms_norm(hidden, weight, epsilon, result);
   }
@@ -128,6 +133,8 @@ torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, co
   const std::int64_t heads = input.size(1), tokens = input.size(2), d = input.size(3), half = d / 2;
   check_shape(cosine, {-1, 1, tokens, half}, "cosine");
   check_shape(sine, cosine.sizes(), "sine");
+  if (gpu_rows::suits(input) && cosine.is_contiguous() && sine.is_contiguous())
+    return gpu_rows::rotate(input, cosine, sine);
   const bool is_known = input.scalar_type() == torch::kFloat32 || input.scalar_type() == torch::kBFloat16;
   if (!input.is_cpu() || !is_known || input.stride(3) != 1 || !is_packed(cosine, torch::kFloat32) ||
       !is_packed(sine, torch::kFloat32)) {
@@ -153,6 +160,7 @@ torch::Tensor rotate(const torch::Tensor& input, const torch::Tensor& cosine, co
 }
 
 torch::Tensor gated_silu(const torch::Tensor& gate_up) {
+  if (gpu_rows::suits(gate_up) && gate_up.is_contiguous()) return gpu_rows::gated_silu(gate_up);
   if (!is_packed(gate_up)) return plain::gated_silu(gate_up);
   std::vector<std::int64_t> shape = gate_up.sizes().vec();
   shape.back() /= 2;
@@ -225,6 +233,7 @@ torch::Tensor causal_softmax(torch::Tensor scores, double scale, const torch::Te
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {
   check_shape(logits, {-1, -1}, "logits");
   check_shape(targets, {logits.size(0)}, "targets");
+  if (gpu_rows::suits(logits) && logits.is_contiguous()) return gpu_rows::loss_and_entropy(logits, targets);
   if (!is_packed(logits)) return plain::loss_and_entropy(logits, targets);
   const std::int64_t rows = logits.size(0), width = logits.size(1);
   const torch::Tensor wanted = targets.to(torch::kCPU, torch::kInt64).contiguous();

@@ -43,12 +43,13 @@ struct LossAndEntropy {
   torch::Tensor entropy;  ///< [N] of the distribution, nats
 };
 
-/// logits [N, vocabulary], targets [N] int64. Throws Error(kInternal) for a target outside the vocabulary.
+/// logits [N, vocabulary], targets [N] int64. Throws Error(kInternal) for a target outside the vocabulary; on
+/// a GPU its loss is no number instead.
 LossAndEntropy loss_and_entropy(const torch::Tensor& logits, const torch::Tensor& targets);
 
-/// The same from torch's operators, one after the other: for what lies on a GPU, or with gaps. Packed rows on
-/// the CPU the functions above go over once instead (docs/performance.md), to the same values but for
-/// rounding; a row's values depend on neither the rows beside it nor the threads.
+/// The same from torch's operators, one after the other: for values with gaps. Packed rows the functions
+/// above go over once instead (docs/performance.md), on a GPU in one launch (gpu_rows.h), to the same values
+/// but for rounding; a row's values depend on neither the rows beside it nor the threads.
 namespace plain {
 
 torch::Tensor rms_norm(const torch::Tensor& hidden, const torch::Tensor& weight, double epsilon,

@@ -337,12 +337,12 @@ LossAndEntropy Transformer::loss_and_entropy(const torch::Tensor& hidden,
   check_shape(hidden, {-1, shape_.hidden_size}, "hidden");
   const std::int64_t total = hidden.size(0);
   check_shape(targets, {total}, "targets");
-  constexpr std::int64_t kRows = 128;
+  const std::int64_t rows_together = hidden.is_cuda() ? 512 : 128;  // whose logits are there at once
   const torch::Tensor wanted = targets.to(hidden.device(), torch::kInt64);
   LossAndEntropy result{.loss = torch::empty({total}, hidden.options()),
                         .entropy = torch::empty({total}, hidden.options())};
-  for (std::int64_t first = 0; first < total; first += kRows) {
-    const std::int64_t count = std::min(kRows, total - first);
+  for (std::int64_t first = 0; first < total; first += rows_together) {
+    const std::int64_t count = std::min(rows_together, total - first);
     const LossAndEntropy some = foresight::loss_and_entropy(head_product(hidden.narrow(0, first, count)),
                                                             wanted.narrow(0, first, count));
     result.loss.narrow(0, first, count).copy_(some.loss);

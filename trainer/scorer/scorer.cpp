@@ -3,7 +3,6 @@
 #include <torch/utils.h>
 
 #include <cmath>
-#include <memory>
 
 #include "trainer/base/error.h"
 #include "trainer/base/heartbeat.h"
@@ -11,7 +10,7 @@
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
 #include "trainer/config/names.h"
-#include "trainer/eviction/protection.h"
+#include "trainer/kernels/launch.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
@@ -102,6 +101,13 @@ torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) c
   const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
                      inputs = features.size(3);
   check_shape(layer.weight1, {heads, inputs, kScorerHidden}, "scorer fc1.weight for these features");
+  if (!torch::GradMode::is_enabled() && suits_gpu(features.device()) && features.is_contiguous()) {
+    kernels::FeatureWork of;
+    of.rows = rows;
+    of.kv_heads = heads;
+    of.entries = entries;
+    return score_on_gpu(index, of, features);
+  }
   // (x - mean) / deviation is folded into the first map: one product instead of two passes over the features.
   const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);  // [K, F, 16]
   const torch::Tensor bias =
@@ -112,6 +118,33 @@ torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) c
   const torch::Tensor scores =
       torch::baddbmm(layer.bias2.unsqueeze(1), hidden, layer.weight2);  // [K, R N, 1]
   return scores.view({heads, rows, entries}).transpose(0, 1);
+}
+
+bool Scorer::suits_gpu(const torch::Device& device) const {
+  const torch::Tensor& weight = layers_.front().weight1;
+  return kernels::has_gpu_kernels(device) && weight.device() == device &&
+         weight.size(1) <= kernels::kMostInputs;
+}
+
+torch::Tensor Scorer::score_on_gpu(std::int64_t index, const kernels::FeatureWork& of,
+                                   const torch::Tensor& features) const {
+  heartbeat();
+  static_assert(kScorerHidden == kernels::kHiddenUnits);
+  const Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  torch::Tensor scores = torch::empty({of.rows, of.kv_heads, of.entries}, layer.mean.options());
+  kernels::ScoreWork work;
+  work.of = of;
+  if (features.defined()) work.features = features.const_data_ptr<float>();
+  work.inputs = layer.weight1.size(1);
+  work.mean = layer.mean.const_data_ptr<float>();
+  work.deviation = layer.deviation.const_data_ptr<float>();
+  work.weight1 = layer.weight1.const_data_ptr<float>();
+  work.bias1 = layer.bias1.const_data_ptr<float>();
+  work.weight2 = layer.weight2.const_data_ptr<float>();
+  work.bias2 = layer.bias2.const_data_ptr<float>();
+  work.scores = scores.mutable_data_ptr<float>();
+  kernels::launch(work, scores.device());
+  return scores;
 }
 
 std::vector<torch::Tensor> Scorer::row_gradients(std::int64_t index, const torch::Tensor& features,
@@ -342,15 +375,6 @@ void require_features(const std::string& who, const ScorerFacts& facts, ScorerFe
   throw Error(ErrorKind::kConfig,
               concat(who, " was trained on other features (", own, ") than scorer.features (",
                      to_string(features), "): set scorer.features=", own, ", or take another scorer"));
-}
-
-EvictionSelector scorer_selector(const Scorer& scorer) {
-  const auto copy = std::make_shared<Scorer>(scorer.clone());
-  return [copy](const EvictionView& view) {
-    const torch::NoGradGuard no_grad;
-    if (copy->device() != view.keys.device()) *copy = copy->to(view.keys.device());
-    return evict_highest(view, copy->score(view.layer, candidate_features(view, copy->facts().features)));
-  };
 }
 
 }  // namespace foresight

@@ -12,6 +12,7 @@
 #include "trainer/base/random.h"
 #include "trainer/config/cache_size.h"
 #include "trainer/eviction/eviction_view.h"
+#include "trainer/kernels/entry_work.h"
 #include "trainer/model_files/model_shape.h"
 #include "trainer/model_files/scorer_file.h"
 
@@ -42,6 +43,14 @@ class Scorer {
   /// differentiable in the weights.
   torch::Tensor score(std::int64_t layer, const torch::Tensor& features) const;
 
+  /// Whether score_on_gpu() takes this scorer: its weights lie on `device`, a GPU that this build has kernels
+  /// for.
+  bool suits_gpu(const torch::Device& device) const;
+  /// Scores [R, K, M], without gradients and in one launch, of the entries that `of` describes, or where
+  /// `features` [R, K, M, F] is defined, of those; R, K and M are those of `of`.
+  torch::Tensor score_on_gpu(std::int64_t layer, const kernels::FeatureWork& of,
+                             const torch::Tensor& features) const;
+
   /// For weighted sums of scores, sum over m of deltas[i][r, k, m] * score[r, k, m], the gradient of each row
   /// r in this layer's weights: one tensor [R, P] for each of `deltas` [R, K, M], P as in layer_numbers().
   /// features [R, K, M, F]; all on the scorer's device. What autograd gives, but row by row.
@@ -54,6 +63,14 @@ class Scorer {
 
   /// Per-feature mean and standard deviation of a sample, [K, F] each, folded into the first linear map.
   void set_normalisation(std::int64_t layer, const torch::Tensor& mean, const torch::Tensor& deviation);
+
+  /// What set_normalisation() set, or the identity.
+  struct Normalisation {
+    torch::Tensor mean, deviation;  ///< [K, F]
+  };
+  Normalisation normalisation(std::int64_t layer) const {
+    return {layers_.at(layer).mean, layers_.at(layer).deviation};
+  }
 
   /// All weights, layer by layer, as leaves that require gradients.
   std::vector<torch::Tensor> parameters() const;
@@ -102,8 +119,5 @@ void warn_if_made_for_other(const std::string& who, const ScorerFacts& facts, co
 /// Throws Error(kConfig) unless a scorer of these facts takes `features`, those of scorer.features. `who`
 /// names its key and file: "grpo.start s.safetensors".
 void require_features(const std::string& who, const ScorerFacts& facts, ScorerFeatures features);
-
-/// A selector that evicts the entries of highest score.
-EvictionSelector scorer_selector(const Scorer& scorer);
 
 }  // namespace foresight

@@ -1,4 +1,5 @@
 #include "trainer/supervised/behaviour.h"
+#include "trainer/scorer/entry_scores.h"
 
 #include "golden_eviction/recorded_plan.h"
 #include "trainer/base/text.h"

@@ -1,0 +1,247 @@
+// The kernels of GPUs for the entries of a cache, played on the host.
+#include "trainer/kernels/entry_block.h"
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include "tests/kernels/played_grid.h"
+#include "trainer/eviction/entries.h"
+#include "trainer/scorer/scorer.h"
+// after torch: c10 defines CHECK too
+#include "tests/catch.h"
+
+namespace foresight::kernels {
+namespace {
+
+template <typename Kernel, typename Work>
+void play(const Work& work, std::uint64_t seed = 1) {
+  play_grid(Kernel::blocks(work), kRowThreads, Kernel::shared_bytes(work), seed,
+            [&](PlayedBlock& block) { Kernel::run(work, block); });
+}
+
+struct CacheShape {
+  std::int64_t rows, kv_heads, group, width, budget, window, capacity;
+};
+
+/// A cache at the end of a window, whose entries past budget + window hold no numbers.
+struct CacheCase {
+  CacheShape shape;
+  torch::Tensor keys, values, positions, statistics, cumulative, decayed;
+
+  CacheCase(const CacheShape& of, torch::ScalarType type, std::uint64_t seed) : shape(of) {
+    torch::manual_seed(seed);
+    const auto filled = [&](const torch::Tensor& whole, std::int64_t dim) {
+      whole.narrow(dim, of.budget + of.window, of.capacity - of.budget - of.window)
+          .fill_(std::numeric_limits<float>::quiet_NaN());
+      return whole;
+    };
+    keys = filled(torch::randn({of.rows, of.kv_heads, of.capacity, of.width}).to(type), 2);
+    values = filled(torch::randn({of.rows, of.kv_heads, of.capacity, of.width}).to(type), 2);
+    positions = torch::randint(0, 1000, {of.rows, of.kv_heads, of.capacity}, torch::kInt64);
+    statistics = filled(torch::rand({of.rows, of.kv_heads, of.group, kStatistics, of.capacity}), 4);
+    cumulative = filled(torch::rand({of.rows, of.kv_heads, of.group, of.capacity}), 3);
+    decayed = filled(torch::rand({of.rows, of.kv_heads, of.group, of.capacity}), 3);
+  }
+
+  /// W different candidates of every head, in any order.
+  torch::Tensor some_candidates(std::int64_t count) const {
+    return torch::rand({shape.rows, shape.kv_heads, shape.budget})
+        .argsort(std::int64_t{-1})
+        .narrow(2, 0, count)
+        .contiguous();
+  }
+
+  CompactWork compaction(const torch::Tensor& evicted, torch::Tensor& wrong) {
+    CompactWork work;
+    work.evicted = evicted.const_data_ptr<std::int64_t>();
+    work.keys = keys.mutable_data_ptr();
+    work.values = values.mutable_data_ptr();
+    work.bfloat16 = keys.scalar_type() == torch::kBFloat16;
+    work.positions = positions.mutable_data_ptr<std::int64_t>();
+    work.cumulative = cumulative.mutable_data_ptr<float>();
+    work.decayed = decayed.mutable_data_ptr<float>();
+    work.wrong = wrong.mutable_data_ptr<std::int32_t>();
+    work.rows = shape.rows;
+    work.kv_heads = shape.kv_heads;
+    work.group = shape.group;
+    work.width = shape.width;
+    work.budget = shape.budget;
+    work.window = shape.window;
+    work.capacity = shape.capacity;
+    return work;
+  }
+
+  FeatureWork features(const torch::Tensor& chosen) const {
+    FeatureWork work;
+    work.keys = keys.const_data_ptr();
+    work.values = values.const_data_ptr();
+    work.bfloat16 = keys.scalar_type() == torch::kBFloat16;
+    work.statistics = statistics.const_data_ptr<float>();
+    work.cumulative = cumulative.const_data_ptr<float>();
+    work.decayed = decayed.const_data_ptr<float>();
+    work.rows = shape.rows;
+    work.kv_heads = shape.kv_heads;
+    work.group = shape.group;
+    work.width = shape.width;
+    work.capacity = shape.capacity;
+    work.entries = shape.budget;
+    if (chosen.defined()) {
+      work.chosen = chosen.const_data_ptr<std::int64_t>();
+      work.entries = chosen.size(2);
+    }
+    return work;
+  }
+
+  EvictionView view() const {
+    const std::int64_t live = shape.budget + shape.window;
+    EvictionView view;
+    view.budget = shape.budget;
+    view.window = shape.window;
+    view.keys = keys.narrow(2, 0, live);
+    view.values = values.narrow(2, 0, live);
+    view.window_statistics = statistics.narrow(4, 0, live);
+    view.cumulative = cumulative.narrow(3, 0, live);
+    view.decayed = decayed.narrow(3, 0, live);
+    return view;
+  }
+};
+
+/// Odd ones: vectors that are no whole chunks, one entry, more entries than threads.
+std::vector<CacheShape> shapes() {
+  return {
+      {2, 3, 2, 8, 20, 6, 30}, {1, 1, 1, 3, 1, 1, 2}, {1, 2, 4, 80, 300, 70, 370}, {1, 2, 1, 5, 9, 9, 18}};
+}
+
+template <typename Work>
+void play_compaction(const Work& work, std::uint64_t seed) {
+  work.bfloat16 ? play<CompactBlock<BlockHalf>>(work, seed) : play<CompactBlock<float>>(work, seed);
+}
+
+}  // namespace
+
+TEST_CASE("entry block: compaction keeps the other entries in order, with all that belongs to them") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  for (const CacheShape& shape : shapes()) {
+    INFO("budget " << shape.budget << ", d " << shape.width);
+    CacheCase cache(shape, type, 5);
+    const torch::Tensor evicted = cache.some_candidates(shape.window);
+    const torch::Tensor kept = kept_entries(evicted, shape.budget);
+    const torch::Tensor keys = select_entries(cache.keys, kept), values = select_entries(cache.values, kept),
+                        positions = cache.positions.gather(2, kept);
+    const torch::Tensor groups =
+        kept.unsqueeze(2).expand({shape.rows, shape.kv_heads, shape.group, shape.budget});
+    const torch::Tensor cumulative = cache.cumulative.gather(3, groups),
+                        decayed = cache.decayed.gather(3, groups);
+    torch::Tensor wrong = torch::zeros({}, torch::kInt32);
+    play_compaction(cache.compaction(evicted, wrong), 3);
+    CHECK(torch::equal(cache.keys.narrow(2, 0, shape.budget), keys));
+    CHECK(torch::equal(cache.values.narrow(2, 0, shape.budget), values));
+    CHECK(torch::equal(cache.positions.narrow(2, 0, shape.budget), positions));
+    CHECK(torch::equal(cache.cumulative.narrow(3, 0, shape.budget), cumulative));
+    CHECK(torch::equal(cache.decayed.narrow(3, 0, shape.budget), decayed));
+    for (const torch::Tensor& sums : {cache.cumulative, cache.decayed})
+      CHECK(sums.narrow(3, shape.budget, shape.window).eq(0).all().item<bool>());
+    CHECK(wrong.item<std::int32_t>() == 0);
+  }
+}
+
+TEST_CASE("entry block: an entry evicted twice, or none of the candidates, is told of and moves nothing") {
+  CacheCase cache({1, 2, 1, 4, 12, 3, 15}, torch::kFloat32, 6);
+  torch::Tensor evicted = cache.some_candidates(3);
+  const std::int64_t wrong_index = GENERATE(-1, 12, 14, 100, /*twice*/ 1000);
+  evicted[0][1][2] = wrong_index == 1000 ? evicted[0][1][0].item<std::int64_t>() : wrong_index;
+  const torch::Tensor before = cache.keys.clone();
+  torch::Tensor wrong = torch::zeros({}, torch::kInt32);
+  play_compaction(cache.compaction(evicted, wrong), 1);
+  CHECK(wrong.item<std::int32_t>() == 1);
+  CHECK(torch::equal(cache.keys[0][1].narrow(0, 0, 12), before[0][1].narrow(0, 0, 12)));
+  CHECK_FALSE(torch::equal(cache.keys[0][0].narrow(0, 0, 12), before[0][0].narrow(0, 0, 12)));
+}
+
+TEST_CASE("entry block: new tokens go behind the live ones") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  CacheCase cache({2, 3, 1, 10, 20, 6, 40}, type, 7);
+  const std::int64_t tokens = 4, live = 26;
+  const torch::Tensor both = torch::randn({2, tokens, 7, 10}).transpose(1, 2);  // [R, heads, T, d]
+  const torch::Tensor key = both.narrow(1, 0, 3), value = both.narrow(1, 4, 3);
+  const torch::Tensor keys = cache.keys.clone(), positions = cache.positions.clone();
+  AppendWork work;
+  work.keys = key.const_data_ptr<float>();
+  work.values = value.const_data_ptr<float>();
+  work.key_row = work.value_row = both.stride(0);
+  work.key_head = work.value_head = both.stride(1);
+  work.key_token = work.value_token = both.stride(2);
+  work.to_keys = cache.keys.mutable_data_ptr();
+  work.to_values = cache.values.mutable_data_ptr();
+  work.positions = cache.positions.mutable_data_ptr<std::int64_t>();
+  work.rows = 2;
+  work.kv_heads = 3;
+  work.tokens = tokens;
+  work.width = 10;
+  work.capacity = 40;
+  work.live = live;
+  work.seen = 91;
+  type == torch::kBFloat16 ? play<AppendBlock<BlockHalf>>(work) : play<AppendBlock<float>>(work);
+  CHECK(torch::equal(cache.keys.narrow(2, live, tokens), key.to(type)));
+  CHECK(torch::equal(cache.values.narrow(2, live, tokens), value.to(type)));
+  CHECK(torch::equal(cache.positions.narrow(2, live, tokens), torch::arange(91, 95).expand({2, 3, tokens})));
+  CHECK(torch::equal(cache.keys.narrow(2, 0, live), keys.narrow(2, 0, live)));
+  CHECK(torch::equal(cache.positions.narrow(2, 0, live), positions.narrow(2, 0, live)));
+}
+
+TEST_CASE("entry block: features and scores are the scorer's, of all candidates and of chosen ones") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  const auto kind = GENERATE(ScorerFeatures::kNormalized, ScorerFeatures::kReleased);
+  for (const CacheShape& shape : shapes()) {
+    INFO("budget " << shape.budget << ", d " << shape.width);
+    const CacheCase cache(shape, type, 8);
+    const std::int64_t inputs = 2 * shape.width + 8 * shape.group;
+    const torch::Tensor features = candidate_features(cache.view(), kind);  // [R, K, B, F]
+    const torch::Tensor chosen = cache.some_candidates((shape.budget + 1) / 2);
+    const auto described = [&](const torch::Tensor& entries) {
+      FeatureWork work = cache.features(entries);
+      work.normalised = kind == ScorerFeatures::kNormalized;
+      work.partial_sums = kind != ScorerFeatures::kReleased;
+      return work;
+    };
+    torch::Tensor gathered = torch::full({shape.rows, shape.kv_heads, chosen.size(2), inputs}, -1.0);
+    GatherWork gather;
+    gather.of = described(chosen);
+    gather.features = gathered.mutable_data_ptr<float>();
+    type == torch::kBFloat16 ? play<GatherBlock<BlockHalf>>(gather) : play<GatherBlock<float>>(gather);
+    CHECK(torch::allclose(gathered, select_entries(features, chosen), 1e-6, 1e-6));
+
+    ModelShape model;
+    model.layers = 1;
+    model.query_heads = shape.kv_heads * shape.group;
+    model.kv_heads = shape.kv_heads;
+    model.head_dimension = shape.width;
+    Scorer scorer = Scorer::random(model, {}, RandomStream(2, "test"));
+    scorer.set_normalisation(0, torch::randn({shape.kv_heads, inputs}),
+                             torch::rand({shape.kv_heads, inputs}) + 0.5);
+    const torch::Tensor expected = scorer.score(0, features).detach();
+    const auto weights = scorer.parameters();
+    const torch::Tensor mean = scorer.normalisation(0).mean, deviation = scorer.normalisation(0).deviation;
+    const auto scores_of = [&](const FeatureWork& of, const torch::Tensor& ready) {
+      torch::Tensor scores = torch::full({of.rows, of.kv_heads, of.entries}, -1.0);
+      ScoreWork work;
+      work.of = of;
+      if (ready.defined()) work.features = ready.const_data_ptr<float>();
+      work.inputs = inputs;
+      work.mean = mean.const_data_ptr<float>();
+      work.deviation = deviation.const_data_ptr<float>();
+      work.weight1 = weights[0].const_data_ptr<float>();
+      work.bias1 = weights[1].const_data_ptr<float>();
+      work.weight2 = weights[2].const_data_ptr<float>();
+      work.bias2 = weights[3].const_data_ptr<float>();
+      work.scores = scores.mutable_data_ptr<float>();
+      type == torch::kBFloat16 ? play<ScoreBlock<BlockHalf>>(work) : play<ScoreBlock<float>>(work);
+      return scores;
+    };
+    CHECK(torch::allclose(scores_of(described({}), {}), expected, 1e-4, 1e-5));
+    CHECK(torch::allclose(scores_of(described(chosen), {}), expected.gather(2, chosen), 1e-4, 1e-5));
+    CHECK(torch::allclose(scores_of(described({}), features), expected, 1e-4, 1e-5));
+  }
+}
+
+}  // namespace foresight::kernels

@@ -1,0 +1,35 @@
+// What a cache does with its entries on a GPU, one launch each (trainer/kernels/entry_work.h). Nobody waits.
+#pragma once
+
+#include <torch/types.h>
+
+#include "trainer/eviction/eviction_view.h"
+#include "trainer/kernels/entry_work.h"
+
+namespace foresight {
+
+/// The buffers of one layer: keys and values [R, K, N, d], positions [R, K, N] int64.
+struct EntryBuffers {
+  torch::Tensor keys, values, positions;
+};
+
+/// Two sums for every entry, [R, K, g, N] float32 each.
+struct EntrySums {
+  torch::Tensor cumulative, decayed;
+};
+
+/// Writes new tokens, keys and values [R, K, T, d] float32, behind the `live` entries; their positions begin
+/// at `seen`.
+void append_on_gpu(const EntryBuffers& to, std::int64_t live, std::int64_t seen, const torch::Tensor& key,
+                   const torch::Tensor& value);
+
+/// Takes `evicted` [R, K, W] out of budget + W entries; the others move together, and the sums end in zeros.
+/// `wrong` [] int32 becomes 1, and the head stays as it is, where those are no W of the first `budget`.
+void compact_on_gpu(const EntryBuffers& buffers, const EntrySums& sums, const torch::Tensor& evicted,
+                    std::int64_t budget, torch::Tensor wrong);
+
+/// What the kernels read of a view's entries, which must outlive the work: of `chosen` [R, K, M] int64,
+/// contiguous, or of all candidates where that is undefined.
+kernels::FeatureWork describe_features(const EvictionView& view, const torch::Tensor& chosen);
+
+}  // namespace foresight

@@ -1,0 +1,37 @@
+// The kernels of entry_block.h and choice_block.h on a GPU.
+#include "trainer/kernels/choice_block.h"
+#include "trainer/kernels/cuda_block.cuh"
+#include "trainer/kernels/entry_block.h"
+#include "trainer/kernels/gpu_kernels.h"
+
+namespace foresight::kernels {
+
+const char* start(const AppendWork& work, void* stream) {
+  return work.bfloat16 ? start_kernel<AppendBlock<BlockHalf>>(work, stream)
+                       : start_kernel<AppendBlock<float>>(work, stream);
+}
+
+const char* start(const CompactWork& work, void* stream) {
+  return work.bfloat16 ? start_kernel<CompactBlock<BlockHalf>>(work, stream)
+                       : start_kernel<CompactBlock<float>>(work, stream);
+}
+
+const char* start(const GatherWork& work, void* stream) {
+  return work.of.bfloat16 ? start_kernel<GatherBlock<BlockHalf>>(work, stream)
+                          : start_kernel<GatherBlock<float>>(work, stream);
+}
+
+const char* start(const ScoreWork& work, void* stream) {
+  return work.of.bfloat16 ? start_kernel<ScoreBlock<BlockHalf>>(work, stream)
+                          : start_kernel<ScoreBlock<float>>(work, stream);
+}
+
+const char* start(const NoiseWork& work, void* stream) {
+  return start_kernel<NoiseBlock>(work, stream);
+}
+
+const char* start(const ChoiceWork& work, void* stream) {
+  return start_kernel<ChoiceBlock>(work, stream);
+}
+
+}  // namespace foresight::kernels
