@@ -53,11 +53,29 @@ void AttentionRecorder::observe(std::int64_t layer, const torch::Tensor& probabi
 }
 
 void AttentionRecorder::add_whole_blocks(std::int64_t layer, const torch::Tensor& probabilities) {
+  set_blocks_aside(layer, block_mean_attention(probabilities, dimensions_.block_tokens));
+}
+
+void AttentionRecorder::observe_means(std::int64_t layer, const torch::Tensor& means) {
+  check_shape(means, {dimensions_.kv_heads, -1, -1}, "watched means of attention");
+  std::int64_t& seen = seen_.at(static_cast<std::size_t>(layer));
+  const std::int64_t first = seen / dimensions_.block_tokens, last = first + means.size(1) - 1;
+  if (seen % dimensions_.block_tokens != 0 || begun_layer_ >= 0 || last >= dimensions_.blocks() ||
+      dimensions_.keys_of_block(last) != means.size(2)) {
+    throw Error(ErrorKind::kInternal,
+                concat("recording attention: ", means.size(1), " blocks over ", means.size(2),
+                       " entries of layer ", layer, " do not follow the ", seen, " queries before them"));
+  }
+  set_blocks_aside(layer, means);
+  seen = means.size(2);
+}
+
+void AttentionRecorder::set_blocks_aside(std::int64_t layer, const torch::Tensor& means) {
   const std::int64_t first = seen_[static_cast<std::size_t>(layer)] / dimensions_.block_tokens;
-  const torch::Tensor means =
-      block_mean_attention(probabilities, dimensions_.block_tokens);  // [K, blocks, n]
-  for (std::int64_t i = 0; i < means.size(1); ++i) {
-    set_aside(layer, first + i, means.select(1, i).narrow(1, 0, dimensions_.keys_of_block(first + i)));
+  // From a GPU all blocks come at once: each copy makes the host wait.
+  const torch::Tensor here = means.is_cpu() ? means : means.to(torch::kCPU, torch::kFloat16);
+  for (std::int64_t i = 0; i < here.size(1); ++i) {
+    set_aside(layer, first + i, here.select(1, i).narrow(1, 0, dimensions_.keys_of_block(first + i)));
   }
 }
 

@@ -26,6 +26,11 @@ class AttentionRecorder {
   /// disk, Error(kInternal) if another layer's block is not complete or the trace has no such queries.
   void observe(std::int64_t layer, const torch::Tensor& probabilities);
 
+  /// The same of whole blocks that are averaged already: means [K, blocks, n], n the entries up to the last
+  /// query of the last block, of which each block counts those up to its own. Not to be mixed with parts of
+  /// blocks.
+  void observe_means(std::int64_t layer, const torch::Tensor& means);
+
   /// [K, packed_elements] float16 of a layer. Throws Error(kInternal) unless all its queries were observed,
   /// Error(kResource) if it cannot be read back.
   torch::Tensor packed(std::int64_t layer) const;
@@ -33,6 +38,8 @@ class AttentionRecorder {
  private:
   void add_whole_blocks(std::int64_t layer, const torch::Tensor& probabilities);
   void add_part(std::int64_t layer, const torch::Tensor& probabilities);
+  /// Means [K, blocks, n] of the next blocks.
+  void set_blocks_aside(std::int64_t layer, const torch::Tensor& means);
   void set_aside(std::int64_t layer, std::int64_t block, const torch::Tensor& mean);
   /// Where the row of a block of a KV head starts in the scratch file, in bytes. The rows of a layer are
   /// ordered by block, then by head.

@@ -156,10 +156,13 @@ void record_trace(const Transformer& model, const TokenRow& trace, const std::st
       .numbers = all_evict ? std::vector<std::int64_t>() : shape.evicting_layer_numbers()};
   AttentionRecorder recorder(dimensions, file);
   const torch::Tensor tokens = torch::tensor(trace.tokens, torch::kInt32).to(torch::kInt64);
-  const FullPass pass = full_pass(model, tokens, query_block(block_tokens, model.options().device),
-                                  [&](std::int64_t layer, const torch::Tensor& probabilities) {
-                                    recorder.observe(layer, probabilities);
-                                  });
+  const FullPass pass = full_pass(
+      model, tokens, query_block(block_tokens, model.options().device),
+      {.attention = [&](std::int64_t layer,
+                        const torch::Tensor& probabilities) { recorder.observe(layer, probabilities); },
+       .block_tokens = block_tokens,
+       .blocks = [&](std::int64_t layer,
+                     const torch::Tensor& means) { recorder.observe_means(layer, means); }});
   require_finite(pass.loss, "loss", trace_id);
   require_finite(pass.entropy, "entropy", trace_id);
   const auto to_vector = [](const torch::Tensor& values) {

@@ -40,7 +40,7 @@ TEST_CASE("heartbeat: passes, recording and plans of one trace beat in every lay
   CHECK(beats_of([&] { full_pass(model, tokens, window); }) >= layers);
   // Attention that is watched is computed in blocks of 8 queries, of which the last is shorter.
   const AttentionObserver nobody = [](std::int64_t, const torch::Tensor&) {};
-  CHECK(beats_of([&] { full_pass(model, tokens, window, nobody); }) >=
+  CHECK(beats_of([&] { full_pass(model, tokens, window, {.attention = nobody}); }) >=
         layers * (1 + (length + window - 1) / window));
   CHECK(beats_of([&] { FullRun(model, tokens.unsqueeze(0), window).states(0, window); }) >= layers);
   // 24 tokens before the first eviction, then one window a pass.

@@ -59,8 +59,8 @@ TEST_CASE("gpu: full passes agree in loss, entropy and observed attention", "[gp
         seen.push_back(probabilities.clone());
       };
     };
-    const FullPass cpu = full_pass(models.cpu, some_tokens(1), 16, keep(seen_cpu));
-    const FullPass gpu = full_pass(models.gpu, some_tokens(1), 16, keep(seen_gpu));
+    const FullPass cpu = full_pass(models.cpu, some_tokens(1), 16, {.attention = keep(seen_cpu)});
+    const FullPass gpu = full_pass(models.gpu, some_tokens(1), 16, {.attention = keep(seen_gpu)});
     CHECK(close(cpu.loss, gpu.loss));
     CHECK(close(cpu.entropy, gpu.entropy));
     REQUIRE(seen_cpu.size() == seen_gpu.size());

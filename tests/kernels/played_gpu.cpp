@@ -49,8 +49,8 @@ class Player {
 
   template <typename Number, int kWidth>
   void play_window_of(const WindowWork& work) const {
-    play_grid(work.rows * work.kv_heads * work.group, kBlockThreads, sizeof(WindowShared<Number, kWidth>),
-              seed_,
+    play_grid(work.rows * work.windows * work.kv_heads * work.group, kBlockThreads,
+              sizeof(WindowShared<Number, kWidth>), seed_,
               [&](PlayedBlock& block) { WindowBlock<Number, kWidth, PlayedBlock>(work, block).run(); });
   }
 

@@ -3,10 +3,14 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "golden_eviction/oracle_stage.h"
+#include "tests/base/temporary_folder.h"
 #include "tests/eviction/evicted_losses.h"
+#include "tests/golden_eviction/whole_attention.h"
 #include "tests/kernels/played_gpu.h"
 #include "tests/rl/rollout_fixture.h"
 #include "tests/scorer/gradients.h"
+#include "tests/traces/load_recorded.h"
 #include "trainer/base/error.h"
 #include "trainer/eviction/full_run.h"
 #include "trainer/scorer/entry_scores.h"
@@ -44,6 +48,28 @@ TEST_CASE("played GPU: losses and entropies of full passes are the CPU's, for ev
     CHECK(close(cpu.loss, played.loss));
     CHECK(close(cpu.entropy, played.entropy));
   }
+}
+
+TEST_CASE(
+    "played GPU: the oracle records the attention of the CPU's pass, in a last block that is not full too") {
+  const char* const folder =
+      GENERATE("llama/tiny", "families/gpt_oss");  // the latter has sinks and sliding layers
+  INFO(folder);
+  const Transformer model = Transformer::load(reference_folder() / folder, {});
+  const TemporaryFolder files;
+  TokenRow row;
+  for (std::int32_t i = 0; i < 61; ++i)
+    row.tokens.push_back(i * 37 % static_cast<std::int32_t>(model.shape().vocabulary_size));
+  row.completion.assign(row.tokens.size(), true);
+  const auto [cpu, played] = on_both([&] {
+    const OracleProvenance provenance{model.fingerprint(), "tokenizer", "", "", model.dtype_name()};
+    record_trace(model, row, "train-000000", 8, 0, provenance, files / "train-000000.h5");
+    return whole_attention(
+        load_recorded_traces(files.path(), "train", 1, model.fingerprint(), "tokenizer").front(), 8);
+  });
+  REQUIRE(cpu.size() == played.size());
+  for (std::size_t layer = 0; layer < cpu.size(); ++layer)
+    CHECK(torch::allclose(cpu[layer], played[layer], 2e-3, 1e-5));  // of float16
 }
 
 TEST_CASE("played GPU: losses under a scorer's evictions are the CPU's, for every kind of features") {

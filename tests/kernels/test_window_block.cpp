@@ -11,7 +11,8 @@ namespace {
 
 template <typename Number, int kWidth>
 void play(const WindowWork& work, std::uint64_t seed) {
-  play_grid(work.rows * work.kv_heads * work.group, kBlockThreads, sizeof(WindowShared<Number, kWidth>), seed,
+  play_grid(work.rows * work.windows * work.kv_heads * work.group, kBlockThreads,
+            sizeof(WindowShared<Number, kWidth>), seed,
             [&](PlayedBlock& block) { WindowBlock<Number, kWidth, PlayedBlock>(work, block).run(); });
 }
 
@@ -66,6 +67,30 @@ TEST_CASE("window block: statistics go on where a call before stopped") {
   const Played whole = played(window, 75, 1), parts = played(window, 29, 1);
   REQUIRE(largest_difference(parts.output, whole.output) < 1e-5);
   REQUIRE(largest_difference(parts.statistics, whole.statistics) < 2e-5);
+}
+
+TEST_CASE("window block: windows of one launch are those of one launch each") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  const std::int64_t windows = 3, tokens = 21, before = 37;
+  WindowCase of({2, 2, 3, 40, before, windows * tokens}, type, 31);
+  const std::int64_t rows = 2, kv_heads = 2, group = 3, capacity = of.keys.size(2);
+  torch::Tensor output = torch::full({rows, windows * tokens, kv_heads * group, 40}, -7.0);
+  torch::Tensor statistics = torch::full({rows, windows, kv_heads, group, kStatistics, capacity}, -1.0);
+  WindowWork work = describe(of.input(0, windows * tokens), output, statistics);
+  work.windows = windows;
+  work.tokens = work.window = tokens;
+  work.bfloat16 ? play_for_width<BlockHalf>(work, 1) : play_for_width<float>(work, 1);
+  for (std::int64_t window = 0; window < windows; ++window) {
+    WindowInput own = of.input(window * tokens, tokens);
+    own.first = 0;
+    own.window = tokens;
+    torch::Tensor single = torch::full({rows, tokens, kv_heads * group, 40}, -7.0),
+                  single_statistics = of.statistics.clone();
+    const WindowWork alone = describe(own, single, single_statistics);
+    alone.bfloat16 ? play_for_width<BlockHalf>(alone, 1) : play_for_width<float>(alone, 1);
+    CHECK(torch::equal(output.narrow(1, window * tokens, tokens), single));
+    CHECK(torch::equal(statistics.select(1, window), single_statistics));
+  }
 }
 
 TEST_CASE("played grid: a barrier that some threads never reach, and memory that nobody wrote, show") {

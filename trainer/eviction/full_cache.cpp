@@ -6,6 +6,8 @@
 #include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
+#include "trainer/kernels/launch.h"
+#include "trainer/kernels/window_attention.h"
 
 namespace foresight {
 
@@ -53,6 +55,7 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
                             layer.values.narrow(2, 0, layer.live).to(fused_dtype_), sinks);
   }
   const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
+  if (suits_block_observer(query)) return attend_blocks(index, grouped, sinks);
   const AttentionRule rule = rule_.with_sinks(sinks);
   const std::int64_t before = layer.live - tokens;
   std::vector<torch::Tensor> outputs;
@@ -67,6 +70,38 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
   }
   return (outputs.size() == 1 ? outputs.front() : torch::cat(outputs, 3))
       .view({rows, heads * group_, tokens, d});
+}
+
+bool FullCache::suits_block_observer(const torch::Tensor& query) const {
+  return block_observer_ && query.size(0) == 1 && rule_.score_cap == 0.0 && !padding_.defined() &&
+         kernels::has_gpu_kernels(query.device()) &&
+         kernels::suits_window_attention(query.device(), query.size(3));
+}
+
+torch::Tensor FullCache::attend_blocks(std::int64_t index, const torch::Tensor& query,
+                                       const torch::Tensor& sinks) const {
+  const Layer& layer = layers_[static_cast<std::size_t>(index)];
+  const std::int64_t tokens = query.size(3), before = layer.live - tokens;
+  const std::int64_t bytes = query.size(1) * group_ * kernels::kStatistics * layer.keys.size(2) *
+                             static_cast<std::int64_t>(sizeof(float));  // of a block's statistics
+  const std::int64_t together = std::max<std::int64_t>(1, attention_bytes_ / bytes) * block_tokens_;
+  std::vector<torch::Tensor> outputs;
+  for (std::int64_t first = 0; first < tokens;) {
+    heartbeat();
+    const std::int64_t left = tokens - first, whole = left / block_tokens_ * block_tokens_;
+    const std::int64_t count = whole > 0 ? std::min(whole, together) : left;
+    const kernels::WindowMeans part = kernels::attention_of_windows({.query = query.narrow(3, first, count),
+                                                                     .keys = layer.keys,
+                                                                     .values = layer.values,
+                                                                     .live = before + first + count,
+                                                                     .first = 0,
+                                                                     .window = std::min(count, block_tokens_),
+                                                                     .sinks = sinks});
+    block_observer_(index, part.means[0].narrow(2, 0, before + first + count));
+    outputs.push_back(part.output);
+    first += count;
+  }
+  return outputs.size() == 1 ? outputs.front() : torch::cat(outputs, 2);
 }
 
 RecurrentState& FullCache::recurrent_state(std::int64_t number) {

@@ -16,6 +16,11 @@ namespace foresight {
 /// the n entries up to the last of them.
 using AttentionObserver = std::function<void(std::int64_t layer, const torch::Tensor& probabilities)>;
 
+/// Called likewise with the mean attention of whole blocks of queries over the query heads of a group: means
+/// [K, blocks, n], of whose entries a block counts those up to its last query. The last block of a trace may
+/// be shorter.
+using BlockObserver = std::function<void(std::int64_t layer, const torch::Tensor& means)>;
+
 /// Queries that attend at once where nothing else is asked for: on a CPU few, whose attention stays in a
 /// cache near the core and little of which is masked; on a GPU many, as each block costs launches.
 std::int64_t default_query_block(const torch::Device& device);
@@ -46,6 +51,12 @@ class FullCache : public Attention {
     attention_bytes_ = most_bytes;
   }
   void set_observer(AttentionObserver observer) { observer_ = std::move(observer); }
+  /// Where kernels for it are there, `observer` is called instead of the other one, with the means of blocks
+  /// of `tokens` queries. For one row; every forward pass but the last must be of whole blocks.
+  void set_block_observer(std::int64_t tokens, BlockObserver observer) {
+    block_tokens_ = tokens;
+    block_observer_ = std::move(observer);
+  }
   /// Keeps only these rows (int64 indices), for generation that drops finished rows.
   void keep_rows(const torch::Tensor& rows);
   /// Tokens cached by every layer.
@@ -62,6 +73,12 @@ class FullCache : public Attention {
   torch::Tensor attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries,
                              const AttentionRule& rule) const;
 
+  /// Whether a forward pass of `query` [R, H, T, d] is shown to the block observer.
+  bool suits_block_observer(const torch::Tensor& query) const;
+  /// As attend_block(), of all the queries, shown to the block observer.
+  torch::Tensor attend_blocks(std::int64_t index, const torch::Tensor& query,
+                              const torch::Tensor& sinks) const;
+
   /// Queries that attend at once: parts of `block`, whose last sees `entries`.
   std::int64_t queries_together(std::int64_t rows_and_heads, std::int64_t block, std::int64_t entries) const;
 
@@ -74,6 +91,8 @@ class FullCache : public Attention {
   torch::ScalarType fused_dtype_;  // of the products of attention that nobody watches
   torch::Tensor padding_;          // [R] or undefined
   AttentionObserver observer_;
+  std::int64_t block_tokens_ = 0;
+  BlockObserver block_observer_;
 };
 
 }  // namespace foresight

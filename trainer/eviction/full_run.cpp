@@ -51,14 +51,15 @@ void FullRun::advance() {
 }
 
 FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t query_block,
-                   const AttentionObserver& observer) {
+                   const FullPassObservers& observers) {
   const torch::NoGradGuard no_grad;
   check_shape(tokens, {-1}, "tokens");
   const std::int64_t length = tokens.size(0);
   const auto options = torch::TensorOptions().device(model.options().device);
   FullPass result{.loss = torch::zeros({length}, options), .entropy = torch::zeros({length}, options)};
   FullCache cache(model.shape(), 1, length, model.options());
-  cache.set_observer(observer);
+  cache.set_observer(observers.attention);
+  if (observers.blocks) cache.set_block_observer(observers.block_tokens, observers.blocks);
   cache.set_query_block(query_block);
   const std::int64_t together = tokens_together(query_block);
   for (std::int64_t first = 0; first < length; first += together) {

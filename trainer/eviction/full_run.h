@@ -39,9 +39,18 @@ struct FullPass {
   torch::Tensor entropy;  ///< [L]; entropy[0] = 0
 };
 
+/// Who sees the attention of a full pass: the first, or where kernels for it are there the second
+/// (FullCache::set_block_observer), with means of blocks of `block_tokens` queries, which must divide the
+/// query block.
+struct FullPassObservers {
+  AttentionObserver attention = {};
+  std::int64_t block_tokens = 0;
+  BlockObserver blocks = {};
+};
+
 /// One full-KV, teacher-forced pass over `tokens` [L]; the attention of `query_block` tokens at a time is
-/// computed, and shown to the observer. Memory beyond cache and weights: O(H * query_block * L).
+/// computed, and shown to an observer. Memory beyond cache and weights: O(H * query_block * L).
 FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t query_block,
-                   const AttentionObserver& observer = {});
+                   const FullPassObservers& observers = {});
 
 }  // namespace foresight

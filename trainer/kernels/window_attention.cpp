@@ -146,6 +146,38 @@ WindowWork describe(const WindowInput& input, torch::Tensor& output, torch::Tens
           .sinks = input.sinks.defined() ? input.sinks.const_data_ptr<float>() : nullptr};
 }
 
+WindowMeans attention_of_windows(const WindowInput& input) {
+  const torch::Tensor& query = input.query;
+  const std::int64_t rows = query.size(0), kv_heads = query.size(1), group = query.size(2),
+                     tokens = query.size(3), windows = tokens / std::max<std::int64_t>(1, input.window),
+                     capacity = input.keys.size(2);
+  torch::Tensor statistics =
+      torch::empty({rows, kv_heads, group, kStatistics, capacity}, query.options());  // of fits() alone
+  const WindowInput last{.query = query,
+                         .keys = input.keys,
+                         .values = input.values,
+                         .live = input.live,
+                         .first = 0,
+                         .window = tokens,
+                         .sinks = input.sinks};
+  if (windows * input.window != tokens || !fits(last, statistics)) {
+    throw Error(ErrorKind::kInternal,
+                concat("attention of windows of ", input.window, ": queries ", query.sizes(), " do not fit ",
+                       input.live, " entries of keys ", input.keys.sizes()));
+  }
+  const torch::Tensor even = query.stride(1) == group * query.stride(2) ? query : query.contiguous();
+  statistics = torch::empty({rows, windows, kv_heads, group, kStatistics, capacity}, query.options());
+  torch::Tensor output = torch::empty({rows, tokens, kv_heads * group, query.size(4)}, query.options());
+  WindowInput whole = last;
+  whole.query = even;
+  WindowWork work = describe(whole, output, statistics);
+  work.windows = windows;
+  work.tokens = work.window = input.window;
+  launch(work, query.device());
+  const torch::Tensor sums = statistics.select(4, kSum).sum(3);  // [R, V, K, N]
+  return {output.transpose(1, 2), sums.transpose(1, 2).div_(static_cast<double>(group * input.window))};
+}
+
 torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics, Processor processor) {
   if (!fits(input, statistics)) {
     throw Error(ErrorKind::kInternal, concat("window attention: queries ", input.query.sizes(), " from ",

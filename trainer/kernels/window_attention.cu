@@ -22,7 +22,7 @@ cudaError_t start_block(const WindowWork& work, cudaStream_t stream) {
   const cudaError_t error =
       cudaFuncSetAttribute(attend<Number, kWidth>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
-  const auto blocks = static_cast<unsigned>(work.rows * work.kv_heads * work.group);
+  const auto blocks = static_cast<unsigned>(work.rows * work.windows * work.kv_heads * work.group);
   attend<Number, kWidth><<<blocks, kBlockThreads, kBytes, stream>>>(work);
   return cudaGetLastError();
 }

@@ -39,16 +39,18 @@ class WindowBlock {
         shared_(*static_cast<Shared*>(block.shared())),
         warp_(block.thread() / kWarp),
         lane_(block.thread() % kWarp),
-        row_(warp_ * kTile + lane_ / 2),
-        before_(work.live - work.tokens) {
-    const std::int64_t heads = work.kv_heads * work.group, head = block.block();
-    const std::int64_t row = head / heads, own = head % heads;
-    query_ = work.query + row * work.query_row + own * work.query_head;
-    const std::int64_t entries = head / work.group * work.capacity * work.width;
+        row_(warp_ * kTile + lane_ / 2) {
+    const std::int64_t heads = work.kv_heads * work.group, own = block.block() % heads,
+                       place = block.block() / heads;  // of all windows, row by row
+    const std::int64_t row = place / work.windows, window = place % work.windows;
+    before_ = work.live - (work.windows - window) * work.tokens;
+    query_ =
+        work.query + row * work.query_row + own * work.query_head + window * work.tokens * work.query_token;
+    const std::int64_t entries = (row * work.kv_heads + own / work.group) * work.capacity * work.width;
     keys_ = static_cast<const Number*>(work.keys) + entries;
     values_ = static_cast<const Number*>(work.values) + entries;
-    output_ = work.output + (row * work.tokens * heads + own) * work.width;
-    statistics_ = work.statistics + head * kStatistics * work.capacity;
+    output_ = work.output + (place * work.tokens * heads + own) * work.width;
+    statistics_ = work.statistics + block.block() * kStatistics * work.capacity;
     sink_ = work.sinks == nullptr ? nullptr : work.sinks + own;
   }
 
@@ -230,7 +232,7 @@ class WindowBlock {
   Block& block_;
   Shared& shared_;
   int warp_, lane_, row_;  // row_: this thread's query among the 64
-  std::int64_t before_, first_ = 0, visible_ = 0, own_visible_ = 0;
+  std::int64_t before_ = 0, first_ = 0, visible_ = 0, own_visible_ = 0;
   float largest_ = 0.0F, share_ = 0.0F;
   const float *query_, *sink_;
   const Number *keys_, *values_;
