@@ -45,16 +45,16 @@ bool suits_window_attention(const torch::Device& device, std::int64_t width);
 torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics,
                                Processor processor = best_processor(torch::kFloat32));
 
-/// Of a full pass, what the oracle records: for each of V complete windows the mean attention of its queries
-/// and of the query heads of the group, [R, K, V, N] float32, no number where a window does not see an entry.
+/// Of a full pass, what the oracle records: the output, and for each complete window the mean attention of
+/// its queries and of the query heads of the group.
 struct WindowMeans {
-  torch::Tensor output;  ///< [R, K g, V T, d] as of window_attention()
-  torch::Tensor means;
+  torch::Tensor output;  ///< [R, K g, windows * T, d] as of window_attention()
+  torch::Tensor means;   ///< [R, K, windows, N] float32; undetermined where a window does not see an entry
 };
 
-/// Causal attention of V * T queries, `input.window` = T of them a window, to the live entries before and
-/// among them, in one launch; the probabilities stay in shared memory. For devices with kernels of GPUs.
-/// Throws as window_attention().
+/// Causal attention of whole windows of `input.window` = T queries, one after the other, to the live entries
+/// before and among them, in one launch; the probabilities stay in shared memory. For devices with kernels of
+/// GPUs. Throws as window_attention().
 WindowMeans attention_of_windows(const WindowInput& input);
 
 /// The same on bare memory. `output` [R, T, K g, d].

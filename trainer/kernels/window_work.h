@@ -20,9 +20,9 @@ inline constexpr PartialSum kPartialSums[] = {{kLast16, 16}, {kLast8, 8}, {kLast
 inline constexpr std::int64_t kLargestWidth = 256;
 
 /// T queries of each of R rows and K * g heads over the n live entries of their KV head, of which the last T
-/// are their own. Strides count numbers; the numbers of a vector lie together. On GPUs alone, V windows of T
-/// queries one after the other, each complete: the last V * T entries are their own, and the earlier windows
-/// see no later ones.
+/// are their own. Strides count numbers; the numbers of a vector lie together. On GPUs alone, several windows
+/// of T queries one after the other, each complete: their own entries are the last ones, and the earlier
+/// windows see no later ones.
 struct WindowWork {
   const float* query = nullptr;  ///< [R, K * g, T, d]
   std::int64_t query_row = 0, query_head = 0, query_token = 0;
@@ -33,8 +33,8 @@ struct WindowWork {
   float* statistics = nullptr;   ///< [R, K * g, 6, capacity]
   std::int64_t rows = 0, kv_heads = 0, group = 0, tokens = 0, width = 0;
   std::int64_t live = 0, capacity = 0;
-  std::int64_t windows = 1;      ///< V: query [R, K * g, V * T, d], output [R, V * T, K * g, d], statistics
-                                 ///< [R, V, K * g, 6, capacity]
+  std::int64_t windows = 1;      ///< above 1: query [R, K * g, windows * T, d], output [R, windows * T,
+                                 ///< K * g, d], statistics [R, windows, K * g, 6, capacity]
   std::int64_t first = 0;        ///< place in the window of the first of these queries
   std::int64_t window = 0;       ///< queries that the window has when it is complete
   float scale = 1;               ///< of the products, above 0
