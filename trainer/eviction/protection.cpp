@@ -4,6 +4,7 @@
 
 #include "trainer/config/cache_size.h"
 #include "trainer/eviction/rule_policies.h"
+#include "trainer/model/tensor_io.h"
 
 namespace foresight {
 
@@ -16,7 +17,7 @@ torch::Tensor protected_candidates(const EvictionView& view) {
   // A protected entry is older than all others and was never evicted: it stands at its own position.
   const torch::Tensor index =
       torch::arange(view.budget, torch::TensorOptions().dtype(torch::kInt64).device(view.keys.device()));
-  return index < view.protected_entries.to(view.keys.device()).view({-1, 1, 1});
+  return index < to_device(view.protected_entries, view.keys.device()).view({-1, 1, 1});
 }
 
 torch::Tensor highest_unprotected(const EvictionView& view, const torch::Tensor& scores, std::int64_t count) {
