@@ -6,18 +6,12 @@
 
 #include "rl/policy_terms.h"
 #include "rl/rollout.h"
-#include "tests/kernels/played_grid.h"
+#include "tests/kernels/play_kernel.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
 namespace foresight::kernels {
 namespace {
-
-template <typename Kernel, typename Work>
-void play(const Work& work, std::uint64_t seed) {
-  play_grid(Kernel::blocks(work), kRowThreads, Kernel::shared_bytes(work), seed,
-            [&](PlayedBlock& block) { Kernel::run(work, block); });
-}
 
 /// What autograd says of the mean over the draws, in float64.
 DrawTerms by_autograd(const torch::Tensor& logits, const torch::Tensor& reference,
@@ -43,7 +37,7 @@ DrawTerms played(const torch::Tensor& logits, const torch::Tensor& reference, co
   work.candidates = logits.size(-1);
   work.heads = logits.numel() / logits.size(-1);
   work.window = draws.size(-1);
-  play<ChoiceBlock>(work, seed);
+  play_kernel<ChoiceBlock>(work, seed);
   return terms;
 }
 
@@ -107,7 +101,7 @@ TEST_CASE("choice block: noise is that of the streams, bit by bit") {
   work.noise = noise.mutable_data_ptr<float>();
   work.rows = rows;
   work.numbers = numbers;
-  play<NoiseBlock>(work, 1);
+  play_kernel<NoiseBlock>(work, 1);
   CHECK(torch::equal(noise, gumbel_noise(streams, numbers, torch::kCPU)));
 }
 

@@ -4,20 +4,16 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "tests/kernels/played_grid.h"
+#include "tests/kernels/play_kernel.h"
+#include "tests/kernels/played_gpu.h"
 #include "trainer/eviction/entries.h"
+#include "trainer/eviction/gpu_entries.h"
 #include "trainer/scorer/scorer.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
 namespace foresight::kernels {
 namespace {
-
-template <typename Kernel, typename Work>
-void play(const Work& work, std::uint64_t seed = 1) {
-  play_grid(Kernel::blocks(work), kRowThreads, Kernel::shared_bytes(work), seed,
-            [&](PlayedBlock& block) { Kernel::run(work, block); });
-}
 
 struct CacheShape {
   std::int64_t rows, kv_heads, group, width, budget, window, capacity;
@@ -51,57 +47,22 @@ struct CacheCase {
         .contiguous();
   }
 
-  CompactWork compaction(const torch::Tensor& evicted, torch::Tensor& wrong) {
-    CompactWork work;
-    work.evicted = evicted.const_data_ptr<std::int64_t>();
-    work.keys = keys.mutable_data_ptr();
-    work.values = values.mutable_data_ptr();
-    work.bfloat16 = keys.scalar_type() == torch::kBFloat16;
-    work.positions = positions.mutable_data_ptr<std::int64_t>();
-    work.cumulative = cumulative.mutable_data_ptr<float>();
-    work.decayed = decayed.mutable_data_ptr<float>();
-    work.wrong = wrong.mutable_data_ptr<std::int32_t>();
-    work.rows = shape.rows;
-    work.kv_heads = shape.kv_heads;
-    work.group = shape.group;
-    work.width = shape.width;
-    work.budget = shape.budget;
-    work.window = shape.window;
-    work.capacity = shape.capacity;
-    return work;
+  /// Takes `evicted` out on a GPU whose threads run in an order that `seed` decides.
+  void compact(const torch::Tensor& evicted, torch::Tensor& wrong, std::uint64_t seed) {
+    const PlayedGpu gpu(seed);
+    compact_on_gpu({keys, values, positions}, {cumulative, decayed}, evicted, shape.budget, wrong);
   }
 
-  FeatureWork features(const torch::Tensor& chosen) const {
-    FeatureWork work;
-    work.keys = keys.const_data_ptr();
-    work.values = values.const_data_ptr();
-    work.bfloat16 = keys.scalar_type() == torch::kBFloat16;
-    work.statistics = statistics.const_data_ptr<float>();
-    work.cumulative = cumulative.const_data_ptr<float>();
-    work.decayed = decayed.const_data_ptr<float>();
-    work.rows = shape.rows;
-    work.kv_heads = shape.kv_heads;
-    work.group = shape.group;
-    work.width = shape.width;
-    work.capacity = shape.capacity;
-    work.entries = shape.budget;
-    if (chosen.defined()) {
-      work.chosen = chosen.const_data_ptr<std::int64_t>();
-      work.entries = chosen.size(2);
-    }
-    return work;
-  }
-
-  EvictionView view() const {
-    const std::int64_t live = shape.budget + shape.window;
+  /// The view of the first `entries` of the buffers.
+  EvictionView view(std::int64_t entries) const {
     EvictionView view;
     view.budget = shape.budget;
     view.window = shape.window;
-    view.keys = keys.narrow(2, 0, live);
-    view.values = values.narrow(2, 0, live);
-    view.window_statistics = statistics.narrow(4, 0, live);
-    view.cumulative = cumulative.narrow(3, 0, live);
-    view.decayed = decayed.narrow(3, 0, live);
+    view.keys = keys.narrow(2, 0, entries);
+    view.values = values.narrow(2, 0, entries);
+    view.window_statistics = statistics.narrow(4, 0, entries);
+    view.cumulative = cumulative.narrow(3, 0, entries);
+    view.decayed = decayed.narrow(3, 0, entries);
     return view;
   }
 };
@@ -110,11 +71,6 @@ struct CacheCase {
 std::vector<CacheShape> shapes() {
   return {
       {2, 3, 2, 8, 20, 6, 30}, {1, 1, 1, 3, 1, 1, 2}, {1, 2, 4, 80, 300, 70, 370}, {1, 2, 1, 5, 9, 9, 18}};
-}
-
-template <typename Work>
-void play_compaction(const Work& work, std::uint64_t seed) {
-  work.bfloat16 ? play<CompactBlock<BlockHalf>>(work, seed) : play<CompactBlock<float>>(work, seed);
 }
 
 }  // namespace
@@ -133,7 +89,7 @@ TEST_CASE("entry block: compaction keeps the other entries in order, with all th
     const torch::Tensor cumulative = cache.cumulative.gather(3, groups),
                         decayed = cache.decayed.gather(3, groups);
     torch::Tensor wrong = torch::zeros({}, torch::kInt32);
-    play_compaction(cache.compaction(evicted, wrong), 3);
+    cache.compact(evicted, wrong, 3);
     CHECK(torch::equal(cache.keys.narrow(2, 0, shape.budget), keys));
     CHECK(torch::equal(cache.values.narrow(2, 0, shape.budget), values));
     CHECK(torch::equal(cache.positions.narrow(2, 0, shape.budget), positions));
@@ -152,7 +108,7 @@ TEST_CASE("entry block: an entry evicted twice, or none of the candidates, is to
   evicted[0][1][2] = wrong_index == 1000 ? evicted[0][1][0].item<std::int64_t>() : wrong_index;
   const torch::Tensor before = cache.keys.clone();
   torch::Tensor wrong = torch::zeros({}, torch::kInt32);
-  play_compaction(cache.compaction(evicted, wrong), 1);
+  cache.compact(evicted, wrong, 1);
   CHECK(wrong.item<std::int32_t>() == 1);
   CHECK(torch::equal(cache.keys[0][1].narrow(0, 0, 12), before[0][1].narrow(0, 0, 12)));
   CHECK_FALSE(torch::equal(cache.keys[0][0].narrow(0, 0, 12), before[0][0].narrow(0, 0, 12)));
@@ -165,23 +121,8 @@ TEST_CASE("entry block: new tokens go behind the live ones") {
   const torch::Tensor both = torch::randn({2, tokens, 7, 10}).transpose(1, 2);  // [R, heads, T, d]
   const torch::Tensor key = both.narrow(1, 0, 3), value = both.narrow(1, 4, 3);
   const torch::Tensor keys = cache.keys.clone(), positions = cache.positions.clone();
-  AppendWork work;
-  work.keys = key.const_data_ptr<float>();
-  work.values = value.const_data_ptr<float>();
-  work.key_row = work.value_row = both.stride(0);
-  work.key_head = work.value_head = both.stride(1);
-  work.key_token = work.value_token = both.stride(2);
-  work.to_keys = cache.keys.mutable_data_ptr();
-  work.to_values = cache.values.mutable_data_ptr();
-  work.positions = cache.positions.mutable_data_ptr<std::int64_t>();
-  work.rows = 2;
-  work.kv_heads = 3;
-  work.tokens = tokens;
-  work.width = 10;
-  work.capacity = 40;
-  work.live = live;
-  work.seen = 91;
-  type == torch::kBFloat16 ? play<AppendBlock<BlockHalf>>(work) : play<AppendBlock<float>>(work);
+  const PlayedGpu gpu(1);
+  append_on_gpu({cache.keys, cache.values, cache.positions}, live, 91, key, value);
   CHECK(torch::equal(cache.keys.narrow(2, live, tokens), key.to(type)));
   CHECK(torch::equal(cache.values.narrow(2, live, tokens), value.to(type)));
   CHECK(torch::equal(cache.positions.narrow(2, live, tokens), torch::arange(91, 95).expand({2, 3, tokens})));
@@ -196,10 +137,11 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
     INFO("budget " << shape.budget << ", d " << shape.width);
     const CacheCase cache(shape, type, 8);
     const std::int64_t inputs = 2 * shape.width + 8 * shape.group;
-    const torch::Tensor features = candidate_features(cache.view(), kind);  // [R, K, B, F]
+    const torch::Tensor features =
+        candidate_features(cache.view(shape.budget + shape.window), kind);  // [R, K, B, F]
     const torch::Tensor chosen = cache.some_candidates((shape.budget + 1) / 2);
     const auto described = [&](const torch::Tensor& entries) {
-      FeatureWork work = cache.features(entries);
+      FeatureWork work = describe_features(cache.view(shape.capacity), entries);
       work.normalised = kind == ScorerFeatures::kNormalized;
       work.partial_sums = kind != ScorerFeatures::kReleased;
       return work;
@@ -208,7 +150,7 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
     GatherWork gather;
     gather.of = described(chosen);
     gather.features = gathered.mutable_data_ptr<float>();
-    type == torch::kBFloat16 ? play<GatherBlock<BlockHalf>>(gather) : play<GatherBlock<float>>(gather);
+    play_kernel_of<GatherBlock>(gather, type == torch::kBFloat16, 1);
     CHECK(torch::allclose(gathered, select_entries(features, chosen), 1e-6, 1e-6));
 
     ModelShape model;
@@ -227,7 +169,6 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
       ScoreWork work;
       work.of = of;
       if (ready.defined()) work.features = ready.const_data_ptr<float>();
-      work.inputs = inputs;
       work.mean = mean.const_data_ptr<float>();
       work.deviation = deviation.const_data_ptr<float>();
       work.weight1 = weights[0].const_data_ptr<float>();
@@ -235,7 +176,7 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
       work.weight2 = weights[2].const_data_ptr<float>();
       work.bias2 = weights[3].const_data_ptr<float>();
       work.scores = scores.mutable_data_ptr<float>();
-      type == torch::kBFloat16 ? play<ScoreBlock<BlockHalf>>(work) : play<ScoreBlock<float>>(work);
+      play_kernel_of<ScoreBlock>(work, type == torch::kBFloat16, 1);
       return scores;
     };
     CHECK(torch::allclose(scores_of(described({}), {}), expected, 1e-4, 1e-5));

@@ -4,19 +4,13 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "tests/kernels/played_grid.h"
+#include "tests/kernels/play_kernel.h"
 #include "trainer/model/row_functions.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
 namespace foresight::kernels {
 namespace {
-
-template <typename Kernel, typename Work>
-void play(const Work& work, std::uint64_t seed) {
-  play_grid(Kernel::blocks(work), kRowThreads, Kernel::shared_bytes(work), seed,
-            [&](PlayedBlock& block) { Kernel::run(work, block); });
-}
 
 torch::Tensor unwritten(torch::IntArrayRef sizes, torch::ScalarType type = torch::kFloat32) {
   return torch::full(sizes, std::numeric_limits<float>::quiet_NaN(), type);
@@ -51,9 +45,11 @@ TEST_CASE("row block: norms of any width are torch's, in either type") {
   work.epsilon = 1e-5F;
   const bool halves[] = {work.input_bfloat16, work.output_bfloat16};
   if (halves[0]) {
-    halves[1] ? play<NormBlock<BlockHalf, BlockHalf>>(work, 1) : play<NormBlock<BlockHalf, float>>(work, 1);
+    halves[1] ? play_kernel<NormBlock<BlockHalf, BlockHalf>>(work, 1)
+              : play_kernel<NormBlock<BlockHalf, float>>(work, 1);
   } else {
-    halves[1] ? play<NormBlock<float, BlockHalf>>(work, 1) : play<NormBlock<float, float>>(work, 1);
+    halves[1] ? play_kernel<NormBlock<float, BlockHalf>>(work, 1)
+              : play_kernel<NormBlock<float, float>>(work, 1);
   }
   const torch::Tensor expected =
       plain::rms_norm(input.to(torch::kFloat64), weight.to(torch::kFloat64), 1e-5, torch::kFloat64);
@@ -83,7 +79,7 @@ TEST_CASE("row block: vectors with gaps turn by the angles of their row and toke
   work.heads = heads;
   work.tokens = tokens;
   work.half = d / 2;
-  type == torch::kBFloat16 ? play<RotationBlock<BlockHalf>>(work, 1) : play<RotationBlock<float>>(work, 1);
+  play_kernel_of<RotationBlock>(work, type == torch::kBFloat16, 1);
   const torch::Tensor expected = plain::rotate(input.to(torch::kFloat64), cosine, sine);
   CHECK(close(output, expected, 3e-6));
 }
@@ -101,7 +97,7 @@ TEST_CASE("row block: gates are torch's, far from zero too") {
   work.output = output.mutable_data_ptr();
   work.rows = rows;
   work.width = width;
-  type == torch::kBFloat16 ? play<GateBlock<BlockHalf>>(work, 1) : play<GateBlock<float>>(work, 1);
+  play_kernel_of<GateBlock>(work, type == torch::kBFloat16, 1);
   CHECK(close(output, plain::gated_silu(input.to(torch::kFloat64)), tolerance(type)));
 }
 
@@ -123,7 +119,7 @@ TEST_CASE("row block: losses and entropies are torch's, and of one logit above a
   work.rows = rows;
   work.width = width;
   const auto run = [&](std::uint64_t seed) {
-    type == torch::kBFloat16 ? play<LossBlock<BlockHalf>>(work, seed) : play<LossBlock<float>>(work, seed);
+    play_kernel_of<LossBlock>(work, type == torch::kBFloat16, seed);
   };
   run(1);
   const LossAndEntropy expected = plain::loss_and_entropy(logits.to(torch::kFloat64), targets);

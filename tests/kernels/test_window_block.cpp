@@ -1,27 +1,13 @@
 // The kernel of GPUs, played on the host.
 #include "trainer/kernels/window_block.h"
 
-#include "tests/kernels/played_grid.h"
+#include "tests/kernels/play_kernel.h"
 #include "tests/kernels/window_case.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
 namespace foresight::kernels {
 namespace {
-
-template <typename Number, int kWidth>
-void play(const WindowWork& work, std::uint64_t seed) {
-  play_grid(work.rows * work.windows * work.kv_heads * work.group, kBlockThreads,
-            sizeof(WindowShared<Number, kWidth>), seed,
-            [&](PlayedBlock& block) { WindowBlock<Number, kWidth, PlayedBlock>(work, block).run(); });
-}
-
-template <typename Number>
-void play_for_width(const WindowWork& work, std::uint64_t seed) {
-  if (work.width <= 64) return play<Number, 64>(work, seed);
-  if (work.width <= 128) return play<Number, 128>(work, seed);
-  play<Number, 256>(work, seed);
-}
 
 struct Played {
   torch::Tensor output, statistics;
@@ -36,7 +22,7 @@ Played played(const WindowCase& of, std::int64_t together, std::uint64_t seed) {
         torch::full({query.size(0), query.size(3), query.size(1) * query.size(2), query.size(4)},
                     std::numeric_limits<float>::quiet_NaN());
     const WindowWork work = describe(input, output, result.statistics);
-    work.bfloat16 ? play_for_width<BlockHalf>(work, seed) : play_for_width<float>(work, seed);
+    play_window(work, seed);
     return output.transpose(1, 2);
   });
   return result;
@@ -79,7 +65,7 @@ TEST_CASE("window block: windows of one launch are those of one launch each") {
   WindowWork work = describe(of.input(0, windows * tokens), output, statistics);
   work.windows = windows;
   work.tokens = work.window = tokens;
-  work.bfloat16 ? play_for_width<BlockHalf>(work, 1) : play_for_width<float>(work, 1);
+  play_window(work, 1);
   for (std::int64_t window = 0; window < windows; ++window) {
     WindowInput own = of.input(window * tokens, tokens);
     own.first = 0;
@@ -87,7 +73,7 @@ TEST_CASE("window block: windows of one launch are those of one launch each") {
     torch::Tensor single = torch::full({rows, tokens, kv_heads * group, 40}, -7.0),
                   single_statistics = of.statistics.clone();
     const WindowWork alone = describe(own, single, single_statistics);
-    alone.bfloat16 ? play_for_width<BlockHalf>(alone, 1) : play_for_width<float>(alone, 1);
+    play_window(alone, 1);
     CHECK(torch::equal(output.narrow(1, window * tokens, tokens), single));
     CHECK(torch::equal(statistics.select(1, window), single_statistics));
   }

@@ -4,20 +4,11 @@
 #include <numbers>
 
 #include "trainer/base/error.h"
+#include "trainer/base/split_mix.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
 namespace {
-
-constexpr std::uint64_t kGoldenGamma = 0x9e3779b97f4a7c15ULL;
-
-// The output function of SplitMix64: a bijection of 64 bits in which every input bit reaches every output
-// bit.
-std::uint64_t mix_bits(std::uint64_t bits) {
-  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebULL;
-  return bits ^ (bits >> 31);
-}
 
 // FNV-1a, 64 bits.
 std::uint64_t hash_name(std::string_view name) {
@@ -69,9 +60,7 @@ double RandomStream::normal() {
 }
 
 double RandomStream::gumbel() {
-  // 52 bits and a half: strictly inside (0, 1), exactly representable, so both logarithms are finite.
-  const double inside = (static_cast<double>(next_u64() >> 12) + 0.5) * 0x1.0p-52;
-  return -std::log(-std::log(inside));
+  return gumbel_of(next_u64());
 }
 
 }  // namespace foresight

@@ -1,7 +1,8 @@
 // Numbers and helpers of kernels that are written once for a GPU's blocks of threads and for a host that
-// plays them. No torch.
+// plays them. Mathematical functions are the standard library's, which nvcc compiles for GPUs too. No torch.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #ifdef __CUDACC__
@@ -11,7 +12,6 @@
 /// Before a loop whose results are to stay in registers.
 #define FORESIGHT_UNROLL _Pragma("unroll")
 #else
-#include <cmath>
 #include <cstring>
 #define FORESIGHT_BLOCK inline
 #define FORESIGHT_UNROLL
@@ -26,30 +26,6 @@ FORESIGHT_BLOCK float wide(BlockHalf value) {
 }
 FORESIGHT_BLOCK void narrow(float value, BlockHalf& to) {
   to = __float2bfloat16_rn(value);
-}
-FORESIGHT_BLOCK float power_of_two(float exponent) {
-  return exp2f(exponent);
-}
-FORESIGHT_BLOCK float exponential(float value) {
-  return expf(value);
-}
-FORESIGHT_BLOCK float exponential_less_one(float value) {
-  return expm1f(value);
-}
-FORESIGHT_BLOCK float logarithm(float value) {
-  return logf(value);
-}
-FORESIGHT_BLOCK double logarithm(double value) {
-  return log(value);
-}
-FORESIGHT_BLOCK float logarithm_of_one_and(float value) {
-  return log1pf(value);
-}
-FORESIGHT_BLOCK float error_function(float value) {
-  return erff(value);
-}
-FORESIGHT_BLOCK float square_root(float value) {
-  return sqrtf(value);
 }
 #else
 /// A bfloat16 that a host without one computes with.
@@ -72,30 +48,6 @@ FORESIGHT_BLOCK void narrow(float value, BlockHalf& to) {
   const std::uint32_t rounded = (bits + kJustBelowHalf + ((bits >> kHalfBits) & 1)) >> kHalfBits;
   to.bits = static_cast<std::uint16_t>(value == value ? rounded : kNotANumber);
 }
-FORESIGHT_BLOCK float power_of_two(float exponent) {
-  return std::exp2(exponent);
-}
-FORESIGHT_BLOCK float exponential(float value) {
-  return std::exp(value);
-}
-FORESIGHT_BLOCK float exponential_less_one(float value) {
-  return std::expm1(value);
-}
-FORESIGHT_BLOCK float logarithm(float value) {
-  return std::log(value);
-}
-FORESIGHT_BLOCK double logarithm(double value) {
-  return std::log(value);
-}
-FORESIGHT_BLOCK float logarithm_of_one_and(float value) {
-  return std::log1p(value);
-}
-FORESIGHT_BLOCK float error_function(float value) {
-  return std::erf(value);
-}
-FORESIGHT_BLOCK float square_root(float value) {
-  return std::sqrt(value);
-}
 #endif
 
 FORESIGHT_BLOCK float wide(float value) {
@@ -104,6 +56,9 @@ FORESIGHT_BLOCK float wide(float value) {
 FORESIGHT_BLOCK void narrow(float value, float& to) {
   to = value;
 }
+
+/// Threads of a warp.
+inline constexpr int kWarp = 32;
 
 /// As many numbers as a thread moves at once.
 template <typename Number>

@@ -5,12 +5,11 @@
 
 namespace foresight::kernels {
 
-inline constexpr int kRowThreads = 256, kRowWarps = kRowThreads / 32;
+inline constexpr int kRowThreads = 256, kRowWarps = kRowThreads / kWarp;
 
 /// The sum of the values of all threads, for every one of them. `room`: kRowWarps floats of shared memory.
 template <typename Block>
 FORESIGHT_BLOCK float block_sum(Block& block, float value, float* room) {
-  constexpr int kWarp = kRowThreads / kRowWarps;
   for (int mask = 1; mask < kWarp; mask *= 2) value += block.exchange(value, mask);
   block.barrier();  // the room may still be read from the sum before
   if (block.thread() % kWarp == 0) room[block.thread() / kWarp] = value;
@@ -23,7 +22,6 @@ FORESIGHT_BLOCK float block_sum(Block& block, float value, float* room) {
 /// The largest of the values of all threads, likewise.
 template <typename Block>
 FORESIGHT_BLOCK float block_largest(Block& block, float value, float* room) {
-  constexpr int kWarp = kRowThreads / kRowWarps;
   for (int mask = 1; mask < kWarp; mask *= 2) {
     const float other = block.exchange(value, mask);
     value = other > value ? other : value;

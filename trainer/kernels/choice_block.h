@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "trainer/base/split_mix.h"
 #include "trainer/kernels/block_sums.h"
 #include "trainer/kernels/choice_work.h"
 
@@ -16,18 +17,11 @@ struct NoiseBlock {
 
   template <typename Block>
   static FORESIGHT_BLOCK void run(const NoiseWork& work, Block& block) {
-    constexpr std::uint64_t kGoldenGamma = 0x9e3779b97f4a7c15ULL;
     const std::int64_t at = block.block() * kRowThreads + block.thread();
     if (at >= work.rows * work.numbers) return;
     const auto place = static_cast<std::uint64_t>(at % work.numbers);
-    // The output function of SplitMix64.
-    std::uint64_t bits = work.states[at / work.numbers] + (place + 1) * kGoldenGamma;
-    bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebULL;
-    bits ^= bits >> 31;
-    constexpr double kStep = 1.0 / 4503599627370496.0;  // 2^-52
-    const double inside = (static_cast<double>(bits >> 12) + 0.5) * kStep;
-    work.noise[at] = static_cast<float>(-logarithm(-logarithm(inside)));
+    const std::uint64_t bits = mix_bits(work.states[at / work.numbers] + (place + 1) * kGoldenGamma);
+    work.noise[at] = static_cast<float>(gumbel_of(bits));
   }
 };
 
@@ -63,10 +57,10 @@ struct ChoiceBlock {
     const float* const own_logits = work.logits + head * work.candidates;
     for (std::int64_t i = block.thread(); i < work.window; i += kRowThreads) {
       const float logit = own_logits[draws[i]];
-      derivatives[draws[i]] = share * (1.0F - exponential(logit + gathered[i]));
+      derivatives[draws[i]] = share * (1.0F - std::exp(logit + gathered[i]));
     }
     for (std::int64_t i = block.thread(); i < work.candidates; i += kRowThreads) {
-      if (logits[i] > kDrawn) derivatives[i] = -share * exponential(logits[i] + all);
+      if (logits[i] > kDrawn) derivatives[i] = -share * std::exp(logits[i] + all);
     }
   }
 
@@ -76,7 +70,7 @@ struct ChoiceBlock {
   /// log(e^a + e^b).
   static FORESIGHT_BLOCK float log_of_sum(float a, float b) {
     const float larger = a > b ? a : b, smaller = a > b ? b : a;
-    return larger + logarithm_of_one_and(exponential(smaller - larger));
+    return larger + std::log1p(std::exp(smaller - larger));
   }
 
   /// The mean log-likelihood of the draws by `from` [M]. Leaves the logarithms of what is left before each of
@@ -96,13 +90,13 @@ struct ChoiceBlock {
     largest = block_largest(block, largest, room);
     float sum = 0.0F;
     for (std::int64_t i = block.thread(); i < work.candidates; i += kRowThreads) {
-      if (logits[i] > kDrawn) sum += exponential(logits[i] - largest);
+      if (logits[i] > kDrawn) sum += std::exp(logits[i] - largest);
     }
     sum = block_sum(block, sum, room);
     if (block.thread() != 0) return 0.0F;
     // From the last draw to the first, what it took comes back.
     const float* const last = from + draws[work.window - 1];
-    float rest = sum > 0.0F ? log_of_sum(largest + logarithm(sum), *last) : *last, total = *last - rest;
+    float rest = sum > 0.0F ? log_of_sum(largest + std::log(sum), *last) : *last, total = *last - rest;
     left[work.window - 1] = rest;
     for (std::int64_t i = work.window - 2; i >= 0; --i) {
       const float drawn = from[draws[i]];

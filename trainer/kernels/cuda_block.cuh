@@ -49,4 +49,10 @@ const char* start_kernel(const Work& work, void* stream) {
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
+/// The same of a kernel for values in bfloat16 or float32.
+template <template <typename> class Kernel, typename Work>
+const char* start_kernel_of(const Work& work, bool bfloat16, void* stream) {
+  return bfloat16 ? start_kernel<Kernel<BlockHalf>>(work, stream) : start_kernel<Kernel<float>>(work, stream);
+}
+
 }  // namespace foresight::kernels

@@ -154,7 +154,7 @@ class EntryInputs {
     } else {
       result = (kind == kCumulative ? of_.cumulative : of_.decayed)[sums_ + query_head * of_.capacity];
     }
-    return of_.normalised ? logarithm_of_one_and(kCoarse * result) : result;
+    return of_.normalised ? std::log1p(kCoarse * result) : result;
   }
   FORESIGHT_BLOCK float input(std::int64_t number) const {
     if (number < of_.width) return key(number);
@@ -168,22 +168,17 @@ class EntryInputs {
   std::int64_t entry_, vector_, sums_;
 };
 
-FORESIGHT_BLOCK std::int64_t inputs_of(const FeatureWork& work) {
-  return 2 * work.width + 8 * work.group;
-}
-
 /// One thread an input.
 template <typename Number>
 struct GatherBlock {
   static std::int64_t blocks(const GatherWork& work) {
-    return blocks_for(work.of.rows * work.of.kv_heads * work.of.entries *
-                      (2 * work.of.width + 8 * work.of.group));
+    return blocks_for(work.of.rows * work.of.kv_heads * work.of.entries * work.of.inputs);
   }
   static std::size_t shared_bytes(const GatherWork& /*work*/) { return 0; }
 
   template <typename Block>
   static FORESIGHT_BLOCK void run(const GatherWork& work, Block& block) {
-    const std::int64_t at = block.block() * kRowThreads + block.thread(), inputs = inputs_of(work.of);
+    const std::int64_t at = block.block() * kRowThreads + block.thread(), inputs = work.of.inputs;
     if (at >= work.of.rows * work.of.kv_heads * work.of.entries * inputs) return;
     const std::int64_t place = at / inputs;
     const EntryInputs<Number> entry(work.of, place / work.of.entries, place % work.of.entries);
@@ -196,8 +191,8 @@ template <typename Number, typename Add>
 FORESIGHT_BLOCK void for_inputs(const ScoreWork& work, std::int64_t head, std::int64_t place,
                                 const Add& add) {
   if (work.features != nullptr) {
-    const float* const row = work.features + (head * work.of.entries + place) * work.inputs;
-    for (std::int64_t i = 0; i < work.inputs; ++i) add(row[i]);
+    const float* const row = work.features + (head * work.of.entries + place) * work.of.inputs;
+    for (std::int64_t i = 0; i < work.of.inputs; ++i) add(row[i]);
     return;
   }
   const EntryInputs<Number> entry(work.of, head, place);
@@ -216,12 +211,12 @@ struct ScoreBlock {
     return work.of.rows * work.of.kv_heads * blocks_for(work.of.entries);
   }
   static std::size_t shared_bytes(const ScoreWork& work) {
-    return static_cast<std::size_t>((work.inputs + 2) * kHiddenUnits) * sizeof(float);
+    return static_cast<std::size_t>((work.of.inputs + 2) * kHiddenUnits) * sizeof(float);
   }
 
   template <typename Block>
   static FORESIGHT_BLOCK void run(const ScoreWork& work, Block& block) {
-    const std::int64_t parts = (work.of.entries + kRowThreads - 1) / kRowThreads, inputs = work.inputs;
+    const std::int64_t parts = (work.of.entries + kRowThreads - 1) / kRowThreads, inputs = work.of.inputs;
     const std::int64_t head = block.block() / parts, own = head % work.of.kv_heads,
                        place = block.block() % parts * kRowThreads + block.thread();
     auto* const weights = static_cast<float*>(block.shared());  // [F, hidden], then bias1, weight2
@@ -238,7 +233,7 @@ struct ScoreBlock {
     constexpr float kHalf = 0.5F, kRootOfHalf = 0.70710678F;
     float score = work.bias2[own];
     FORESIGHT_UNROLL for (int unit = 0; unit < kHiddenUnits; ++unit) {
-      const float gelu = kHalf * hidden[unit] * (1.0F + error_function(hidden[unit] * kRootOfHalf));
+      const float gelu = kHalf * hidden[unit] * (1.0F + std::erf(hidden[unit] * kRootOfHalf));
       score += gelu * seconds[unit];
     }
     work.scores[head * work.of.entries + place] = score;

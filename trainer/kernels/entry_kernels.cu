@@ -7,23 +7,19 @@
 namespace foresight::kernels {
 
 const char* start(const AppendWork& work, void* stream) {
-  return work.bfloat16 ? start_kernel<AppendBlock<BlockHalf>>(work, stream)
-                       : start_kernel<AppendBlock<float>>(work, stream);
+  return start_kernel_of<AppendBlock>(work, work.bfloat16, stream);
 }
 
 const char* start(const CompactWork& work, void* stream) {
-  return work.bfloat16 ? start_kernel<CompactBlock<BlockHalf>>(work, stream)
-                       : start_kernel<CompactBlock<float>>(work, stream);
+  return start_kernel_of<CompactBlock>(work, work.bfloat16, stream);
 }
 
 const char* start(const GatherWork& work, void* stream) {
-  return work.of.bfloat16 ? start_kernel<GatherBlock<BlockHalf>>(work, stream)
-                          : start_kernel<GatherBlock<float>>(work, stream);
+  return start_kernel_of<GatherBlock>(work, work.of.bfloat16, stream);
 }
 
 const char* start(const ScoreWork& work, void* stream) {
-  return work.of.bfloat16 ? start_kernel<ScoreBlock<BlockHalf>>(work, stream)
-                          : start_kernel<ScoreBlock<float>>(work, stream);
+  return start_kernel_of<ScoreBlock>(work, work.of.bfloat16, stream);
 }
 
 const char* start(const NoiseWork& work, void* stream) {

@@ -45,6 +45,7 @@ struct FeatureWork {
   bool normalised = true;                                 ///< log1p(100 x) of each statistic
   bool partial_sums = true;  ///< false: the whole sum stands for those of the last queries
   std::int64_t rows = 0, kv_heads = 0, group = 0, width = 0, entries = 0, capacity = 0;
+  std::int64_t inputs = 0;  ///< F
 };
 
 /// The inputs themselves.
@@ -64,7 +65,6 @@ inline constexpr std::int64_t kMostInputs = 700;
 struct ScoreWork {
   FeatureWork of;
   const float* features = nullptr;                    ///< [R, K, M, F], or null
-  std::int64_t inputs = 0;                            ///< F
   const float *mean = nullptr, *deviation = nullptr;  ///< [K, F]
   const float *weight1 = nullptr, *bias1 = nullptr;   ///< [K, F, kHiddenUnits], [K, kHiddenUnits]
   const float *weight2 = nullptr, *bias2 = nullptr;   ///< [K, kHiddenUnits], [K]

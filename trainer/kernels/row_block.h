@@ -26,7 +26,7 @@ struct NormBlock {
       squares += wide(input[i]) * wide(input[i]);
     const float mean =
         block_sum(block, squares, static_cast<float*>(block.shared())) / static_cast<float>(work.width);
-    const float scale = 1.0F / square_root(mean + work.epsilon);
+    const float scale = 1.0F / std::sqrt(mean + work.epsilon);
     for (std::int64_t i = block.thread(); i < work.width; i += kRowThreads)
       narrow(wide(input[i]) * scale * work.weight[i], output[i]);
   }
@@ -68,7 +68,7 @@ struct GateBlock {
     if (at >= work.rows * work.width) return;
     const Number* const row = static_cast<const Number*>(work.input) + at / work.width * 2 * work.width;
     const float gate = wide(row[at % work.width]), up = wide(row[work.width + at % work.width]);
-    narrow(gate / (1.0F + exponential(-gate)) * up, static_cast<Number*>(work.output)[at]);
+    narrow(gate / (1.0F + std::exp(-gate)) * up, static_cast<Number*>(work.output)[at]);
   }
 };
 
@@ -91,7 +91,7 @@ struct LossBlock {
         rebase(largest, logit, sum, weighted);
         largest = logit;
       }
-      const float distance = logit - largest, power = exponential(distance);
+      const float distance = logit - largest, power = std::exp(distance);
       sum += power;
       weighted += distance * power;
     }
@@ -102,8 +102,8 @@ struct LossBlock {
     const std::int64_t target = work.targets[block.block()];
     const bool exists = target >= 0 && target < work.width;
     const float own = exists ? wide(logits[target]) : kNone;
-    work.loss[block.block()] = logarithm(whole) - (own - of_all);
-    work.entropy[block.block()] = logarithm(whole) - entropy_part / whole;
+    work.loss[block.block()] = std::log(whole) - (own - of_all);
+    work.entropy[block.block()] = std::log(whole) - entropy_part / whole;
   }
 
  private:
@@ -112,7 +112,7 @@ struct LossBlock {
   /// From sums against the logit `from` to those against `to`, which is not below it.
   static FORESIGHT_BLOCK void rebase(float from, float to, float& sum, float& weighted) {
     if (sum == 0.0F) return;  // of nothing, against no logit
-    const float factor = exponential(from - to);
+    const float factor = std::exp(from - to);
     weighted = factor * (weighted + (from - to) * sum);
     sum *= factor;
   }

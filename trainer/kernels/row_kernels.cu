@@ -15,18 +15,15 @@ const char* start(const NormWork& work, void* stream) {
 }
 
 const char* start(const RotationWork& work, void* stream) {
-  return work.bfloat16 ? start_kernel<RotationBlock<BlockHalf>>(work, stream)
-                       : start_kernel<RotationBlock<float>>(work, stream);
+  return start_kernel_of<RotationBlock>(work, work.bfloat16, stream);
 }
 
 const char* start(const GateWork& work, void* stream) {
-  return work.bfloat16 ? start_kernel<GateBlock<BlockHalf>>(work, stream)
-                       : start_kernel<GateBlock<float>>(work, stream);
+  return start_kernel_of<GateBlock>(work, work.bfloat16, stream);
 }
 
 const char* start(const LossWork& work, void* stream) {
-  return work.bfloat16 ? start_kernel<LossBlock<BlockHalf>>(work, stream)
-                       : start_kernel<LossBlock<float>>(work, stream);
+  return start_kernel_of<LossBlock>(work, work.bfloat16, stream);
 }
 
 }  // namespace foresight::kernels

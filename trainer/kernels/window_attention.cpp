@@ -34,7 +34,7 @@ bool is_packed_float(const torch::Tensor& tensor, torch::IntArrayRef sizes) {
   return tensor.scalar_type() == torch::kFloat32 && tensor.is_contiguous() && tensor.sizes() == sizes;
 }
 
-bool fits(const WindowInput& input, const torch::Tensor& statistics) {
+bool fits(const WindowInput& input) {
   const torch::Tensor &query = input.query, &keys = input.keys, &values = input.values;
   if (query.dim() != 5 || keys.dim() != 4 || query.scalar_type() != torch::kFloat32) return false;
   const std::int64_t rows = query.size(0), kv_heads = query.size(1), group = query.size(2),
@@ -47,8 +47,14 @@ bool fits(const WindowInput& input, const torch::Tensor& statistics) {
                           input.first + tokens <= input.window;
   return caches_fit && places_fit && (width == 1 || query.stride(4) == 1) &&
          suits_window_attention(query.device(), width) &&
-         is_packed_float(statistics, {rows, kv_heads, group, kStatistics, capacity}) &&
          (!input.sinks.defined() || is_packed_float(input.sinks, {kv_heads * group}));
+}
+
+/// The input with the heads of a row at one distance, copied where they are not.
+WindowInput with_even_heads(WindowInput input) {
+  if (input.query.stride(1) != input.query.size(2) * input.query.stride(2))
+    input.query = input.query.contiguous();
+  return input;
 }
 
 /// The room of one thread, on whole registers.
@@ -149,52 +155,41 @@ WindowWork describe(const WindowInput& input, torch::Tensor& output, torch::Tens
 WindowMeans attention_of_windows(const WindowInput& input) {
   const torch::Tensor& query = input.query;
   const std::int64_t rows = query.size(0), kv_heads = query.size(1), group = query.size(2),
-                     tokens = query.size(3), windows = tokens / std::max<std::int64_t>(1, input.window),
-                     capacity = input.keys.size(2);
-  torch::Tensor statistics =
-      torch::empty({rows, kv_heads, group, kStatistics, capacity}, query.options());  // of fits() alone
-  const WindowInput last{.query = query,
-                         .keys = input.keys,
-                         .values = input.values,
-                         .live = input.live,
-                         .first = 0,
-                         .window = tokens,
-                         .sinks = input.sinks};
-  if (windows * input.window != tokens || !fits(last, statistics)) {
+                     tokens = query.size(3), windows = tokens / std::max<std::int64_t>(1, input.window);
+  WindowInput together = input;  // as one window
+  together.window = tokens;
+  if (windows * input.window != tokens || input.first != 0 || !fits(together)) {
     throw Error(ErrorKind::kInternal,
                 concat("attention of windows of ", input.window, ": queries ", query.sizes(), " do not fit ",
                        input.live, " entries of keys ", input.keys.sizes()));
   }
-  const torch::Tensor even = query.stride(1) == group * query.stride(2) ? query : query.contiguous();
-  statistics = torch::empty({rows, windows, kv_heads, group, kStatistics, capacity}, query.options());
+  torch::Tensor statistics =
+      torch::empty({rows, windows, kv_heads, group, kStatistics, input.keys.size(2)}, query.options());
   torch::Tensor output = torch::empty({rows, tokens, kv_heads * group, query.size(4)}, query.options());
-  WindowInput whole = last;
-  whole.query = even;
-  WindowWork work = describe(whole, output, statistics);
+  const WindowInput even = with_even_heads(input);
+  WindowWork work = describe(even, output, statistics);
   work.windows = windows;
-  work.tokens = work.window = input.window;
+  work.tokens = input.window;
   launch(work, query.device());
-  const torch::Tensor sums = statistics.select(4, kSum).sum(3);  // [R, V, K, N]
+  const torch::Tensor sums = statistics.select(4, kSum).sum(3);  // [R, windows, K, N]
   return {output.transpose(1, 2), sums.transpose(1, 2).div_(static_cast<double>(group * input.window))};
 }
 
 torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics, Processor processor) {
-  if (!fits(input, statistics)) {
-    throw Error(ErrorKind::kInternal, concat("window attention: queries ", input.query.sizes(), " from ",
-                                             input.first, " of a window of ", input.window, " do not fit ",
-                                             input.live, " entries of keys ", input.keys.sizes(), ", values ",
-                                             input.values.sizes(), " and statistics ", statistics.sizes()));
+  const torch::Tensor& query = input.query;
+  if (!fits(input) || !is_packed_float(statistics, {query.size(0), query.size(1), query.size(2), kStatistics,
+                                                    input.keys.size(2)})) {
+    throw Error(ErrorKind::kInternal,
+                concat("window attention: queries ", query.sizes(), " from ", input.first, " of a window of ",
+                       input.window, " do not fit ", input.live, " entries of keys ", input.keys.sizes(),
+                       ", values ", input.values.sizes(), " and statistics ", statistics.sizes()));
   }
-  WindowInput even = input;
-  // The heads of a row lie at one distance, or are copied so that they do.
-  if (input.query.stride(1) != input.query.size(2) * input.query.stride(2))
-    even.query = input.query.contiguous();
-  const std::int64_t rows = input.query.size(0), heads = input.query.size(1) * input.query.size(2),
-                     tokens = input.query.size(3), width = input.query.size(4);
-  torch::Tensor output = torch::empty({rows, tokens, heads, width}, input.query.options());
+  torch::Tensor output = torch::empty(
+      {query.size(0), query.size(3), query.size(1) * query.size(2), query.size(4)}, query.options());
+  const WindowInput even = with_even_heads(input);
   const WindowWork work = describe(even, output, statistics);
-  if (has_gpu_kernels(input.query.device())) {
-    launch(work, input.query.device());
+  if (has_gpu_kernels(query.device())) {
+    launch(work, query.device());
   } else {
     attend_on_cpu(work, processor);
   }

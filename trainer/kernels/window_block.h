@@ -16,7 +16,7 @@
 
 namespace foresight::kernels {
 
-inline constexpr int kBlockThreads = 128, kWarp = 32, kBlockQueries = kBlockThreads / kWarp * kTile;
+inline constexpr int kBlockThreads = 128, kBlockQueries = kBlockThreads / kWarp * kTile;
 
 /// Shared memory of a block for keys and values of type Number and heads of at most kWidth numbers.
 template <typename Number, int kWidth>
@@ -131,16 +131,16 @@ class WindowBlock {
       for (int i = 0; i < kHalf && i < seen; ++i) {
         const float score = scores[i] * factor;
         if (score > largest) {
-          sum *= power_of_two(largest - score);
+          sum *= std::exp2(largest - score);
           largest = score;
         }
-        sum += power_of_two(score - largest);
+        sum += std::exp2(score - largest);
       }
       block_.barrier();
     }
     const float other_largest = block_.exchange(largest, 1), other_sum = block_.exchange(sum, 1);
     largest_ = other_largest > largest ? other_largest : largest;
-    sum = sum * power_of_two(largest - largest_) + other_sum * power_of_two(other_largest - largest_);
+    sum = sum * std::exp2(largest - largest_) + other_sum * std::exp2(other_largest - largest_);
     share_ = 1.0F / sum;
   }
 
@@ -152,7 +152,7 @@ class WindowBlock {
     Number* const weights = shared_.weights + row_ * kWeightStride + lane_ % 2 * kHalf;
     const std::int64_t seen = own_visible_ - first - lane_ % 2 * kHalf;
     for (int i = 0; i < kHalf; ++i) {
-      const float probability = i < seen ? power_of_two(scores[i] * factor - largest_) * share_ : 0.0F;
+      const float probability = i < seen ? std::exp2(scores[i] * factor - largest_) * share_ : 0.0F;
       scores[i] = probability;
       narrow(probability, weights[i]);
     }

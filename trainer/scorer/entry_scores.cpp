@@ -52,9 +52,8 @@ torch::Tensor Candidates::features_of(const torch::Tensor& chosen) const {
   const torch::Tensor entries = chosen.contiguous();
   kernels::GatherWork work;
   work.of = describe(*view_, scorer_->facts().features, entries);
-  torch::Tensor features =
-      torch::empty({work.of.rows, work.of.kv_heads, work.of.entries, 2 * work.of.width + 8 * work.of.group},
-                   view_->cumulative.options());
+  torch::Tensor features = torch::empty({work.of.rows, work.of.kv_heads, work.of.entries, work.of.inputs},
+                                        view_->cumulative.options());
   work.features = features.mutable_data_ptr<float>();
   kernels::launch(work, features.device());
   return features;

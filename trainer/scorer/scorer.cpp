@@ -96,7 +96,6 @@ Scorer Scorer::random(const ModelShape& model, const ScorerFacts& facts, RandomS
 }
 
 torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) const {
-  heartbeat();
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
   const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
                      inputs = features.size(3);
@@ -106,8 +105,10 @@ torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) c
     of.rows = rows;
     of.kv_heads = heads;
     of.entries = entries;
+    of.inputs = inputs;
     return score_on_gpu(index, of, features);
   }
+  heartbeat();
   // (x - mean) / deviation is folded into the first map: one product instead of two passes over the features.
   const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);  // [K, F, 16]
   const torch::Tensor bias =
@@ -131,11 +132,11 @@ torch::Tensor Scorer::score_on_gpu(std::int64_t index, const kernels::FeatureWor
   heartbeat();
   static_assert(kScorerHidden == kernels::kHiddenUnits);
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  check_shape(layer.weight1, {of.kv_heads, of.inputs, kScorerHidden}, "scorer fc1.weight for these features");
   torch::Tensor scores = torch::empty({of.rows, of.kv_heads, of.entries}, layer.mean.options());
   kernels::ScoreWork work;
   work.of = of;
   if (features.defined()) work.features = features.const_data_ptr<float>();
-  work.inputs = layer.weight1.size(1);
   work.mean = layer.mean.const_data_ptr<float>();
   work.deviation = layer.deviation.const_data_ptr<float>();
   work.weight1 = layer.weight1.const_data_ptr<float>();
