@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "rl/policy_terms.h"
+#include "tests/rl/kind_of.h"
 #include "tests/tensors.h"
-#include "trainer/base/error.h"
 
 #include "tests/catch.h"
 
@@ -56,16 +56,6 @@ std::vector<double> plackett_luce_by_loops(const std::vector<double>& logits, co
 std::vector<double> to_vector(const torch::Tensor& values) {
   const auto flat = values.detach().to(torch::kFloat64).contiguous().view(-1);
   return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
-}
-
-template <class Call>
-ErrorKind kind_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  return ErrorKind::kInterrupted;
 }
 
 TEST_CASE("Plackett-Luce: the ordered draws have probabilities that sum to 1", "[rl][unit]") {

@@ -9,8 +9,8 @@
 
 #include "rl/advantages.h"
 #include "rl/rewards.h"
+#include "tests/rl/kind_of.h"
 #include "tests/tensors.h"
-#include "trainer/base/error.h"
 #include "trainer/traces/token_selection.h"
 
 #include "tests/catch.h"
@@ -34,16 +34,6 @@ torch::Tensor step_advantages(const torch::Tensor& rewards) {
 torch::Tensor squared_large_rise_reward(const torch::Tensor& rise, const torch::Tensor& mask,
                                         double threshold_nats) {
   return trace_rewards(squared_large_rise(rise, threshold_nats), mask);
-}
-
-template <class Call>
-ErrorKind kind_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  return ErrorKind::kInterrupted;
 }
 
 TEST_CASE("low entropy: floor(0.2 N) tokens are dropped for every N", "[rl][unit]") {

@@ -6,7 +6,7 @@
 
 #include "data/trace_rows.h"
 #include "trainer/app/stage_table.h"
-#include "trainer/base/error.h"
+#include "trainer/base/descriptor.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"
@@ -155,10 +155,7 @@ void RunClock::finish() {
   const std::filesystem::path file = forecast_file(*folder_);
   std::error_code error;
   std::filesystem::remove(file, error);
-  if (error) {
-    throw Error(ErrorKind::kResource, concat("cannot remove ", file.string(), ": ", error.message(),
-                                             "; check the disk and run again"));
-  }
+  if (error) throw_resource("cannot remove", file, error.value());
 }
 
 }  // namespace foresight

@@ -49,6 +49,12 @@ Utf8Step utf8_step(std::string_view text, std::size_t offset) {
   return {code_point, lead.length, true, false};
 }
 
+std::size_t last_character(std::string_view text) {
+  std::size_t offset = text.size() - 1;
+  while (offset > 0 && (static_cast<std::uint8_t>(text[offset]) & 0xC0) == 0x80) --offset;
+  return offset;
+}
+
 std::size_t first_invalid_utf8(std::string_view text) {
   for (std::size_t offset = 0; offset < text.size();) {
     const Utf8Step step = utf8_step(text, offset);

@@ -19,6 +19,9 @@ struct Utf8Step {
 /// The character that begins at byte `offset` < text.size().
 Utf8Step utf8_step(std::string_view text, std::size_t offset);
 
+/// The byte offset of the last character of `text`, which is valid and not empty.
+std::size_t last_character(std::string_view text);
+
 /// Byte offset of the first invalid byte sequence, std::string_view::npos where there is none.
 std::size_t first_invalid_utf8(std::string_view text);
 

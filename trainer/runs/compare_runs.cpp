@@ -1,13 +1,13 @@
 #include "trainer/runs/compare_runs.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "trainer/base/text.h"
 #include "trainer/config/declare.h"
 #include "trainer/config/load.h"
 #include "trainer/config/names.h"
+#include "trainer/runs/json_values.h"
 #include "trainer/runs/paired_runs.h"
 #include "trainer/runs/text_table.h"
 
@@ -156,16 +156,6 @@ std::string budget_section(const BudgetPair& pair) {
   }
   const std::string why = pair.obstacle.empty() ? "" : concat("no paired intervals: ", pair.obstacle, "\n");
   return heading + "\n" + text_table(columns, rows) + why;
-}
-
-Json number_or_null(double number) {
-  return std::isfinite(number) ? Json(number) : Json();
-}
-
-/// Paths and values need not be UTF-8, JSON must be.
-std::string json_text(const std::string& text) {
-  constexpr std::size_t kMostBytes = 4096;
-  return one_line(text, kMostBytes);
 }
 
 Json pair_json(const NumberPair& pair) {

@@ -6,6 +6,7 @@
 
 #include "trainer/base/text.h"
 #include "trainer/config/names.h"
+#include "trainer/runs/json_values.h"
 #include "trainer/runs/text_table.h"
 
 namespace foresight {
@@ -57,20 +58,9 @@ std::string size_cell(const RunFacts& run) {
   return run.config ? concat(run.config->eviction.budget, "/", run.config->eviction.window) : "-";
 }
 
-/// Null for what JSON has no number for.
-Json number_or_null(double number) {
-  return std::isfinite(number) ? Json(number) : Json();
-}
-
 template <class Number>
 Json or_null(const std::optional<Number>& number) {
   return number ? Json(*number) : Json();
-}
-
-/// Paths need not be UTF-8, JSON must be.
-std::string json_text(const std::string& text) {
-  constexpr std::size_t kMostBytes = 4096;
-  return one_line(text, kMostBytes);
 }
 
 Json stages_json(const RunFacts& run) {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "trainer/base/error.h"
+#include "trainer/base/descriptor.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/model/tensor_io.h"
@@ -68,9 +68,7 @@ Scorer initial_scorer(const Config& config, const Transformer& model, const Scor
 void remove_features(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::remove_all(folder, error);
-  if (!error) return;
-  throw Error(ErrorKind::kResource, concat("cannot remove ", folder.string(), ": ", error.message(),
-                                           "; check the disk and run again"));
+  if (error) throw_resource("cannot remove", folder, error.value());
 }
 
 }  // namespace

@@ -29,13 +29,6 @@ std::size_t leading_space(std::string_view text) {
   return offset;
 }
 
-/// Where the last character of `text` (not empty) begins.
-std::size_t last_character(std::string_view text) {
-  std::size_t offset = text.size() - 1;
-  while (offset > 0 && (static_cast<std::uint8_t>(text[offset]) & 0xC0) == 0x80) --offset;
-  return offset;
-}
-
 /// Byte length of `text` without the blanks at its end.
 std::size_t without_trailing_space(std::string_view text) {
   while (!text.empty()) {

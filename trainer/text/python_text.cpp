@@ -17,12 +17,6 @@ bool stripped(std::string_view character, const std::optional<std::string_view>&
   return chosen->find(character) != std::string_view::npos;  // UTF-8 finds whole characters only
 }
 
-std::size_t last_character(std::string_view text) {
-  std::size_t offset = text.size() - 1;
-  while (offset > 0 && (static_cast<std::uint8_t>(text[offset]) & 0xC0) == 0x80) --offset;
-  return offset;
-}
-
 }  // namespace
 
 bool is_space(char32_t c) {

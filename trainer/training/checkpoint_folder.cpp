@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
@@ -22,11 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kTrashPrefix = ".trash-";        // being deleted
 constexpr std::string_view kReplacedPrefix = ".replaced-";  // until the new one of that step is there
-
-[[noreturn]] void fail_resource(const char* action, const fs::path& path, const std::error_code& error) {
-  throw Error(ErrorKind::kResource, concat("cannot ", action, " ", path.string(), ": ", error.message(),
-                                           "; free disk space or check the folder, and run again"));
-}
 
 /// True for `prefix` followed by a step's name.
 bool is_step_behind(std::string_view prefix, const std::string& name) {
@@ -48,20 +44,20 @@ std::vector<std::string> names_in(const fs::path& root) {
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     names.push_back(entry->path().filename().string());
   }
-  if (error) fail_resource("list", root, error);
+  if (error) throw_resource("cannot list", root, error.value());
   return names;
 }
 
 void rename_folder(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
-  if (error) fail_resource("rename", from, error);
+  if (error) throw_resource("cannot rename", from, error.value());
 }
 
 void remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  if (error) fail_resource("remove", path, error);
+  if (error) throw_resource("cannot remove", path, error.value());
 }
 
 [[noreturn]] void fail_facts(const fs::path& folder, const std::string& message) {
@@ -147,7 +143,7 @@ fs::path CheckpointStore::begin(std::int64_t step) {
   remove_tree(staging);
   std::error_code error;
   fs::create_directory(staging, error);
-  if (error) fail_resource("create", staging, error);
+  if (error) throw_resource("cannot create", staging, error.value());
   return staging;
 }
 

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
@@ -39,11 +40,6 @@ constexpr char kEventWallTime = 1 << 3 | 1, kEventStep = 2 << 3 | 0, kEventFileV
                kEventSummary = 5 << 3 | 2, kEventSessionLog = 7 << 3 | 2;
 constexpr char kSummaryValue = 1 << 3 | 2, kValueTag = 1 << 3 | 2, kValueSimple = 2 << 3 | 5;
 constexpr char kSessionLogStatus = 1 << 3 | 0, kStart = 1;
-
-[[noreturn]] void fail_resource(const char* action, const fs::path& path, const std::error_code& error) {
-  throw Error(ErrorKind::kResource, concat("cannot ", action, " ", path.string(), ": ", error.message(),
-                                           "; free disk space or check the folder, and run again"));
-}
 
 template <class Number>
 std::string little_endian(Number number) {
@@ -196,7 +192,7 @@ std::vector<std::pair<std::int64_t, fs::path>> event_files_in(const fs::path& fo
     if (const auto number = number_in(entry->path().filename().string()))
       files.emplace_back(*number, entry->path());
   }
-  if (error) fail_resource("list", folder, error);
+  if (error) throw_resource("cannot list", folder, error.value());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -264,11 +260,11 @@ EventFile::EventFile(const fs::path& folder, const fs::path& metrics_file) {
     const fs::path& file = older[i].second;
     if (i + 1 < older.size()) fs::remove(file, error);
     if (i + 1 == older.size()) fs::resize_file(file, 0, error);
-    if (error) fail_resource("clear", file, error);
+    if (error) throw_resource("cannot clear", file, error.value());
     if (i + 1 == older.size()) sync_path(file);
   }
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) fail_resource("open", path_, {errno, std::generic_category()});
+  if (descriptor_ < 0) throw_resource("cannot open", path_, errno);
 }
 
 EventFile::~EventFile() {
@@ -281,13 +277,13 @@ void EventFile::append(const Json& row) {
   while (!rest.empty()) {
     const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_resource("write", path_, {errno, std::generic_category()});
+    if (written < 0) throw_resource("cannot write", path_, errno);
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
 }
 
 void EventFile::sync() const {
-  if (::fdatasync(descriptor_) != 0) fail_resource("sync", path_, {errno, std::generic_category()});
+  if (::fdatasync(descriptor_) != 0) throw_resource("cannot sync", path_, errno);
 }
 
 }  // namespace foresight

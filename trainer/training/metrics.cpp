@@ -8,6 +8,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
@@ -16,15 +17,9 @@
 namespace foresight {
 namespace {
 
-[[noreturn]] void fail_resource(const std::filesystem::path& path, const char* action, int error_number) {
-  throw Error(ErrorKind::kResource, concat("cannot ", action, " ", path.string(), ": ",
-                                           std::generic_category().message(error_number),
-                                           "; free disk space or check the folder, and run again"));
-}
-
 std::int64_t size_of(int descriptor, const std::filesystem::path& path) {
   const off_t size = ::lseek(descriptor, 0, SEEK_END);
-  if (size < 0) fail_resource(path, "read the size of", errno);
+  if (size < 0) throw_resource("cannot read the size of", path, errno);
   return size;
 }
 
@@ -38,7 +33,8 @@ void require_row_start(int descriptor, const std::filesystem::path& path, std::i
   };
   if (offset < 0 || offset > size) fail(concat("the file holds ", size));
   char last = '\n';
-  if (offset > 0 && ::pread(descriptor, &last, 1, offset - 1) != 1) fail_resource(path, "read", errno);
+  if (offset > 0 && ::pread(descriptor, &last, 1, offset - 1) != 1)
+    throw_resource("cannot read", path, errno);
   if (last != '\n') fail("found the middle of a row");
 }
 
@@ -65,12 +61,12 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, std::optional<std::int
     resume_offset.reset();
   }
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_resource(path, "open", errno);
+  if (descriptor_ < 0) throw_resource("cannot open", path, errno);
   try {
     offset_ = resume_offset.value_or(0);
     if (offset_ != 0) require_row_start(descriptor_, path, offset_);
     const bool longer = size_of(descriptor_, path) != offset_;
-    if (longer && ::ftruncate(descriptor_, offset_) != 0) fail_resource(path, "cut back", errno);
+    if (longer && ::ftruncate(descriptor_, offset_) != 0) throw_resource("cannot cut back", path, errno);
     sync_path(folder);  // the file may be new: a checkpoint that names its rows must not outlive it
   } catch (...) {
     ::close(descriptor_);
@@ -95,13 +91,13 @@ void MetricsLog::append(const nlohmann::ordered_json& row) {
   if (cause != 0) {
     // Part of the line may be there: without the cut the next row would be glued to it.
     [[maybe_unused]] const int cut = ::ftruncate(descriptor_, offset_);
-    fail_resource(path_, "write", cause);
+    throw_resource("cannot write", path_, cause);
   }
   offset_ += static_cast<std::int64_t>(line.size());
 }
 
 std::int64_t MetricsLog::offset() const {
-  if (::fdatasync(descriptor_) != 0) fail_resource(path_, "sync", errno);
+  if (::fdatasync(descriptor_) != 0) throw_resource("cannot sync", path_, errno);
   return offset_;
 }
 
