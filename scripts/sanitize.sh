@@ -20,14 +20,14 @@ while true; do
   esac
 done
 
-options=(-DFORESIGHT_TOGETHER=4) # a build that nobody edits in: four files with torch at once take a third of the time
 if [[ $kind == thread ]]; then
   folder=build-thread
-  FORESIGHT_BUILD=$folder scripts/build.sh --target thread_tests -DFORESIGHT_SANITIZE=thread "${options[@]}"
+  FORESIGHT_BUILD=$folder scripts/build.sh --target thread_tests -DFORESIGHT_SANITIZE=thread
   chosen=(-L thread)
 else
   folder=build-sanitize
-  FORESIGHT_BUILD=$folder scripts/build.sh --target "$target" -DFORESIGHT_SANITIZE=address,undefined "${options[@]}"
+  # Nobody edits in this build: files with torch are compiled four at once.
+  FORESIGHT_BUILD=$folder scripts/build.sh --target "$target" -DFORESIGHT_SANITIZE=address,undefined -DFORESIGHT_TOGETHER=4
 fi
 # strict_string_checks and the rest find more than the defaults; leaks inside libraries are named in the file.
 export ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1:detect_leaks=1

@@ -15,9 +15,9 @@ function(foresight_library name)
   set_property(GLOBAL APPEND PROPERTY FORESIGHT_LIBRARIES ${name})
 endfunction()
 
-# With a precompiled header of torch each file still spends seconds on the header's templates, because GCC instantiates them
-# at the end of a file. Builds that only check (FORESIGHT_TOGETHER) compile a few files as one.
-set(FORESIGHT_TOGETHER 1 CACHE STRING "Files with torch that are compiled as one; more build faster as a whole and slower after an edit")
+# foresight_compile_together(NAME): the target's files, which use torch, are compiled FORESIGHT_TOGETHER at once. Each file
+# spends seconds on the templates of torch's precompiled header, which GCC instantiates anew at the end of every file.
+set(FORESIGHT_TOGETHER 1 CACHE STRING "Files with torch that are compiled at once; more is faster as a whole, slower after an edit")
 function(foresight_compile_together name)
   if(FORESIGHT_TOGETHER GREATER 1)
     set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${FORESIGHT_TOGETHER})
