@@ -2,6 +2,7 @@
 
 #include "trainer/kernels/launch.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/model_files/scorer_file.h"
 
 namespace foresight {
 namespace {
@@ -77,7 +78,7 @@ kernels::FeatureWork describe_features(const EvictionView& view, const torch::Te
   work.group = view.cumulative.size(2);
   work.width = view.keys.size(3);
   work.capacity = view.keys.size(2);
-  work.inputs = 2 * work.width + 8 * work.group;
+  work.inputs = 2 * work.width + kStatisticsPerHead * work.group;
   work.entries = view.budget;
   if (chosen.defined()) {
     check_shape(chosen, {work.rows, work.kv_heads, -1}, "chosen entries");
