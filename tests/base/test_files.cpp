@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/base/child.h"
+#include "tests/base/error_of.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "trainer/base/await_file.h"
@@ -27,18 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Contains;
-
-// The message of the Error that `action` throws, after a check of its kind; empty when it throws none.
-template <class Action>
-std::string error_of(ErrorKind kind, Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  return "";
-}
 
 std::size_t entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "tests/base/error_of.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "trainer/base/error.h"
@@ -14,18 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Contains;
-
-template <class Action>
-std::string error_of(ErrorKind kind, Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(static_cast<int>(error.kind()) == static_cast<int>(kind));
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.what();
-  }
-  return "";
-}
 
 std::string fault_of(const TemporaryFolder& folder) {
   return error_of(ErrorKind::kInput, [&] { read_manifest(folder.path()); });
