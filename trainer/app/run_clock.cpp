@@ -6,7 +6,6 @@
 
 #include "data/trace_rows.h"
 #include "trainer/app/stage_table.h"
-#include "trainer/base/descriptor.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
 #include "trainer/base/progress.h"

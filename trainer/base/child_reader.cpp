@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "trainer/base/error.h"
+#include "trainer/base/files.h"
 #include "trainer/base/text.h"
 
 namespace foresight {
@@ -47,16 +48,6 @@ void set_limit(int resource, std::uint64_t value) {
   ::setrlimit(resource, &limit);
 }
 
-bool write_all(int pipe_end, const std::string& text) {
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t written = ::write(pipe_end, text.data() + done, text.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    done += static_cast<std::size_t>(written);
-  }
-  return true;
-}
-
 /// The answer of the child: 0 and the text, or the kind of an error and its message.
 std::string answer_of(const std::function<std::string()>& read) {
   const auto error = [](ErrorKind kind, const char* message) {
@@ -81,7 +72,7 @@ std::string answer_of(const std::function<std::string()>& read) {
   set_limit(RLIMIT_CORE, 0);
   set_limit(RLIMIT_CPU, limits.processor_seconds);
   if (kLimitsMemory) set_limit(RLIMIT_AS, address_bytes() + limits.memory_bytes);
-  ::_exit(write_all(pipe_end, answer_of(read)) ? 0 : 1);
+  ::_exit(write_all(pipe_end, answer_of(read)) == 0 ? 0 : 1);
 }
 
 std::string read_all(int pipe_end) {

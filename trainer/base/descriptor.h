@@ -31,7 +31,4 @@ class Descriptor {
 void write_at(const Descriptor& file, const std::filesystem::path& path, std::uint64_t offset,
               std::string_view content);
 
-/// Throws Error(kResource) "<action> <path>: <cause>", with what to do, for an errno.
-[[noreturn]] void throw_resource(const char* action, const std::filesystem::path& path, int error_number);
-
 }  // namespace foresight

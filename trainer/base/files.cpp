@@ -24,14 +24,27 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kStagingEnding = ".foresight.partial";
 constexpr std::size_t kGatheredBytes = std::size_t{1} << 20;
-constexpr std::size_t kMostBytesBetweenBeats = std::size_t{1} << 26;
 
 fs::path parent_folder(const fs::path& path) {
   const fs::path parent = path.parent_path();
   return parent.empty() ? fs::path(".") : parent;
 }
 
-void write_all(const Descriptor& file, const fs::path& path, std::string_view content) {
+std::string cause_text(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+      return "no space left on the device; free some disk space and run again";
+    case EDQUOT:
+      return "no space left within the disk quota; free some disk space and run again";
+    case EFBIG:
+      return "the file would be larger than this process may write (ulimit -f) or than the file system "
+             "allows; raise the limit and run again";
+    default:
+      return std::generic_category().message(error_number) + "; check the folder and its disk, and run again";
+  }
+}
+
+void write_with_beats(const Descriptor& file, const fs::path& path, std::string_view content) {
   while (!content.empty()) {
     heartbeat();
     const ssize_t written =
@@ -46,16 +59,16 @@ void write_parts(const Descriptor& file, const fs::path& path, std::span<const s
   std::string gathered;  // small parts, such as the many tensors of a scorer, go out in few calls
   for (const std::string_view part : parts) {
     if (gathered.size() + part.size() > kGatheredBytes) {
-      write_all(file, path, gathered);
+      write_with_beats(file, path, gathered);
       gathered.clear();
     }
     if (part.size() > kGatheredBytes) {
-      write_all(file, path, part);
+      write_with_beats(file, path, part);
     } else {
       gathered += part;
     }
   }
-  write_all(file, path, gathered);
+  write_with_beats(file, path, gathered);
 }
 
 void write_and_sync(const fs::path& path, std::span<const std::string_view> parts) {
@@ -117,6 +130,20 @@ void rename_durably(const fs::path& from, const fs::path& to) {
 }
 
 }  // namespace
+
+void throw_resource(const char* action, const std::filesystem::path& path, int error_number) {
+  throw Error(ErrorKind::kResource, concat(action, " ", path.string(), ": ", cause_text(error_number)));
+}
+
+int write_all(int descriptor, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(descriptor, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
 
 std::string read_file(const fs::path& path) {
   const auto fail = [&path](int error_number) {

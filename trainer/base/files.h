@@ -9,6 +9,13 @@
 
 namespace foresight {
 
+/// Throws Error(kResource) "<action> <path>: <cause>", with what to do, for an errno.
+[[noreturn]] void throw_resource(const char* action, const std::filesystem::path& path, int error_number);
+
+/// Writes all of `content` to an open descriptor. 0, or the errno of the call that failed; a part may be
+/// written then.
+int write_all(int descriptor, std::string_view content);
+
 /// The whole file. Throws Error(kInput) naming the path when it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 

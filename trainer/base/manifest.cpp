@@ -93,8 +93,7 @@ void write_manifest(const fs::path& folder, const Json& facts) {
   for (const auto& [name, file] : files_below(folder, ErrorKind::kResource)) {
     std::error_code error;
     const std::uintmax_t bytes = fs::file_size(file, error);
-    if (error)
-      throw Error(ErrorKind::kResource, concat("cannot read ", file.string(), ": ", error.message()));
+    if (error) throw_resource("cannot read", file, error.value());
     files[name] = {{"bytes", bytes}, {"sha256", sha256_file_hex(file)}};
   }
   Json manifest = {{"manifest_version", kManifestVersion}, {"facts", facts}, {"files", files}};

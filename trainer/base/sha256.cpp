@@ -27,7 +27,6 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
 }
 
 void Sha256::update(std::string_view bytes) {
-  constexpr std::size_t kMostBytesBetweenBeats = std::size_t{1} << 26;
   while (!bytes.empty()) {
     heartbeat();
     const std::string_view some = bytes.substr(0, kMostBytesBetweenBeats);

@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "trainer/base/descriptor.h"
+#include "trainer/base/files.h"
 #include "trainer/base/log.h"
 #include "trainer/base/text.h"
 #include "trainer/model/tensor_io.h"

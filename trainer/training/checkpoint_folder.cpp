@@ -8,7 +8,6 @@
 #include <system_error>
 #include <utility>
 
-#include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"

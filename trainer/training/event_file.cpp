@@ -16,7 +16,6 @@
 #include <system_error>
 #include <utility>
 
-#include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
@@ -272,14 +271,8 @@ EventFile::~EventFile() {
 }
 
 void EventFile::append(const Json& row) {
-  const std::string record = tfrecord(row_event(seconds_since_1970(), row));
-  std::string_view rest = record;
-  while (!rest.empty()) {
-    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_resource("cannot write", path_, errno);
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  const int fault = write_all(descriptor_, tfrecord(row_event(seconds_since_1970(), row)));
+  if (fault != 0) throw_resource("cannot write", path_, fault);
 }
 
 void EventFile::sync() const {

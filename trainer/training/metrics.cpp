@@ -8,7 +8,6 @@
 #include <string_view>
 #include <system_error>
 
-#include "trainer/base/descriptor.h"
 #include "trainer/base/error.h"
 #include "trainer/base/files.h"
 #include "trainer/base/log.h"
@@ -36,17 +35,6 @@ void require_row_start(int descriptor, const std::filesystem::path& path, std::i
   if (offset > 0 && ::pread(descriptor, &last, 1, offset - 1) != 1)
     throw_resource("cannot read", path, errno);
   if (last != '\n') fail("found the middle of a row");
-}
-
-/// Writes all of `text`; 0 or the error number.
-int write_all(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
 }
 
 }  // namespace
