@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the figures of docs/performance.md: runs foresight_bench and transformers one after the other and prints a table of ratios.
+"""Measures the figures of docs/performance.md: runs foresight_bench and its peers one after the other and prints a table of ratios.
 
-usage: scripts/benchmark.py [--build build] [--model FOLDER] [--device cpu|cuda] [--only NAME ...] [--from FILE] [--keep FILE]
+usage: scripts/benchmark.py [--build build] [--model FOLDER] [--device cpu|cuda] [--dtype float32|bfloat16] [--only NAME ...]
+                            [--peer NAME ...] [--from FILE] [--keep FILE]
   --only NAME   parts by name: forward, decode, oracle, files, supervised, grpo, evaluation, length (default: all)
+  --peer NAME   what forward passes and decoding are measured beside: transformers (default), vllm (in the environment of
+                scripts/python/setup_vllm.sh, or the one that FORESIGHT_VLLM names)
   --from FILE   print the table of figures kept earlier, without measuring
   --keep FILE   write the figures as JSON too
 
@@ -24,6 +27,7 @@ PARTS = {
     "forward": "^(forward_|memory_read)", "decode": "^decode_", "oracle": "^oracle_", "files": "^file_",
     "supervised": "^(ranking_|supervised_)", "grpo": "^grpo_", "evaluation": "^evaluate_ten_policies/4", "length": "^evicted_pass_by_length",
 }
+PEERS = {"transformers": "transformers'", "vllm": "vLLM's"}  # name -> how its figures are called
 REPEATED = {"forward", "files", "supervised"}  # three runs, of which the fastest counts
 UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 Figures = dict[str, dict[str, float]]
@@ -38,6 +42,25 @@ def python_with_transformers() -> str | Path:
     """FORESIGHT_PYTHON, or the environment that scripts/setup.sh makes, or this interpreter."""
     own = ROOT / ".venv/bin/python"
     return os.environ.get("FORESIGHT_PYTHON") or (own if own.exists() else sys.executable)
+
+
+def python_of(peer: str) -> str | Path:
+    """The interpreter that has the peer."""
+    if peer == "transformers":
+        return python_with_transformers()
+    return Path(os.environ.get("FORESIGHT_VLLM") or ROOT / ".venv-vllm") / "bin/python"
+
+
+def measure_peer(peer: str, options: argparse.Namespace) -> dict[str, float]:
+    """What scripts/bench_<peer>.py prints."""
+    print(f"measuring {peer}", file=sys.stderr)
+    device = ["--device", options.device] if peer == "transformers" else []
+    # Its progress bars go to stderr with its errors, so its stderr is only shown when it fails.
+    done = subprocess.run([python_of(peer), ROOT / f"scripts/bench_{peer}.py", options.model, *device, "--dtype", options.dtype],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{done.stderr}error: {peer} failed: see above")
+    return json.loads(done.stdout)
 
 
 def measure(options: argparse.Namespace) -> Figures:
@@ -55,13 +78,7 @@ def measure(options: argparse.Namespace) -> Figures:
             numbers = {key: value for key, value in row.items() if isinstance(value, (int, float))}
             figures[name_of(row)] = numbers | {"seconds": row["real_time"] * UNIT_SECONDS[row["time_unit"]]}
     if {"forward", "decode"} & set(options.only):
-        print("measuring transformers", file=sys.stderr)
-        # Its progress bars go to stderr with its errors, so its stderr is only shown when it fails.
-        done = subprocess.run([python_with_transformers(), ROOT / "scripts/bench_transformers.py", options.model, "--device", options.device,
-                               "--dtype", options.dtype], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"{done.stderr}error: transformers failed: see above")
-        figures["transformers"] = json.loads(done.stdout)
+        figures |= {peer: measure_peer(peer, options) for peer in options.peer}
     return figures
 
 
@@ -74,6 +91,25 @@ def linear_fit(points: list[tuple[float, float]]) -> tuple[float, float]:
     return slope, residual
 
 
+def beside(figures: Figures, name: str, mine: float, digits: int = 0) -> str:
+    """`mine` beside the figure of every peer that has one of this name."""
+    peers = [(title, figures[peer][name]) for peer, title in PEERS.items() if name in figures.get(peer, {})]
+    return "".join(f", {mine / theirs:.2f} x {title} {theirs:.{digits}f}" for title, theirs in peers)
+
+
+def forward_line(figures: Figures, length: int) -> str:
+    """A full pass beside the bare products and the peers; vLLM's with the logits that a prefill leaves out, too."""
+    ours, head = f"forward_full_pass/{length}", f"forward_head/{length}"
+    mine, most = figures[ours]["tokens_per_second"], figures[f"forward_products/{length}"]["tokens_per_second"]
+    text = f"{mine:.0f} tokens/s, {mine / most:.2f} of the bare products' {most:.0f}" + beside(figures, ours, mine)
+    prefill = figures.get("vllm", {}).get(ours)
+    if prefill and head in figures:
+        whole = 1 / (1 / prefill + 1 / figures[head]["tokens_per_second"])
+        text += f" ({mine / whole:.2f} x {whole:.0f} with all logits)"
+    together = figures.get("vllm", {}).get(f"prompts_together/{length}")
+    return text + (f"; four prompts together in vLLM: {together:.0f}" if together else "")
+
+
 def lines(figures: Figures) -> list[tuple[str, str]]:
     """(name, measured value) of every figure in the results."""
     found: list[tuple[str, str]] = []
@@ -81,27 +117,21 @@ def lines(figures: Figures) -> list[tuple[str, str]]:
     def has(*names: str) -> bool:
         return all(name in figures for name in names)
 
-    peer = figures.get("transformers", {})
     for length in (1024, 2048, 4096):
-        ours, limit = f"forward_full_pass/{length}", f"forward_products/{length}"
-        if not has(ours, limit):
-            continue
-        mine, most = figures[ours]["tokens_per_second"], figures[limit]["tokens_per_second"]
-        text = f"{mine:.0f} tokens/s, {mine / most:.2f} of the bare products' {most:.0f}"
-        if ours in peer:
-            text += f", {mine / peer[ours]:.2f} x transformers' {peer[ours]:.0f}"
-        found.append((f"forward, loss and entropy, {length} tokens", text))
+        if has(f"forward_full_pass/{length}", f"forward_products/{length}"):
+            found.append((f"forward, loss and entropy, {length} tokens", forward_line(figures, length)))
     if has("memory_read"):
         found.append(("memory, read by all threads", f"{figures['memory_read']['bytes_per_second'] / 1e9:.1f} GB/s"))
     for key, rows in (("tokens_per_second", "1 row"), ("batch_tokens_per_second", "8 rows")):
-        if has("decode_full/1024"):
-            mine = figures["decode_full/1024"][key]
-            theirs = peer.get(f"decode_full/1024/{key}")
-            text = f"{mine:.1f} tokens/s" + (f", {mine / theirs:.2f} x transformers' {theirs:.1f}" if theirs else "")
-            found.append((f"decoding, full KV, 1024 tokens, {rows}", text))
+        for context in (1024, 7936):
+            if has(f"decode_full/{context}"):
+                mine = figures[f"decode_full/{context}"][key]
+                text = f"{mine:.1f} tokens/s" + beside(figures, f"decode_full/{context}/{key}", mine, 1)
+                found.append((f"decoding, full KV, {context} tokens, {rows}", text))
         if has("decode_full/7936", "decode_scorer/7936"):
             full, evicting = figures["decode_full/7936"][key], figures["decode_scorer/7936"][key]
-            found.append((f"decoding at 7936 tokens, {rows}", f"{evicting:.1f} tokens/s, {evicting / full:.2f} x full KV's {full:.1f}"))
+            text = f"{evicting:.1f} tokens/s, {evicting / full:.2f} x full KV's {full:.1f}"
+            found.append((f"decoding under eviction at 7936 tokens, {rows}", text + beside(figures, f"decode_full/7936/{key}", evicting, 1)))
     by_context = sorted((int(name.split("/")[1]), row) for name, row in figures.items() if name.startswith("decode_scorer/"))
     if by_context:
         times = ", ".join(f"{length}: {1e3 / row['tokens_per_second']:.1f} ms" for length, row in by_context)
@@ -155,6 +185,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--peer", nargs="*", choices=PEERS, default=["transformers"])
     parser.add_argument("--from", dest="kept", type=Path)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()

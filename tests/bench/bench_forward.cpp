@@ -58,6 +58,12 @@ class BareProducts {
         benchmark::DoNotOptimize(torch::bmm(probabilities_.narrow(2, 0, seen), keys));
       }
     }
+    run_head();
+  }
+
+  /// The products of the output layer alone, one for every token.
+  void run_head() const {
+    const torch::NoGradGuard no_grad;
     const torch::Tensor some = inputs_.at(shape_.hidden_size).narrow(0, 0, kHeadRows);
     for (std::int64_t first = 0; first < tokens_; first += kHeadRows)
       benchmark::DoNotOptimize(torch::linear(some, head_));
@@ -86,6 +92,17 @@ void forward_products(benchmark::State& state) {
   set_tokens_per_second(state, state.range(0));
 }
 
+/// What an engine that only wants a prompt's last logits leaves out.
+void forward_head(benchmark::State& state) {
+  const BareProducts products(state.range(0));
+  products.run_head();
+  for (auto _ : state) {
+    products.run_head();
+    wait_for_device();
+  }
+  set_tokens_per_second(state, state.range(0));
+}
+
 /// Everything that the oracle's pass gives: hidden states, logits, loss and entropy.
 void forward_full_pass(benchmark::State& state) {
   const torch::Tensor tokens = bench_tokens(state.range(0));
@@ -104,6 +121,7 @@ void memory_read(benchmark::State& state) {
 }
 
 BENCHMARK(forward_products)->Arg(1024)->Arg(2048)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(forward_head)->Arg(1024)->Arg(2048)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(forward_full_pass)->Arg(1024)->Arg(2048)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(memory_read)->UseRealTime()->Unit(benchmark::kMillisecond);
 

@@ -2,7 +2,7 @@
 //
 // usage: foresight_bench [--model=FOLDER] [--device=cpu|cuda] [--dtype=float32|bfloat16] [Google Benchmark's
 // options]
-//   scripts/benchmark.py runs it and transformers, and prints the table of ratios.
+//   scripts/benchmark.py runs it and its peers, and prints the table of ratios.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>

@@ -30,6 +30,24 @@ class Benchmark(unittest.TestCase):
         text = dict(benchmark.lines(figures))["forward, loss and entropy, 1024 tokens"]
         self.assertEqual(text, "450 tokens/s, 0.90 of the bare products' 500, 1.50 x transformers' 300")
 
+    def test_a_prefill_of_last_logits_alone_is_counted_with_all_of_them_too(self):
+        figures = {"forward_full_pass/1024": {"tokens_per_second": 1500}, "forward_products/1024": {"tokens_per_second": 2000},
+                   "forward_head/1024": {"tokens_per_second": 6000},
+                   "vllm": {"forward_full_pass/1024": 3000, "prompts_together/1024": 3600}}
+        text = dict(benchmark.lines(figures))["forward, loss and entropy, 1024 tokens"]
+        self.assertEqual(text, "1500 tokens/s, 0.75 of the bare products' 2000, 0.50 x vLLM's 3000 (0.75 x 2000 with all logits); "
+                               "four prompts together in vLLM: 3600")
+
+    def test_decoding_under_eviction_stands_beside_the_full_kv_of_every_peer(self):
+        figures = {"decode_full/7936": {"tokens_per_second": 20, "batch_tokens_per_second": 40},
+                   "decode_scorer/7936": {"tokens_per_second": 30, "batch_tokens_per_second": 120, "eviction_share": 0.02},
+                   "vllm": {"decode_full/7936/batch_tokens_per_second": 100}}
+        found = dict(benchmark.lines(figures))
+        self.assertEqual(found["decoding, full KV, 7936 tokens, 8 rows"], "40.0 tokens/s, 0.40 x vLLM's 100.0")
+        self.assertEqual(found["decoding under eviction at 7936 tokens, 8 rows"],
+                         "120.0 tokens/s, 3.00 x full KV's 40.0, 1.20 x vLLM's 100.0")
+        self.assertEqual(found["decoding under eviction at 7936 tokens, 1 row"], "30.0 tokens/s, 1.50 x full KV's 20.0")
+
     def test_what_was_not_measured_is_not_told(self):
         self.assertEqual(benchmark.lines({}), [])
 
