@@ -222,6 +222,18 @@ double eviction_bytes(const ModelShape& shape, const CacheSize& size) {
   return static_cast<double>(shape.evicting_layers() * shape.kv_heads * size.budget * candidate);
 }
 
+/// Key and value [K n B, 2d] and statistics [K, n, B, S] in float16, side by side: [K, n, B, 2d + S] float32,
+/// every number written once.
+torch::Tensor joined_features(const torch::Tensor& entries, const torch::Tensor& statistics) {
+  const std::int64_t width = entries.size(1), more = statistics.size(3);
+  std::vector<std::int64_t> shape = statistics.sizes().vec();
+  shape.back() = width + more;
+  torch::Tensor features = torch::empty(shape, torch::kFloat32);
+  features.view({-1, width + more}).narrow(1, 0, width).copy_(entries);
+  features.narrow(3, width, more).copy_(statistics);
+  return features;
+}
+
 }  // namespace
 
 double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t evictions,
@@ -326,26 +338,28 @@ void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& ev
                       positions = view_tensor(file.at("positions")),
                       statistics = view_tensor(file.at("statistics")),
                       oracle = view_tensor(file.at("oracle"));
-  const std::int64_t heads = entries.size(1), most = entries.size(2),
-                     open = protected_[static_cast<std::size_t>(trace)];
+  const std::int64_t open = protected_[static_cast<std::size_t>(trace)];
+  const torch::Tensor head_start =
+      torch::arange(entries.size(1), torch::kInt64).view({-1, 1, 1}) * entries.size(2);  // [K, 1, 1]
   for (std::int64_t layer = 0; layer < entries.size(0); ++layer) {
     const torch::Tensor rows = entries[layer].flatten(0, 1);  // [K positions, 2d]
-    const torch::Tensor head_start = torch::arange(heads, torch::kInt64).view({heads, 1}) * most;
     for (std::size_t first = 0; first < evictions.size(); first += kStatesTogether) {
       RankedStates states{.layer = layer, .evictions = {}, .features = {}, .oracle = {}};
-      std::vector<torch::Tensor> features, labels;
+      std::vector<std::int64_t> places;
       for (std::size_t i = first; i < std::min(first + kStatesTogether, evictions.size()); ++i) {
-        const std::int64_t place =
-            std::lower_bound(stored.begin(), stored.end(), evictions[i]) - stored.begin();
-        const torch::Tensor of_entries =
-            rows.index_select(0, (positions[layer][place] + head_start).flatten())
-                .view({heads, -1, rows.size(1)});
-        features.push_back(torch::cat({of_entries, statistics[layer][place]}, 2));
-        labels.push_back(oracle[layer][place]);
+        places.push_back(std::lower_bound(stored.begin(), stored.end(), evictions[i]) - stored.begin());
         states.evictions.push_back(evictions[i]);
       }
-      states.features = torch::stack(features).slice(2, open).to(torch::kFloat32);
-      states.oracle = torch::stack(labels).slice(2, open);
+      const torch::Tensor which = torch::tensor(places);
+      const auto of_states = [&](const torch::Tensor& all) {
+        return all[layer].index_select(0, which).slice(2, open);
+      };
+      // A head's rows lie together in memory, as the scorer's product takes them.
+      const torch::Tensor chosen = of_states(positions).transpose(0, 1) + head_start;  // [K, n, B]
+      states.features =
+          joined_features(rows.index_select(0, chosen.flatten()), of_states(statistics).transpose(0, 1))
+              .transpose(0, 1);
+      states.oracle = of_states(oracle);
       consume(states);
     }
   }
