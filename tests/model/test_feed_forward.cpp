@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/model/changed_model.h"
+#include "trainer/model/linear_product.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
 
@@ -20,8 +21,8 @@ namespace {
 
 ExpertWeights random_experts(std::int64_t count, std::int64_t chosen, bool normalised) {
   return {.router = torch::randn({count, 12}),
-          .gate_up = 0.3 * torch::randn({count, 20, 12}),
-          .down = 0.3 * torch::randn({count, 12, 10}),
+          .gate_up = (0.3 * torch::randn({count, 20, 12})).unbind(),
+          .down = (0.3 * torch::randn({count, 12, 10})).unbind(),
           .chosen = chosen,
           .normalised = normalised};
 }
@@ -36,8 +37,9 @@ torch::Tensor one_by_one(const torch::Tensor& rows, const ExpertWeights& weights
     torch::Tensor sum = torch::zeros_like(x);
     double total = 0;
     for (std::int64_t place = 0; place < weights.chosen; ++place) {
-      const std::int64_t expert = order[place].item<std::int64_t>();
-      const double probability = probabilities[expert].item<double>();
+      const std::int64_t chosen = order[place].item<std::int64_t>();
+      const double probability = probabilities[chosen].item<double>();
+      const auto expert = static_cast<std::size_t>(chosen);
       const torch::Tensor both = torch::mv(weights.gate_up[expert].to(torch::kFloat64), x);
       const torch::Tensor gate = both.narrow(0, 0, 10), up = both.narrow(0, 10, 10);
       sum += probability *
@@ -89,7 +91,7 @@ TEST_CASE("experts: with biases, a clamped gate and a softmax over the chosen on
           "[model]") {
   torch::manual_seed(5);
   ExpertWeights weights = random_experts(7, 3, false);
-  weights.gate_up = weights.gate_up * 8;  // so that the limits are reached
+  for (torch::Tensor& matrix : weights.gate_up) matrix = matrix * 8;  // so that the limits are reached
   weights.chosen_first = true;
   weights.activation = Activation::kClampedSilu;
   weights.router_bias = torch::randn({7});
@@ -109,13 +111,14 @@ TEST_CASE("experts: with biases, a clamped gate and a softmax over the chosen on
     double total = 0;
     for (std::int64_t place = 0; place < 3; ++place) {
       const std::int64_t expert = order[place].item<std::int64_t>();
-      const torch::Tensor both = product(weights.gate_up[expert], weights.gate_up_bias[expert], x);
+      const auto index = static_cast<std::size_t>(expert);
+      const torch::Tensor both = product(weights.gate_up[index], weights.gate_up_bias[expert], x);
       largest = std::max(largest, both.abs().max().item<double>());
       const torch::Tensor gate = torch::minimum(both.narrow(0, 0, 10), torch::full({10}, 7.0));
       const torch::Tensor up = both.narrow(0, 10, 10).clamp(-7, 7);
       const torch::Tensor inner = (up + 1) * gate / (1 + torch::exp(-1.702 * gate));
       const double weight = std::exp(scores[expert].item<double>());
-      sum += weight * product(weights.down[expert], weights.down_bias[expert], inner);
+      sum += weight * product(weights.down[index], weights.down_bias[expert], inner);
       total += weight;
     }
     CHECK(torch::allclose(found[row].to(torch::kFloat64), sum / total, 1e-5, 1e-5));
@@ -128,9 +131,15 @@ TEST_CASE("experts: bfloat16 products stay near those in float32, and choose the
   ExpertWeights weights = random_experts(7, 2, true);
   const torch::Tensor input = torch::randn({40, 12}).to(torch::kBFloat16);
   const torch::Tensor exact = one_by_one(input, weights);
-  weights.gate_up = weights.gate_up.to(torch::kBFloat16);
-  weights.down = weights.down.to(torch::kBFloat16);
-  CHECK(torch::allclose(expert_feed_forward(input, weights).to(torch::kFloat32), exact, 0.05, 0.03));
+  for (auto* matrices : {&weights.gate_up, &weights.down}) {
+    for (torch::Tensor& matrix : *matrices) matrix = matrix.to(torch::kBFloat16);
+  }
+  const torch::Tensor found = expert_feed_forward(input, weights).to(torch::kFloat32);
+  CHECK(torch::allclose(found, exact, 0.05, 0.03));
+  for (auto* matrices : {&weights.gate_up, &weights.down}) {
+    for (torch::Tensor& matrix : *matrices) matrix = packed_weight(matrix);
+  }
+  CHECK(torch::allclose(expert_feed_forward(input, weights).to(torch::kFloat32), found, 0.01, 0.01));
 }
 
 TEST_CASE("experts: files whose experts do not fit are refused by name", "[model]") {

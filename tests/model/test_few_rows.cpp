@@ -125,38 +125,3 @@ TEST_CASE("few rows read bfloat16 matrices as the floats that they are") {
   }
   CHECK_FALSE(suits_few_rows_batch(1, torch::zeros({1, 2, 2}, torch::kFloat16)));
 }
-
-TEST_CASE("few_rows_linear of bfloat16 weights is the product of rounded rows, whatever the sizes") {
-  if (!suits_few_rows(torch::zeros({1, 1}), torch::zeros({1, 1}, torch::kBFloat16))) {
-    WARN("this processor has no products of bfloat16 pairs");
-    return;
-  }
-  torch::manual_seed(5);
-  for (const std::int64_t rows : {0, 1, 2}) {
-    for (const std::int64_t width : {1, 2, 31, 32, 33, 64, 96, 577}) {
-      for (const std::int64_t outputs : {1, 5, 130}) {
-        CAPTURE(rows, width, outputs);
-        const torch::Tensor input = torch::randn({rows, width}),
-                            weight = torch::randn({outputs, width}).to(torch::kBFloat16);
-        const torch::Tensor exact =
-            torch::linear(input.to(torch::kBFloat16).to(torch::kFloat64), weight.to(torch::kFloat64));
-        const torch::Tensor found = few_rows_linear(input, weight);
-        REQUIRE(found.scalar_type() == torch::kFloat32);
-        REQUIRE(found.sizes() == exact.sizes());
-        const double absolute = 1.2e-7 * static_cast<double>(width);
-        REQUIRE(torch::allclose(found.to(torch::kFloat64), exact, 1e-6, absolute));
-        REQUIRE(torch::equal(few_rows_linear(input.to(torch::kBFloat16), weight), found));
-        for (std::int64_t row = 0; row < rows; ++row)
-          REQUIRE(torch::equal(few_rows_linear(input[row], weight), found[row]));
-      }
-    }
-  }
-  const torch::Tensor input = torch::randn({2, 64}), weight = torch::randn({1000, 64}).to(torch::kBFloat16);
-  const torch::Tensor together = few_rows_linear(input, weight);
-  const int threads = torch::get_num_threads();
-  torch::set_num_threads(threads == 1 ? 2 : 1);
-  CHECK(torch::equal(few_rows_linear(input, weight), together));
-  torch::set_num_threads(threads);
-  CHECK_FALSE(suits_few_rows(torch::zeros({kFewPairRows + 1, 64}), weight));
-  CHECK_FALSE(suits_few_rows(torch::zeros({1, 64}), torch::zeros({64, 2}, torch::kBFloat16).t()));
-}

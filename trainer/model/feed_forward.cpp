@@ -21,9 +21,10 @@ torch::Tensor gated(const torch::Tensor& gate_up, Activation activation) {
 
 /// One of a mixture's experts.
 DenseWeights expert_of(const ExpertWeights& weights, std::int64_t expert) {
+  const auto index = static_cast<std::size_t>(expert);
   const auto own = [&](const torch::Tensor& all) { return all.defined() ? all[expert] : torch::Tensor(); };
-  return {.gate_up = weights.gate_up[expert],
-          .down = weights.down[expert],
+  return {.gate_up = weights.gate_up[index],
+          .down = weights.down[index],
           .activation = weights.activation,
           .gate_up_bias = own(weights.gate_up_bias),
           .down_bias = own(weights.down_bias)};

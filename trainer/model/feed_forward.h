@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include "trainer/model_files/model_shape.h"
 
@@ -21,12 +22,11 @@ struct DenseWeights {
 
 /// A mixture of E experts, each a gated product of its own.
 struct ExpertWeights {
-  torch::Tensor router;       // [E, hidden] float32
-  torch::Tensor gate_up;      // [E, 2 n, hidden]
-  torch::Tensor down;         // [E, hidden, n]
-  std::int64_t chosen = 0;    // experts that a token goes through
-  bool normalised = false;    // their probabilities are divided by their sum
-  bool chosen_first = false;  // the softmax is over the chosen ones' scores alone
+  torch::Tensor router;                      // [E, hidden] float32
+  std::vector<torch::Tensor> gate_up, down;  // of each expert [2 n, hidden], [hidden, n]
+  std::int64_t chosen = 0;                   // experts that a token goes through
+  bool normalised = false;                   // their probabilities are divided by their sum
+  bool chosen_first = false;                 // the softmax is over the chosen ones' scores alone
   Activation activation = Activation::kSilu;
   std::optional<DenseWeights> shared = {};  // an expert that every token goes through
   torch::Tensor shared_gate = {};           // [1, hidden] float32: its share is the sigmoid of the product

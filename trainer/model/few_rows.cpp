@@ -4,7 +4,6 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/model/few_rows_pairs.h"
 #include "trainer/model/lanes.h"
 
 namespace foresight {
@@ -127,10 +126,6 @@ bool is_float_on_cpu(const torch::Tensor& tensor) {
   return tensor.is_cpu() && tensor.scalar_type() == torch::kFloat32;
 }
 
-bool is_bfloat16_on_cpu(const torch::Tensor& tensor) {
-  return tensor.is_cpu() && tensor.scalar_type() == torch::kBFloat16;
-}
-
 template <typename Element>
 const Element* numbers_of(const torch::Tensor& tensor) {
   return static_cast<const Element*>(tensor.const_data_ptr());
@@ -171,29 +166,12 @@ void for_parts(const torch::Tensor& input, const torch::Tensor& matrices, const 
 /// Rows of the matrix that a thread takes at once.
 constexpr std::int64_t kRowsTogether = 64;
 
-/// few_rows_linear() of bfloat16: [rows, out] float32.
-torch::Tensor products_of_pairs(const torch::Tensor& input, const torch::Tensor& weight, std::int64_t rows) {
-  const torch::Tensor numbers = input.to(torch::kBFloat16).contiguous();
-  torch::Tensor result = torch::empty({rows, weight.size(0)}, torch::kFloat32);
-  const PairOperands operands{.input = numbers_of<BFloat16>(numbers),
-                              .matrix = numbers_of<BFloat16>(weight),
-                              .result = result.mutable_data_ptr<float>(),
-                              .rows = rows,
-                              .width = weight.size(1),
-                              .length = weight.size(0)};
-  at::parallel_for(0, operands.length, kRowsTogether,
-                   [&](std::int64_t first, std::int64_t last) { multiply_pairs(operands, first, last); });
-  return result;
-}
-
 }  // namespace
 
 bool suits_few_rows(const torch::Tensor& input, const torch::Tensor& weight) {
-  const bool floats = is_float_on_cpu(input) && is_float_on_cpu(weight),
-             pairs = has_pair_products() && input.is_cpu() && is_bfloat16_on_cpu(weight) &&
-                     (is_float_on_cpu(input) || is_bfloat16_on_cpu(input));
-  return (floats || pairs) && input.dim() > 0 && weight.dim() == 2 && input.size(-1) == weight.size(1) &&
-         weight.is_contiguous() && input.numel() <= (pairs ? kFewPairRows : kFewRows) * weight.size(1);
+  return is_float_on_cpu(input) && is_float_on_cpu(weight) && input.dim() > 0 && weight.dim() == 2 &&
+         input.size(-1) == weight.size(1) && weight.is_contiguous() &&
+         input.numel() <= kFewRows * weight.size(1);
 }
 
 bool suits_few_rows_batch(std::int64_t rows, const torch::Tensor& matrices) {
@@ -206,7 +184,6 @@ torch::Tensor few_rows_linear(const torch::Tensor& input, const torch::Tensor& w
   std::vector<std::int64_t> shape = input.sizes().vec();
   shape.back() = weight.size(0);
   const std::int64_t rows = weight.size(1) == 0 ? 0 : input.numel() / weight.size(1);
-  if (is_bfloat16_on_cpu(weight)) return products_of_pairs(input, weight, rows).view(shape);
   return few_rows_products(input.reshape({1, rows, weight.size(1)}), weight.unsqueeze(0)).view(shape);
 }
 

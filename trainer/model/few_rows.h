@@ -8,17 +8,14 @@ namespace foresight {
 
 /// Up to so many rows these functions beat the library's (docs/performance.md).
 inline constexpr std::int64_t kFewRows = 16;
-/// The same for weights in bfloat16, for which the library has AMX.
-inline constexpr std::int64_t kFewPairRows = 2;
 
-/// Whether few_rows_linear() takes these: on the CPU, the weight contiguous, at most kFewRows rows and both
-/// float32, or at most kFewPairRows and the weight bfloat16 on a processor with products of its pairs.
+/// Whether few_rows_linear() takes these: float32 on the CPU, the weight contiguous, at most kFewRows rows.
 bool suits_few_rows(const torch::Tensor& input, const torch::Tensor& weight);
 
-/// input [..., in] times weight [out, in] transposed -> [..., out] float32; beside a bfloat16 weight the
-/// input is rounded to bfloat16. Every weight is read once, by one thread; the instruction set (AVX-512 with
-/// or without bfloat16, AVX2 or what every processor has) is chosen at run time. A row's values depend on
-/// neither the rows beside it nor the number of threads. Throws Error(kInternal) unless suits_few_rows().
+/// input [..., in] times weight [out, in] transposed -> [..., out]. Every weight is read once, by one thread;
+/// the instruction set (AVX-512, AVX2 or what every processor has) is chosen at run time. A row's values
+/// depend on neither the rows beside it nor the number of threads. Throws Error(kInternal) unless
+/// suits_few_rows().
 torch::Tensor few_rows_linear(const torch::Tensor& input, const torch::Tensor& weight);
 
 /// Whether the batched functions take these: matrices [b, n, width] of contiguous rows on the CPU, float32 or

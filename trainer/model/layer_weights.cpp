@@ -6,6 +6,7 @@
 
 #include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
+#include "trainer/model/linear_product.h"
 #include "trainer/model/mxfp4.h"
 
 namespace foresight {
@@ -23,7 +24,9 @@ struct Part {
 DenseWeights take_dense_of(WeightReader& weights, const std::string& prefix, std::int64_t width,
                            const ModelShape& shape, const ModelOptions& options) {
   const std::int64_t hidden = shape.hidden_size;
-  const auto hold = [&](const torch::Tensor& tensor) { return tensor.to(options.device, options.dtype); };
+  const auto hold = [&](const torch::Tensor& tensor) {
+    return packed_weight(tensor.to(options.device, options.dtype));
+  };
   const torch::Tensor gate_up = shape.fused_projections
                                     ? weights.take(prefix + "gate_up_proj.weight", {2 * width, hidden})
                                     : torch::cat({weights.take(prefix + "gate_proj.weight", {width, hidden}),
@@ -83,6 +86,13 @@ torch::Tensor read_stacked(WeightReader& weights, const std::string& name, torch
   return held;
 }
 
+/// The matrices of stacked experts [E, rows, columns], each laid out for its products.
+std::vector<torch::Tensor> by_expert(const torch::Tensor& stacked) {
+  std::vector<torch::Tensor> matrices = stacked.unbind();
+  for (torch::Tensor& matrix : matrices) matrix = packed_weight(matrix);
+  return matrices;
+}
+
 /// gpt-oss: experts stacked, with biases, and a router of another name.
 ExpertWeights take_biased_experts(WeightReader& weights, const std::string& prefix, const ModelShape& shape,
                                   const ModelOptions& options) {
@@ -93,10 +103,10 @@ ExpertWeights take_biased_experts(WeightReader& weights, const std::string& pref
   };
   const torch::Tensor gate_up_bias = take("experts.gate_up_proj_bias", {count, 2 * width});
   return {.router = take("router.weight", {count, hidden}),
-          .gate_up = read_stacked(weights, prefix + "experts.gate_up_proj", {count, 2 * width, hidden},
-                                  /*pairs=*/true, options),
-          .down = read_stacked(weights, prefix + "experts.down_proj", {count, hidden, width},
-                               /*pairs=*/false, options),
+          .gate_up = by_expert(read_stacked(weights, prefix + "experts.gate_up_proj",
+                                            {count, 2 * width, hidden}, /*pairs=*/true, options)),
+          .down = by_expert(read_stacked(weights, prefix + "experts.down_proj", {count, hidden, width},
+                                         /*pairs=*/false, options)),
           .chosen = shape.experts.chosen,
           .normalised = shape.experts.normalised,
           .chosen_first = shape.experts.chosen_first,
@@ -134,12 +144,13 @@ ExpertWeights take_experts(WeightReader& weights, const std::string& prefix, con
       down.push_back({own + "down_proj.weight", {hidden, width}, expert, 0});
     }
   }
-  ExpertWeights experts = {.router = weights.take(prefix + "gate.weight", {count, hidden}).to(options.device),
-                           .gate_up = read_parts(weights, gate_up, {count, 2 * width, hidden}, options),
-                           .down = read_parts(weights, down, {count, hidden, width}, options),
-                           .chosen = shape.experts.chosen,
-                           .normalised = shape.experts.normalised,
-                           .activation = shape.activation};
+  ExpertWeights experts = {
+      .router = weights.take(prefix + "gate.weight", {count, hidden}).to(options.device),
+      .gate_up = by_expert(read_parts(weights, gate_up, {count, 2 * width, hidden}, options)),
+      .down = by_expert(read_parts(weights, down, {count, hidden, width}, options)),
+      .chosen = shape.experts.chosen,
+      .normalised = shape.experts.normalised,
+      .activation = shape.activation};
   if (shape.experts.shared_size > 0) {
     experts.shared =
         take_dense_of(weights, prefix + "shared_expert.", shape.experts.shared_size, shape, options);
@@ -175,14 +186,14 @@ DeltaNetWeights take_delta_net(WeightReader& weights, const std::string& prefix,
                                           {of.key_dimension, of.key_dimension, value_width, value_width});
   const torch::Tensor rates = stored_apart ? torch::cat({take("b", heads), take("a", heads)})
                                            : apart(take("ba", 2 * heads), {group, group});
-  return {
-      .input = input.to(options.device, options.dtype),
-      .rates = rates.to(options.device),
-      .convolution = hold("conv1d.weight", {of.channels(), 1, of.convolution}),
-      .time_bias = hold("dt_bias", {of.value_heads}),
-      .decay = hold("A_log", {of.value_heads}).exp().neg(),
-      .norm = hold("norm.weight", {of.value_dimension}),
-      .output = weights.take(prefix + "out_proj.weight", {hidden, values}).to(options.device, options.dtype)};
+  return {.input = packed_weight(input.to(options.device, options.dtype)),
+          .rates = rates.to(options.device),
+          .convolution = hold("conv1d.weight", {of.channels(), 1, of.convolution}),
+          .time_bias = hold("dt_bias", {of.value_heads}),
+          .decay = hold("A_log", {of.value_heads}).exp().neg(),
+          .norm = hold("norm.weight", {of.value_dimension}),
+          .output = packed_weight(
+              weights.take(prefix + "out_proj.weight", {hidden, values}).to(options.device, options.dtype))};
 }
 
 }  // namespace foresight

@@ -92,10 +92,11 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   model.embedding_ =
       hold(weights.take("model.embed_tokens.weight", {shape.vocabulary_size, hidden}), torch::kFloat32);
   if (shape.tied_embeddings) {
-    model.head_ = model.embedding_.to(options.dtype);
+    model.head_ = packed_weight(model.embedding_.to(options.dtype));
     require_tied_head(weights, model.embedding_);
   } else {
-    model.head_ = hold(weights.take("lm_head.weight", {shape.vocabulary_size, hidden}), options.dtype);
+    model.head_ =
+        packed_weight(hold(weights.take("lm_head.weight", {shape.vocabulary_size, hidden}), options.dtype));
   }
   model.final_norm_ = hold(weights.take("model.norm.weight", {hidden}), torch::kFloat32);
   if (shape.norms_add_one) model.final_norm_.add_(1.0);
@@ -182,11 +183,11 @@ void Transformer::take_attention(WeightReader& weights, const std::string& prefi
     const auto part = [&](std::int64_t which) { return query.select(1, which).reshape(sized(queries)); };
     return torch::cat({part(0), key, value, part(1)});
   };
-  layer.query_key_value =
+  layer.query_key_value = packed_weight(
       hold(shape_.fused_projections ? take("self_attn.qkv_proj.weight", {queries + 2 * keys, hidden})
                                     : joined(".weight", {hidden}),
-           options_.dtype);
-  layer.output = hold(take("self_attn.o_proj.weight", {hidden, queries}), options_.dtype);
+           options_.dtype));
+  layer.output = packed_weight(hold(take("self_attn.o_proj.weight", {hidden, queries}), options_.dtype));
   if (shape_.query_key_value_bias) layer.query_key_value_bias = hold(joined(".bias", {}), torch::kFloat32);
   if (shape_.sinks) layer.sinks = hold(take("self_attn.sinks", {shape_.query_heads}), torch::kFloat32);
   if (shape_.output_bias) layer.output_bias = hold(take("self_attn.o_proj.bias", {hidden}), torch::kFloat32);
