@@ -47,6 +47,7 @@ class Engine:
         marks = [(time.perf_counter(), 0)]  # when, and how many tokens there were; then of every step in which all rows decode
         while self._engine.has_unfinished_requests():
             for answer in self._engine.step():
+                # vLLM adds a suffix to the ids that it is given.
                 made[answer.request_id.split("-")[0]] = len(answer.outputs[0].token_ids)
             if min(made.values()) > 0 and (len(marks) == 1 or max(made.values()) <= new):
                 marks.append((time.perf_counter(), sum(made.values())))
