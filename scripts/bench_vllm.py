@@ -19,14 +19,17 @@ import time
 ROWS = (1, 8)
 
 
+def engine_settings() -> dict[str, str]:
+    """The environment of an engine that runs in the process that asks, so that its steps can be timed, and fetches nothing."""
+    space = os.environ.get("VLLM_CPU_KVCACHE_SPACE", "6")
+    return {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": space}
+
+
 class Engine:
     """vLLM in this process, without its cache of prefixes."""
 
     def __init__(self, model: str, dtype: str, positions: int) -> None:
-        # The engine runs in this process: its steps can be timed one by one.
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "6")
+        os.environ.update(engine_settings())
         from vllm import LLM
 
         self._engine = LLM(model=model, dtype=dtype, max_model_len=positions, enforce_eager=True, enable_prefix_caching=False,
@@ -44,19 +47,17 @@ class Engine:
             made[str(self._requests)] = 0
             prompt = {"prompt_token_ids": [self._choice.randrange(300, 40000) for _ in range(context)]}
             self._engine.add_request(str(self._requests), prompt, SamplingParams(temperature=0, max_tokens=new, ignore_eos=True))
-        marks = [(time.perf_counter(), 0)]  # when, and how many tokens there were; then of every step in which all rows decode
+        started = time.perf_counter()
+        marks: list[tuple[float, int]] = []  # when, and how many tokens there were, after each step in which all rows decode
+        finished = False
         while self._engine.has_unfinished_requests():
             for answer in self._engine.step():
                 # vLLM adds a suffix to the ids that it is given.
                 made[answer.request_id.split("-")[0]] = len(answer.outputs[0].token_ids)
-            if min(made.values()) > 0 and (len(marks) == 1 or max(made.values()) <= new):
+            if min(made.values()) > 0 and not finished:
                 marks.append((time.perf_counter(), sum(made.values())))
-            if max(made.values()) == new:
-                self._engine.abort_request(list(made))
-                break
-        while self._engine.has_unfinished_requests():
-            self._engine.step()
-        (started, _), (first, before), (last, after) = marks[0], marks[1], marks[-1]
+            finished = max(made.values()) == new
+        (first, before), (last, after) = marks[0], marks[-1]
         return first - started, (after - before) / (last - first) if last > first else 0.0
 
 

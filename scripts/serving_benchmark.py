@@ -22,6 +22,8 @@ import sys
 import time
 from pathlib import Path
 
+from bench_vllm import engine_settings
+
 BLOCK = 32
 BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 ENGINES = ("vLLM", "plugin")
@@ -58,8 +60,7 @@ def measure(options, job):
 
 def run_engine(options, engine, job):
     """{(requests, context): what measure() printed} of an engine in a process of its own."""
-    settings = os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1"}
-    settings.setdefault("VLLM_CPU_KVCACHE_SPACE", "6")
+    settings = os.environ | engine_settings()
     settings.pop("FORESIGHT_SCORER", None)
     if engine == "plugin":
         settings |= {"FORESIGHT_SCORER": options.scorer, "FORESIGHT_BUDGET": options.budget, "FORESIGHT_WINDOW": options.window}

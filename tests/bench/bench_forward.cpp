@@ -82,25 +82,23 @@ void set_tokens_per_second(benchmark::State& state, std::int64_t tokens) {
       benchmark::Counter(static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
 }
 
-void forward_products(benchmark::State& state) {
+void multiply(benchmark::State& state, void (BareProducts::*part)() const) {
   const BareProducts products(state.range(0));
-  products.run();
+  (products.*part)();
   for (auto _ : state) {
-    products.run();
+    (products.*part)();
     wait_for_device();
   }
   set_tokens_per_second(state, state.range(0));
 }
 
+void forward_products(benchmark::State& state) {
+  multiply(state, &BareProducts::run);
+}
+
 /// What an engine that only wants a prompt's last logits leaves out.
 void forward_head(benchmark::State& state) {
-  const BareProducts products(state.range(0));
-  products.run_head();
-  for (auto _ : state) {
-    products.run_head();
-    wait_for_device();
-  }
-  set_tokens_per_second(state, state.range(0));
+  multiply(state, &BareProducts::run_head);
 }
 
 /// Everything that the oracle's pass gives: hidden states, logits, loss and entropy.

@@ -24,15 +24,12 @@ struct Part {
 DenseWeights take_dense_of(WeightReader& weights, const std::string& prefix, std::int64_t width,
                            const ModelShape& shape, const ModelOptions& options) {
   const std::int64_t hidden = shape.hidden_size;
-  const auto hold = [&](const torch::Tensor& tensor) {
-    return packed_weight(tensor.to(options.device, options.dtype));
-  };
   const torch::Tensor gate_up = shape.fused_projections
                                     ? weights.take(prefix + "gate_up_proj.weight", {2 * width, hidden})
                                     : torch::cat({weights.take(prefix + "gate_proj.weight", {width, hidden}),
                                                   weights.take(prefix + "up_proj.weight", {width, hidden})});
-  return {.gate_up = hold(gate_up),
-          .down = hold(weights.take(prefix + "down_proj.weight", {hidden, width})),
+  return {.gate_up = product_weight(gate_up, options),
+          .down = product_weight(weights.take(prefix + "down_proj.weight", {hidden, width}), options),
           .activation = shape.activation};
 }
 
@@ -120,6 +117,10 @@ ExpertWeights take_biased_experts(WeightReader& weights, const std::string& pref
 
 }  // namespace
 
+torch::Tensor product_weight(const torch::Tensor& values, const ModelOptions& options) {
+  return packed_weight(values.to(options.device, options.dtype));
+}
+
 DenseWeights take_dense(WeightReader& weights, const std::string& prefix, const ModelShape& shape,
                         const ModelOptions& options) {
   return take_dense_of(weights, prefix, shape.intermediate_size, shape, options);
@@ -186,14 +187,13 @@ DeltaNetWeights take_delta_net(WeightReader& weights, const std::string& prefix,
                                           {of.key_dimension, of.key_dimension, value_width, value_width});
   const torch::Tensor rates = stored_apart ? torch::cat({take("b", heads), take("a", heads)})
                                            : apart(take("ba", 2 * heads), {group, group});
-  return {.input = packed_weight(input.to(options.device, options.dtype)),
+  return {.input = product_weight(input, options),
           .rates = rates.to(options.device),
           .convolution = hold("conv1d.weight", {of.channels(), 1, of.convolution}),
           .time_bias = hold("dt_bias", {of.value_heads}),
           .decay = hold("A_log", {of.value_heads}).exp().neg(),
           .norm = hold("norm.weight", {of.value_dimension}),
-          .output = packed_weight(
-              weights.take(prefix + "out_proj.weight", {hidden, values}).to(options.device, options.dtype))};
+          .output = product_weight(weights.take(prefix + "out_proj.weight", {hidden, values}), options)};
 }
 
 }  // namespace foresight

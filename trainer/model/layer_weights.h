@@ -9,6 +9,9 @@
 
 namespace foresight {
 
+/// A weight of matrix products as a model holds it: on its device, in the products' type, packed.
+torch::Tensor product_weight(const torch::Tensor& values, const ModelOptions& options);
+
 /// `prefix` is "model.layers.3.mlp.". What does not fit is noted in `weights`, and the result is then of no
 /// use: WeightReader::finish() throws.
 DenseWeights take_dense(WeightReader& weights, const std::string& prefix, const ModelShape& shape,

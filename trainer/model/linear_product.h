@@ -6,7 +6,7 @@
 namespace foresight {
 
 /// weight [out, in] in the layout that the CPU's products of bfloat16 read, for linear_product() alone:
-/// torch::linear() arranges the whole matrix again at every call (docs/performance.md). Other types, other
+/// torch::linear() arranges the whole matrix again at every call (docs/decisions.md). Other types, other
 /// devices and processors without such products get `weight` itself.
 torch::Tensor packed_weight(const torch::Tensor& weight);
 

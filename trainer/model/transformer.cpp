@@ -86,19 +86,15 @@ Transformer Transformer::load(const std::filesystem::path& folder, const ModelOp
   const ModelShape& shape = model.shape_;
   const std::int64_t hidden = shape.hidden_size;
   WeightReader weights(folder);
-  const auto hold = [&](const torch::Tensor& tensor, torch::ScalarType type) {
-    return tensor.to(options.device, type);
-  };
   model.embedding_ =
-      hold(weights.take("model.embed_tokens.weight", {shape.vocabulary_size, hidden}), torch::kFloat32);
+      weights.take("model.embed_tokens.weight", {shape.vocabulary_size, hidden}).to(options.device);
   if (shape.tied_embeddings) {
-    model.head_ = packed_weight(model.embedding_.to(options.dtype));
+    model.head_ = product_weight(model.embedding_, options);
     require_tied_head(weights, model.embedding_);
   } else {
-    model.head_ =
-        packed_weight(hold(weights.take("lm_head.weight", {shape.vocabulary_size, hidden}), options.dtype));
+    model.head_ = product_weight(weights.take("lm_head.weight", {shape.vocabulary_size, hidden}), options);
   }
-  model.final_norm_ = hold(weights.take("model.norm.weight", {hidden}), torch::kFloat32);
+  model.final_norm_ = weights.take("model.norm.weight", {hidden}).to(options.device);
   if (shape.norms_add_one) model.final_norm_.add_(1.0);
   for (std::int64_t index = 0; index < shape.layers; ++index) {
     heartbeat();
@@ -161,9 +157,6 @@ void Transformer::take_query_key_norms(WeightReader& weights, const std::string&
 void Transformer::take_attention(WeightReader& weights, const std::string& prefix, Layer& layer) const {
   const std::int64_t hidden = shape_.hidden_size, d = shape_.head_dimension;
   const std::int64_t queries = shape_.query_heads * d, keys = shape_.kv_heads * d;
-  const auto hold = [&](const torch::Tensor& tensor, torch::ScalarType type) {
-    return tensor.to(options_.device, type);
-  };
   const auto take = [&](const std::string& name, torch::IntArrayRef size) {
     return weights.take(prefix + name, size);
   };
@@ -183,14 +176,14 @@ void Transformer::take_attention(WeightReader& weights, const std::string& prefi
     const auto part = [&](std::int64_t which) { return query.select(1, which).reshape(sized(queries)); };
     return torch::cat({part(0), key, value, part(1)});
   };
-  layer.query_key_value = packed_weight(
-      hold(shape_.fused_projections ? take("self_attn.qkv_proj.weight", {queries + 2 * keys, hidden})
-                                    : joined(".weight", {hidden}),
-           options_.dtype));
-  layer.output = packed_weight(hold(take("self_attn.o_proj.weight", {hidden, queries}), options_.dtype));
-  if (shape_.query_key_value_bias) layer.query_key_value_bias = hold(joined(".bias", {}), torch::kFloat32);
-  if (shape_.sinks) layer.sinks = hold(take("self_attn.sinks", {shape_.query_heads}), torch::kFloat32);
-  if (shape_.output_bias) layer.output_bias = hold(take("self_attn.o_proj.bias", {hidden}), torch::kFloat32);
+  layer.query_key_value = product_weight(shape_.fused_projections
+                                             ? take("self_attn.qkv_proj.weight", {queries + 2 * keys, hidden})
+                                             : joined(".weight", {hidden}),
+                                         options_);
+  layer.output = product_weight(take("self_attn.o_proj.weight", {hidden, queries}), options_);
+  if (shape_.query_key_value_bias) layer.query_key_value_bias = joined(".bias", {}).to(options_.device);
+  if (shape_.sinks) layer.sinks = take("self_attn.sinks", {shape_.query_heads}).to(options_.device);
+  if (shape_.output_bias) layer.output_bias = take("self_attn.o_proj.bias", {hidden}).to(options_.device);
   take_query_key_norms(weights, prefix, layer);
   weights.ignore(prefix + "self_attn.rotary_emb.inv_freq");
 }
