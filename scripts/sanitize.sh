@@ -26,8 +26,8 @@ if [[ $kind == thread ]]; then
   chosen=(-L thread)
 else
   folder=build-sanitize
-  # Nobody edits in this build: files with torch are compiled four at once.
-  FORESIGHT_BUILD=$folder scripts/build.sh --target "$target" -DFORESIGHT_SANITIZE=address,undefined -DFORESIGHT_TOGETHER=4
+  # Nobody edits in this build.
+  FORESIGHT_BUILD=$folder FORESIGHT_TOGETHER=4 scripts/build.sh --target "$target" -DFORESIGHT_SANITIZE=address,undefined
 fi
 # strict_string_checks and the rest find more than the defaults; leaks inside libraries are named in the file.
 export ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1:detect_leaks=1

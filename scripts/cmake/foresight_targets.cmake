@@ -15,9 +15,9 @@ function(foresight_library name)
   set_property(GLOBAL APPEND PROPERTY FORESIGHT_LIBRARIES ${name})
 endfunction()
 
-# foresight_compile_together(NAME): the target's files, which use torch, are compiled FORESIGHT_TOGETHER at once. Each file
-# spends seconds on the templates of torch's precompiled header, which GCC instantiates anew at the end of every file.
-set(FORESIGHT_TOGETHER 1 CACHE STRING "Files with torch that are compiled at once; more is faster as a whole, slower after an edit")
+# foresight_compile_together(NAME): the target's files are compiled FORESIGHT_TOGETHER at once. Each file spends seconds on
+# the templates of its precompiled header (torch's, Catch2's), which GCC instantiates anew at the end of every file.
+set(FORESIGHT_TOGETHER 1 CACHE STRING "Files that are compiled at once; more is faster as a whole, slower after an edit")
 function(foresight_compile_together name)
   if(FORESIGHT_TOGETHER GREATER 1)
     set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${FORESIGHT_TOGETHER})
@@ -60,9 +60,7 @@ function(foresight_use_test_header name torch)
   target_compile_options(${name} PRIVATE -O1)
   target_compile_definitions(${name} PRIVATE CATCH_CONFIG_FAST_COMPILE)
   target_precompile_headers(${name} REUSE_FROM ${header})
-  if(torch)
-    foresight_compile_together(${name})
-  endif()
+  foresight_compile_together(${name})
 endfunction()
 
 # foresight_test(FOLDER LINKS target ... [TORCH] [LABELS label ...]): one executable from tests/FOLDER, one ctest entry.

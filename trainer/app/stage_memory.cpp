@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "golden_eviction/attention_strips.h"
 #include "golden_eviction/future_attention.h"
 #include "golden_eviction/golden_plan.h"
 #include "golden_eviction/oracle_stage.h"
@@ -24,8 +25,6 @@ constexpr double kProgramBytes = 330 * kMib;
 constexpr double kWatchedAttentionBytes = 2 * 128 * kMib;
 /// Rows whose logits are held together (trainer/model, trainer/eviction).
 constexpr double kLogitRows = 128;
-/// Recorded attention that an evaluation holds (trainer/evaluation/kept_attention.h).
-constexpr double kStripBytes = 64 * kMib;
 constexpr double kPrefixTokens = 256;
 
 double number_bytes(torch::ScalarType type) {
@@ -307,7 +306,7 @@ std::vector<MemoryItem> evaluation_memory(const StageSetting& setting, std::int6
                    count * heads_of(*setting.shape) *
                        static_cast<double>(size.steps(setting.longest_tokens) * cut_entries(size)) * 2,
                    false, "data.trace_tokens"});
-  items.push_back({"recorded attention of the next windows", kStripBytes, false, ""});
+  items.push_back({"recorded attention of the next windows", static_cast<double>(kStripBytes), false, ""});
   return items;
 }
 
