@@ -14,7 +14,8 @@
 namespace foresight {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
+/// Without the spaces around it.
+std::string_view unspaced(std::string_view text) {
   const std::size_t first = text.find_first_not_of(' ');
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(' ') - first + 1);
@@ -39,7 +40,7 @@ std::vector<std::string_view> items_of(std::string_view text) {
   std::size_t begin = 0;
   for (std::size_t i = 0; i <= text.size(); ++i) {
     if (i == text.size() || (depth == 0 && (text[i] == ',' || text[i] == ';'))) {
-      items.push_back(trimmed(text.substr(begin, i - begin)));
+      items.push_back(unspaced(text.substr(begin, i - begin)));
       begin = i + 1;
       continue;
     }
@@ -97,8 +98,8 @@ std::optional<std::string> multiple_of_factor(std::string_view text) {
   const std::size_t at = text.find('\\');
   const std::size_t end = at == std::string_view::npos ? at : end_of_factor(text, at);
   if (end == std::string_view::npos) return std::nullopt;
-  std::string_view before = trimmed(text.substr(0, at)), behind = trimmed(text.substr(end));
-  if (before.ends_with('*')) before = trimmed(before.substr(0, before.size() - 1));
+  std::string_view before = unspaced(text.substr(0, at)), behind = unspaced(text.substr(end));
+  if (before.ends_with('*')) before = unspaced(before.substr(0, before.size() - 1));
   if (!behind.empty() && (behind.front() != '/' || behind.find('/', 1) != std::string_view::npos))
     return std::nullopt;
   const bool alone = before.empty() || before == "-" || before == "+";
@@ -108,8 +109,8 @@ std::optional<std::string> multiple_of_factor(std::string_view text) {
 }
 
 std::string canonical_item(std::string_view text) {
-  if (const auto number = exact_number(trimmed(text))) return *number;
-  if (const auto multiple = multiple_of_factor(trimmed(text))) return *multiple;
+  if (const auto number = exact_number(unspaced(text))) return *number;
+  if (const auto multiple = multiple_of_factor(unspaced(text))) return *multiple;
   std::string kept;
   for (std::size_t i = 0; i < text.size(); ++i) {  // "1 2" is not "12"
     const bool between = text[i] == ' ' && !kept.empty() && is_digit(kept.back()) && i + 1 < text.size() &&
@@ -130,7 +131,7 @@ std::vector<std::string> with_both_signs(std::string_view item) {
   const bool one = at != std::string_view::npos && item.find(kBoth, behind) == std::string_view::npos;
   if (!one || (behind < item.size() && is_letter(item[behind]))) return {std::string(item)};
   const auto with = [&](const char* sign) {
-    return concat(item.substr(0, at), sign, trimmed(item.substr(behind)));
+    return concat(item.substr(0, at), sign, unspaced(item.substr(behind)));
   };
   return {with("+"), with("-")};
 }
@@ -239,11 +240,11 @@ std::pair<std::string_view, std::string_view> split_variable(std::string_view te
   constexpr std::string_view kIn = "\\in";
   if (const std::size_t at = text.find(kIn);
       at != std::string_view::npos && at > 0 && at + kIn.size() < text.size() &&
-      !is_letter(text[at + kIn.size()]) && is_variable(trimmed(text.substr(0, at))))
-    return {trimmed(text.substr(0, at)), trimmed(text.substr(at + kIn.size()))};
+      !is_letter(text[at + kIn.size()]) && is_variable(unspaced(text.substr(0, at))))
+    return {unspaced(text.substr(0, at)), unspaced(text.substr(at + kIn.size()))};
   const std::size_t at = equals_sign(text);
   if (at == std::string_view::npos) return {{}, text};
-  const std::string_view left = trimmed(text.substr(0, at)), right = trimmed(text.substr(at + 1));
+  const std::string_view left = unspaced(text.substr(0, at)), right = unspaced(text.substr(at + 1));
   if (right.empty()) return {{}, text};
   if (is_variable(left)) return {left, right};
   const bool arithmetic =
@@ -277,7 +278,7 @@ std::pair<std::string, std::string_view> split_choice(std::string_view text) {
   rest.remove_prefix(3);
   if (rest[0] != ' ' && rest[0] != kTextEnds) return {"", text};
   if (rest[0] == kTextEnds) rest.remove_prefix(1);
-  rest = trimmed(rest);
+  rest = unspaced(rest);
   const bool listed = rest.empty() || rest[0] == ',' || rest[0] == ';' || rest[0] == '(' ||
                       rest.starts_with("and ") || rest.starts_with("or ") || rest[0] == kTextBegins;
   return listed ? std::pair<std::string, std::string_view>{"", text}
@@ -304,7 +305,7 @@ std::pair<std::size_t, std::string> find_unit(std::string_view text) {
 std::string canonical_value(std::string_view text) {
   constexpr std::string_view kMatrix = "\\matrix[";
   const std::string plain = without(text, kTextMarks);
-  const std::string_view value = trimmed(plain);
+  const std::string_view value = unspaced(plain);
   if (value.starts_with(kMatrix) && value.ends_with("]]") && value.find(kMatrix, 1) == std::string_view::npos)
     return concat(kMatrix.substr(0, kMatrix.size() - 1), canonical_value(value.substr(kMatrix.size() - 1)));
   if (value.find("\\cup") != std::string_view::npos) return canonical_union(value);
@@ -326,7 +327,7 @@ std::string canonical_value(std::string_view text) {
 
 AnswerParts answer_parts(std::string_view plain, Commas commas) {
   AnswerParts parts;
-  const auto [choice, answer] = split_choice(trimmed(plain));
+  const auto [choice, answer] = split_choice(unspaced(plain));
   parts.choice = choice;
   const std::string listed = with_commas_for_words(without_thousands(answer, commas));
   const auto [variable, value] = split_variables(listed);

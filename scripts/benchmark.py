@@ -101,7 +101,11 @@ def forward_line(figures: Figures, length: int) -> str:
     """A full pass beside the bare products and the peers; vLLM's with the logits that a prefill leaves out, too."""
     ours, head = f"forward_full_pass/{length}", f"forward_head/{length}"
     mine, most = figures[ours]["tokens_per_second"], figures[f"forward_products/{length}"]["tokens_per_second"]
-    text = f"{mine:.0f} tokens/s, {mine / most:.2f} of the bare products' {most:.0f}" + beside(figures, ours, mine)
+    text = f"{mine:.0f} tokens/s, {mine / most:.2f} of the bare products' {most:.0f}"
+    packed = figures.get(f"forward_products_packed/{length}", {}).get("tokens_per_second")
+    if packed:
+        text += f", {mine / packed:.2f} of the {packed:.0f} of packed weights"
+    text += beside(figures, ours, mine)
     prefill = figures.get("vllm", {}).get(ours)
     if prefill and head in figures:
         whole = 1 / (1 / prefill + 1 / figures[head]["tokens_per_second"])

@@ -32,6 +32,7 @@ HELPER = re.compile(
 ALIAS = re.compile(r"(using|namespace) \w+ = .*;")
 COMPILE_ERROR = "[clang-diagnostic-error]"
 INCLUDE = re.compile(r'^#include "(.+)"', re.MULTILINE)
+JOINED = re.compile(r'^#include "(/.+\.cpp)"$', re.MULTILINE)
 FINDING = re.compile(r"^\S+:\d+:\d+: (?:warning|error): ")
 
 
@@ -54,6 +55,13 @@ def clean_flags(command):
     return (*paths, *sorted(others))  # sorted, as CMake's order differs from folder to folder
 
 
+def sources_of(path):
+    """The sources that one compile command is for: the file, or those that CMake has joined in it (FORESIGHT_TOGETHER)."""
+    if path.parent.name != "Unity":
+        return [path]
+    return [Path(name) for name in JOINED.findall(path.read_text())]
+
+
 def read_commands(build):
     """{path: flags} of the project's own sources; the first command counts where a file is compiled more than once."""
     database = build / "compile_commands.json"
@@ -61,10 +69,10 @@ def read_commands(build):
         sys.exit(f"tidy.py: {database} is not there: run scripts/build.sh first")
     commands = {}
     for entry in json.loads(database.read_text()):
-        path = Path(entry["file"]).resolve()
-        ours = path.is_relative_to(ROOT) and not path.is_relative_to(build)
-        if ours and path.exists() and path != ROOT / "tests" / "main.cpp":  # that file is only Catch2's main
-            commands.setdefault(path, clean_flags(entry["command"]))
+        for path in sources_of(Path(entry["file"]).resolve()):
+            ours = path.is_relative_to(ROOT) and not path.is_relative_to(build)
+            if ours and path.exists() and path != ROOT / "tests" / "main.cpp":  # that file is only Catch2's main
+                commands.setdefault(path, clean_flags(entry["command"]))
     return commands
 
 

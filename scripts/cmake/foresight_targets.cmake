@@ -1,9 +1,20 @@
+# foresight_compile_together(NAME): the target's files are compiled FORESIGHT_TOGETHER at once. Each file spends seconds on
+# its headers, above all on the templates of a precompiled one (torch's, Catch2's), which GCC instantiates anew at the end of
+# every file.
+set(FORESIGHT_TOGETHER 1 CACHE STRING "Files that are compiled at once; more is faster as a whole, slower after an edit")
+function(foresight_compile_together name)
+  if(FORESIGHT_TOGETHER GREATER 1)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${FORESIGHT_TOGETHER})
+  endif()
+endfunction()
+
 # foresight_library(NAME LINKS target ... [TORCH]): a static library of this folder's sources.
 # With TORCH the library shares one precompiled header of torch.
 function(foresight_library name)
   cmake_parse_arguments(arg "TORCH" "" "LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_library(${name} STATIC ${sources})
+  foresight_compile_together(${name})
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/foresight>)
   target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE $<BUILD_INTERFACE:foresight_warnings> ${arg_PRIVATE_LINKS})
@@ -13,15 +24,6 @@ function(foresight_library name)
     foresight_use_torch_header(${name})
   endif()
   set_property(GLOBAL APPEND PROPERTY FORESIGHT_LIBRARIES ${name})
-endfunction()
-
-# foresight_compile_together(NAME): the target's files are compiled FORESIGHT_TOGETHER at once. Each file spends seconds on
-# the templates of its precompiled header (torch's, Catch2's), which GCC instantiates anew at the end of every file.
-set(FORESIGHT_TOGETHER 1 CACHE STRING "Files that are compiled at once; more is faster as a whole, slower after an edit")
-function(foresight_compile_together name)
-  if(FORESIGHT_TOGETHER GREATER 1)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${FORESIGHT_TOGETHER})
-  endif()
 endfunction()
 
 # The precompiled torch header is built once and reused by every target.
@@ -87,8 +89,11 @@ function(foresight_test folder)
     set(arg_TIMEOUT 600)
   endif()
   add_test(NAME ${name} COMMAND test_${name} --durations yes --min-duration 2)
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
-    ENVIRONMENT "FORESIGHT_SOURCE_DIR=${PROJECT_SOURCE_DIR};FORESIGHT_BINARY_DIR=${PROJECT_BINARY_DIR}")
+  set(environment "FORESIGHT_SOURCE_DIR=${PROJECT_SOURCE_DIR};FORESIGHT_BINARY_DIR=${PROJECT_BINARY_DIR}")
+  if(arg_TORCH) # its threads wait as the program's do (trainer/app/main/waiting.cpp): other jobs on the machine then cost little
+    list(APPEND environment GOMP_SPINCOUNT=300)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${environment}")
 endfunction()
 
 # foresight_fuzz(FOLDER LINKS target ...): an executable fuzz_NAME for each fuzz_NAME.cpp of tests/FOLDER, with libFuzzer's

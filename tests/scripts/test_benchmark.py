@@ -32,10 +32,11 @@ class Benchmark(unittest.TestCase):
 
     def test_a_prefill_of_last_logits_alone_is_counted_with_all_of_them_too(self):
         figures = {"forward_full_pass/1024": {"tokens_per_second": 1500}, "forward_products/1024": {"tokens_per_second": 2000},
-                   "forward_head/1024": {"tokens_per_second": 6000},
+                   "forward_products_packed/1024": {"tokens_per_second": 2500}, "forward_head/1024": {"tokens_per_second": 6000},
                    "vllm": {"forward_full_pass/1024": 3000, "prompts_together/1024": 3600}}
         text = dict(benchmark.lines(figures))["forward, loss and entropy, 1024 tokens"]
-        self.assertEqual(text, "1500 tokens/s, 0.75 of the bare products' 2000, 0.50 x vLLM's 3000 (0.75 x 2000 with all logits); "
+        self.assertEqual(text, "1500 tokens/s, 0.75 of the bare products' 2000, 0.60 of the 2500 of packed weights, "
+                               "0.50 x vLLM's 3000 (0.75 x 2000 with all logits); "
                                "four prompts together in vLLM: 3600")
 
     def test_decoding_under_eviction_stands_beside_the_full_kv_of_every_peer(self):

@@ -28,7 +28,7 @@ constexpr const char* kTip = R"js(
   }
 )js";
 
-constexpr const char* kPictures = R"js(
+constexpr const char* kPictureScript = R"js(
   document.querySelectorAll('svg.plot').forEach(function (svg) {
     var title = svg.querySelector('title'), points = pointsOf(svg);
     if (title) title.remove();  // aria-label stays; the browser's own tooltip would cover ours
@@ -73,7 +73,7 @@ constexpr const char* kPictures = R"js(
 
 // Tooltips only: the page says the same without them.
 std::string page_script() {
-  return std::string("(function () {\n  'use strict';") + kTip + kPictures;
+  return std::string("(function () {\n  'use strict';") + kTip + kPictureScript;
 }
 
 }  // namespace foresight

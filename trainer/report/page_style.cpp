@@ -67,7 +67,7 @@ td small{color:var(--soft);font-weight:400}
 font-variant-numeric:tabular-nums}
 )css";
 
-constexpr const char* kPictures = R"css(
+constexpr const char* kPictureStyle = R"css(
 figure{margin:0;min-width:0}
 figure.wide{max-width:860px}
 .grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:22px 28px}
@@ -118,7 +118,7 @@ th,td{padding:6px 9px}}
 }  // namespace
 
 std::string page_style() {
-  return std::string(kColours) + kText + kPictures;
+  return std::string(kColours) + kText + kPictureStyle;
 }
 
 }  // namespace foresight

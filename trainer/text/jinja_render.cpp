@@ -11,7 +11,7 @@ namespace {
 
 using Kind = Value::Kind;
 
-constexpr int kMaxDepth = 300;  // of statements and expressions at once, through macros too
+constexpr int kDeepestCall = 300;  // of statements and expressions at once, through macros too
 
 enum class Flow { kNext, kBreak, kContinue };
 
@@ -40,7 +40,7 @@ class Renderer {
   class Depth {
    public:
     explicit Depth(Renderer& renderer) : renderer_(renderer) {
-      if (++renderer_.depth_ > kMaxDepth) renderer_.work_.refuse("it calls itself too deeply");
+      if (++renderer_.depth_ > kDeepestCall) renderer_.work_.refuse("it calls itself too deeply");
     }
     Depth(const Depth&) = delete;
     Depth& operator=(const Depth&) = delete;

@@ -9,7 +9,7 @@ namespace foresight::jinja {
 namespace {
 
 // Values are copied, compared and freed by recursion.
-constexpr int kMaxDepth = 64;
+constexpr int kDeepestValue = 64;
 
 bool is_number(const Value& value) {
   return value.is(Value::Kind::kInteger) || value.is(Value::Kind::kBoolean);
@@ -44,14 +44,14 @@ Value Value::function(const std::string& name) {
 Value Value::list(List items, const Work& work) {
   int depth = 0;
   for (const Value& item : items) depth = std::max(depth, item.depth());
-  if (depth >= kMaxDepth) work.refuse(concat("values are nested deeper than ", kMaxDepth));
+  if (depth >= kDeepestValue) work.refuse(concat("values are nested deeper than ", kDeepestValue));
   return Value(Data(std::make_shared<const Nested<List>>(Nested<List>{std::move(items), depth + 1})));
 }
 
 Value Value::dictionary(Dictionary entries, const Work& work) {
   int depth = 0;
   for (const auto& [key, value] : entries) depth = std::max(depth, value.depth());
-  if (depth >= kMaxDepth) work.refuse(concat("values are nested deeper than ", kMaxDepth));
+  if (depth >= kDeepestValue) work.refuse(concat("values are nested deeper than ", kDeepestValue));
   return Value(
       Data(std::make_shared<const Nested<Dictionary>>(Nested<Dictionary>{std::move(entries), depth + 1})));
 }
