@@ -174,6 +174,9 @@ def lines(figures: Figures) -> list[tuple[str, str]]:
     for name, row in figures.items():
         if name.startswith("evaluate_ten_policies"):
             found.append((f"ten policies, {name.split('/')[1]} traces", f"{row['over_one']:.2f} x full KV and one policy"))
+    if has("evicted_pass_by_length/1024", "forward_products_packed/1024"):
+        mine, packed = (figures[name]["tokens_per_second"] for name in ("evicted_pass_by_length/1024", "forward_products_packed/1024"))
+        found.append(("pass under eviction, 4 rows of 1024 tokens", f"{mine:.0f} tokens/s, {mine / packed:.2f} of the {packed:.0f} of packed weights"))
     by_length = sorted((int(name.split("/")[1]), row["seconds"]) for name, row in figures.items() if name.startswith("evicted_pass_by_length/"))
     if by_length:
         slope, residual = linear_fit(by_length)

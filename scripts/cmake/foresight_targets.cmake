@@ -1,12 +1,10 @@
-# foresight_compile_together(NAME): the target's files are compiled FORESIGHT_TOGETHER at once. Each file spends seconds on
-# its headers, above all on the templates of a precompiled one (torch's, Catch2's), which GCC instantiates anew at the end of
-# every file.
+# FORESIGHT_TOGETHER files of a target are compiled at once. Each file spends seconds on its headers, above all on the templates
+# of a precompiled one (torch's, Catch2's), which GCC instantiates anew at the end of every file.
 set(FORESIGHT_TOGETHER 1 CACHE STRING "Files that are compiled at once; more is faster as a whole, slower after an edit")
-function(foresight_compile_together name)
-  if(FORESIGHT_TOGETHER GREATER 1)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${FORESIGHT_TOGETHER})
-  endif()
-endfunction()
+if(FORESIGHT_TOGETHER GREATER 1)
+  set(CMAKE_UNITY_BUILD ON)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE ${FORESIGHT_TOGETHER})
+endif()
 
 # foresight_library(NAME LINKS target ... [TORCH]): a static library of this folder's sources.
 # With TORCH the library shares one precompiled header of torch.
@@ -14,7 +12,6 @@ function(foresight_library name)
   cmake_parse_arguments(arg "TORCH" "" "LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_library(${name} STATIC ${sources})
-  foresight_compile_together(${name})
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/foresight>)
   target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE $<BUILD_INTERFACE:foresight_warnings> ${arg_PRIVATE_LINKS})
@@ -28,7 +25,6 @@ endfunction()
 
 # The precompiled torch header is built once and reused by every target.
 function(foresight_use_torch_header name)
-  foresight_compile_together(${name})
   if(NOT TARGET foresight_torch_header)
     file(WRITE ${PROJECT_BINARY_DIR}/foresight_torch_header.cpp "")
     add_library(foresight_torch_header OBJECT ${PROJECT_BINARY_DIR}/foresight_torch_header.cpp)
@@ -62,7 +58,6 @@ function(foresight_use_test_header name torch)
   target_compile_options(${name} PRIVATE -O1)
   target_compile_definitions(${name} PRIVATE CATCH_CONFIG_FAST_COMPILE)
   target_precompile_headers(${name} REUSE_FROM ${header})
-  foresight_compile_together(${name})
 endfunction()
 
 # foresight_test(FOLDER LINKS target ... [TORCH] [LABELS label ...]): one executable from tests/FOLDER, one ctest entry.

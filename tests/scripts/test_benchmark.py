@@ -49,6 +49,13 @@ class Benchmark(unittest.TestCase):
                          "120.0 tokens/s, 3.00 x full KV's 40.0, 1.20 x vLLM's 100.0")
         self.assertEqual(found["decoding under eviction at 7936 tokens, 1 row"], "30.0 tokens/s, 1.50 x full KV's 20.0")
 
+    def test_a_pass_under_eviction_stands_beside_the_products_of_packed_weights(self):
+        figures = {"evicted_pass_by_length/1024": {"tokens_per_second": 1800, "seconds": 2.3},
+                   "evicted_pass_by_length/2048": {"tokens_per_second": 1800, "seconds": 4.6},
+                   "forward_products_packed/1024": {"tokens_per_second": 3000}}
+        self.assertEqual(dict(benchmark.lines(figures))["pass under eviction, 4 rows of 1024 tokens"],
+                         "1800 tokens/s, 0.60 of the 3000 of packed weights")
+
     def test_what_was_not_measured_is_not_told(self):
         self.assertEqual(benchmark.lines({}), [])
 
