@@ -12,6 +12,7 @@
 #include "tests/supervised/mean_ranking_loss.h"
 #include "trainer/base/memory.h"
 #include "trainer/kernels/window_attention.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/ranking_gradient.h"
 #include "trainer/supervised/streamed_states.h"

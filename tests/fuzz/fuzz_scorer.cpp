@@ -27,7 +27,7 @@ std::string with_digest(std::string_view input) {
 
 void open_scorer(std::string_view input) {
   // Of the seeds that make_corpus.py writes.
-  const ScorerShape kShape{.layers = 1, .kv_heads = 1, .inputs = 20};
+  const ScorerShape kShape{.layers = 1, .kv_heads = 1, .head_dimension = 2, .group = 2};
   const auto path = put_file("scorer.safetensors", input);
   expect_kept({.name = "scorer.safetensors"}, input.size(), [&] {
     const ScorerFile scorer = ScorerFile::open(path, kShape);

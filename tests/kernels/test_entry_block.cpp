@@ -8,6 +8,7 @@
 #include "tests/kernels/played_gpu.h"
 #include "trainer/eviction/entries.h"
 #include "trainer/eviction/gpu_entries.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/scorer/scorer.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
@@ -141,10 +142,7 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
         candidate_features(cache.view(shape.budget + shape.window), kind);  // [R, K, B, F]
     const torch::Tensor chosen = cache.some_candidates((shape.budget + 1) / 2);
     const auto described = [&](const torch::Tensor& entries) {
-      FeatureWork work = describe_features(cache.view(shape.capacity), entries);
-      work.normalised = kind == ScorerFeatures::kNormalized;
-      work.partial_sums = kind != ScorerFeatures::kReleased;
-      return work;
+      return describe_features(cache.view(shape.capacity), kind, entries);
     };
     torch::Tensor gathered = torch::full({shape.rows, shape.kv_heads, chosen.size(2), inputs}, -1.0);
     GatherWork gather;
@@ -158,7 +156,9 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
     model.query_heads = shape.kv_heads * shape.group;
     model.kv_heads = shape.kv_heads;
     model.head_dimension = shape.width;
-    Scorer scorer = Scorer::random(model, {}, RandomStream(2, "test"));
+    ScorerFacts facts;
+    facts.features = kind;
+    Scorer scorer = Scorer::random(model, facts, RandomStream(2, "test"));
     scorer.set_normalisation(0, torch::randn({shape.kv_heads, inputs}),
                              torch::rand({shape.kv_heads, inputs}) + 0.5);
     const torch::Tensor expected = scorer.score(0, features).detach();

@@ -161,7 +161,8 @@ TEST_CASE("scorer file: facts that are no numbers or no known words are refused 
   CHECK_THAT(fault_with("window", "a\nb"), Contains("metadata 'window'") && Contains("got 'a\\nb'"));
   CHECK_THAT(fault_with("protect_sinks", "few"), Contains("metadata 'protect_sinks'"));
   CHECK_THAT(fault_with("protect_prompt", "1"), Contains("expected true or false, got '1'"));
-  CHECK_THAT(fault_with("features", "raw"), Contains("expected normalized, serving, released, got 'raw'"));
+  CHECK_THAT(fault_with("features", "raw"),
+             Contains("expected normalized, extended, serving, released, got 'raw'"));
 }
 
 TEST_CASE("scorer file: what training protected is read, and nothing where an older file does not say") {

@@ -25,6 +25,7 @@
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/generation/generate.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/scorer/entry_scores.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/traces/recorded_trace.h"
@@ -58,7 +59,7 @@ torch::Tensor normal(torch::IntArrayRef size, RandomStream& random, double devia
 Scorer random_scorer(const ModelShape& shape, const ScorerFacts& facts, RandomStream& random) {
   Scorer scorer = Scorer::random(shape, facts, RandomStream(random.next_u64(), "scorer"));
   if (facts.features == ScorerFeatures::kReleased) return scorer;
-  const std::int64_t inputs = 2 * shape.head_dimension + kStatisticsPerHead * shape.group();
+  const std::int64_t inputs = scorer.shape().inputs(facts.features);
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const torch::Tensor deviation = normal({shape.kv_heads, inputs}, random).abs() + 0.5;
     scorer.set_normalisation(layer, normal({shape.kv_heads, inputs}, random), deviation);

@@ -10,6 +10,7 @@
 #include "trainer/base/version.h"
 #include "trainer/eviction/evicting_cache.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/scorer/scorer.h"
 // after torch: c10 defines CHECK too
 #include "tests/catch.h"
@@ -226,6 +227,91 @@ TEST_CASE("scorer: normalised features hold the sums that their names say", "[sc
   CHECK(torch::equal(features.narrow(3, 4, 4), view.values.narrow(2, 0, budget)));
 }
 
+TEST_CASE("scorer: extended features are the normalised ones and what a loop over entries finds",
+          "[scorer]") {
+  torch::manual_seed(1);
+  const std::int64_t rows = 2, heads = 2, group = 3, budget = 12, window = 9, d = 4,
+                     entries = budget + window;
+  EvictionView view;
+  view.budget = budget;
+  view.window = window;
+  view.step = 3;  // budget + 4 windows of tokens were read: 48
+  view.keys = torch::randn({rows, heads, entries, d});
+  view.values = torch::randn({rows, heads, entries, d});
+  view.positions = torch::arange(entries).mul(2).add(6).expand({rows, heads, entries}).contiguous();
+  view.window_statistics = statistics_of(torch::rand({rows, heads, group, window, entries}) * 1e-3);
+  view.cumulative = torch::rand({rows, heads, group, entries});
+  view.decayed = torch::rand({rows, heads, group, entries});
+  const torch::Tensor features = candidate_features(view, ScorerFeatures::kExtended);
+  const std::int64_t known = 2 * d + 8 * group;
+  REQUIRE(features.sizes() == torch::IntArrayRef({rows, heads, budget, known + 3 * group + 3}));
+  CHECK(torch::equal(features.narrow(3, 0, known), candidate_features(view, ScorerFeatures::kNormalized)));
+  const auto number = [](const torch::Tensor& of) { return of.item<double>(); };
+  const auto statistic = [&](kernels::Statistic which, auto r, auto k, auto g, auto i) {
+    return number(view.statistic(which)[r][k][g][i]);
+  };
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t k = 0; k < heads; ++k) {
+      for (std::int64_t i = 0; i < budget; ++i) {
+        const double age = 48 - (6 + 2 * static_cast<double>(i));
+        std::vector<double> expected;
+        for (std::int64_t g = 0; g < group; ++g)
+          expected.push_back(std::log1p(1e6 * statistic(kernels::kMaximum, r, k, g, i)));
+        for (std::int64_t g = 0; g < group; ++g)
+          expected.push_back(std::log1p(1e6 * statistic(kernels::kLast8, r, k, g, i)));
+        for (std::int64_t g = 0; g < group; ++g)
+          expected.push_back(std::log1p(1e6 * number(view.cumulative[r][k][g][i]) / age));
+        expected.push_back(std::log(age));
+        double likeness = -1;
+        for (std::int64_t j = i + 1; j < entries; ++j) {
+          const torch::Tensor a = view.keys[r][k][i], b = view.keys[r][k][j];
+          likeness = std::max(likeness, number(a.dot(b) / (a.norm() * b.norm())));
+        }
+        expected.push_back(likeness);
+        double around = 0;
+        for (std::int64_t j = std::max<std::int64_t>(0, i - 3); j < std::min(budget, i + 4); ++j) {
+          double sum = 0;
+          for (std::int64_t g = 0; g < group; ++g) sum += statistic(kernels::kSum, r, k, g, j) / group;
+          around = std::max(around, sum);
+        }
+        expected.push_back(std::log1p(100 * around));
+        for (std::size_t n = 0; n < expected.size(); ++n) {
+          CAPTURE(r, k, i, n);
+          CHECK(number(features[r][k][i][known + static_cast<std::int64_t>(n)]) ==
+                Approx(expected[n]).epsilon(1e-4).margin(1e-5));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("scorer: a file of extended features has more inputs, and is no file of normalised ones",
+          "[scorer]") {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = shape.kv_heads = 1;
+  shape.head_dimension = 2;
+  ScorerFacts facts;
+  facts.features = ScorerFeatures::kExtended;
+  const Scorer scorer = Scorer::random(shape, facts, RandomStream(1, "test"));
+  const auto file = temporary_file("extended.safetensors");
+  scorer.save(file);
+  const Scorer loaded = Scorer::load(file, shape);
+  CHECK(loaded.facts().features == ScorerFeatures::kExtended);
+  CHECK(loaded.normalisation(0).mean.sizes() == torch::IntArrayRef({1, 2 * 2 + 8 + 6}));
+  auto tensors = std::vector<TensorToWrite>();
+  const SafetensorsFile stored(file);
+  for (const auto& [name, view] : stored.tensors())
+    tensors.push_back(tensor_to_write(name, view_tensor(view)));
+  auto metadata = stored.metadata();
+  metadata["features"] = "normalized";
+  metadata.erase("content_sha256");
+  metadata["format"] = kScorerFormatWithoutDigest;
+  write_safetensors(temporary_file("renamed.safetensors"), tensors, metadata);
+  CHECK_THROWS_WITH(Scorer::load(temporary_file("renamed.safetensors"), shape),
+                    Catch::Contains("fc1.weight") && Catch::Contains("renamed.safetensors"));
+}
+
 TEST_CASE("scorer: of a model some of whose layers do not evict, it is kept by the model's numbers",
           "[scorer]") {
   ModelShape shape;
@@ -282,7 +368,7 @@ TEST_CASE("scorer: the folded normalisation equals standardising the features", 
   for (const Scorer& each : {scorer, loaded, Scorer::load(file, scorer.shape())}) {
     CHECK(each.shape().layers == 2);
     CHECK(each.shape().kv_heads == 2);
-    CHECK(each.shape().inputs == 2 * 4 + 8 * 3);
+    CHECK(each.shape().inputs(ScorerFeatures::kNormalized) == 2 * 4 + 8 * 3);
   }
   REQUIRE_THROWS_WITH(scorer.save_released(file), Catch::Contains("scorer.features=released"));
   ModelShape other = shape;

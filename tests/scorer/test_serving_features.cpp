@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trainer/eviction/evicting_cache.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/scorer/entry_scores.h"
 #include "trainer/scorer/scorer.h"
 // after torch: c10 defines CHECK too

@@ -9,6 +9,7 @@
 #include "tests/reference/paths.h"
 #include "tests/traces/load_recorded.h"
 #include "trainer/base/progress.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/supervised/behaviour.h"
 #include "trainer/supervised/cached_states.h"
 #include "trainer/supervised/streamed_states.h"
@@ -29,6 +30,7 @@ struct Recorded {
   Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   std::vector<RecordedTrace> traces;
   std::vector<CacheSize> sizes = std::vector<CacheSize>(3, kSize);  // by trace
+  ScorerFeatures features = ScorerFeatures::kNormalized;
 
   Recorded() {
     Progress::set_quiet(true);
@@ -38,18 +40,16 @@ struct Recorded {
       traces = load_recorded_traces(folder.path(), "train", index + 1, model.fingerprint(), "none");
     }
   }
-  StreamedStates streamed(ScorerFeatures features = ScorerFeatures::kNormalized) const {
-    return {model, traces, sizes, features, golden_behaviour()};
-  }
+  StreamedStates streamed() const { return {model, traces, sizes, features, golden_behaviour()}; }
   StreamedStates streamed_under(const Scorer& scorer) const {
-    return {model, traces, sizes, ScorerFeatures::kNormalized, scorer_behaviour(scorer)};
+    return {model, traces, sizes, features, scorer_behaviour(scorer)};
   }
   CachedStates cached(std::vector<std::vector<std::int64_t>> evictions) const {
     return cached_under(golden_behaviour(), std::move(evictions));
   }
   CachedStates cached_under(const Behaviour& behaviour,
                             std::vector<std::vector<std::int64_t>> evictions) const {
-    return {folder.path() / "states", model,  traces, sizes, ScorerFeatures::kNormalized, behaviour,
+    return {folder.path() / "states", model,  traces, sizes, features, behaviour,
             std::move(evictions),     alone()};
   }
 };

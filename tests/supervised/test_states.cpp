@@ -46,7 +46,7 @@ PlainStates plain_states(const Recorded& recorded, const RecordedTrace& trace) {
   const EvictionSelector golden = golden_selector({golden_evictions(trace, kSize)});
   evicted_losses(recorded.model, trace.tokens.unsqueeze(0), kSize, 1, [&](const EvictionView& view) {
     states.features[static_cast<std::size_t>(view.layer)].push_back(
-        candidate_features(view, ScorerFeatures::kNormalized)[0]);
+        candidate_features(view, recorded.features)[0]);
     return golden(view);
   });
   return states;
@@ -63,8 +63,10 @@ torch::Tensor gradient_of(const StateSource& states, const Scorer& scorer, std::
 }  // namespace
 
 TEST_CASE("states: streamed and cached ones give the gradient of stored features", "[supervised]") {
-  const Recorded recorded;
-  const Scorer scorer = Scorer::random(recorded.model.shape(), {}, RandomStream(3, "test"));
+  Recorded recorded;
+  ScorerFacts facts;
+  facts.features = recorded.features = GENERATE(ScorerFeatures::kNormalized, ScorerFeatures::kExtended);
+  const Scorer scorer = Scorer::random(recorded.model.shape(), facts, RandomStream(3, "test"));
   const CachedStates cached = recorded.cached(recorded.streamed().evictions());
   for (std::int64_t trace = 0; trace < 3; ++trace) {
     const RecordedTrace& of = recorded.traces[static_cast<std::size_t>(trace)];
@@ -91,7 +93,8 @@ TEST_CASE("states: streamed and cached ones give the gradient of stored features
 
 TEST_CASE("states: a cached one is the streamed one in float16, its keys and values stored once",
           "[supervised]") {
-  const Recorded recorded;
+  Recorded recorded;
+  recorded.features = GENERATE(ScorerFeatures::kNormalized, ScorerFeatures::kExtended);
   const std::vector<std::vector<std::int64_t>> some = {{1, 3}, {0}, {0, 2}};
   const CachedStates cached = recorded.cached(some);
   CHECK(cached.evictions() == some);
@@ -121,7 +124,7 @@ TEST_CASE("states: a cached one is the streamed one in float16, its keys and val
   CHECK(file.at("entries").shape ==
         std::vector<std::int64_t>{2, 2, 40, 2 * recorded.model.shape().head_dimension});
   CHECK(static_cast<double>(std::filesystem::file_size(file.path())) ==
-        Approx(cached_bytes(recorded.model.shape(), kSize, 2, 3)).epsilon(0.1));
+        Approx(cached_bytes(recorded.model.shape(), recorded.features, kSize, 2, 3)).epsilon(0.1));
 }
 
 TEST_CASE("states: a cache is kept for the same evictions and rebuilt for others", "[supervised]") {
@@ -144,14 +147,15 @@ TEST_CASE("states: as many evictions of each trace as the limit holds, spread ov
   const ModelShape& shape = recorded.model.shape();
   const std::vector<std::int64_t> lengths = {1000, 1000, 100};
   const auto cached = [&](double bytes, std::int64_t least) {
-    return cached_evictions(lengths, shape, recorded.sizes, bytes, least, 1);
+    return cached_evictions(lengths, shape, recorded.features, recorded.sizes, bytes, least, 1);
   };
   const auto all = cached(1e9, 24);
   REQUIRE(all);
   CHECK((*all)[0].size() == static_cast<std::size_t>(kSize.steps(1000)));
   CHECK((*all)[2].size() == static_cast<std::size_t>(kSize.steps(100)));
-  const double whole = 2 * cached_bytes(shape, kSize, kSize.steps(1000), kSize.steps(1000) - 1) +
-                       cached_bytes(shape, kSize, kSize.steps(100), kSize.steps(100) - 1);
+  const double whole =
+      2 * cached_bytes(shape, recorded.features, kSize, kSize.steps(1000), kSize.steps(1000) - 1) +
+      cached_bytes(shape, recorded.features, kSize, kSize.steps(100), kSize.steps(100) - 1);
   CHECK(*cached(whole, 24) == *all);
   const auto some = cached(0.7 * whole, 8);
   REQUIRE(some);
@@ -166,7 +170,7 @@ TEST_CASE("states: as many evictions of each trace as the limit holds, spread ov
       CHECK(steps[static_cast<std::size_t>(j)] >= j * possible / count);
       CHECK(steps[static_cast<std::size_t>(j)] < (j + 1) * possible / count);
     }
-    bytes += cached_bytes(shape, kSize, count, kSize.steps(lengths[i]) - 1);
+    bytes += cached_bytes(shape, recorded.features, kSize, count, kSize.steps(lengths[i]) - 1);
   }
   CHECK(bytes <= 0.7 * whole);
   CHECK_FALSE(cached(0.1 * whole, 8));

@@ -186,7 +186,7 @@ StageNeeds supervised_needs(const StageWork& work) {
     for (const CachedRound& round : *cached) {
       const std::vector<std::int64_t>& evictions = round.evictions[i];
       if (evictions.empty()) continue;
-      most = std::max(most, cached_bytes(work.shape, round.sizes[i],
+      most = std::max(most, cached_bytes(work.shape, config.scorer.features, round.sizes[i],
                                          static_cast<std::int64_t>(evictions.size()), evictions.back()));
     }
     needs.disk += most;

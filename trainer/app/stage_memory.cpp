@@ -50,12 +50,12 @@ double other_cache_bytes(const StageSetting& setting, double tokens) {
          number_bytes(setting.options.cache_dtype);
 }
 
-double inputs_of(const ModelShape& shape) {
-  return static_cast<double>(2 * shape.head_dimension + kStatisticsPerHead * shape.group());
+double inputs_of(const StageSetting& setting) {
+  return static_cast<double>(ScorerShape::of(*setting.shape).inputs(setting.config->scorer.features));
 }
 
-double scorer_bytes(const ModelShape& shape) {
-  return heads_of(shape) * (inputs_of(shape) + 2) * kScorerHidden * 4;
+double scorer_bytes(const StageSetting& setting) {
+  return heads_of(*setting.shape) * (inputs_of(setting) + 2) * kScorerHidden * 4;
 }
 
 double full_cache_bytes(const StageSetting& setting, double tokens) {
@@ -117,7 +117,10 @@ double window_bytes(const StageSetting& setting, const CacheSize& size, const Pa
       setting.options.cache_dtype == torch::kFloat32
           ? 0
           : seen * static_cast<double>(shape.kv_heads * 2 * shape.head_dimension) * entries * 4;
-  const double features = 2 * rows * static_cast<double>(shape.kv_heads * size.budget) * inputs_of(shape) * 4;
+  const auto candidates = static_cast<double>(shape.kv_heads * size.budget);
+  double features = 2 * rows * candidates * inputs_of(setting) * 4;
+  if (setting.config->scorer.features == ScorerFeatures::kExtended)
+    features += 2 * candidates * entries * 4;  // cosines of the keys of one row
   return std::max({2 * attention + in_float, attention + features,
                    layer_bytes(setting, std::max(rows * window, kPrefixTokens)), logits});
 }
@@ -231,7 +234,7 @@ std::vector<MemoryItem> supervised_memory(const StageSetting& setting, bool cach
     items.push_back({"contribution of a layer at an eviction",
                      static_cast<double>(shape.kv_heads * setting.longest_tokens) * 4, false, ""});
   }
-  items.push_back({"scorer, optimiser, gradients", 6 * scorer_bytes(shape), true, ""});
+  items.push_back({"scorer, optimiser, gradients", 6 * scorer_bytes(setting), true, ""});
   return items;
 }
 
@@ -253,7 +256,7 @@ std::vector<MemoryItem> grpo_memory(const StageSetting& setting) {
   }
   if (one_pass_applies(grpo)) {
     items.push_back({"gradients of rollouts (eligibility traces)",
-                     static_cast<double>(2 * rows + traces) * scorer_bytes(*setting.shape), true,
+                     static_cast<double>(2 * rows + traces) * scorer_bytes(setting), true,
                      "grpo.rollouts_per_pass"});
   } else {
     const std::int64_t units = (rollouts + rows - 1) / rows;
@@ -264,7 +267,7 @@ std::vector<MemoryItem> grpo_memory(const StageSetting& setting) {
              static_cast<double>(config.eviction.steps(setting.longest_tokens) * config.eviction.window) * 2,
          false, "grpo.traces_per_step"});
   }
-  items.push_back({"scorers, optimiser, gradients", 7 * scorer_bytes(*setting.shape), true, ""});
+  items.push_back({"scorers, optimiser, gradients", 7 * scorer_bytes(setting), true, ""});
   return items;
 }
 

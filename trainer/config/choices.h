@@ -4,8 +4,9 @@
 
 namespace foresight {
 
-/// What the scorer sees: statistics as log1p(100 x), standardised, or the authors' raw ones.
-enum class ScorerFeatures { kNormalized, kServing, kReleased };
+/// What the scorer sees (docs/method.md, "The scorer"): statistics as log1p(100 x), standardised; these and
+/// what an entry is among the others; what an engine can afford; or the authors' raw ones.
+enum class ScorerFeatures { kNormalized, kExtended, kServing, kReleased };
 
 /// How a pair of the ranking loss counts: by what the wrong order costs, or once (the paper).
 enum class PairWeight { kGap, kUniform };

@@ -42,6 +42,7 @@ std::size_t edit_distance(std::string_view from, std::string_view to) {
 template <>
 const Names<ScorerFeatures>& enum_names<ScorerFeatures>() {
   static const Names<ScorerFeatures> names = {{ScorerFeatures::kNormalized, "normalized"},
+                                              {ScorerFeatures::kExtended, "extended"},
                                               {ScorerFeatures::kServing, "serving"},
                                               {ScorerFeatures::kReleased, "released"}};
   return names;

@@ -35,6 +35,9 @@ struct EvictionView {
   torch::Tensor protected_entries;  ///< [R] int64 on the CPU: so many first candidates are never evicted;
                                     ///< undefined: none
 
+  /// Tokens that were read so far, the window's included: the newest has position seen() - 1.
+  std::int64_t seen() const { return budget + (step + 1) * window; }
+
   /// [R, K, g, N]: one of the window's statistics; it shares the memory.
   torch::Tensor statistic(kernels::Statistic which) const { return window_statistics.select(3, which); }
 

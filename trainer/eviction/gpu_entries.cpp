@@ -65,7 +65,8 @@ void compact_on_gpu(const EntryBuffers& buffers, const EntrySums& sums, const to
   kernels::launch(work, buffers.keys.device());
 }
 
-kernels::FeatureWork describe_features(const EvictionView& view, const torch::Tensor& chosen) {
+kernels::FeatureWork describe_features(const EvictionView& view, ScorerFeatures features,
+                                       const torch::Tensor& chosen) {
   kernels::FeatureWork work;
   work.keys = view.keys.const_data_ptr();
   work.values = view.values.const_data_ptr();
@@ -78,7 +79,9 @@ kernels::FeatureWork describe_features(const EvictionView& view, const torch::Te
   work.group = view.cumulative.size(2);
   work.width = view.keys.size(3);
   work.capacity = view.keys.size(2);
-  work.inputs = 2 * work.width + kStatisticsPerHead * work.group;
+  work.normalised = features != ScorerFeatures::kReleased;
+  work.partial_sums = features != ScorerFeatures::kReleased;
+  work.inputs = 2 * work.width + statistics_of(features, work.group);
   work.entries = view.budget;
   if (chosen.defined()) {
     check_shape(chosen, {work.rows, work.kv_heads, -1}, "chosen entries");

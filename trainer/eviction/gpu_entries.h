@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include "trainer/config/choices.h"
 #include "trainer/eviction/eviction_view.h"
 #include "trainer/kernels/entry_work.h"
 
@@ -28,8 +29,9 @@ void append_on_gpu(const EntryBuffers& to, std::int64_t live, std::int64_t seen,
 void compact_on_gpu(const EntryBuffers& buffers, const EntrySums& sums, const torch::Tensor& evicted,
                     std::int64_t budget, torch::Tensor wrong);
 
-/// What the kernels read of a view's entries, which must outlive the work: of `chosen` [R, K, M] int64,
-/// contiguous, or of all candidates where that is undefined.
-kernels::FeatureWork describe_features(const EvictionView& view, const torch::Tensor& chosen);
+/// What the kernels read of a view's entries for `features`, kNormalized or kReleased, which must outlive the
+/// work: of `chosen` [R, K, M] int64, contiguous, or of all candidates where that is undefined.
+kernels::FeatureWork describe_features(const EvictionView& view, ScorerFeatures features,
+                                       const torch::Tensor& chosen);
 
 }  // namespace foresight

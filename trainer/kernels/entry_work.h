@@ -34,7 +34,7 @@ struct CompactWork {
 /// Most entries of a head, budget and window, that CompactWork may have: their numbers fill shared memory.
 inline constexpr std::int64_t kMostEntries = 16384;
 
-/// A scorer's inputs of entries, F = 2d + 8g numbers each (trainer/scorer/scorer.h): of `chosen` entries
+/// A scorer's inputs of entries, F numbers each (trainer/scorer/candidate_features.h): of `chosen` entries
 /// [R, K, M], or of the first M.
 struct FeatureWork {
   const void *keys = nullptr, *values = nullptr;          ///< [R, K, capacity, d]
@@ -45,7 +45,7 @@ struct FeatureWork {
   bool normalised = true;                                 ///< log1p(100 x) of each statistic
   bool partial_sums = true;  ///< false: the whole sum stands for those of the last queries
   std::int64_t rows = 0, kv_heads = 0, group = 0, width = 0, entries = 0, capacity = 0;
-  std::int64_t inputs = 0;  ///< F
+  std::int64_t inputs = 0;  ///< F = 2d + 8g
 };
 
 /// The inputs themselves.

@@ -153,9 +153,9 @@ void require_same_layers(const SafetensorsFile& file, const std::string& format,
                      " evict: the scorer belongs to another model"));
 }
 
-void require_layers(const SafetensorsFile& file, const ScorerShape& shape) {
+void require_layers(const SafetensorsFile& file, const ScorerShape& shape, std::int64_t inputs) {
   const ScorerReader reader(file);
-  const std::int64_t heads = shape.kv_heads, inputs = shape.inputs;
+  const std::int64_t heads = shape.kv_heads;
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const auto require = [&](const char* tensor, const std::vector<std::int64_t>& size) {
       reader.require_tensor(judge_tensor_name(shape.number(layer), tensor), size);
@@ -173,11 +173,16 @@ void require_layers(const SafetensorsFile& file, const ScorerShape& shape) {
 
 }  // namespace
 
+std::int64_t statistics_of(ScorerFeatures features, std::int64_t group) {
+  return kStatisticsPerHead * group + (features == ScorerFeatures::kExtended ? 3 * group + 3 : 0);
+}
+
 ScorerShape ScorerShape::of(const ModelShape& model) {
   const bool all = model.evicting_layers() == model.layers;
   return {.layers = model.evicting_layers(),
           .kv_heads = model.kv_heads,
-          .inputs = 2 * model.head_dimension + kStatisticsPerHead * model.group(),
+          .head_dimension = model.head_dimension,
+          .group = model.group(),
           .numbers = all ? std::vector<std::int64_t>() : model.evicting_layer_numbers()};
 }
 
@@ -220,7 +225,8 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ScorerShape
   scorer.facts.model_fingerprint = reader.text("model_fingerprint");
   scorer.facts.dtype = reader.text("dtype");
   scorer.facts.config = reader.text("config");
-  require_layers(scorer.file, shape);
+  const std::int64_t inputs = shape.inputs(scorer.facts.features);
+  require_layers(scorer.file, shape, inputs);
   require_nothing_else(scorer.file, shape, scorer.released);
   scorer.has_normalisation = scorer.file.contains(kFeatureMean) || scorer.file.contains(kFeatureDeviation);
   if (!scorer.has_normalisation && scorer.facts.features != ScorerFeatures::kReleased) {
@@ -229,7 +235,7 @@ ScorerFile ScorerFile::open(const std::filesystem::path& path, const ScorerShape
   }
   if (scorer.has_normalisation) {
     for (const char* name : {kFeatureMean, kFeatureDeviation})
-      reader.require_tensor(name, {shape.layers, shape.kv_heads, shape.inputs});
+      reader.require_tensor(name, {shape.layers, shape.kv_heads, inputs});
   }
   return scorer;
 }

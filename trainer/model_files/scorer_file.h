@@ -22,7 +22,12 @@ inline constexpr const char* kScorerLayersKey = "evicting_layers";
 inline constexpr const char* kScorerFormatWithoutDigest = "foresight.scorer.1";
 inline constexpr const char* kScorerDigestKey = "content_sha256";
 inline constexpr std::int64_t kScorerHidden = 16;
+/// Of the attention that each query head of a group pays to a candidate.
 inline constexpr std::int64_t kStatisticsPerHead = 8;
+
+/// Numbers that a scorer on `features` sees of a candidate besides key and value; group: query heads per KV
+/// head.
+std::int64_t statistics_of(ScorerFeatures features, std::int64_t group);
 
 /// What a scorer was made for; stored with it.
 struct ScorerFacts {
@@ -40,13 +45,19 @@ struct ScorerFacts {
 struct ScorerShape {
   std::int64_t layers = 0;  ///< that evict
   std::int64_t kv_heads = 0;
-  std::int64_t inputs = 0;  ///< 2d + 8g
+  std::int64_t head_dimension = 0;
+  std::int64_t group = 0;  ///< query heads per KV head
   /// The model's numbers of these layers, ascending; none: 0, 1, 2, ..., as all layers of the model evict.
   std::vector<std::int64_t> numbers = {};
 
   /// The model's number of a scorer's layer.
   std::int64_t number(std::int64_t layer) const {
     return numbers.empty() ? layer : numbers.at(static_cast<std::size_t>(layer));
+  }
+
+  /// Numbers that a scorer on `features` sees of a candidate: key, value and statistics_of().
+  std::int64_t inputs(ScorerFeatures features) const {
+    return 2 * head_dimension + statistics_of(features, group);
   }
 
   /// Of the scorers for a model.

@@ -8,6 +8,7 @@
 #include "trainer/eviction/gpu_entries.h"
 #include "trainer/eviction/protection.h"
 #include "trainer/kernels/launch.h"
+#include "trainer/scorer/candidate_features.h"
 
 namespace foresight {
 namespace {
@@ -15,16 +16,9 @@ namespace {
 /// Whether the kernels read features of `kind` from this view.
 bool suits_gpu(const EvictionView& view, ScorerFeatures kind) {
   const auto packed = [](const torch::Tensor& values) { return values.defined() && values.is_contiguous(); };
-  return kind != ScorerFeatures::kServing && kernels::has_gpu_kernels(view.keys.device()) &&
-         packed(view.keys) && packed(view.values) && packed(view.window_statistics) &&
-         packed(view.cumulative) && packed(view.decayed);
-}
-
-kernels::FeatureWork describe(const EvictionView& view, ScorerFeatures kind, const torch::Tensor& chosen) {
-  kernels::FeatureWork work = describe_features(view, chosen);
-  work.normalised = kind == ScorerFeatures::kNormalized;
-  work.partial_sums = kind != ScorerFeatures::kReleased;
-  return work;
+  const bool known = kind == ScorerFeatures::kNormalized || kind == ScorerFeatures::kReleased;
+  return known && kernels::has_gpu_kernels(view.keys.device()) && packed(view.keys) && packed(view.values) &&
+         packed(view.window_statistics) && packed(view.cumulative) && packed(view.decayed);
 }
 
 }  // namespace
@@ -38,7 +32,7 @@ Candidates::Candidates(const Scorer& scorer, const EvictionView& view) : scorer_
 torch::Tensor Candidates::scores() const {
   const torch::NoGradGuard no_grad;
   if (features_.defined()) return scorer_->score(view_->layer, features_);
-  return scorer_->score_on_gpu(view_->layer, describe(*view_, scorer_->facts().features, {}), {});
+  return scorer_->score_on_gpu(view_->layer, describe_features(*view_, scorer_->facts().features, {}), {});
 }
 
 torch::Tensor Candidates::features() const {
@@ -51,7 +45,7 @@ torch::Tensor Candidates::features_of(const torch::Tensor& chosen) const {
   if (features_.defined()) return select_entries(features_, chosen);
   const torch::Tensor entries = chosen.contiguous();
   kernels::GatherWork work;
-  work.of = describe(*view_, scorer_->facts().features, entries);
+  work.of = describe_features(*view_, scorer_->facts().features, entries);
   torch::Tensor features = torch::empty({work.of.rows, work.of.kv_heads, work.of.entries, work.of.inputs},
                                         view_->cumulative.options());
   work.features = features.mutable_data_ptr<float>();

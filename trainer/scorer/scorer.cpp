@@ -16,36 +16,6 @@
 namespace foresight {
 namespace {
 
-/// Queries of a window that serving features are of, and what its attention is multiplied by before the
-/// logarithm: coarse as normalised features are, fine where an entry gets next to none.
-constexpr std::int64_t kServingQueries = 8;
-constexpr double kCoarse = 100.0, kFine = 1e6;
-
-/// [R, K, 8g, B] of the window's last queries, whose attention is computed again.
-torch::Tensor serving_statistics(const EvictionView& view) {
-  const std::int64_t recent = std::min(kServingQueries, view.window);
-  const torch::Tensor attention = attention_of_last(view, recent).narrow(4, 0, view.budget);
-  const auto last = [&](std::int64_t queries) {
-    const std::int64_t count = std::min(queries, recent);
-    return attention.narrow(3, recent - count, count).sum(3);
-  };
-  const torch::Tensor coarse =
-      torch::cat({attention.amax(3), last(8), last(4), last(2), last(1)}, 2).mul_(kCoarse).log1p_();
-  const torch::Tensor fine = attention.mul(kFine).log1p_();
-  return torch::cat({coarse, fine.amax(3), fine.mean(3), fine.amin(3)}, 2);
-}
-
-/// [R, K, 8g, B], raw: what entries gathered in this window and before it.
-torch::Tensor gathered_statistics(const EvictionView& view, bool released) {
-  const auto of_candidates = [&](const torch::Tensor& all) { return all.narrow(3, 0, view.budget); };
-  const auto in_window = [&](kernels::Statistic which) { return of_candidates(view.statistic(which)); };
-  const auto last = [&](kernels::Statistic which) { return in_window(released ? kernels::kSum : which); };
-  return torch::cat({in_window(kernels::kMaximum), in_window(kernels::kMinimum), in_window(kernels::kSum),
-                     last(kernels::kLast16), last(kernels::kLast8), last(kernels::kLast32),
-                     of_candidates(view.cumulative), of_candidates(view.decayed)},
-                    2);
-}
-
 torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& stream) {
   torch::Tensor tensor = torch::empty(size);
   float* data = tensor.data_ptr<float>();
@@ -56,33 +26,14 @@ torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& strea
 
 }  // namespace
 
-torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) {
-  const std::int64_t candidates = view.budget;
-  if (kind != ScorerFeatures::kServing) {
-    check_shape(view.window_statistics, {-1, -1, -1, kernels::kStatistics, candidates + view.window},
-                "window statistics");
-  }
-  torch::Tensor statistics = kind == ScorerFeatures::kServing
-                                 ? serving_statistics(view)
-                                 : gathered_statistics(view, kind == ScorerFeatures::kReleased);
-  if (kind == ScorerFeatures::kNormalized) statistics.mul_(kCoarse).log1p_();
-  const std::int64_t rows = view.keys.size(0), heads = view.keys.size(1), d = view.keys.size(3),
-                     count = statistics.size(2);
-  torch::Tensor features = torch::empty({rows, heads, candidates, 2 * d + count}, statistics.options());
-  features.narrow(3, 0, d).copy_(view.keys.narrow(2, 0, candidates));
-  features.narrow(3, d, d).copy_(view.values.narrow(2, 0, candidates));
-  features.narrow(3, 2 * d, count).copy_(statistics.transpose(2, 3));
-  return features;
-}
-
 Scorer Scorer::random(const ModelShape& model, const ScorerFacts& facts, RandomStream stream) {
   Scorer scorer;
   scorer.facts_ = facts;
-  const auto [layers, heads, inputs, numbers] = ScorerShape::of(model);
-  scorer.numbers_ = numbers;
+  scorer.shape_ = ScorerShape::of(model);
+  const std::int64_t heads = scorer.shape_.kv_heads, inputs = scorer.shape_.inputs(facts.features);
   const double bound1 = 1.0 / std::sqrt(static_cast<double>(inputs));
   const double bound2 = 1.0 / std::sqrt(static_cast<double>(kScorerHidden));
-  for (std::int64_t index = 0; index < layers; ++index) {
+  for (std::int64_t index = 0; index < scorer.shape_.layers; ++index) {
     Layer layer;
     layer.weight1 = uniform({heads, inputs, kScorerHidden}, bound1, stream).requires_grad_();
     layer.bias1 = uniform({heads, kScorerHidden}, bound1, stream).requires_grad_();
@@ -255,7 +206,7 @@ std::map<std::string, torch::Tensor> Scorer::judge_tensors() const {
 void Scorer::write(const std::filesystem::path& file,
                    const std::map<std::string, torch::Tensor>& tensors) const {
   std::map<std::string, std::string> metadata = {
-      {"format", numbers_.empty() ? kScorerFormat : kScorerFormatOfSomeLayers},
+      {"format", shape_.numbers.empty() ? kScorerFormat : kScorerFormatOfSomeLayers},
       {"features", to_string(facts_.features)},
       {"budget", std::to_string(facts_.budget)},
       {"window", std::to_string(facts_.window)},
@@ -266,7 +217,7 @@ void Scorer::write(const std::filesystem::path& file,
       {"dtype", facts_.dtype},
       {"code_version", code_version()},
       {"config", facts_.config}};
-  if (!numbers_.empty()) metadata[kScorerLayersKey] = join(numbers_, " ");
+  if (!shape_.numbers.empty()) metadata[kScorerLayersKey] = join(shape_.numbers, " ");
   std::vector<TensorToWrite> list;
   std::map<std::string, TensorView> views;
   for (const auto& [name, tensor] : tensors) {
@@ -312,11 +263,6 @@ void Scorer::save_released(const std::filesystem::path& file) const {
   write(file, judge_tensors());
 }
 
-ScorerShape Scorer::shape() const {
-  const torch::Tensor& weight = layers_.front().weight1;
-  return {.layers = layers(), .kv_heads = weight.size(0), .inputs = weight.size(1), .numbers = numbers_};
-}
-
 Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape) {
   const ScorerFile stored = ScorerFile::open(path, shape);
   if (stored.released) {
@@ -324,7 +270,8 @@ Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape)
   }
   Scorer scorer;
   scorer.facts_ = stored.facts;
-  scorer.numbers_ = shape.numbers;
+  scorer.shape_ = shape;
+  const std::int64_t inputs = shape.inputs(stored.facts.features);
   const auto read = [&](const std::string& name) {
     const torch::Tensor values =
         view_tensor(stored.file.at(name)).to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
@@ -343,8 +290,8 @@ Scorer Scorer::load(const std::filesystem::path& path, const ScorerShape& shape)
     layer.bias1 = own("fc1.bias");
     layer.weight2 = own("fc2.weight");
     layer.bias2 = own("fc2.bias");
-    layer.mean = torch::zeros({shape.kv_heads, shape.inputs});
-    layer.deviation = torch::ones({shape.kv_heads, shape.inputs});
+    layer.mean = torch::zeros({shape.kv_heads, inputs});
+    layer.deviation = torch::ones({shape.kv_heads, inputs});
     scorer.layers_.push_back(std::move(layer));
   }
   if (stored.has_normalisation) {

@@ -18,14 +18,6 @@
 
 namespace foresight {
 
-/// Inputs of the scorer for every candidate: [R, K, B, 2d + 8g] float32. Key, value, then for the g query
-/// heads of the group in order: max, min, sum, sum of the last 16, last 8, last 32 window queries, cumulative
-/// sum, decayed cumulative sum. kReleased: raw, and the three partial sums repeat the whole sum, as the
-/// authors' code does; kNormalized: the sums are what their names say and the statistics are log1p(100 x).
-/// kServing: of the window's last min(8, W) queries alone: log1p(100 x) of max, sum, sum of the last 4, 2 and
-/// 1, then max, mean and min of log1p(1e6 x).
-torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
-
 /// The weights of all layers that evict; float32, on one device. Higher score = evict.
 class Scorer {
  public:
@@ -90,11 +82,9 @@ class Scorer {
   const ScorerFacts& facts() const { return facts_; }
   ScorerFacts& facts() { return facts_; }
   /// Those that evict, in order; layer_number() is the model's number of one.
-  std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
-  std::int64_t layer_number(std::int64_t layer) const {
-    return numbers_.empty() ? layer : numbers_.at(layer);
-  }
-  ScorerShape shape() const;
+  std::int64_t layers() const { return shape_.layers; }
+  std::int64_t layer_number(std::int64_t layer) const { return shape_.number(layer); }
+  const ScorerShape& shape() const { return shape_; }
 
  private:
   struct Layer {
@@ -107,7 +97,7 @@ class Scorer {
   void write(const std::filesystem::path& file, const std::map<std::string, torch::Tensor>& tensors) const;
 
   ScorerFacts facts_;
-  std::vector<std::int64_t> numbers_;  ///< as ScorerShape::numbers
+  ScorerShape shape_;
   std::vector<Layer> layers_;
 };
 

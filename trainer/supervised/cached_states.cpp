@@ -15,7 +15,7 @@
 #include "trainer/config/names.h"
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/scorer/scorer.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/supervised/eviction_samples.h"
 
 namespace foresight {
@@ -69,9 +69,11 @@ bool is_done(const std::filesystem::path& file, const std::map<std::string, std:
 /// The file of one trace while the replay fills it.
 class StatesFile {
  public:
-  StatesFile(const std::filesystem::path& file, const ModelShape& shape, const CacheSize& size,
-             const std::vector<std::int64_t>& evictions, const std::map<std::string, std::string>& metadata)
+  StatesFile(const std::filesystem::path& file, const ModelShape& shape, ScorerFeatures features,
+             const CacheSize& size, const std::vector<std::int64_t>& evictions,
+             const std::map<std::string, std::string>& metadata)
       : shape_(shape),
+        features_(features),
         size_(size),
         evictions_(evictions),
         positions_(cached_positions(size, evictions.back())),
@@ -80,14 +82,14 @@ class StatesFile {
 
   /// Key and value of the positions that come to an end of a window, and the state of an eviction that is
   /// kept. `view` of this trace's row alone.
-  void add(const EvictionView& view, ScorerFeatures features) {
+  void add(const EvictionView& view) {
     if (view.step > evictions_.back()) return;
     add_entries(view);
     const auto found = std::find(evictions_.begin(), evictions_.end(), view.step);
     if (found == evictions_.end()) return;
     const std::int64_t place = view.layer * count() + (found - evictions_.begin());
     const torch::Tensor statistics =
-        candidate_features(view, features)[0].narrow(2, 2 * shape_.head_dimension, statistics_width());
+        candidate_features(view, features_)[0].narrow(2, 2 * shape_.head_dimension, statistics_width());
     fill("statistics", place, statistics.to(torch::kCPU, torch::kFloat16));
     candidates_[static_cast<std::size_t>(place)] =
         view.positions[0].narrow(1, 0, size_.budget).to(torch::kCPU, torch::kInt32);
@@ -109,7 +111,7 @@ class StatesFile {
 
  private:
   std::int64_t count() const { return static_cast<std::int64_t>(evictions_.size()); }
-  std::int64_t statistics_width() const { return kStatisticsPerHead * shape_.group(); }
+  std::int64_t statistics_width() const { return statistics_of(features_, shape_.group()); }
 
   std::vector<TensorToFill> tensors() const {
     const std::int64_t layers = shape_.evicting_layers(), heads = shape_.kv_heads;
@@ -144,6 +146,7 @@ class StatesFile {
   }
 
   ModelShape shape_;
+  ScorerFeatures features_;
   CacheSize size_;
   std::vector<std::int64_t> evictions_;
   std::int64_t positions_;
@@ -167,14 +170,13 @@ void replay(const Transformer& model, const Replay& of, ScorerFeatures features,
   for (std::size_t n = 0; n < of.traces.size(); ++n) {
     const RecordedTrace& trace = *of.traces[n];
     files.push_back(std::make_unique<StatesFile>(
-        of.files[n], model.shape(), of.size, of.evictions[n],
+        of.files[n], model.shape(), features, of.size, of.evictions[n],
         identity(model, trace, of.size, features, behaviour.name, of.evictions[n])));
     last = std::max(last, of.evictions[n].back());
   }
   const EvictionSelector follow = behaviour.selector(of.traces, of.size);
   const EvictionSelector show = [&](const EvictionView& view) {
-    for (std::size_t n = 0; n < files.size(); ++n)
-      files[n]->add(view.rows(static_cast<std::int64_t>(n), 1), features);
+    for (std::size_t n = 0; n < files.size(); ++n) files[n]->add(view.rows(static_cast<std::int64_t>(n), 1));
     return follow(view);
   };
   replay_evictions(model, stacked_tokens(of.traces), of.size, /*copies=*/1, last + 1, show, on_tokens);
@@ -216,9 +218,9 @@ std::vector<ReplayBatch> replay_batches(const std::vector<RecordedTrace>& traces
 double entry_bytes(const ModelShape& shape) {
   return static_cast<double>(shape.evicting_layers() * shape.kv_heads * 2 * shape.head_dimension) * 2;
 }
-double eviction_bytes(const ModelShape& shape, const CacheSize& size) {
+double eviction_bytes(const ModelShape& shape, ScorerFeatures features, const CacheSize& size) {
   const std::int64_t candidate =
-      kStatisticsPerHead * shape.group() * 2 + 4 + 4;  // statistics, position, oracle
+      statistics_of(features, shape.group()) * 2 + 4 + 4;  // statistics, position, oracle
   return static_cast<double>(shape.evicting_layers() * shape.kv_heads * size.budget * candidate);
 }
 
@@ -236,27 +238,27 @@ torch::Tensor joined_features(const torch::Tensor& entries, const torch::Tensor&
 
 }  // namespace
 
-double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t evictions,
-                    std::int64_t last) {
+double cached_bytes(const ModelShape& shape, ScorerFeatures features, const CacheSize& size,
+                    std::int64_t evictions, std::int64_t last) {
   return static_cast<double>(cached_positions(size, last)) * entry_bytes(shape) +
-         static_cast<double>(evictions) * eviction_bytes(shape, size);
+         static_cast<double>(evictions) * eviction_bytes(shape, features, size);
 }
 
 std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions(
-    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const std::vector<CacheSize>& sizes,
-    double limit_bytes, std::int64_t least, std::uint64_t seed) {
+    const std::vector<std::int64_t>& lengths, const ModelShape& shape, ScorerFeatures features,
+    const std::vector<CacheSize>& sizes, double limit_bytes, std::int64_t least, std::uint64_t seed) {
   double left = limit_bytes;  // for evictions, once every position has its place
   std::int64_t most = 0;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     const std::int64_t steps = sizes.at(i).steps(lengths[i]);
-    left -= cached_bytes(shape, sizes[i], 0, steps - 1);
+    left -= cached_bytes(shape, features, sizes[i], 0, steps - 1);
     most = std::max(most, steps);
   }
   const auto bytes_of_count = [&](std::int64_t count) {
     double bytes = 0;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
       const std::int64_t evictions = std::min(count, sizes[i].steps(lengths[i]));
-      bytes += static_cast<double>(evictions) * eviction_bytes(shape, sizes[i]);
+      bytes += static_cast<double>(evictions) * eviction_bytes(shape, features, sizes[i]);
     }
     return bytes;
   };

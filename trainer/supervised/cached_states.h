@@ -27,17 +27,17 @@ inline constexpr std::size_t kTracesPerReplay = 4;
 /// of each trace as many, spread over it by `seed`, all where they fit. Nothing where the limit leaves fewer
 /// than `least` evictions of some trace that has as many.
 std::optional<std::vector<std::vector<std::int64_t>>> cached_evictions(
-    const std::vector<std::int64_t>& lengths, const ModelShape& shape, const std::vector<CacheSize>& sizes,
-    double limit_bytes, std::int64_t least, std::uint64_t seed);
+    const std::vector<std::int64_t>& lengths, const ModelShape& shape, ScorerFeatures features,
+    const std::vector<CacheSize>& sizes, double limit_bytes, std::int64_t least, std::uint64_t seed);
 
 /// Bytes of a trace's file that holds `evictions` evictions, the last of which is step `last`.
-double cached_bytes(const ModelShape& shape, const CacheSize& size, std::int64_t evictions,
-                    std::int64_t last);
+double cached_bytes(const ModelShape& shape, ScorerFeatures features, const CacheSize& size,
+                    std::int64_t evictions, std::int64_t last);
 
 /// One safetensors file a trace: `entries` [layers, K, positions, 2d] float16, key and value of every
 /// position once; for each stored eviction the `positions` of its candidates [layers, n, K, B] int32, their
-/// `statistics` [layers, n, K, B, 8g] float16 and `oracle` [layers, n, K, B] float32. A file that is there
-/// already, for the same model, trace, cache, behaviour and evictions, is kept.
+/// `statistics` [layers, n, K, B, S] float16 (S as statistics_of()) and `oracle` [layers, n, K, B] float32. A
+/// file that is there already, for the same model, trace, cache, behaviour and evictions, is kept.
 class CachedStates : public StateSource {
  public:
   /// `sizes`: of the cache for each trace. Computes what is missing in `folder`, dealt out to ranks; files

@@ -28,8 +28,9 @@ std::optional<std::vector<CachedRound>> cached_rounds_of(const Config& config, c
   std::vector<CachedRound> rounds;
   for (std::int64_t round = 0; round <= round_of_step(stage, stage.steps - 1).index; ++round) {
     CachedRound own{.sizes = sizes_of_round(config, lengths, round), .evictions = {}};
-    auto cached = cached_evictions(lengths, shape, own.sizes, stage.features_gib * kGib, least,
-                                   static_cast<std::uint64_t>(config.runtime.seed));
+    auto cached =
+        cached_evictions(lengths, shape, config.scorer.features, own.sizes, stage.features_gib * kGib, least,
+                         static_cast<std::uint64_t>(config.runtime.seed));
     if (!cached && stage.features == FeatureSource::kCache) {
       throw Error(
           ErrorKind::kConfig,

@@ -6,6 +6,7 @@
 #include "trainer/eviction/evicted_run.h"
 #include "trainer/eviction/protection.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/scorer/candidate_features.h"
 #include "trainer/scorer/scorer.h"
 #include "trainer/supervised/eviction_samples.h"
 

@@ -52,6 +52,13 @@ def test_a_scorer_that_was_trained_with_protected_entries_is_refused(protected, 
         settings.check_engine(config_of())
 
 
+def test_a_scorer_on_the_age_of_entries_is_refused(plugin, config_of):
+    scorer = settings.settings().scorer
+    scorer.facts = dataclasses.replace(scorer.facts, features="extended")
+    with pytest.raises(ForesightError, match="is on extended features"):
+        settings.check_engine(config_of())
+
+
 REFUSED = {
     "prefix caching .* is not supported under eviction: use --no-enable-prefix-caching": {"enable_prefix_caching": True},
     "speculative decoding .*: use no --speculative-config": {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from random_scorers import random_tensors
 
-from foresight_kv.scorer_file import ScorerFacts, write_scorer
+from foresight_kv.scorer_file import ScorerFacts, statistics_of, write_scorer
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = ROOT / os.environ.get("FORESIGHT_BUILD", "build")
@@ -87,12 +87,13 @@ def load_model(folder, attention="sdpa"):
 
 
 def write_random_scorer(
-    path, features="normalized", budget=32, window=8, layers=2, kv_heads=2, inputs=48, seed=1, **facts
+    path, features="normalized", budget=32, window=8, layers=2, kv_heads=2, inputs=None, seed=1, **facts
 ):
     """A scorer file; the default shape is the tiny model's (2 layers, 2 KV heads of 16, 2 query heads each).
 
     layers: how many, or the numbers of those that evict.
     """
+    inputs = inputs or 2 * 16 + statistics_of(features, group=2)
     tensors = random_tensors(layers, kv_heads, inputs, seed)
     numbers = None if isinstance(layers, int) else layers
     count = layers if numbers is None else len(numbers)

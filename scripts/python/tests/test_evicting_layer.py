@@ -12,7 +12,7 @@ from foresight_kv.scorer import candidate_features
 NAMES = ("keys", "values", "window_attention", "window_sum", "cumulative", "decayed")
 
 
-@pytest.fixture(scope="module", params=["normalized", "serving", "released"])
+@pytest.fixture(scope="module", params=["normalized", "extended", "serving", "released"])
 def dumped(request, dump, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     dump("view", folder, request.param, 7)

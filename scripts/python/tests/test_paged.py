@@ -166,3 +166,9 @@ def test_a_windows_last_queries_take_half_as_many_places(window, group, places):
 def test_an_impossible_size_is_refused(budget, window, tmp_path):
     with pytest.raises(ForesightError, match=f"budget {budget} must be a multiple of window {window}, both at least 1"):
         Eviction(Scorer.load(write_random_scorer(tmp_path / "s.safetensors")), budget, window)
+
+
+def test_a_scorer_on_the_age_of_entries_is_refused(tmp_path):
+    scorer = Scorer.load(write_random_scorer(tmp_path / "s.safetensors", "extended"))
+    with pytest.raises(ForesightError, match="on extended features, for which a paged cache would have to know the age"):
+        Eviction.of(scorer, 32, 8)

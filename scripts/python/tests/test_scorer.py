@@ -17,7 +17,7 @@ from foresight_kv.scorer_file import ScorerFacts, read_scorer, write_scorer
 LAYER = 1  # the layer that dump_scores records
 
 
-@pytest.fixture(scope="module", params=["normalized", "serving", "released"])
+@pytest.fixture(scope="module", params=["normalized", "extended", "serving", "released"])
 def dumped(request, dump, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     dump("view", folder, request.param, 5)
@@ -48,8 +48,13 @@ def test_features_scores_and_choice_equal_the_programs(dumped):
 
 def test_the_kinds_of_features_differ_where_they_should(dumped):
     kind, _, tensors = dumped
-    other = {"normalized": "released", "released": "serving", "serving": "normalized"}[kind]
-    difference = (candidate_features(view_of(tensors, "step0"), other) - tensors["step0.features"]).abs()
+    other = {"normalized": "released", "released": "serving", "serving": "normalized", "extended": "released"}[kind]
+    stored = tensors["step0.features"]
+    if kind == "extended":  # the normalized ones with more behind them
+        known = candidate_features(view_of(tensors, "step0"), "normalized")
+        torch.testing.assert_close(stored[..., : known.shape[-1]], known, rtol=1e-5, atol=1e-5)
+        stored = stored[..., : known.shape[-1]]
+    difference = (candidate_features(view_of(tensors, "step0"), other) - stored).abs()
     assert difference[..., :16].max() == 0  # keys and values
     assert difference[..., 16:].amax(dim=(0, 1, 2)).min() > 1e-3  # each statistic
 
@@ -59,7 +64,8 @@ def test_ties_go_to_the_older_entry():
     scorer.score = lambda layer, features: torch.tensor([[[1.0, 3.0, 3.0, 1.0, 3.0, 1.0]]])
     scorer.facts = dataclasses.make_dataclass("Facts", ["features"])("released")
     entries, sums = torch.zeros(1, 1, 10, 2), torch.zeros(1, 1, 1, 10)
-    view = EvictionView(entries, entries, torch.zeros(1, 1, 1, 4, 10), sums, sums, sums, budget=6, window=4)
+    positions = torch.arange(10).view(1, 1, 10)
+    view = EvictionView(entries, entries, positions, torch.zeros(1, 1, 1, 4, 10), sums, sums, sums, budget=6, window=4)
     assert scorer.choose(0, view).tolist() == [[[1, 2, 4, 0]]]
 
 
@@ -166,7 +172,7 @@ FAULTS = {
     "holds NaN or Inf": changed(FC1, lambda tensor: tensor / 0),
     "'feature_mean' has shape \\[1, 2, 48\\]": changed("feature_mean", lambda tensor: tensor[:1]),
     "metadata 'budget': expected an integer": lambda tensors, metadata: metadata.update(budget="many"),
-    "expected normalized, serving, released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
+    "expected normalized, extended, serving, released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
     "this is not a scorer": lambda tensors, metadata: [tensors.pop(name) for name in list(tensors) if "fc1.weight" in name],
 }
 
@@ -218,7 +224,7 @@ def test_a_scorer_of_another_model_is_refused(tmp_path):
         scorer.check_model(30, 3, 64, 3)
     with pytest.raises(ForesightError, match="features of 2 KV heads and 40 inputs"):
         scorer.score(0, torch.zeros(1, 2, 5, 40))
-    with pytest.raises(ForesightError, match="expected normalized, serving, released"):
+    with pytest.raises(ForesightError, match="expected normalized, extended, serving, released"):
         candidate_features(None, "raw")
 
 

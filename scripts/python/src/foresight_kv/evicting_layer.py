@@ -193,7 +193,7 @@ class EvictingLayer(DynamicLayer):
         statistics = (self.window_attention, self.window_sum, self.cumulative, self.decayed)
         protected = self.protect_sinks if not self.protect_prompt else max(self.protect_sinks, self.prompt)
         protected = min(protected, self.budget - self.window)
-        evicted = self.choose(EvictionView(self.keys, self.values, *statistics, self.budget, self.window, protected))
+        evicted = self.choose(EvictionView(self.keys, self.values, self.positions, *statistics, self.budget, self.window, protected))
         keep = torch.ones(self.positions.shape, dtype=torch.bool, device=self.keys.device).scatter(2, evicted, False)
         rows, heads, _ = keep.shape
         kept = keep.nonzero()[:, 2].view(rows, heads, self.budget)  # ascending within a head

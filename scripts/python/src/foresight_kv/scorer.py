@@ -1,7 +1,7 @@
 """The scorer: a small network per layer and KV head that ranks cache entries for eviction (high = evict).
 
 Symbols: R rows, K KV heads, g query heads per KV head, d head dimension, B budget, W window, N = B + W live entries,
-F = 2d + 8g inputs.
+F = 2d + S inputs, S as scorer_file.statistics_of().
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from .errors import ForesightError
-from .scorer_file import FEATURES, SERVING_QUERIES, STATISTICS_PER_HEAD, ScorerFacts, StoredScorer, read_scorer
+from .scorer_file import FEATURES, SERVING_QUERIES, ScorerFacts, StoredScorer, read_scorer, statistics_of
 
 
 @dataclass
@@ -19,6 +19,7 @@ class EvictionView:
 
     keys: torch.Tensor  # [R, K, N, d] after RoPE
     values: torch.Tensor  # [R, K, N, d]
+    positions: torch.Tensor  # [R, K, N] int64, ascending; the last is that of the newest token
     window_attention: torch.Tensor  # [R, K, g, W, N] float32: softmax of the window's queries over the live entries
     window_sum: torch.Tensor  # [R, K, g, N]: sum over the window's queries
     cumulative: torch.Tensor  # [R, K, g, N]: sum since the entry was cached, this window included
@@ -33,7 +34,7 @@ def candidate_features(view, kind):
 
     Key, value, then for the g query heads in order each of: maximum, minimum and sum over the window's queries, sums over
     its last 16, 8 and 32 queries, cumulative sum, decayed cumulative sum. kind "normalized": log1p(100 x) of these
-    statistics. kind "released": raw, and the three partial sums repeat the whole sum, as the authors' scorers were trained.
+    statistics. kind "extended": these, then context_statistics(). kind "released": raw, and the three partial sums repeat the whole sum, as the authors' scorers were trained.
     kind "serving": see serving_statistics(). Raises ForesightError for another kind.
     """
     if kind not in FEATURES:
@@ -44,14 +45,36 @@ def candidate_features(view, kind):
         return torch.cat([*entries, serving_statistics(attention[..., -SERVING_QUERIES:, :]).transpose(2, 3)], dim=-1)
     total = view.window_sum[..., : view.budget]
     partial = [total] * 3
-    if kind == "normalized":
+    if kind != "released":
         partial = [attention[..., max(0, view.window - last) :, :].sum(-2) for last in (16, 8, 32)]
     accumulated = (view.cumulative[..., : view.budget], view.decayed[..., : view.budget])
     statistics = torch.cat([attention.amax(-2), attention.amin(-2), total, *partial, *accumulated], dim=2)  # [R, K, 8g, B]
     statistics = statistics.transpose(2, 3)
-    if kind == "normalized":
+    if kind != "released":
         statistics = torch.log1p(statistics * 100.0)
+    if kind == "extended":
+        statistics = torch.cat([statistics, context_statistics(view).transpose(2, 3)], dim=-1)
     return torch.cat([*entries, statistics], dim=-1)
+
+
+def context_statistics(view):
+    """What extended features add, [R, K, 3g + 3, B]: attention where it is next to none and what a candidate is among the others.
+
+    For the g query heads log1p(1e6 x) of the window's maximum, of the sum of its last 8 queries, and of the cumulative sum over
+    the candidate's age in tokens; then the logarithm of the age, the largest cosine of its key with that of a newer entry, and
+    log1p(100 x) of the largest sum, mean over the group, of the seven candidates around it.
+    """
+    attention = view.window_attention[..., : view.budget]
+    age = (view.positions[..., -1:] + 1 - view.positions[..., : view.budget]).float().unsqueeze(2)
+    parts = (attention.amax(-2), attention[..., max(0, view.window - 8) :, :].sum(-2), view.cumulative[..., : view.budget] / age)
+    keys = torch.nn.functional.normalize(view.keys.float(), dim=-1, eps=1e-6)
+    cosines = keys[:, :, : view.budget] @ keys.transpose(2, 3)
+    older = torch.ones(cosines.shape[2:], dtype=torch.bool, device=cosines.device).tril()
+    likeness = cosines.masked_fill(older, -1.0).amax(-1).unsqueeze(2)
+    sums = view.window_sum[..., : view.budget].mean(2)
+    around = torch.nn.functional.max_pool1d(sums, 7, stride=1, padding=3).unsqueeze(2)
+    fine = [torch.log1p(part * 1e6) for part in parts]
+    return torch.cat([*fine, age.log(), likeness, torch.log1p(around * 100.0)], dim=2)
 
 
 def serving_statistics(attention):
@@ -106,7 +129,7 @@ class Scorer:
         layers: the numbers of the layers that evict, or how many there are where all do; group: query heads per KV head.
         """
         numbers = list(range(layers)) if isinstance(layers, int) else list(layers)
-        inputs = 2 * head_dimension + STATISTICS_PER_HEAD * group
+        inputs = 2 * head_dimension + statistics_of(self.facts.features, group)
         if len(numbers) == self.layers and numbers != self.layer_numbers:
             raise ForesightError(
                 f"{self.path}: the scorer is of layers {self.layer_numbers}, in this model layers {numbers} evict: the scorer "

@@ -155,6 +155,11 @@ def check_engine(config):
                 f"foresight_kv.vllm: {what} is not supported under eviction: use {instead}, or serve without a scorer"
             )
     facts = settings().scorer.facts
+    if facts.features == "extended":
+        raise ForesightError(
+            f"foresight_kv.vllm: {settings().scorer.path} is on extended features, for which the plugin's cache would have to know "
+            "the age of its entries: use a scorer trained with scorer.features=serving, or normalized"
+        )
     if facts.protect_sinks or facts.protect_prompt:
         raise ForesightError(
             f"foresight_kv.vllm: {settings().scorer.path} was trained with protected entries (eviction.protect_sinks or "

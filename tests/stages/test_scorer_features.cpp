@@ -1,4 +1,5 @@
-// Scorers on serving features (scorer.features: serving) through the whole pipeline, and what is refused.
+// Scorers on other features than normalised ones (scorer.features) through the whole pipeline, and what is
+// refused.
 #include <nlohmann/json.hpp>
 
 #include "data/safetensors.h"
@@ -33,10 +34,11 @@ std::vector<double> losses(const Tiny& tiny, const std::string& stage) {
 
 }  // namespace
 
-TEST_CASE("serving features: the whole pipeline runs, and files and policies carry them", "[stages]") {
+TEST_CASE("features: the whole pipeline runs on every kind, and files and policies carry them", "[stages]") {
+  const std::string kind = GENERATE("serving", "extended");
   const Tiny tiny;
-  const Config config =
-      tiny.config(serving({"evaluation.policies=[full, golden, supervised, grpo, random]"}));
+  const Config config = tiny.config(
+      {"scorer.features=" + kind, "evaluation.policies=[full, golden, supervised, grpo, random]"});
   command_run(config, alone());
   const nlohmann::json policies =
       nlohmann::json::parse(read_file(tiny.run() / "evaluation.json")).at("policies");
@@ -47,9 +49,9 @@ TEST_CASE("serving features: the whole pipeline runs, and files and policies car
   const auto exported = tiny.run() / "exports/grpo.safetensors";
   {
     const SafetensorsFile file(exported);
-    CHECK(file.metadata().at("features") == "serving");
+    CHECK(file.metadata().at("features") == kind);
     CHECK(file.at("model.layers.1.self_attn.judge_model.fc1.weight").shape ==
-          std::vector<std::int64_t>{2, 48, 16});  // 2 d + 8 g, as for every kind
+          std::vector<std::int64_t>{2, kind == "extended" ? 57 : 48, 16});  // 2 d + 8 g, and 3 g + 3
   }
   // The file says by itself what its features are, whatever the config that reads it says.
   const std::string of_file = "[full, " + exported.string() + "]";
@@ -62,7 +64,7 @@ TEST_CASE("serving features: the whole pipeline runs, and files and policies car
         Approx(policies.at("grpo").at("loss_rise").get<double>()).margin(1e-6));
 }
 
-TEST_CASE("serving features: another kind trains another scorer, from files and from a replay alike",
+TEST_CASE("features: serving: another kind trains another scorer, from files and from a replay alike",
           "[stages]") {
   const auto trained = [](const std::vector<std::string>& settings) {
     const Tiny tiny;
@@ -83,7 +85,7 @@ TEST_CASE("serving features: another kind trains another scorer, from files and 
   }
 }
 
-TEST_CASE("serving features: GRPO's gradient is the same in one pass and by replay", "[stages]") {
+TEST_CASE("features: serving: GRPO's gradient is the same in one pass and by replay", "[stages]") {
   std::vector<nlohmann::json> rows;
   for (const char* together : {"grpo.rollouts_per_pass=4", "grpo.rollouts_per_pass=2"}) {  // of a group of 4
     const Tiny tiny;
@@ -97,10 +99,10 @@ TEST_CASE("serving features: GRPO's gradient is the same in one pass and by repl
     CHECK(rows[0].at(figure).get<double>() == Approx(rows[1].at(figure).get<double>()).epsilon(1e-4));
 }
 
-TEST_CASE("serving features: stopped after every step and resumed, both stages end with the same bytes",
-          "[stages]") {
+TEST_CASE("features: stopped after every step and resumed, both stages end with the same bytes", "[stages]") {
+  const std::string kind = GENERATE("serving", "extended");
   const Tiny tiny;
-  const Config config = tiny.config(serving({"supervised.features=stream"}));
+  const Config config = tiny.config({"scorer.features=" + kind, "supervised.features=stream"});
   const auto train = [&](bool stopped) {
     for (const Stage stage : {Stage::kSupervised, Stage::kGrpo}) {
       for (int stops = 0;; ++stops) {
@@ -127,7 +129,7 @@ TEST_CASE("serving features: stopped after every step and resumed, both stages e
   CHECK(train(true) == once);
 }
 
-TEST_CASE("serving features: a scorer of another kind is refused where training would start from it",
+TEST_CASE("features: serving: a scorer of another kind is refused where training would start from it",
           "[stages]") {
   const Tiny tiny;
   const Config config = tiny.config(serving({"supervised.steps=1"}));
