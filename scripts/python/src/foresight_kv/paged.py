@@ -95,8 +95,8 @@ class Eviction:
         """The kind of eviction that a Scorer's features need. Raises ForesightError for those that a paged cache cannot give."""
         if scorer.facts.features == "extended":
             raise ForesightError(
-                f"{scorer.path}: the scorer is on extended features, for which a paged cache would have to know the age of its entries: "
-                "train with scorer.features=serving, or normalized"
+                f"{scorer.path}: the scorer is on extended features, for which a paged cache would have to know the age of its "
+                "entries: train with scorer.features=serving, or normalized"
             )
         if scorer.facts.features == "serving":
             from .paged_serving import ServingEviction

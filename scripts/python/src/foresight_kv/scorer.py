@@ -34,8 +34,9 @@ def candidate_features(view, kind):
 
     Key, value, then for the g query heads in order each of: maximum, minimum and sum over the window's queries, sums over
     its last 16, 8 and 32 queries, cumulative sum, decayed cumulative sum. kind "normalized": log1p(100 x) of these
-    statistics. kind "extended": these, then context_statistics(). kind "released": raw, and the three partial sums repeat the whole sum, as the authors' scorers were trained.
-    kind "serving": see serving_statistics(). Raises ForesightError for another kind.
+    statistics. kind "extended": these, then context_statistics(). kind "released": raw, and the three partial sums repeat the
+    whole sum, as the authors' scorers were trained. kind "serving": see serving_statistics(). Raises ForesightError for
+    another kind.
     """
     if kind not in FEATURES:
         raise ForesightError(f"scorer features: expected {', '.join(FEATURES)}, got '{kind}'")
