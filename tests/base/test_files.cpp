@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -150,6 +152,30 @@ TEST_CASE("write_file_atomically: parts are written one behind the other") {
   write_file_atomically(folder / "new/file", parts);
   CHECK(content_of(folder / "new/file") == "head" + large + middling + middling + "tail");
   CHECK(entries(folder / "new") == 1);
+}
+
+TEST_CASE("create_folders: a folder that another process is about to create is not taken for a file") {
+  const TemporaryFolder folder;
+  const std::filesystem::path place = folder / "run";
+  std::atomic<bool> is_done = false;
+  std::thread other([&] {
+    while (!is_done) {
+      std::filesystem::create_directory(place);
+      std::filesystem::remove(place);
+    }
+  });
+  constexpr int kLooks = 20000;
+  int mistaken = 0;
+  for (int i = 0; i < kLooks; ++i) {
+    try {
+      require_no_file_in_the_way(place);
+    } catch (const Error&) {
+      ++mistaken;
+    }
+  }
+  is_done = true;
+  other.join();
+  CHECK(mistaken == 0);
 }
 
 TEST_CASE("create_folders: missing ancestors are made, what is there stays, a file in the way is named") {

@@ -172,8 +172,9 @@ std::string read_file(const fs::path& path) {
 void require_no_file_in_the_way(const fs::path& folder) {
   for (fs::path place = folder;; place = parent_folder(place)) {
     std::error_code error;
-    if (fs::is_directory(place, error)) return;
+    // One look at the place itself, as another process may be about to create it.
     const fs::file_status present = fs::symlink_status(place, error);
+    if (fs::is_directory(present) || (fs::is_symlink(present) && fs::is_directory(place, error))) return;
     if (fs::exists(present)) {
       throw Error(ErrorKind::kResource,
                   concat("cannot create folder ", folder.string(), ": ", place.string(),

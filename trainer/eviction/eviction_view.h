@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "trainer/config/cache_size.h"
 #include "trainer/eviction/grouped_attention.h"
 #include "trainer/kernels/window_work.h"
 
@@ -36,7 +37,7 @@ struct EvictionView {
                                     ///< undefined: none
 
   /// Tokens that were read so far, the window's included: the newest has position seen() - 1.
-  std::int64_t seen() const { return budget + (step + 1) * window; }
+  std::int64_t seen() const { return CacheSize{.budget = budget, .window = window}.seen_at_step(step); }
 
   /// [R, K, g, N]: one of the window's statistics; it shares the memory.
   torch::Tensor statistic(kernels::Statistic which) const { return window_statistics.select(3, which); }

@@ -6,8 +6,7 @@
 #include "trainer/base/heartbeat.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
-#include "trainer/kernels/launch.h"
-#include "trainer/kernels/window_attention.h"
+#include "trainer/kernels/full_attention.h"
 
 namespace foresight {
 
@@ -49,13 +48,16 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
   layer.keys.narrow(2, layer.live, tokens).copy_(key);
   layer.values.narrow(2, layer.live, tokens).copy_(value);
   layer.live += tokens;
-  if (!observer_ && !padding_.defined() && rule_.score_cap == 0.0 &&
-      suits_causal_attention(query, fused_dtype_)) {
-    return causal_attention(query.to(fused_dtype_), layer.keys.narrow(2, 0, layer.live).to(fused_dtype_),
-                            layer.values.narrow(2, 0, layer.live).to(fused_dtype_), sinks);
-  }
   const torch::Tensor grouped = query.view({rows, heads, group_, tokens, d});
   if (suits_block_observer(query)) return attend_blocks(index, grouped, sinks);
+  if (!observer_ && rule_.score_cap == 0.0) {
+    if (kernels::suits_full_attention(query.device(), group_ * tokens, d, fused_dtype_))
+      return attend_by_kernel(layer, grouped, sinks);
+    if (!padding_.defined() && suits_causal_attention(query, fused_dtype_)) {
+      return causal_attention(query.to(fused_dtype_), layer.keys.narrow(2, 0, layer.live).to(fused_dtype_),
+                              layer.values.narrow(2, 0, layer.live).to(fused_dtype_), sinks);
+    }
+  }
   const AttentionRule rule = rule_.with_sinks(sinks);
   const std::int64_t before = layer.live - tokens;
   std::vector<torch::Tensor> outputs;
@@ -72,10 +74,26 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
       .view({rows, heads * group_, tokens, d});
 }
 
+torch::Tensor FullCache::attend_by_kernel(const Layer& layer, const torch::Tensor& query,
+                                          const torch::Tensor& sinks) const {
+  const bool are_many = group_ * query.size(3) > kernels::kFewQueries;
+  // Many queries are worth a copy that products of pairs can take.
+  const auto in_products = [&](const torch::Tensor& cached) {
+    return are_many && cached.scalar_type() != fused_dtype_ ? cached.narrow(2, 0, layer.live).to(fused_dtype_)
+                                                            : cached;
+  };
+  return kernels::full_attention({.query = query,
+                                  .keys = in_products(layer.keys),
+                                  .values = in_products(layer.values),
+                                  .live = layer.live,
+                                  .hidden = padding_,
+                                  .sinks = sinks},
+                                 kernels::best_processor(fused_dtype_));
+}
+
 bool FullCache::suits_block_observer(const torch::Tensor& query) const {
   return block_observer_ && query.size(0) == 1 && rule_.score_cap == 0.0 && !padding_.defined() &&
-         kernels::has_gpu_kernels(query.device()) &&
-         kernels::suits_window_attention(query.device(), query.size(3));
+         kernels::suits_attention_means(query.device(), query.size(3));
 }
 
 torch::Tensor FullCache::attend_blocks(std::int64_t index, const torch::Tensor& query,
@@ -90,13 +108,13 @@ torch::Tensor FullCache::attend_blocks(std::int64_t index, const torch::Tensor& 
     heartbeat();
     const std::int64_t left = tokens - first, whole = left / block_tokens_ * block_tokens_;
     const std::int64_t count = whole > 0 ? std::min(whole, together) : left;
-    const kernels::WindowMeans part = kernels::attention_of_windows({.query = query.narrow(3, first, count),
-                                                                     .keys = layer.keys,
-                                                                     .values = layer.values,
-                                                                     .live = before + first + count,
-                                                                     .first = 0,
-                                                                     .window = std::min(count, block_tokens_),
-                                                                     .sinks = sinks});
+    const kernels::WindowMeans part =
+        kernels::attention_means({.query = query.narrow(3, first, count),
+                                  .keys = layer.keys,
+                                  .values = layer.values,
+                                  .live = before + first + count,
+                                  .sinks = sinks},
+                                 std::min(count, block_tokens_), kernels::best_processor(fused_dtype_));
     block_observer_(index, part.means[0].narrow(2, 0, before + first + count));
     outputs.push_back(part.output);
     first += count;

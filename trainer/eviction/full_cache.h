@@ -73,6 +73,10 @@ class FullCache : public Attention {
   torch::Tensor attend_block(std::int64_t index, const torch::Tensor& query, std::int64_t entries,
                              const AttentionRule& rule) const;
 
+  /// As attend_block(), of queries [R, K, g, T, d] over all live entries: [R, H, T, d].
+  torch::Tensor attend_by_kernel(const Layer& layer, const torch::Tensor& query,
+                                 const torch::Tensor& sinks) const;
+
   /// Whether a forward pass of `query` [R, H, T, d] is shown to the block observer.
   bool suits_block_observer(const torch::Tensor& query) const;
   /// As attend_block(), of all the queries, shown to the block observer.

@@ -1,4 +1,4 @@
-// Products of bfloat16 for window_attention_body.h where the processor multiplies pairs of them
+// Products of bfloat16 for attention_panels.h where the processor multiplies pairs of them
 // (AVX512-BF16). A word holds two neighbours: numbers of a vector for the products with keys, entries for
 // those with values. Sums are float32. Everything has internal linkage.
 #pragma once

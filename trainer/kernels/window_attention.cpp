@@ -10,25 +10,9 @@
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/kernels/launch.h"
-#include "trainer/kernels/window_heads.h"
 
 namespace foresight::kernels {
 namespace {
-
-WindowFunction function_for(Processor processor) {
-  switch (processor) {
-#ifdef __x86_64__
-    case Processor::kAvx512Bfloat16:
-      return window_heads_avx512_bfloat16;
-    case Processor::kAvx512:
-      return window_heads_avx512;
-    case Processor::kAvx2:
-      return window_heads_avx2;
-#endif
-    default:
-      return window_heads_any;
-  }
-}
 
 bool is_packed_float(const torch::Tensor& tensor, torch::IntArrayRef sizes) {
   return tensor.scalar_type() == torch::kFloat32 && tensor.is_contiguous() && tensor.sizes() == sizes;
@@ -87,40 +71,18 @@ class Room {
 };
 
 void attend_on_cpu(const WindowWork& work, Processor processor) {
-  const WindowFunction attend = function_for(processor);
+  const AttentionFunctions functions = functions_for(processor);
   constexpr std::int64_t kWork =
       1 << 17;  // multiplications, below which waking a thread costs more than it saves
   const std::int64_t of_a_head = std::max<std::int64_t>(1, 2 * (work.tokens + 1) * work.live * work.width);
   at::parallel_for(0, work.rows * work.kv_heads * work.group, std::max<std::int64_t>(1, kWork / of_a_head),
                    [&](std::int64_t first, std::int64_t last) {
                      Room room(work);
-                     attend(work, room.floats(), first, last);
+                     functions.window_heads(work, room.floats(), first, last);
                    });
 }
 
 }  // namespace
-
-std::vector<Processor> usable_processors() {
-  std::vector<Processor> usable = {Processor::kAny};
-#ifdef __x86_64__
-  if (__builtin_cpu_supports("x86-64-v3") != 0) usable.push_back(Processor::kAvx2);
-  if (__builtin_cpu_supports("x86-64-v4") != 0) usable.push_back(Processor::kAvx512);
-  if (__builtin_cpu_supports("x86-64-v4") != 0 && __builtin_cpu_supports("avx512bf16") != 0)
-    usable.push_back(Processor::kAvx512Bfloat16);
-#endif
-  return usable;
-}
-
-Processor best_processor(torch::ScalarType products) {
-  const Processor best = usable_processors().back();
-  if (best != Processor::kAvx512Bfloat16) return best;
-#ifdef __x86_64__
-  // Intel's processors add pairs of bfloat16 products no faster than products of floats one by one, so that
-  // the rounding only costs time: a window of 64 queries takes 1.3 times as long (docs/performance.md).
-  if (__builtin_cpu_is("intel") != 0) return Processor::kAvx512;
-#endif
-  return products == torch::kBFloat16 ? best : Processor::kAvx512;
-}
 
 bool suits_window_attention(const torch::Device& device, std::int64_t width) {
   const bool is_known = device.is_cpu() || has_gpu_kernels(device);

@@ -3,22 +3,10 @@
 
 #include <torch/types.h>
 
-#include <vector>
-
+#include "trainer/kernels/processor.h"
 #include "trainer/kernels/window_work.h"
 
 namespace foresight::kernels {
-
-/// Instruction sets that window_attention() has machine code for. The last one rounds queries and
-/// probabilities to bfloat16 where keys and values are bfloat16.
-enum class Processor { kAny, kAvx2, kAvx512, kAvx512Bfloat16 };
-
-/// Those of this machine, the best last.
-std::vector<Processor> usable_processors();
-
-/// The best of this machine for models whose products are of `products`: one that rounds to bfloat16 only
-/// where they are bfloat16.
-Processor best_processor(torch::ScalarType products);
 
 /// Queries of a window, T at a time, and the cache that they attend to.
 struct WindowInput {
@@ -45,14 +33,14 @@ bool suits_window_attention(const torch::Device& device, std::int64_t width);
 torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statistics,
                                Processor processor = best_processor(torch::kFloat32));
 
-/// Of a full pass, what the oracle records: the output, and for each complete window the mean attention of
-/// its queries and of the query heads of the group.
+/// Of a full pass, what the oracle records: the output, and for each window the mean attention of its queries
+/// and of the query heads of the group.
 struct WindowMeans {
-  torch::Tensor output;  ///< [R, K g, windows * T, d] as of window_attention()
+  torch::Tensor output;  ///< [R, K g, T, d] as of window_attention()
   torch::Tensor means;   ///< [R, K, windows, N] float32; undetermined where a window does not see an entry
 };
 
-/// Causal attention of whole windows of `input.window` = T queries, one after the other, to the live entries
+/// Causal attention of whole windows of `input.window` queries, one after the other, to the live entries
 /// before and among them, in one launch; the probabilities stay in shared memory. For devices with kernels of
 /// GPUs. Throws as window_attention().
 WindowMeans attention_of_windows(const WindowInput& input);

@@ -1,190 +1,11 @@
-// Attention of one query head in a window, for one instruction set: a .cpp file for each includes this after
-// a pragma that names it and after FORESIGHT_KERNEL_LANES, the floats of a register, and
-// FORESIGHT_KERNEL_REGISTERS, those of a panel; with FORESIGHT_KERNEL_PAIRS products of bfloat16 round
-// queries and probabilities to bfloat16 too. Everything has internal linkage and calls nothing of the
-// standard library, so that no code for one processor can be taken for another's.
+// Attention of one query head in a window, for one instruction set (attention_panels.h says how).
 #pragma once
 
-#include "trainer/kernels/vectors.h"
-#include "trainer/kernels/window_heads.h"
-#ifdef FORESIGHT_KERNEL_PAIRS
-#include "trainer/kernels/bfloat16_pairs.h"
-#endif
+#include "trainer/kernels/attention_functions.h"
+#include "trainer/kernels/attention_panels.h"
 
 namespace foresight::kernels {
 namespace {
-
-/// Entries, or numbers of a vector, that lie together in a packed panel; what is left has panels of one
-/// register.
-constexpr std::int64_t kPanel = FORESIGHT_KERNEL_REGISTERS * kLanes;
-
-template <int kValue>
-struct Constant {};
-
-/// Calls work(first, registers) for all panels of `count` numbers.
-template <typename Work>
-FORESIGHT_INLINE void for_panels(std::int64_t count, const Work& work) {
-  std::int64_t first = 0;
-  for (; first + kPanel <= count; first += kPanel) work(first, Constant<FORESIGHT_KERNEL_REGISTERS>());
-  for (; first < count; first += kLanes) work(first, Constant<1>());
-}
-
-template <std::int64_t... kNumbers>
-struct Sequence {};
-template <std::int64_t kCount, std::int64_t... kNumbers>
-struct SequenceTo : SequenceTo<kCount - 1, kCount - 1, kNumbers...> {};
-template <std::int64_t... kNumbers>
-struct SequenceTo<0, kNumbers...> {
-  using Type = Sequence<kNumbers...>;
-};
-
-/// Rows that lie kStep apart exchange blocks of kStep lanes.
-template <std::int64_t kStep, std::int64_t... kLane>
-FORESIGHT_INLINE void exchange_lanes(Lanes (&block)[kLanes], Sequence<kLane...>) {
-  constexpr auto is_second = [](std::int64_t lane) { return (lane & kStep) != 0; };
-  const IntegerLanes low = {static_cast<std::int32_t>(is_second(kLane) ? kLanes + kLane - kStep : kLane)...};
-  const IntegerLanes high = {static_cast<std::int32_t>(is_second(kLane) ? kLanes + kLane : kLane + kStep)...};
-#pragma GCC unroll 16
-  for (std::int64_t row = 0; row < kLanes; ++row) {
-    if (is_second(row)) continue;
-    const Lanes one = block[row], other = block[row + kStep];
-    block[row] = __builtin_shuffle(one, other, low);
-    block[row + kStep] = __builtin_shuffle(one, other, high);
-  }
-}
-
-/// Column c of the block becomes its row c.
-template <std::int64_t kStep = 1>
-FORESIGHT_INLINE void transpose(Lanes (&block)[kLanes]) {
-  exchange_lanes<kStep>(block, typename SequenceTo<kLanes>::Type());
-  if constexpr (2 * kStep < kLanes) transpose<2 * kStep>(block);
-}
-
-/// Keys [live, width] to panels [width, panel]: number c of entry i of the panel that begins at `first` lies
-/// at first * width + c * panel + i. Entries behind the last are zero.
-template <typename Element>
-FORESIGHT_INLINE void pack_keys(const Element* keys, std::int64_t live, std::int64_t width, float* packed) {
-  for_panels(live, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
-    float* const panel = packed + first * width;
-    constexpr std::int64_t kEntries = kRegisters * kLanes;
-    for (std::int64_t part = 0; part < kRegisters; ++part) {
-      const std::int64_t entry = first + part * kLanes;
-      std::int64_t number = 0;
-      for (; entry + kLanes <= live && number + kLanes <= width; number += kLanes) {
-        Lanes block[kLanes];
-#pragma GCC unroll 16
-        for (std::int64_t i = 0; i < kLanes; ++i) block[i] = load(keys + (entry + i) * width + number);
-        transpose(block);
-#pragma GCC unroll 16
-        for (std::int64_t i = 0; i < kLanes; ++i)
-          store(panel + (number + i) * kEntries + part * kLanes, block[i]);
-      }
-      for (; number < width; ++number) {
-        for (std::int64_t i = 0; i < kLanes; ++i) {
-          panel[number * kEntries + part * kLanes + i] =
-              entry + i < live ? widened(keys[(entry + i) * width + number]) : 0.0F;
-        }
-      }
-    }
-  });
-}
-
-/// Values [live, width] to panels [live, panel]: number i of the panel that begins at `first` of entry n lies
-/// at first * live + n * panel + i. Numbers behind the last are zero.
-template <typename Element>
-FORESIGHT_INLINE void pack_values(const Element* values, std::int64_t live, std::int64_t width,
-                                  float* packed) {
-  for_panels(width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
-    constexpr std::int64_t kNumbers = kRegisters * kLanes;
-    for (std::int64_t entry = 0; entry < live; ++entry) {
-      float* const to = packed + first * live + entry * kNumbers;
-      const Element* const from = values + entry * width + first;
-      if (first + kNumbers <= width) {
-        for (std::int64_t i = 0; i < kNumbers; i += kLanes) store(to + i, load(from + i));
-      } else {
-        for (std::int64_t i = 0; i < kNumbers; ++i) to[i] = first + i < width ? widened(from[i]) : 0.0F;
-      }
-    }
-  });
-}
-
-/// Products of kRows queries with the entries of a panel: scores [kRows, stride].
-template <int kRows, int kRegisters>
-FORESIGHT_INLINE void multiply(const float* query, std::int64_t query_stride, const float* panel,
-                               std::int64_t width, float* scores, std::int64_t stride) {
-  Lanes sums[kRows][kRegisters] = {};
-  for (std::int64_t number = 0; number < width; ++number) {
-    for (int part = 0; part < kRegisters; ++part) {
-      const Lanes keys = load(panel + (number * kRegisters + part) * kLanes);
-      for (int row = 0; row < kRows; ++row) sums[row][part] += query[row * query_stride + number] * keys;
-    }
-  }
-  for (int row = 0; row < kRows; ++row) {
-    for (int part = 0; part < kRegisters; ++part)
-      store(scores + row * stride + part * kLanes, sums[row][part]);
-  }
-}
-
-/// Of rows of sums, the `numbers` that exist.
-template <int kRows, int kRegisters>
-FORESIGHT_INLINE void store_sums(const Lanes (&sums)[kRows][kRegisters], float* output, std::int64_t stride,
-                                 std::int64_t numbers) {
-  for (int row = 0; row < kRows; ++row) {
-    for (int part = 0; part < kRegisters; ++part) {
-      float* const to = output + row * stride + part * kLanes;
-      if ((part + 1) * kLanes <= numbers) {
-        store(to, sums[row][part]);
-      } else {
-        for (std::int64_t i = 0; part * kLanes + i < numbers; ++i) to[i] = sums[row][part][i];
-      }
-    }
-  }
-}
-
-/// Sums of a panel's values weighted by kRows rows of probabilities, into output rows of which `numbers`
-/// exist.
-template <int kRows, int kRegisters>
-FORESIGHT_INLINE void add_up(const float* probabilities, std::int64_t stride, std::int64_t visible,
-                             const float* panel, float* output, std::int64_t output_stride,
-                             std::int64_t numbers) {
-  Lanes sums[kRows][kRegisters] = {};
-  for (std::int64_t entry = 0; entry < visible; ++entry) {
-    for (int part = 0; part < kRegisters; ++part) {
-      const Lanes values = load(panel + (entry * kRegisters + part) * kLanes);
-      for (int row = 0; row < kRows; ++row) sums[row][part] += probabilities[row * stride + entry] * values;
-    }
-  }
-  store_sums<kRows, kRegisters>(sums, output, output_stride, numbers);
-}
-
-/// Products [visible] in place to their softmax, beside a sink where there is one; what follows up to whole
-/// registers becomes 0.
-FORESIGHT_INLINE void softmax(float* row, std::int64_t visible, std::int64_t padded, float scale,
-                              const float* sink) {
-  for (std::int64_t i = visible; i < padded; ++i) row[i] = kLowest;
-  Lanes peaks = load(row);
-  for (std::int64_t i = kLanes; i < padded; i += kLanes) {
-    const Lanes some = load(row + i);
-    peaks = some > peaks ? some : peaks;
-  }
-  float largest = peaks[0];
-  for (std::int64_t lane = 1; lane < kLanes; ++lane) largest = peaks[lane] > largest ? peaks[lane] : largest;
-  Lanes sums = {};
-  if (sink != nullptr) {
-    const float product = *sink / scale;
-    largest = product > largest ? product : largest;
-    sums[0] = exponential(Lanes{} + (product - largest) * scale)[0];
-  }
-  for (std::int64_t i = 0; i < padded; i += kLanes) {
-    const Lanes power = exponential((load(row + i) - largest) * scale);
-    store(row + i, power);
-    sums += power;
-  }
-  float sum = 0;
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += sums[lane];
-  const float share = 1.0F / sum;
-  for (std::int64_t i = 0; i < padded; i += kLanes) store(row + i, load(row + i) * share);
-}
 
 /// Takes kRows rows of probabilities, of queries from `place` of the window, into the statistics of the
 /// entries from `entry`: of a register of them, or of one. Sums are added query by query, so that they do not
@@ -216,11 +37,6 @@ FORESIGHT_INLINE void observe(const WindowWork& of, const float* probabilities, 
 }
 
 #ifdef FORESIGHT_KERNEL_PAIRS
-/// Whether this head's keys and values are packed as words.
-FORESIGHT_INLINE bool in_pairs(const WindowWork& of) {
-  return of.bfloat16 && of.width % 2 == 0;
-}
-
 /// score() and weigh() below, of words, with queries and probabilities rounded.
 template <int kRows>
 FORESIGHT_INLINE void score_pairs(const WindowWork& of, const PackedHead& head, std::int64_t token,
@@ -259,7 +75,7 @@ template <int kRows>
 FORESIGHT_INLINE void score(const WindowWork& of, const PackedHead& head, std::int64_t token,
                             std::int64_t visible) {
 #ifdef FORESIGHT_KERNEL_PAIRS
-  if (in_pairs(of)) return score_pairs<kRows>(of, head, token, visible);
+  if (in_pairs(of.bfloat16, of.width)) return score_pairs<kRows>(of, head, token, visible);
 #endif
   const auto* const keys = static_cast<const float*>(head.keys);
   for_panels(of.live, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
@@ -274,12 +90,13 @@ template <int kRows>
 FORESIGHT_INLINE void weigh(const WindowWork& of, const PackedHead& head, std::int64_t visible, float* output,
                             std::int64_t output_stride) {
 #ifdef FORESIGHT_KERNEL_PAIRS
-  if (in_pairs(of)) return weigh_pairs<kRows>(of, head, visible, output, output_stride);
+  if (in_pairs(of.bfloat16, of.width)) return weigh_pairs<kRows>(of, head, visible, output, output_stride);
 #endif
   const auto* const values = static_cast<const float*>(head.values);
   for_panels(of.width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
-    add_up<kRows, kRegisters>(head.scores, head.score_stride, visible, values + first * of.live,
-                              output + first, output_stride, of.width - first);
+    Lanes sums[kRows][kRegisters] = {};
+    add_up<kRows, kRegisters>(head.scores, head.score_stride, visible, values + first * of.live, sums);
+    store_sums<kRows, kRegisters>(sums, output + first, output_stride, of.width - first);
   });
 }
 
@@ -323,7 +140,7 @@ FORESIGHT_INLINE void attend_head(const WindowWork& of, const PackedHead& head) 
 FORESIGHT_INLINE void pack_head(const WindowWork& of, std::int64_t kv_head, float* keys, float* values) {
   const std::int64_t begin = kv_head * of.capacity * of.width;
 #ifdef FORESIGHT_KERNEL_PAIRS
-  if (in_pairs(of)) {
+  if (in_pairs(of.bfloat16, of.width)) {
     // A word of keys moves as a float does.
     pack_keys(static_cast<const float*>(of.keys) + begin / 2, of.live, of.width / 2, keys);
     for_panels(of.width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {

@@ -26,6 +26,11 @@ torch::Tensor uniform(torch::IntArrayRef size, double bound, RandomStream& strea
 
 }  // namespace
 
+std::pair<torch::Tensor, torch::Tensor> Scorer::Layer::folded() const {
+  const torch::Tensor weight = weight1 / deviation.unsqueeze(-1);
+  return {weight, bias1.unsqueeze(1) - torch::bmm(mean.unsqueeze(1), weight)};
+}
+
 Scorer Scorer::random(const ModelShape& model, const ScorerFacts& facts, RandomStream stream) {
   Scorer scorer;
   scorer.facts_ = facts;
@@ -60,10 +65,7 @@ torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) c
     return score_on_gpu(index, of, features);
   }
   heartbeat();
-  // (x - mean) / deviation is folded into the first map: one product instead of two passes over the features.
-  const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);  // [K, F, 16]
-  const torch::Tensor bias =
-      layer.bias1.unsqueeze(1) - torch::bmm(layer.mean.unsqueeze(1), weight);  // [K, 1, 16]
+  const auto [weight, bias] = layer.folded();
   const torch::Tensor by_head =
       to_device(features, device()).transpose(0, 1).reshape({heads, rows * entries, inputs});
   const torch::Tensor hidden = torch::gelu(torch::baddbmm(bias, by_head, weight));
@@ -106,10 +108,8 @@ std::vector<torch::Tensor> Scorer::row_gradients(std::int64_t index, const torch
   const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
                      inputs = features.size(3), count = static_cast<std::int64_t>(deltas.size());
   check_shape(layer.weight1, {heads, inputs, kScorerHidden}, "scorer fc1.weight for these features");
-  const torch::Tensor weight = layer.weight1 / layer.deviation.unsqueeze(-1);  // [K, F, 16]
-  const torch::Tensor bias =
-      layer.bias1.unsqueeze(1) - torch::bmm(layer.mean.unsqueeze(1), weight);  // [K, 1, 16]
-  const torch::Tensor before = torch::matmul(features, weight) + bias;         // [R, K, M, 16]
+  const auto [weight, bias] = layer.folded();
+  const torch::Tensor before = torch::matmul(features, weight) + bias;  // [R, K, M, 16]
   const torch::Tensor hidden = torch::gelu(before);
   const torch::Tensor second = layer.weight2.view({heads, 1, kScorerHidden});
   std::vector<torch::Tensor> behind;  // of the sums, what reaches the first map: [R, K, M, 16] each

@@ -91,6 +91,10 @@ class Scorer {
     torch::Tensor weight1, bias1;   // [K, F, 16], [K, 16]
     torch::Tensor weight2, bias2;   // [K, 16, 1], [K, 1]
     torch::Tensor mean, deviation;  // [K, F]
+
+    /// The first map of features as they are, (x - mean) / deviation folded into it: weight [K, F, 16] and
+    /// bias [K, 1, 16]. One product instead of two passes over the features.
+    std::pair<torch::Tensor, torch::Tensor> folded() const;
   };
   std::map<std::string, torch::Tensor> judge_tensors() const;
   std::map<std::string, torch::Tensor> all_tensors() const;

@@ -1,5 +1,5 @@
-// Window attention for processors with AVX-512 and its products of bfloat16.
-#include "trainer/kernels/window_heads.h"
+// Attention for processors with AVX-512 and its products of bfloat16.
+#include "trainer/kernels/attention_functions.h"
 
 #if defined(__x86_64__) && !defined(__clang__)  // clang-tidy: no __builtin_shuffle, no such pragma
 #include <immintrin.h>
@@ -10,13 +10,17 @@
 #define FORESIGHT_KERNEL_LANES 16
 #define FORESIGHT_KERNEL_REGISTERS 4
 #define FORESIGHT_KERNEL_PAIRS
+#include "trainer/kernels/full_attention_body.h"
 #include "trainer/kernels/window_attention_body.h"
 
 namespace foresight::kernels {
 
-void window_heads_avx512_bfloat16(const WindowWork& work, const WindowRoom& room, std::int64_t first,
-                                  std::int64_t last) {
-  attend_heads(work, room, first, last);
+AttentionFunctions attention_avx512_bfloat16() {
+  return {.window_heads = attend_heads,
+          .pack_tiles = pack_tiles,
+          .attend_tokens = attend_tokens,
+          .attend_chunk = attend_chunk,
+          .merge_chunks = merge_chunks};
 }
 
 }  // namespace foresight::kernels

@@ -1,0 +1,352 @@
+// Attention of a cache that keeps everything, for one instruction set (attention_panels.h says how). A query
+// of any head of a group is a row of its own here: row r is token r / g, head r % g.
+#pragma once
+
+#include "trainer/kernels/attention_functions.h"
+#include "trainer/kernels/attention_panels.h"
+
+namespace foresight::kernels {
+namespace {
+
+/// What the queries of a row see of a KV head.
+struct SeenEntries {
+  const void* keys = nullptr;
+  const void* values = nullptr;
+  std::int64_t live = 0, before = 0;  ///< entries, and those before the queries' own; may be negative
+  bool bfloat16 = false, pairs = false;
+};
+
+FORESIGHT_INLINE std::int64_t smaller(std::int64_t one, std::int64_t other) {
+  return one < other ? one : other;
+}
+
+FORESIGHT_INLINE SeenEntries seen_entries(const FullWork& of, std::int64_t row, std::int64_t kv_head) {
+  constexpr std::int64_t kFloatBytes = sizeof(float), kHalfBytes = sizeof(Half);
+  const std::int64_t hidden = of.hidden == nullptr ? 0 : smaller(of.hidden[row], of.live);
+  const std::int64_t bytes = ((row * of.kv_heads + kv_head) * of.capacity + hidden) * of.width *
+                             (of.bfloat16 ? kHalfBytes : kFloatBytes);
+  return {.keys = static_cast<const char*>(of.keys) + bytes,
+          .values = static_cast<const char*>(of.values) + bytes,
+          .live = of.live - hidden,
+          .before = of.live - of.tokens - hidden,
+          .bfloat16 = of.bfloat16,
+          .pairs = in_pairs(of.bfloat16, of.width)};
+}
+
+/// Keys of entries first .. first + count - 1, of one tile.
+FORESIGHT_INLINE void pack_tile_keys(const SeenEntries& seen, std::int64_t width, std::int64_t first,
+                                     std::int64_t count, float* to) {
+  if (seen.pairs) {  // a word of keys moves as a float does
+    pack_keys(static_cast<const float*>(seen.keys) + first * width / 2, count, width / 2, to);
+  } else if (seen.bfloat16) {
+    pack_keys(static_cast<const Half*>(seen.keys) + first * width, count, width, to);
+  } else {
+    pack_keys(static_cast<const float*>(seen.keys) + first * width, count, width, to);
+  }
+}
+
+FORESIGHT_INLINE void pack_tile_values(const SeenEntries& seen, std::int64_t width, std::int64_t first,
+                                       std::int64_t count, float* to) {
+#ifdef FORESIGHT_KERNEL_PAIRS
+  if (seen.pairs) {
+    for_panels(width, [&]<int kRegisters>(std::int64_t number, Constant<kRegisters>) {
+      auto* const panel = reinterpret_cast<WordAnywhere*>(to) + number * ((count + 1) / 2);
+      pack_value_pairs<kRegisters>(static_cast<const Half*>(seen.values) + first * width, count, width,
+                                   number, panel);
+    });
+    return;
+  }
+#endif
+  if (seen.bfloat16) {
+    pack_values(static_cast<const Half*>(seen.values) + first * width, count, width, to);
+  } else {
+    pack_values(static_cast<const float*>(seen.values) + first * width, count, width, to);
+  }
+}
+
+/// Calls work(row, Constant<rows>) for groups of rows that go through a product together.
+template <typename Work>
+FORESIGHT_INLINE void for_groups(std::int64_t count, const Work& work) {
+  std::int64_t row = 0;
+  for (; row + 6 <= count; row += 6) work(row, Constant<6>());
+  switch (count - row) {
+    case 5:
+      return work(row, Constant<5>());
+    case 4:
+      return work(row, Constant<4>());
+    case 3:
+      return work(row, Constant<3>());
+    case 2:
+      return work(row, Constant<2>());
+    case 1:
+      return work(row, Constant<1>());
+    default:
+      return;
+  }
+}
+
+/// Rows first .. first + count - 1 of the queries side by side, rounded where products round.
+FORESIGHT_INLINE void gather_queries(const FullWork& of, [[maybe_unused]] bool pairs, std::int64_t row,
+                                     std::int64_t kv_head, std::int64_t first, std::int64_t count,
+                                     float* to) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t token = (first + i) / of.group, head = kv_head * of.group + (first + i) % of.group;
+    const float* const query = of.query + row * of.query_row + head * of.query_head + token * of.query_token;
+#ifdef FORESIGHT_KERNEL_PAIRS
+    if (pairs) {
+      round_to_halves(query, of.width, reinterpret_cast<Half*>(to) + i * of.width);
+      continue;
+    }
+#endif
+    for (std::int64_t number = 0; number < of.width; ++number) to[i * of.width + number] = query[number];
+  }
+}
+
+/// Products of kRows gathered queries with the first `visible` of a tile's `count` entries.
+template <int kRows>
+FORESIGHT_INLINE void score_tile(const FullWork& of, [[maybe_unused]] bool pairs, const float* queries,
+                                 std::int64_t row, const float* keys, std::int64_t count,
+                                 std::int64_t visible, float* scores, std::int64_t stride) {
+  for_panels(count, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
+    if (first >= visible) return;
+#ifdef FORESIGHT_KERNEL_PAIRS
+    if (pairs) {
+      const std::int64_t words = of.width / 2;
+      multiply_pairs<kRows, kRegisters>(reinterpret_cast<const WordAnywhere*>(queries) + row * words, words,
+                                        reinterpret_cast<const Word*>(keys) + first * words, scores + first,
+                                        stride);
+      return;
+    }
+#endif
+    multiply<kRows, kRegisters>(queries + row * of.width, of.width, keys + first * of.width, of.width,
+                                scores + first, stride);
+  });
+}
+
+/// sums [kRows, padded width] += the first `visible` of a tile's `count` values, weighted.
+template <int kRows>
+FORESIGHT_INLINE void weigh_tile(const FullWork& of, [[maybe_unused]] bool pairs, const float* weights,
+                                 std::int64_t stride, const float* values, std::int64_t count,
+                                 std::int64_t visible, [[maybe_unused]] float* rounded, float* sums) {
+#ifdef FORESIGHT_KERNEL_PAIRS
+  auto* const halves = reinterpret_cast<Half*>(rounded);
+  for (int row = 0; pairs && row < kRows; ++row)
+    round_to_halves(weights + row * stride, visible, halves + row * kEntriesTogether);
+#endif
+  const std::int64_t sum_stride = padded_to_registers(of.width);
+  for_panels(of.width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
+    Lanes some[kRows][kRegisters];
+    for (int row = 0; row < kRows; ++row) {
+      for (int part = 0; part < kRegisters; ++part)
+        some[row][part] = load(sums + row * sum_stride + first + part * kLanes);
+    }
+#ifdef FORESIGHT_KERNEL_PAIRS
+    if (pairs) {
+      sum_pairs<kRows, kRegisters>(reinterpret_cast<const WordAnywhere*>(halves), kEntriesTogether / 2,
+                                   (visible + 1) / 2,
+                                   reinterpret_cast<const Word*>(values) + first * ((count + 1) / 2), some);
+    } else {
+      add_up<kRows, kRegisters>(weights, stride, visible, values + first * count, some);
+    }
+#else
+    add_up<kRows, kRegisters>(weights, stride, visible, values + first * count, some);
+#endif
+    for (int row = 0; row < kRows; ++row) {
+      for (int part = 0; part < kRegisters; ++part)
+        store(sums + row * sum_stride + first + part * kLanes, some[row][part]);
+    }
+  });
+}
+
+/// Adds kRows rows of probabilities to the columns of their entries, row by row.
+template <int kRows>
+FORESIGHT_INLINE void add_columns(const float* probabilities, std::int64_t stride, std::int64_t padded,
+                                  float* columns) {
+  for (std::int64_t entry = 0; entry < padded; entry += kLanes) {
+    Lanes sum = load(columns + entry);
+    for (int row = 0; row < kRows; ++row) sum += load(probabilities + row * stride + entry);
+    store(columns + entry, sum);
+  }
+}
+
+FORESIGHT_INLINE void clear(float* from, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) from[i] = 0.0F;
+}
+
+FORESIGHT_INLINE std::int64_t to_whole_registers(std::int64_t count) {
+  return (count + kLanes - 1) / kLanes * kLanes;
+}
+
+/// Softmax of kRows rows of products, of which the first is row `row` of the queries; where nothing is seen,
+/// zeros. What the last row sees in whole registers is written of all.
+template <int kRows>
+FORESIGHT_INLINE void softmax_of_rows(const FullWork& of, const SeenEntries& seen, std::int64_t kv_head,
+                                      std::int64_t row, std::int64_t padded, float* scores,
+                                      std::int64_t stride) {
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    const std::int64_t visible = seen.before + (row + i) / of.group + 1;
+    const std::int64_t head = kv_head * of.group + (row + i) % of.group;
+    if (visible <= 0) {
+      clear(scores + i * stride, padded);
+    } else {
+      softmax(scores + i * stride, visible, padded, of.scale,
+              of.sinks == nullptr ? nullptr : of.sinks + head);
+    }
+  }
+}
+
+FORESIGHT_INLINE void write_output(const FullWork& of, std::int64_t row, std::int64_t token,
+                                   std::int64_t head, const float* sums) {
+  float* const output = of.output + ((row * of.tokens + token) * of.kv_heads * of.group + head) * of.width;
+  std::int64_t number = 0;
+  for (; number + kLanes <= of.width; number += kLanes) store(output + number, load(sums + number));
+  for (; number < of.width; ++number) output[number] = sums[number];
+}
+
+/// Rows first .. first + count - 1 of the queries, whose probabilities are added to `columns` if that is not
+/// null.
+FORESIGHT_INLINE void attend_rows(const FullWork& of, const SeenEntries& seen, std::int64_t row,
+                                  std::int64_t kv_head, const PackedEntries& packed, const FullRoom& room,
+                                  std::int64_t first, std::int64_t count, float* columns) {
+  const std::int64_t stride = room.score_stride, sum_stride = padded_to_registers(of.width);
+  const auto seen_by = [&](std::int64_t last) {  // of the rows up to the one before `last`
+    const std::int64_t visible = seen.before + (last - 1) / of.group + 1;
+    return visible < 0 ? 0 : visible;
+  };
+  gather_queries(of, seen.pairs, row, kv_head, first, count, room.queries);
+  const std::int64_t most = seen_by(first + count), key_words = seen.pairs ? of.width / 2 : of.width;
+  for (std::int64_t tile = 0; tile < most; tile += kEntriesTogether) {
+    for_groups(count, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
+      const std::int64_t visible = smaller(kEntriesTogether, seen_by(first + begin + kRows) - tile);
+      if (visible <= 0) return;
+      score_tile<kRows>(of, seen.pairs, room.queries, begin, packed.keys + tile * key_words,
+                        smaller(kEntriesTogether, seen.live - tile), visible,
+                        room.scores + begin * stride + tile, stride);
+    });
+  }
+  for_groups(count, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
+    const std::int64_t padded = to_whole_registers(seen_by(first + begin + kRows));
+    float* const scores = room.scores + begin * stride;
+    softmax_of_rows<kRows>(of, seen, kv_head, first + begin, padded, scores, stride);
+    if (columns != nullptr) add_columns<kRows>(scores, stride, padded, columns);
+  });
+  clear(room.sums, count * sum_stride);
+  const std::int64_t value_rows = seen.pairs ? 2 : 1;  // of entries in a row of packed values
+  for (std::int64_t tile = 0; tile < most; tile += kEntriesTogether) {
+    for_groups(count, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
+      const std::int64_t visible = smaller(kEntriesTogether, seen_by(first + begin + kRows) - tile);
+      if (visible <= 0) return;
+      weigh_tile<kRows>(of, seen.pairs, room.scores + begin * stride + tile, stride,
+                        packed.values + tile / value_rows * sum_stride,
+                        smaller(kEntriesTogether, seen.live - tile), visible, room.rounded,
+                        room.sums + begin * sum_stride);
+    });
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t token = (first + i) / of.group, head = kv_head * of.group + (first + i) % of.group;
+    write_output(of, row, token, head, room.sums + i * sum_stride);
+  }
+}
+
+FORESIGHT_INLINE void pack_tiles(const FullWork& of, std::int64_t row, std::int64_t kv_head,
+                                 std::int64_t first, std::int64_t last, const PackedEntries& to) {
+  const SeenEntries seen = seen_entries(of, row, kv_head);
+  const std::int64_t sum_stride = padded_to_registers(of.width);
+  for (std::int64_t begin = first * kEntriesTogether; begin < smaller(last * kEntriesTogether, seen.live);
+       begin += kEntriesTogether) {
+    const std::int64_t count = smaller(kEntriesTogether, seen.live - begin);
+    pack_tile_keys(seen, of.width, begin, count, to.keys + begin * of.width / (seen.pairs ? 2 : 1));
+    pack_tile_values(seen, of.width, begin, count, to.values + begin * sum_stride / (seen.pairs ? 2 : 1));
+  }
+}
+
+FORESIGHT_INLINE void attend_tokens(const FullWork& of, std::int64_t row, std::int64_t kv_head,
+                                    const PackedEntries& packed, const FullRoom& room, std::int64_t token,
+                                    std::int64_t count) {
+  const SeenEntries seen = seen_entries(of, row, kv_head);
+  const std::int64_t first = token * of.group, last = (token + count) * of.group;
+  const std::int64_t entries = of.live - of.tokens + token + count;  // none is hidden where means are wanted
+  float* const columns = of.means == nullptr ? nullptr : room.columns;
+  if (columns != nullptr) clear(columns, to_whole_registers(entries));
+  for (std::int64_t begin = first; begin < last; begin += room.rows_together)
+    attend_rows(of, seen, row, kv_head, packed, room, begin, smaller(room.rows_together, last - begin),
+                columns);
+  if (columns == nullptr) return;
+  const std::int64_t windows = (of.tokens + of.window - 1) / of.window, window = token / of.window;
+  float* const means = of.means + ((row * of.kv_heads + kv_head) * windows + window) * of.capacity;
+  const float share = 1.0F / static_cast<float>(last - first);
+  for (std::int64_t entry = 0; entry < entries; ++entry) means[entry] = columns[entry] * share;
+}
+
+FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::int64_t kv_head,
+                                   const FullRoom& room, const PackedEntries& tile_room, std::int64_t first,
+                                   std::int64_t most, const ChunkSums& to) {
+  const SeenEntries seen = seen_entries(of, row, kv_head);
+  const std::int64_t count = first < seen.live ? smaller(most, seen.live - first) : 0;
+  const std::int64_t rows = of.tokens * of.group, stride = room.score_stride,
+                     sum_stride = padded_to_registers(of.width);
+  const auto in_chunk = [&](std::int64_t last) {  // entries of it that rows up to the one before `last` see
+    const std::int64_t visible = seen.before + (last - 1) / of.group + 1 - first;
+    return visible < 0 ? 0 : smaller(visible, count);
+  };
+  gather_queries(of, seen.pairs, row, kv_head, 0, rows, room.queries);
+  for (std::int64_t tile = 0; tile < count; tile += kEntriesTogether) {
+    const std::int64_t entries = smaller(kEntriesTogether, count - tile);
+    pack_tile_keys(seen, of.width, first + tile, entries, tile_room.keys);
+    for_groups(rows, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
+      score_tile<kRows>(of, seen.pairs, room.queries, begin, tile_room.keys, entries, entries,
+                        room.scores + begin * stride + tile, stride);
+    });
+  }
+  for (std::int64_t i = 0; i < rows; ++i) {
+    float* const scores = room.scores + i * stride;
+    const std::int64_t visible = in_chunk(i + 1), padded = to_whole_registers(count);
+    for (std::int64_t entry = visible; entry < padded; ++entry) scores[entry] = kLowest;
+    to.largest[i] = visible == 0 ? kLowest : largest_of(scores, padded);
+    if (visible == 0) clear(scores, padded);
+    to.weights[i] = visible == 0 ? 0.0F : to_powers(scores, padded, to.largest[i], of.scale, Lanes{});
+  }
+  clear(to.values, rows * sum_stride);
+  for (std::int64_t tile = 0; tile < count; tile += kEntriesTogether) {
+    const std::int64_t entries = smaller(kEntriesTogether, count - tile);
+    pack_tile_values(seen, of.width, first + tile, entries, tile_room.values);
+    for_groups(rows, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
+      weigh_tile<kRows>(of, seen.pairs, room.scores + begin * stride + tile, stride, tile_room.values,
+                        entries, entries, room.rounded, to.values + begin * sum_stride);
+    });
+  }
+}
+
+FORESIGHT_INLINE void merge_chunks(const FullWork& of, std::int64_t row, std::int64_t kv_head,
+                                   const ChunkSums& from, std::int64_t chunks) {
+  const std::int64_t rows = of.tokens * of.group, sum_stride = padded_to_registers(of.width);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::int64_t token = i / of.group, head = kv_head * of.group + i % of.group;
+    float largest = of.sinks == nullptr ? kLowest : of.sinks[head] / of.scale;
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const float other = from.largest[chunk * rows + i];
+      largest = other > largest ? other : largest;
+    }
+    const auto power = [&](float product) {
+      return exponential(Lanes{} + (product - largest) * of.scale)[0];
+    };
+    float weights = of.sinks == nullptr ? 0.0F : power(of.sinks[head] / of.scale);
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
+      weights += power(from.largest[chunk * rows + i]) * from.weights[chunk * rows + i];
+    // Where nothing is seen, all weights are 0, and so are all sums.
+    const float whole = weights == 0.0F ? 1.0F : weights;
+    float* const sums = from.values + i * sum_stride;
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const float share = power(from.largest[chunk * rows + i]) / whole;
+      const float* const values = from.values + (chunk * rows + i) * sum_stride;
+      for (std::int64_t number = 0; number < sum_stride; number += kLanes) {
+        const Lanes part = share * load(values + number);
+        store(sums + number, chunk == 0 ? part : load(sums + number) + part);
+      }
+    }
+    write_output(of, row, token, head, sums);
+  }
+}
+
+}  // namespace
+}  // namespace foresight::kernels

@@ -1,0 +1,42 @@
+#include "trainer/kernels/processor.h"
+
+namespace foresight::kernels {
+
+std::vector<Processor> usable_processors() {
+  std::vector<Processor> usable = {Processor::kAny};
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("x86-64-v3") != 0) usable.push_back(Processor::kAvx2);
+  if (__builtin_cpu_supports("x86-64-v4") != 0) usable.push_back(Processor::kAvx512);
+  if (__builtin_cpu_supports("x86-64-v4") != 0 && __builtin_cpu_supports("avx512bf16") != 0)
+    usable.push_back(Processor::kAvx512Bfloat16);
+#endif
+  return usable;
+}
+
+Processor best_processor(torch::ScalarType products) {
+  const Processor best = usable_processors().back();
+  if (best != Processor::kAvx512Bfloat16) return best;
+#ifdef __x86_64__
+  // Intel's processors add pairs of bfloat16 products no faster than products of floats one by one, so that
+  // the rounding only costs time: a window of 64 queries takes 1.3 times as long (docs/performance.md).
+  if (__builtin_cpu_is("intel") != 0) return Processor::kAvx512;
+#endif
+  return products == torch::kBFloat16 ? best : Processor::kAvx512;
+}
+
+AttentionFunctions functions_for(Processor processor) {
+  switch (processor) {
+#ifdef __x86_64__
+    case Processor::kAvx512Bfloat16:
+      return attention_avx512_bfloat16();
+    case Processor::kAvx512:
+      return attention_avx512();
+    case Processor::kAvx2:
+      return attention_avx2();
+#endif
+    default:
+      return attention_any();
+  }
+}
+
+}  // namespace foresight::kernels

@@ -1,0 +1,26 @@
+// The instruction sets that there is machine code for, and the choice among them at run time.
+#pragma once
+
+#include <torch/types.h>
+
+#include <vector>
+
+#include "trainer/kernels/attention_functions.h"
+
+namespace foresight::kernels {
+
+/// Instruction sets that attention has machine code for. The last one rounds queries and probabilities to
+/// bfloat16 where keys and values are bfloat16.
+enum class Processor { kAny, kAvx2, kAvx512, kAvx512Bfloat16 };
+
+/// Those of this machine, the best last.
+std::vector<Processor> usable_processors();
+
+/// The best of this machine for models whose products are of `products`: one that rounds to bfloat16 only
+/// where they are bfloat16.
+Processor best_processor(torch::ScalarType products);
+
+/// The functions for one of usable_processors().
+AttentionFunctions functions_for(Processor processor);
+
+}  // namespace foresight::kernels
