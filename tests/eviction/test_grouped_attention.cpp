@@ -136,6 +136,35 @@ TEST_CASE("A cache that an observer watches gives what one gives that nobody wat
   CHECK(queries_seen == 100);
 }
 
+TEST_CASE("A cache in another type than the products attends to what it holds") {
+  torch::manual_seed(6);
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = 4;
+  shape.kv_heads = 2;
+  shape.head_dimension = 16;
+  for (const torch::ScalarType products : {torch::kFloat32, torch::kBFloat16}) {
+    const torch::ScalarType other = products == torch::kFloat32 ? torch::kBFloat16 : torch::kFloat32;
+    ModelOptions options;
+    options.dtype = products;
+    options.cache_dtype = other;
+    FullCache cache(shape, 1, 60, options);
+    torch::Tensor keys, values;
+    for (const std::int64_t tokens : {50, 2}) {  // many queries, then few
+      // Numbers that bfloat16 holds exactly, so that no conversion changes them.
+      const auto numbers = [&](std::int64_t heads) {
+        return torch::randn({1, heads, tokens, 16}).to(torch::kBFloat16).to(torch::kFloat32);
+      };
+      const torch::Tensor query = numbers(4), key = numbers(2), value = numbers(2);
+      keys = tokens == 50 ? key : torch::cat({keys, key}, 2);
+      values = tokens == 50 ? value : torch::cat({values, value}, 2);
+      const torch::Tensor found = cache.attend(0, query, key, value).to(torch::kFloat64);
+      const double rounding = products == torch::kBFloat16 ? 0.02 : 2e-6;
+      CHECK((found - attention_in_full(query, keys, values)).abs().max().item<double>() < rounding);
+    }
+  }
+}
+
 TEST_CASE("A cache whose attention bytes are few attends in parts and gives what whole blocks give") {
   torch::manual_seed(5);
   ModelShape shape;

@@ -45,8 +45,9 @@ struct FullCase {
     input.live = live;
     if (has_sinks) input.sinks = 3 * torch::randn({of.kv_heads * of.group});
     if (has_padding) {
-      input.hidden = torch::arange(of.rows, torch::kInt64) * (live / 2) + std::min<std::int64_t>(3, live - 1);
-      input.hidden.clamp_max_(live - 1);
+      // Some of the first row, all of the second, more than there is of the third.
+      input.hidden =
+          torch::tensor({std::min<std::int64_t>(3, live - 1), live, live + 9}).narrow(0, 0, of.rows);
     }
   }
 
@@ -152,6 +153,33 @@ TEST_CASE("full attention: what is no number stays none") {
   FullCase full({1, 1, 2, 32, 700, 2}, torch::kFloat32, false, false);
   full.input.keys.select(2, 3).fill_(std::numeric_limits<float>::quiet_NaN());
   REQUIRE(full_attention(full.input).isnan().all().item<bool>());
+}
+
+TEST_CASE("full attention: queries whose products are all minus infinity get no number, few and many") {
+  for (const std::int64_t tokens : {3, 90}) {
+    FullCase full({1, 1, 2, 32, 0, tokens}, torch::kFloat32, false, false);
+    full.input.query.fill_(1.0);
+    full.input.keys.select(2, 0).fill_(-std::numeric_limits<float>::infinity());
+    const torch::Tensor found = full_attention(full.input);
+    REQUIRE(found.select(2, 0).isnan().all().item<bool>());
+    REQUIRE(found.narrow(2, 1, tokens - 1).isfinite().all().item<bool>());
+  }
+}
+
+TEST_CASE(
+    "full attention: it suits AVX-512, but not a single float32 query, nor many where matrix units serve "
+    "torch") {
+  const auto suits = [](std::int64_t queries, torch::ScalarType products, std::int64_t width = 64) {
+    return suits_full_attention(torch::kCPU, queries, width, products);
+  };
+  const bool is_wide = usable_processors().back() >= Processor::kAvx512;
+  REQUIRE(suits(kFewQueries, torch::kBFloat16) == is_wide);
+  REQUIRE(suits(kFewQueries + 1, torch::kFloat32) == is_wide);
+  REQUIRE(suits(kFewQueries + 1, torch::kBFloat16) == (is_wide && !has_matrix_units()));
+  REQUIRE(suits(1, torch::kBFloat16) == is_wide);
+  REQUIRE_FALSE(suits(1, torch::kFloat32));
+  REQUIRE_FALSE(suits(2, torch::kFloat32, kLargestWidth + 1));
+  REQUIRE_FALSE(suits_attention_means(torch::kCPU, kLargestWidth + 1));
 }
 
 TEST_CASE("full attention: shapes that do not fit are refused") {

@@ -76,11 +76,13 @@ torch::Tensor FullCache::attend(std::int64_t number, const torch::Tensor& query,
 
 torch::Tensor FullCache::attend_by_kernel(const Layer& layer, const torch::Tensor& query,
                                           const torch::Tensor& sinks) const {
-  const bool are_many = group_ * query.size(3) > kernels::kFewQueries;
+  const kernels::Processor processor = kernels::best_processor(fused_dtype_);
   // Many queries are worth a copy that products of pairs can take.
+  const bool copies = group_ * query.size(3) > kernels::kFewQueries &&
+                      processor == kernels::Processor::kAvx512Bfloat16 &&
+                      layer.keys.scalar_type() != fused_dtype_;
   const auto in_products = [&](const torch::Tensor& cached) {
-    return are_many && cached.scalar_type() != fused_dtype_ ? cached.narrow(2, 0, layer.live).to(fused_dtype_)
-                                                            : cached;
+    return copies ? cached.narrow(2, 0, layer.live).to(fused_dtype_) : cached;
   };
   return kernels::full_attention({.query = query,
                                   .keys = in_products(layer.keys),
@@ -88,7 +90,7 @@ torch::Tensor FullCache::attend_by_kernel(const Layer& layer, const torch::Tenso
                                   .live = layer.live,
                                   .hidden = padding_,
                                   .sinks = sinks},
-                                 kernels::best_processor(fused_dtype_));
+                                 processor);
 }
 
 bool FullCache::suits_block_observer(const torch::Tensor& query) const {
@@ -100,8 +102,8 @@ torch::Tensor FullCache::attend_blocks(std::int64_t index, const torch::Tensor& 
                                        const torch::Tensor& sinks) const {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
   const std::int64_t tokens = query.size(3), before = layer.live - tokens;
-  const std::int64_t bytes = query.size(1) * group_ * kernels::kStatistics * layer.keys.size(2) *
-                             static_cast<std::int64_t>(sizeof(float));  // of a block's statistics
+  const std::int64_t bytes = query.size(1) * kernels::numbers_of_means(query.device(), group_) *
+                             layer.keys.size(2) * static_cast<std::int64_t>(sizeof(float));  // of a block
   const std::int64_t together = std::max<std::int64_t>(1, attention_bytes_ / bytes) * block_tokens_;
   std::vector<torch::Tensor> outputs;
   for (std::int64_t first = 0; first < tokens;) {

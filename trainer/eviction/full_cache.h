@@ -28,7 +28,8 @@ std::int64_t default_query_block(const torch::Device& device);
 /// Most bytes of the probabilities [R, H, T, n] that a full cache has in hand at once, beside as many of the
 /// products that they are made of: queries attend in parts once a trace is so long that a block of them would
 /// take more. Large enough for whole blocks in small runs (SmolLM2: 128 queries up to 29,000 tokens), and for
-/// products of some size in large ones (Qwen3-4B: 32 queries at 32,768 tokens).
+/// products of some size in large ones (Qwen3-4B: 32 queries at 32,768 tokens). Means of blocks take no more
+/// either.
 inline constexpr std::int64_t kAttentionBytes = std::int64_t{1} << 27;
 
 /// Buffers are allocated once at `capacity` tokens, those of sliding layers for what their window needs;

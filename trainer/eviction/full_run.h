@@ -49,7 +49,8 @@ struct FullPassObservers {
 };
 
 /// One full-KV, teacher-forced pass over `tokens` [L]; the attention of `query_block` tokens at a time is
-/// computed, and shown to an observer. Memory beyond cache and weights: O(H * query_block * L).
+/// computed, and shown to an observer. Memory beyond cache and weights: O(H * query_block * L) where their
+/// probabilities are in memory, else O(L) (kernels/full_attention.h).
 FullPass full_pass(const Transformer& model, const torch::Tensor& tokens, std::int64_t query_block,
                    const FullPassObservers& observers = {});
 

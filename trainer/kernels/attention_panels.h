@@ -152,7 +152,7 @@ FORESIGHT_INLINE void add_up(const float* probabilities, std::int64_t stride, st
   }
 }
 
-/// The largest of `padded` products, whole registers of them.
+/// The largest of `padded` products, whole registers of them; kLowest where all that are seen are -infinity.
 FORESIGHT_INLINE float largest_of(const float* row, std::int64_t padded) {
   Lanes peaks = load(row);
   for (std::int64_t i = kLanes; i < padded; i += kLanes) {
@@ -182,6 +182,7 @@ FORESIGHT_INLINE void softmax(float* row, std::int64_t visible, std::int64_t pad
                               const float* sink) {
   for (std::int64_t i = visible; i < padded; ++i) row[i] = kLowest;
   float largest = largest_of(row, padded);
+  if (largest <= kLowest) largest = kNoNumber;
   Lanes sums = {};
   if (sink != nullptr) {
     const float product = *sink / scale;

@@ -16,8 +16,9 @@ namespace {
 /// Entries that few queries attend to at once. Fixed, so that the order of additions is too.
 constexpr std::int64_t kChunk = 512;
 
-/// Floats of the scores that a thread holds: half a megabyte, which stays in a core's own cache.
-constexpr std::int64_t kScores = std::int64_t{1} << 17;
+/// Floats of the scores that a thread holds: half a megabyte, which stays in a core's own cache. Of long
+/// caches more, as packed entries must meet several queries each time they are read.
+constexpr std::int64_t kScores = std::int64_t{1} << 17, kLeastRows = 48, kMostRows = 96;
 
 std::int64_t divide_up(std::int64_t number, std::int64_t divisor) {
   return (number + divisor - 1) / divisor;
@@ -127,10 +128,12 @@ void in_turn(std::int64_t parts, const Work& work) {
 }
 
 void attend_many(const FullWork& work, const AttentionFunctions& functions) {
-  const std::int64_t most = std::clamp<std::int64_t>(kScores / padded_to_registers(work.live), 1, 96);
-  const std::int64_t rows_together = std::max<std::int64_t>(1, most / kQueriesTogether) * kQueriesTogether;
-  const std::int64_t step =
-      work.means != nullptr ? work.window : std::max<std::int64_t>(1, rows_together / work.group);
+  const std::int64_t most = std::clamp(kScores / padded_to_registers(work.live), kLeastRows, kMostRows);
+  const std::int64_t rows_together = most / kQueriesTogether * kQueriesTogether;
+  const std::int64_t shares = divide_up(work.tokens, at::get_num_threads());
+  const std::int64_t step = work.means != nullptr
+                                ? work.window
+                                : std::max<std::int64_t>(1, std::min(shares, rows_together / work.group));
   const std::int64_t parts = divide_up(work.tokens, step), tiles = divide_up(work.live, kEntriesTogether);
   const Rooms rooms(work, rows_together, work.live, std::min<std::int64_t>(parts, at::get_num_threads()));
   const Packed packed(work, work.live);
@@ -213,8 +216,8 @@ bool suits_full_attention(const torch::Device& device, std::int64_t queries, std
                           torch::ScalarType products) {
   const Processor processor = best_processor(products);
   if (!device.is_cpu() || width > kLargestWidth || processor < Processor::kAvx512) return false;
-  // torch multiplies bfloat16 by processors' own matrix units, where those that have no pairs have them.
-  return queries <= kFewQueries || products == torch::kFloat32 || processor == Processor::kAvx512Bfloat16;
+  if (products == torch::kFloat32) return queries > 1;
+  return queries <= kFewQueries || !has_matrix_units();
 }
 
 torch::Tensor full_attention(const FullInput& input, Processor processor) {
@@ -231,6 +234,10 @@ bool suits_attention_means(const torch::Device& device, std::int64_t width) {
   return has_gpu_kernels(device)
              ? suits_window_attention(device, width)
              : device.is_cpu() && width <= kLargestWidth && usable_processors().back() != Processor::kAny;
+}
+
+std::int64_t numbers_of_means(const torch::Device& device, std::int64_t group) {
+  return has_gpu_kernels(device) ? group * kStatistics : 1;
 }
 
 WindowMeans attention_means(const FullInput& input, std::int64_t window, Processor processor) {

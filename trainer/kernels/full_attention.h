@@ -19,20 +19,24 @@ struct FullInput {
 inline constexpr std::int64_t kFewQueries = 64;
 
 /// Whether full_attention() is faster than torch's operators for `queries` of the heads of a group on this
-/// machine, where products are of `products`: with AVX-512, but for many queries on Intel's processors that
-/// multiply bfloat16 (docs/performance.md).
+/// machine, where products are of `products`: with AVX-512, but for many queries in bfloat16 on processors
+/// that have units for its matrices (docs/performance.md).
 bool suits_full_attention(const torch::Device& device, std::int64_t queries, std::int64_t width,
                           torch::ScalarType products);
 
 /// Causal attention of the queries over the live entries. Arithmetic is as in window_attention(); queries
 /// that see nothing, padding themselves, get zeros. The values do not depend on the number of threads.
-/// Memory beyond the result: keys and values of one KV head, twice where they are bfloat16, and 0.6 MiB a
-/// thread. Returns [R, K g, T, d] float32, of which [R, T, K g, d] is contiguous. Throws Error(kInternal)
-/// unless the shapes fit.
+/// Memory beyond the result: of many queries keys and values of one KV head in float32, and for each thread
+/// the scores of some, half a MiB up to 2,700 entries and 200 bytes for each entry beyond; of few queries a
+/// chunk for each thread, and their sums for every 512 entries. Returns [R, K g, T, d] float32, of which [R,
+/// T, K g, d] is contiguous. Throws Error(kInternal) unless the shapes fit.
 torch::Tensor full_attention(const FullInput& input, Processor processor = best_processor(torch::kFloat32));
 
 /// Whether attention_means() works on `device` faster than torch's products.
 bool suits_attention_means(const torch::Device& device, std::int64_t width);
+
+/// Numbers that attention_means() holds for a window, a KV head of `group` query heads and an entry.
+std::int64_t numbers_of_means(const torch::Device& device, std::int64_t group);
 
 /// full_attention() with the mean attention of windows of `window` queries, the last of which may be shorter.
 /// Nothing is hidden. On a GPU attention_of_windows(), for whole windows. Throws as they do.

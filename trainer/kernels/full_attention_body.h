@@ -302,9 +302,11 @@ FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::in
     float* const scores = room.scores + i * stride;
     const std::int64_t visible = in_chunk(i + 1), padded = to_whole_registers(count);
     for (std::int64_t entry = visible; entry < padded; ++entry) scores[entry] = kLowest;
-    to.largest[i] = visible == 0 ? kLowest : largest_of(scores, padded);
-    if (visible == 0) clear(scores, padded);
-    to.weights[i] = visible == 0 ? 0.0F : to_powers(scores, padded, to.largest[i], of.scale, Lanes{});
+    const float largest = visible == 0 ? kLowest : largest_of(scores, padded);
+    const bool sees = largest > kLowest || largest != largest;
+    to.largest[i] = sees ? largest : kLowest;
+    if (!sees) clear(scores, padded);
+    to.weights[i] = sees ? to_powers(scores, padded, largest, of.scale, Lanes{}) : 0.0F;
   }
   clear(to.values, rows * sum_stride);
   for (std::int64_t tile = 0; tile < count; tile += kEntriesTogether) {
@@ -319,6 +321,7 @@ FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::in
 
 FORESIGHT_INLINE void merge_chunks(const FullWork& of, std::int64_t row, std::int64_t kv_head,
                                    const ChunkSums& from, std::int64_t chunks) {
+  const SeenEntries seen = seen_entries(of, row, kv_head);
   const std::int64_t rows = of.tokens * of.group, sum_stride = padded_to_registers(of.width);
   for (std::int64_t i = 0; i < rows; ++i) {
     const std::int64_t token = i / of.group, head = kv_head * of.group + i % of.group;
@@ -333,8 +336,9 @@ FORESIGHT_INLINE void merge_chunks(const FullWork& of, std::int64_t row, std::in
     float weights = of.sinks == nullptr ? 0.0F : power(of.sinks[head] / of.scale);
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
       weights += power(from.largest[chunk * rows + i]) * from.weights[chunk * rows + i];
-    // Where nothing is seen, all weights are 0, and so are all sums.
-    const float whole = weights == 0.0F ? 1.0F : weights;
+    // Without weights all sums are 0: right for padding, which sees nothing, and no number for others.
+    const bool sees = seen.before + token + 1 > 0;
+    const float whole = weights != 0.0F ? weights : sees ? kNoNumber : 1.0F;
     float* const sums = from.values + i * sum_stride;
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
       const float share = power(from.largest[chunk * rows + i]) / whole;

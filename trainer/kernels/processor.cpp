@@ -24,6 +24,14 @@ Processor best_processor(torch::ScalarType products) {
   return products == torch::kBFloat16 ? best : Processor::kAvx512;
 }
 
+bool has_matrix_units() {
+#ifdef __x86_64__
+  return __builtin_cpu_supports("amx-bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 AttentionFunctions functions_for(Processor processor) {
   switch (processor) {
 #ifdef __x86_64__

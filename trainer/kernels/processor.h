@@ -20,6 +20,9 @@ std::vector<Processor> usable_processors();
 /// where they are bfloat16.
 Processor best_processor(torch::ScalarType products);
 
+/// Whether this machine multiplies matrices of bfloat16 in units of their own (amx), which torch uses.
+bool has_matrix_units();
+
 /// The functions for one of usable_processors().
 AttentionFunctions functions_for(Processor processor);
 

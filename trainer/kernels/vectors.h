@@ -11,7 +11,7 @@ namespace {
 
 using Half = std::uint16_t;  ///< the bits of a bfloat16
 constexpr std::int64_t kLanes = FORESIGHT_KERNEL_LANES;
-constexpr float kLowest = -3.0e38F, kUnbounded = 3.0e38F;
+constexpr float kLowest = -3.0e38F, kUnbounded = 3.0e38F, kNoNumber = __builtin_nanf("");
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 using LanesAnywhere =
     float __attribute__((vector_size(kLanes * sizeof(float)), aligned(alignof(float)), may_alias));
