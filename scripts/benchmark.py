@@ -169,8 +169,8 @@ def lines(figures: Figures) -> list[tuple[str, str]]:
                           f"than all pairs, {mine['peak_MiB']:.1f} MiB instead of {pairs['peak_MiB']:.0f}"))
     if has("grpo_step"):
         row = figures["grpo_step"]
-        found.append(("GRPO step, 8 rollouts of 1024 tokens", f"{row['over_forwards']:.2f} x its teacher-forced passes; gradient "
-                      f"{100 * row['gradient_share']:.0f} % of it; {row['tokens_per_second']:.0f} tokens/s"))
+        found.append(("GRPO step, 8 rollouts of 1024 tokens",
+                      f"{row['over_forwards']:.2f} x its teacher-forced passes; {row['tokens_per_second']:.0f} tokens/s"))
     for name, row in figures.items():
         if name.startswith("evaluate_ten_policies"):
             found.append((f"ten policies, {name.split('/')[1]} traces", f"{row['over_one']:.2f} x full KV and one policy"))

@@ -56,6 +56,11 @@ class Benchmark(unittest.TestCase):
         self.assertEqual(dict(benchmark.lines(figures))["pass under eviction, 4 rows of 1024 tokens"],
                          "1800 tokens/s, 0.60 of the 3000 of packed weights")
 
+    def test_a_step_of_grpo_is_told_by_what_its_benchmark_counts(self):
+        figures = {"grpo_step": {"over_forwards": 1.464, "forwards_ms": 2700.0, "rollouts": 8, "tokens_per_second": 2060.4}}
+        self.assertEqual(dict(benchmark.lines(figures))["GRPO step, 8 rollouts of 1024 tokens"],
+                         "1.46 x its teacher-forced passes; 2060 tokens/s")
+
     def test_what_was_not_measured_is_not_told(self):
         self.assertEqual(benchmark.lines({}), [])
 
