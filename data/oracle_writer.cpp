@@ -5,6 +5,7 @@
 #include "data/hdf5_handles.h"
 #include "data/oracle_file.h"
 #include "data/oracle_layout.h"
+#include "trainer/base/divide_up.h"
 #include "trainer/base/files.h"
 #include "trainer/base/heartbeat.h"
 #include "trainer/base/progress.h"
@@ -18,10 +19,6 @@ using hdf5::Context;
 using hdf5::Handle;
 
 constexpr std::int64_t kChunkBytes = std::int64_t{1} << 20;
-
-std::int64_t divide_up(std::int64_t number, std::int64_t divisor) {
-  return (number + divisor - 1) / divisor;
-}
 
 /// The length of chunks of at most `most` elements, as few and as equal as possible: the disk holds a shorter
 /// last chunk with padding, so equal ones waste least.

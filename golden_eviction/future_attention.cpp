@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "trainer/base/divide_up.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
 #include "trainer/eviction/grouped_attention.h"
@@ -13,10 +14,6 @@ namespace {
 /// Queries of captured tensors that are processed together, so that their attention fits the processor's
 /// cache.
 constexpr std::int64_t kQueriesTogether = 32;
-
-std::int64_t divide_up(std::int64_t number, std::int64_t divisor) {
-  return (number + divisor - 1) / divisor;
-}
 
 }  // namespace
 

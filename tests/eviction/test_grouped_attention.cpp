@@ -25,6 +25,16 @@ torch::Tensor attention_in_full(const torch::Tensor& query, const torch::Tensor&
       .view(query.sizes());
 }
 
+/// One layer with heads of 16 numbers.
+ModelShape one_layer(std::int64_t query_heads, std::int64_t kv_heads) {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.query_heads = query_heads;
+  shape.kv_heads = kv_heads;
+  shape.head_dimension = 16;
+  return shape;
+}
+
 }  // namespace
 
 TEST_CASE("Fused causal attention is the attention with its probabilities in hand") {
@@ -106,11 +116,7 @@ TEST_CASE("Fused causal attention of keys that do not fit is refused") {
 
 TEST_CASE("A cache that an observer watches gives what one gives that nobody watches") {
   torch::manual_seed(3);
-  ModelShape shape;
-  shape.layers = 1;
-  shape.query_heads = 6;
-  shape.kv_heads = 2;
-  shape.head_dimension = 16;
+  const ModelShape shape = one_layer(6, 2);
   const bool has_padding = GENERATE(false, true);
   constexpr std::int64_t kRows = 2, kPadding = 7;  // of the second row
   FullCache watched(shape, kRows, 100, {}), alone(shape, kRows, 100, {});
@@ -138,11 +144,7 @@ TEST_CASE("A cache that an observer watches gives what one gives that nobody wat
 
 TEST_CASE("A cache in another type than the products attends to what it holds") {
   torch::manual_seed(6);
-  ModelShape shape;
-  shape.layers = 1;
-  shape.query_heads = 4;
-  shape.kv_heads = 2;
-  shape.head_dimension = 16;
+  const ModelShape shape = one_layer(4, 2);
   for (const torch::ScalarType products : {torch::kFloat32, torch::kBFloat16}) {
     const torch::ScalarType other = products == torch::kFloat32 ? torch::kBFloat16 : torch::kFloat32;
     ModelOptions options;
@@ -167,11 +169,7 @@ TEST_CASE("A cache in another type than the products attends to what it holds") 
 
 TEST_CASE("A cache whose attention bytes are few attends in parts and gives what whole blocks give") {
   torch::manual_seed(5);
-  ModelShape shape;
-  shape.layers = 1;
-  shape.query_heads = 6;
-  shape.kv_heads = 2;
-  shape.head_dimension = 16;
+  const ModelShape shape = one_layer(6, 2);
   constexpr std::int64_t kRows = 2, kTokens = 50, kQueryBytes = kRows * 6 * 4;  // for each entry
   for (const std::int64_t bytes : {kAttentionBytes, 7 * kTokens * kQueryBytes, std::int64_t{1}}) {
     FullCache few(shape, kRows, kTokens, {}), whole(shape, kRows, kTokens, {});

@@ -7,17 +7,12 @@
 #pragma GCC target("arch=x86-64-v3")
 #define FORESIGHT_KERNEL_LANES 8
 #define FORESIGHT_KERNEL_REGISTERS 2
-#include "trainer/kernels/full_attention_body.h"
-#include "trainer/kernels/window_attention_body.h"
+#include "trainer/kernels/attention_bodies.h"
 
 namespace foresight::kernels {
 
 AttentionFunctions attention_avx2() {
-  return {.window_heads = attend_heads,
-          .pack_tiles = pack_tiles,
-          .attend_tokens = attend_tokens,
-          .attend_chunk = attend_chunk,
-          .merge_chunks = merge_chunks};
+  return functions_of_this_file();
 }
 
 }  // namespace foresight::kernels

@@ -10,17 +10,12 @@
 #define FORESIGHT_KERNEL_LANES 16
 #define FORESIGHT_KERNEL_REGISTERS 4
 #define FORESIGHT_KERNEL_PAIRS
-#include "trainer/kernels/full_attention_body.h"
-#include "trainer/kernels/window_attention_body.h"
+#include "trainer/kernels/attention_bodies.h"
 
 namespace foresight::kernels {
 
 AttentionFunctions attention_avx512_bfloat16() {
-  return {.window_heads = attend_heads,
-          .pack_tiles = pack_tiles,
-          .attend_tokens = attend_tokens,
-          .attend_chunk = attend_chunk,
-          .merge_chunks = merge_chunks};
+  return functions_of_this_file();
 }
 
 }  // namespace foresight::kernels

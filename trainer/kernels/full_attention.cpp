@@ -4,10 +4,11 @@
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <cmath>
 
+#include "trainer/base/divide_up.h"
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/kernels/attention_tensors.h"
 #include "trainer/kernels/launch.h"
 
 namespace foresight::kernels {
@@ -20,52 +21,19 @@ constexpr std::int64_t kChunk = 512;
 /// caches more, as packed entries must meet several queries each time they are read.
 constexpr std::int64_t kScores = std::int64_t{1} << 17, kLeastRows = 48, kMostRows = 96;
 
-std::int64_t divide_up(std::int64_t number, std::int64_t divisor) {
-  return (number + divisor - 1) / divisor;
-}
-
-bool is_vector(const torch::Tensor& tensor, torch::ScalarType type, std::int64_t size) {
-  return !tensor.defined() || (tensor.scalar_type() == type && tensor.is_cpu() && tensor.is_contiguous() &&
-                               tensor.sizes() == torch::IntArrayRef({size}));
-}
-
 bool fits(const FullInput& input) {
-  const torch::Tensor &query = input.query, &keys = input.keys, &values = input.values;
-  if (query.dim() != 5 || keys.dim() != 4 || query.scalar_type() != torch::kFloat32 || !query.is_cpu())
+  const torch::Tensor& hidden = input.hidden;
+  if (!fit_together(input.query, input.keys, input.values, input.live, input.sinks) || !input.query.is_cpu())
     return false;
-  const std::int64_t rows = query.size(0), kv_heads = query.size(1), tokens = query.size(3),
-                     width = query.size(4), capacity = keys.size(2);
-  const bool caches_fit =
-      (keys.scalar_type() == torch::kFloat32 || keys.scalar_type() == torch::kBFloat16) &&
-      keys.is_contiguous() && keys.sizes() == torch::IntArrayRef({rows, kv_heads, capacity, width}) &&
-      values.is_contiguous() && values.sizes() == keys.sizes() && values.scalar_type() == keys.scalar_type();
-  return caches_fit && tokens >= 1 && tokens <= input.live && input.live <= capacity &&
-         width <= kLargestWidth && (width == 1 || query.stride(4) == 1) &&
-         is_vector(input.hidden, torch::kInt64, rows) &&
-         is_vector(input.sinks, torch::kFloat32, kv_heads * query.size(2));
+  return !hidden.defined() || (hidden.scalar_type() == torch::kInt64 && hidden.is_cpu() &&
+                               hidden.is_contiguous() && hidden.sizes() == input.query.sizes().slice(0, 1));
 }
 
+/// Of queries with even heads.
 FullWork describe(const FullInput& input, torch::Tensor& output) {
-  const torch::Tensor& query = input.query;
-  const std::int64_t group = query.size(2), width = query.size(4);
-  return {.query = query.const_data_ptr<float>(),
-          .query_row = query.stride(0),
-          .query_head = group == 1 ? query.stride(1) : query.stride(2),
-          .query_token = query.stride(3),
-          .keys = input.keys.const_data_ptr(),
-          .values = input.values.const_data_ptr(),
-          .bfloat16 = input.keys.scalar_type() == torch::kBFloat16,
-          .output = output.mutable_data_ptr<float>(),
-          .rows = query.size(0),
-          .kv_heads = query.size(1),
-          .group = group,
-          .tokens = query.size(3),
-          .width = width,
-          .live = input.live,
-          .capacity = input.keys.size(2),
-          .hidden = input.hidden.defined() ? input.hidden.const_data_ptr<std::int64_t>() : nullptr,
-          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(width))),
-          .sinks = input.sinks.defined() ? input.sinks.const_data_ptr<float>() : nullptr};
+  FullWork work{describe_tensors(input.query, input.keys, input.values, input.live, input.sinks, output)};
+  if (input.hidden.defined()) work.hidden = input.hidden.const_data_ptr<std::int64_t>();
+  return work;
 }
 
 /// Rooms of `threads` threads, each on whole registers.
@@ -191,23 +159,11 @@ void attend_few(const FullWork& work, const AttentionFunctions& functions) {
   });
 }
 
-/// The input with the heads of a row at one distance, copied where they are not.
-FullInput with_even_heads(FullInput input) {
-  if (input.query.stride(1) != input.query.size(2) * input.query.stride(2))
-    input.query = input.query.contiguous();
-  return input;
-}
-
 void require(bool holds, const FullInput& input) {
   if (holds) return;
   throw Error(ErrorKind::kInternal,
               concat("full attention: queries ", input.query.sizes(), " do not fit ", input.live,
                      " entries of keys ", input.keys.sizes(), " and values ", input.values.sizes()));
-}
-
-torch::Tensor room_for_output(const torch::Tensor& query) {
-  return torch::empty({query.size(0), query.size(3), query.size(1) * query.size(2), query.size(4)},
-                      query.options());
 }
 
 }  // namespace
@@ -222,7 +178,8 @@ bool suits_full_attention(const torch::Device& device, std::int64_t queries, std
 
 torch::Tensor full_attention(const FullInput& input, Processor processor) {
   require(fits(input), input);
-  const FullInput even = with_even_heads(input);
+  FullInput even = input;
+  even.query = with_even_heads(input.query);
   torch::Tensor output = room_for_output(input.query);
   const FullWork work = describe(even, output);
   const AttentionFunctions functions = functions_for(processor);
@@ -251,7 +208,8 @@ WindowMeans attention_means(const FullInput& input, std::int64_t window, Process
                                  .sinks = input.sinks});
   }
   require(fits(input) && window >= 1 && !input.hidden.defined(), input);
-  const FullInput even = with_even_heads(input);
+  FullInput even = input;
+  even.query = with_even_heads(input.query);
   const torch::Tensor& query = input.query;
   torch::Tensor output = room_for_output(query);
   torch::Tensor means = torch::empty(

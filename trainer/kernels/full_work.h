@@ -3,23 +3,14 @@
 
 #include <cstdint>
 
+#include "trainer/kernels/attention_work.h"
+
 namespace foresight::kernels {
 
-/// T queries of each of R rows and K * g heads over the n live entries of their KV head, of which the last T
-/// are their own. Strides count numbers; the numbers of a vector lie together.
-struct FullWork {
-  const float* query = nullptr;  ///< [R, K * g, T, d]
-  std::int64_t query_row = 0, query_head = 0, query_token = 0;
-  const void* keys = nullptr;    ///< [R, K, capacity, d], float32 or bfloat16
-  const void* values = nullptr;  ///< as the keys
-  bool bfloat16 = false;         ///< type of keys and values
-  float* output = nullptr;       ///< [R, T, K * g, d]
-  std::int64_t rows = 0, kv_heads = 0, group = 0, tokens = 0, width = 0;
-  std::int64_t live = 0, capacity = 0;
+/// Attention of all queries to what they see of a cache that hides nothing but padding.
+struct FullWork : AttentionWork {
   const std::int64_t* hidden = nullptr;  ///< [R]: first entries of a row that nobody sees; null: none
-  float scale = 1;                       ///< of the products, above 0
-  const float* sinks = nullptr;  ///< [K * g]: e^sink stands in the softmax's denominator; null: nothing does
-  std::int64_t window = 0;       ///< queries of a window, whose last may be shorter
+  std::int64_t window = 0;               ///< queries of a window, whose last may be shorter
   float* means = nullptr;  ///< [R, K, windows, capacity]: mean attention of a window's queries and heads to
                            ///< the entries up to the last that it sees; null: nobody wants it
 };

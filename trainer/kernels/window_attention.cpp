@@ -9,6 +9,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/kernels/attention_tensors.h"
 #include "trainer/kernels/launch.h"
 
 namespace foresight::kernels {
@@ -19,26 +20,9 @@ bool is_packed_float(const torch::Tensor& tensor, torch::IntArrayRef sizes) {
 }
 
 bool fits(const WindowInput& input) {
-  const torch::Tensor &query = input.query, &keys = input.keys, &values = input.values;
-  if (query.dim() != 5 || keys.dim() != 4 || query.scalar_type() != torch::kFloat32) return false;
-  const std::int64_t rows = query.size(0), kv_heads = query.size(1), group = query.size(2),
-                     tokens = query.size(3), width = query.size(4), capacity = keys.size(2);
-  const bool caches_fit =
-      (keys.scalar_type() == torch::kFloat32 || keys.scalar_type() == torch::kBFloat16) &&
-      keys.is_contiguous() && keys.sizes() == torch::IntArrayRef({rows, kv_heads, capacity, width}) &&
-      values.is_contiguous() && values.sizes() == keys.sizes() && values.scalar_type() == keys.scalar_type();
-  const bool places_fit = tokens >= 1 && tokens <= input.live && input.live <= capacity && input.first >= 0 &&
-                          input.first + tokens <= input.window;
-  return caches_fit && places_fit && (width == 1 || query.stride(4) == 1) &&
-         suits_window_attention(query.device(), width) &&
-         (!input.sinks.defined() || is_packed_float(input.sinks, {kv_heads * group}));
-}
-
-/// The input with the heads of a row at one distance, copied where they are not.
-WindowInput with_even_heads(WindowInput input) {
-  if (input.query.stride(1) != input.query.size(2) * input.query.stride(2))
-    input.query = input.query.contiguous();
-  return input;
+  return fit_together(input.query, input.keys, input.values, input.live, input.sinks) && input.first >= 0 &&
+         input.first + input.query.size(3) <= input.window &&
+         suits_window_attention(input.query.device(), input.query.size(4));
 }
 
 /// The room of one thread, on whole registers.
@@ -90,28 +74,11 @@ bool suits_window_attention(const torch::Device& device, std::int64_t width) {
 }
 
 WindowWork describe(const WindowInput& input, torch::Tensor& output, torch::Tensor& statistics) {
-  const torch::Tensor& query = input.query;
-  const std::int64_t group = query.size(2), width = query.size(4);
-  return {.query = query.const_data_ptr<float>(),
-          .query_row = query.stride(0),
-          .query_head = group == 1 ? query.stride(1) : query.stride(2),
-          .query_token = query.stride(3),
-          .keys = input.keys.const_data_ptr(),
-          .values = input.values.const_data_ptr(),
-          .bfloat16 = input.keys.scalar_type() == torch::kBFloat16,
-          .output = output.mutable_data_ptr<float>(),
-          .statistics = statistics.mutable_data_ptr<float>(),
-          .rows = query.size(0),
-          .kv_heads = query.size(1),
-          .group = group,
-          .tokens = query.size(3),
-          .width = width,
-          .live = input.live,
-          .capacity = input.keys.size(2),
-          .first = input.first,
-          .window = input.window,
-          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(width))),
-          .sinks = input.sinks.defined() ? input.sinks.const_data_ptr<float>() : nullptr};
+  WindowWork work{describe_tensors(input.query, input.keys, input.values, input.live, input.sinks, output)};
+  work.statistics = statistics.mutable_data_ptr<float>();
+  work.first = input.first;
+  work.window = input.window;
+  return work;
 }
 
 WindowMeans attention_of_windows(const WindowInput& input) {
@@ -127,8 +94,9 @@ WindowMeans attention_of_windows(const WindowInput& input) {
   }
   torch::Tensor statistics =
       torch::empty({rows, windows, kv_heads, group, kStatistics, input.keys.size(2)}, query.options());
-  torch::Tensor output = torch::empty({rows, tokens, kv_heads * group, query.size(4)}, query.options());
-  const WindowInput even = with_even_heads(input);
+  torch::Tensor output = room_for_output(query);
+  WindowInput even = input;
+  even.query = with_even_heads(query);
   WindowWork work = describe(even, output, statistics);
   work.windows = windows;
   work.tokens = input.window;
@@ -146,9 +114,9 @@ torch::Tensor window_attention(const WindowInput& input, torch::Tensor& statisti
                        input.window, " do not fit ", input.live, " entries of keys ", input.keys.sizes(),
                        ", values ", input.values.sizes(), " and statistics ", statistics.sizes()));
   }
-  torch::Tensor output = torch::empty(
-      {query.size(0), query.size(3), query.size(1) * query.size(2), query.size(4)}, query.options());
-  const WindowInput even = with_even_heads(input);
+  torch::Tensor output = room_for_output(query);
+  WindowInput even = input;
+  even.query = with_even_heads(query);
   const WindowWork work = describe(even, output, statistics);
   if (has_gpu_kernels(query.device())) {
     launch(work, query.device());
