@@ -5,6 +5,7 @@
 // calls nothing of the standard library, so that no code for one processor can be taken for another's.
 #pragma once
 
+#include "trainer/kernels/attention_work.h"
 #include "trainer/kernels/vectors.h"
 #ifdef FORESIGHT_KERNEL_PAIRS
 #include "trainer/kernels/bfloat16_pairs.h"
@@ -200,6 +201,54 @@ FORESIGHT_INLINE bool in_pairs([[maybe_unused]] bool bfloat16, [[maybe_unused]] 
 #else
   return false;
 #endif
+}
+
+/// Keys and values of a KV head from some entry on.
+struct CachedEntries {
+  const void* keys = nullptr;
+  const void* values = nullptr;
+  std::int64_t width = 0;
+  bool bfloat16 = false, pairs = false;  ///< their type, and whether they are packed as words
+};
+
+/// Those of the cache from `entry` on, counted over all rows and KV heads.
+FORESIGHT_INLINE CachedEntries entries_from(const AttentionWork& of, std::int64_t entry) {
+  constexpr std::int64_t kFloatBytes = sizeof(float), kHalfBytes = sizeof(Half);
+  const std::int64_t bytes = entry * of.width * (of.bfloat16 ? kHalfBytes : kFloatBytes);
+  return {static_cast<const char*>(of.keys) + bytes, static_cast<const char*>(of.values) + bytes, of.width,
+          of.bfloat16, in_pairs(of.bfloat16, of.width)};
+}
+
+/// Packs the keys of entries first .. first + count - 1, as pack_keys() does, or words as it does floats.
+FORESIGHT_INLINE void pack_entry_keys(const CachedEntries& of, std::int64_t first, std::int64_t count,
+                                      float* to) {
+  if (of.pairs) {  // a word of keys moves as a float does
+    pack_keys(static_cast<const float*>(of.keys) + first * of.width / 2, count, of.width / 2, to);
+  } else if (of.bfloat16) {
+    pack_keys(static_cast<const Half*>(of.keys) + first * of.width, count, of.width, to);
+  } else {
+    pack_keys(static_cast<const float*>(of.keys) + first * of.width, count, of.width, to);
+  }
+}
+
+/// Packs their values, as pack_values() or pack_value_pairs() does.
+FORESIGHT_INLINE void pack_entry_values(const CachedEntries& of, std::int64_t first, std::int64_t count,
+                                        float* to) {
+#ifdef FORESIGHT_KERNEL_PAIRS
+  if (of.pairs) {
+    for_panels(of.width, [&]<int kRegisters>(std::int64_t number, Constant<kRegisters>) {
+      auto* const panel = reinterpret_cast<WordAnywhere*>(to) + number * ((count + 1) / 2);
+      pack_value_pairs<kRegisters>(static_cast<const Half*>(of.values) + first * of.width, count, of.width,
+                                   number, panel);
+    });
+    return;
+  }
+#endif
+  if (of.bfloat16) {
+    pack_values(static_cast<const Half*>(of.values) + first * of.width, count, of.width, to);
+  } else {
+    pack_values(static_cast<const float*>(of.values) + first * of.width, count, of.width, to);
+  }
 }
 
 }  // namespace

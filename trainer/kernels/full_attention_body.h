@@ -9,11 +9,8 @@ namespace foresight::kernels {
 namespace {
 
 /// What the queries of a row see of a KV head.
-struct SeenEntries {
-  const void* keys = nullptr;
-  const void* values = nullptr;
+struct SeenEntries : CachedEntries {
   std::int64_t live = 0, before = 0;  ///< entries, and those before the queries' own; may be negative
-  bool bfloat16 = false, pairs = false;
 };
 
 FORESIGHT_INLINE std::int64_t smaller(std::int64_t one, std::int64_t other) {
@@ -21,47 +18,9 @@ FORESIGHT_INLINE std::int64_t smaller(std::int64_t one, std::int64_t other) {
 }
 
 FORESIGHT_INLINE SeenEntries seen_entries(const FullWork& of, std::int64_t row, std::int64_t kv_head) {
-  constexpr std::int64_t kFloatBytes = sizeof(float), kHalfBytes = sizeof(Half);
   const std::int64_t hidden = of.hidden == nullptr ? 0 : smaller(of.hidden[row], of.live);
-  const std::int64_t bytes = ((row * of.kv_heads + kv_head) * of.capacity + hidden) * of.width *
-                             (of.bfloat16 ? kHalfBytes : kFloatBytes);
-  return {.keys = static_cast<const char*>(of.keys) + bytes,
-          .values = static_cast<const char*>(of.values) + bytes,
-          .live = of.live - hidden,
-          .before = of.live - of.tokens - hidden,
-          .bfloat16 = of.bfloat16,
-          .pairs = in_pairs(of.bfloat16, of.width)};
-}
-
-/// Keys of entries first .. first + count - 1, of one tile.
-FORESIGHT_INLINE void pack_tile_keys(const SeenEntries& seen, std::int64_t width, std::int64_t first,
-                                     std::int64_t count, float* to) {
-  if (seen.pairs) {  // a word of keys moves as a float does
-    pack_keys(static_cast<const float*>(seen.keys) + first * width / 2, count, width / 2, to);
-  } else if (seen.bfloat16) {
-    pack_keys(static_cast<const Half*>(seen.keys) + first * width, count, width, to);
-  } else {
-    pack_keys(static_cast<const float*>(seen.keys) + first * width, count, width, to);
-  }
-}
-
-FORESIGHT_INLINE void pack_tile_values(const SeenEntries& seen, std::int64_t width, std::int64_t first,
-                                       std::int64_t count, float* to) {
-#ifdef FORESIGHT_KERNEL_PAIRS
-  if (seen.pairs) {
-    for_panels(width, [&]<int kRegisters>(std::int64_t number, Constant<kRegisters>) {
-      auto* const panel = reinterpret_cast<WordAnywhere*>(to) + number * ((count + 1) / 2);
-      pack_value_pairs<kRegisters>(static_cast<const Half*>(seen.values) + first * width, count, width,
-                                   number, panel);
-    });
-    return;
-  }
-#endif
-  if (seen.bfloat16) {
-    pack_values(static_cast<const Half*>(seen.values) + first * width, count, width, to);
-  } else {
-    pack_values(static_cast<const float*>(seen.values) + first * width, count, width, to);
-  }
+  return {entries_from(of, (row * of.kv_heads + kv_head) * of.capacity + hidden), of.live - hidden,
+          of.live - of.tokens - hidden};
 }
 
 /// Calls work(row, Constant<rows>) for groups of rows that go through a product together.
@@ -255,8 +214,8 @@ FORESIGHT_INLINE void pack_tiles(const FullWork& of, std::int64_t row, std::int6
   for (std::int64_t begin = first * kEntriesTogether; begin < smaller(last * kEntriesTogether, seen.live);
        begin += kEntriesTogether) {
     const std::int64_t count = smaller(kEntriesTogether, seen.live - begin);
-    pack_tile_keys(seen, of.width, begin, count, to.keys + begin * of.width / (seen.pairs ? 2 : 1));
-    pack_tile_values(seen, of.width, begin, count, to.values + begin * sum_stride / (seen.pairs ? 2 : 1));
+    pack_entry_keys(seen, begin, count, to.keys + begin * of.width / (seen.pairs ? 2 : 1));
+    pack_entry_values(seen, begin, count, to.values + begin * sum_stride / (seen.pairs ? 2 : 1));
   }
 }
 
@@ -292,7 +251,7 @@ FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::in
   gather_queries(of, seen.pairs, row, kv_head, 0, rows, room.queries);
   for (std::int64_t tile = 0; tile < count; tile += kEntriesTogether) {
     const std::int64_t entries = smaller(kEntriesTogether, count - tile);
-    pack_tile_keys(seen, of.width, first + tile, entries, tile_room.keys);
+    pack_entry_keys(seen, first + tile, entries, tile_room.keys);
     for_groups(rows, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
       score_tile<kRows>(of, seen.pairs, room.queries, begin, tile_room.keys, entries, entries,
                         room.scores + begin * stride + tile, stride);
@@ -311,7 +270,7 @@ FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::in
   clear(to.values, rows * sum_stride);
   for (std::int64_t tile = 0; tile < count; tile += kEntriesTogether) {
     const std::int64_t entries = smaller(kEntriesTogether, count - tile);
-    pack_tile_values(seen, of.width, first + tile, entries, tile_room.values);
+    pack_entry_values(seen, first + tile, entries, tile_room.values);
     for_groups(rows, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
       weigh_tile<kRows>(of, seen.pairs, room.scores + begin * stride + tile, stride, tile_room.values,
                         entries, entries, room.rounded, to.values + begin * sum_stride);

@@ -137,36 +137,17 @@ FORESIGHT_INLINE void attend_head(const WindowWork& of, const PackedHead& head) 
   for (; token < of.tokens; ++token) attend<1>(of, head, token);
 }
 
-FORESIGHT_INLINE void pack_head(const WindowWork& of, std::int64_t kv_head, float* keys, float* values) {
-  const std::int64_t begin = kv_head * of.capacity * of.width;
-#ifdef FORESIGHT_KERNEL_PAIRS
-  if (in_pairs(of.bfloat16, of.width)) {
-    // A word of keys moves as a float does.
-    pack_keys(static_cast<const float*>(of.keys) + begin / 2, of.live, of.width / 2, keys);
-    for_panels(of.width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
-      auto* const panel = reinterpret_cast<WordAnywhere*>(values) + first * ((of.live + 1) / 2);
-      pack_value_pairs<kRegisters>(static_cast<const Half*>(of.values) + begin, of.live, of.width, first,
-                                   panel);
-    });
-    return;
-  }
-#endif
-  if (of.bfloat16) {
-    pack_keys(static_cast<const Half*>(of.keys) + begin, of.live, of.width, keys);
-    pack_values(static_cast<const Half*>(of.values) + begin, of.live, of.width, values);
-  } else {
-    pack_keys(static_cast<const float*>(of.keys) + begin, of.live, of.width, keys);
-    pack_values(static_cast<const float*>(of.values) + begin, of.live, of.width, values);
-  }
-}
-
 FORESIGHT_INLINE void attend_heads(const WindowWork& of, const WindowRoom& room, std::int64_t first,
                                    std::int64_t last) {
   const std::int64_t heads = of.kv_heads * of.group;
   std::int64_t packed = -1;
   for (std::int64_t head = first; head < last; ++head) {
     const std::int64_t row = head / heads, own = head % heads, kv_head = head / of.group;
-    if (kv_head != packed) pack_head(of, kv_head, room.keys, room.values);
+    if (kv_head != packed) {
+      const CachedEntries entries = entries_from(of, kv_head * of.capacity);
+      pack_entry_keys(entries, 0, of.live, room.keys);
+      pack_entry_values(entries, 0, of.live, room.values);
+    }
     packed = kv_head;
     attend_head(of, {.query = of.query + row * of.query_row + own * of.query_head,
                      .keys = room.keys,
