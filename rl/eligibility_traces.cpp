@@ -83,7 +83,7 @@ void EligibilityTraces::reward(const torch::Tensor& rewards) {
   for (Layer& layer : layers_) {
     if (centred.defined()) layer.credit.add_((rows_.by_copy(layer.trace) * centred).sum(0));
     if (!layer.waiting.defined()) continue;
-    layer.trace.mul_(discount_).add_(layer.waiting);
+    layer.trace = layer.waiting.add_(layer.trace, discount_);
     layer.waiting = torch::Tensor();
   }
 }

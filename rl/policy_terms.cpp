@@ -6,7 +6,8 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
-#include "trainer/kernels/launch.h"
+#include "trainer/kernels/choice_terms.h"
+#include "trainer/kernels/highest.h"
 
 namespace foresight {
 namespace {
@@ -22,28 +23,6 @@ void check_indices(const torch::Tensor& logits, const torch::Tensor& indices, co
       concat(where,
              ": expected logits [..., M] and int64 indices [..., W], W >= 1, of the same leading shape, got ",
              logits.sizes(), " and ", indices.scalar_type(), " ", indices.sizes()));
-}
-
-/// plackett_luce_terms() in one launch.
-DrawTerms terms_on_gpu(const torch::Tensor& logits, const torch::Tensor& reference,
-                       const torch::Tensor& draws) {
-  const torch::Tensor own = logits.contiguous(), other = reference.contiguous(), drawn = draws.contiguous();
-  const auto heads = own.sizes().slice(0, own.dim() - 1);
-  DrawTerms terms{.likelihood = torch::empty(heads, own.options()),
-                  .likelihood_of_reference = torch::empty(heads, own.options()),
-                  .derivatives = torch::empty_like(own)};
-  kernels::ChoiceWork work;
-  work.logits = own.const_data_ptr<float>();
-  work.reference = other.const_data_ptr<float>();
-  work.draws = drawn.const_data_ptr<std::int64_t>();
-  work.likelihood = terms.likelihood.mutable_data_ptr<float>();
-  work.likelihood_of_reference = terms.likelihood_of_reference.mutable_data_ptr<float>();
-  work.derivatives = terms.derivatives.mutable_data_ptr<float>();
-  work.candidates = own.size(-1);
-  work.heads = own.numel() / own.size(-1);
-  work.window = drawn.size(-1);
-  kernels::launch(work, own.device());
-  return terms;
 }
 
 }  // namespace
@@ -72,9 +51,31 @@ DrawTerms plackett_luce_terms(const torch::Tensor& logits, const torch::Tensor& 
                               const torch::Tensor& draws) {
   check_indices(logits, draws, "Plackett-Luce terms");
   check_indices(reference, draws, "Plackett-Luce terms of the reference");
+  if (!kernels::suits_choice_terms(logits.device(), logits.size(-1)) ||
+      logits.scalar_type() != torch::kFloat32 || reference.scalar_type() != torch::kFloat32)
+    return plain::plackett_luce_terms(logits, reference, draws);
+  const torch::Tensor own = logits.contiguous(), other = reference.contiguous(), drawn = draws.contiguous();
+  const auto heads = own.sizes().slice(0, own.dim() - 1);
+  DrawTerms terms{.likelihood = torch::empty(heads, own.options()),
+                  .likelihood_of_reference = torch::empty(heads, own.options()),
+                  .derivatives = torch::empty_like(own)};
+  kernels::ChoiceWork work;
+  work.logits = own.const_data_ptr<float>();
+  work.reference = other.const_data_ptr<float>();
+  work.draws = drawn.const_data_ptr<std::int64_t>();
+  work.likelihood = terms.likelihood.mutable_data_ptr<float>();
+  work.likelihood_of_reference = terms.likelihood_of_reference.mutable_data_ptr<float>();
+  work.derivatives = terms.derivatives.mutable_data_ptr<float>();
+  work.candidates = own.size(-1);
+  work.heads = own.numel() / own.size(-1);
+  work.window = drawn.size(-1);
+  kernels::find_terms(work, own.device());
+  return terms;
+}
+
+DrawTerms plain::plackett_luce_terms(const torch::Tensor& logits, const torch::Tensor& reference,
+                                     const torch::Tensor& draws) {
   const torch::NoGradGuard no_grad;
-  if (kernels::has_gpu_kernels(logits.device()) && logits.size(-1) <= kernels::kMostCandidates)
-    return terms_on_gpu(logits, reference, draws);
   const std::int64_t window = draws.size(-1);
   const torch::Tensor by_draw = plackett_luce_log_likelihood(logits, draws), drawn = logits.gather(-1, draws);
   // Logarithms of the sums of 1 / s_i up to each draw: products of these with e^logit cannot overflow.
@@ -98,9 +99,7 @@ torch::Tensor gumbel_top_k(const torch::Tensor& logits, const torch::Tensor& gum
                 concat("Gumbel draw: ", count, " draws from logits ", logits.sizes(), " with noise ",
                        gumbel.sizes(), ", expected equal shapes and 1 <= draws <= candidates"));
   }
-  const auto keys = logits.detach() + gumbel;
-  const auto order = std::get<1>(torch::sort(keys, /*stable=*/true, /*dim=*/-1, /*descending=*/true));
-  return order.narrow(-1, 0, count).contiguous();
+  return kernels::highest(logits.detach() + gumbel, count);
 }
 
 torch::Tensor likelihood_ratio(const torch::Tensor& log_likelihood_new,

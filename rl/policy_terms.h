@@ -30,6 +30,11 @@ struct DrawTerms {
 /// s_i) / W, in another's minus the whole sum over W. One launch on a GPU. Throws as above.
 DrawTerms plackett_luce_terms(const torch::Tensor& logits, const torch::Tensor& reference,
                               const torch::Tensor& draws);
+namespace plain {
+/// The same from torch's operators, in the type of the logits.
+DrawTerms plackett_luce_terms(const torch::Tensor& logits, const torch::Tensor& reference,
+                              const torch::Tensor& draws);
+}  // namespace plain
 
 /// The authors' likelihood (grpo.likelihood: independent): log_softmax over all B candidates, taken at the
 /// indices. `logits` [..., B], `indices` [..., W] int64. Returns [..., W]; differentiable. Throws as above.

@@ -56,7 +56,7 @@ void check_close(const DrawTerms& found, const DrawTerms& expected, double sprea
 TEST_CASE(
     "choice block: likelihoods and derivatives of ordered draws are autograd's, in any order of threads") {
   const auto [candidates, window] = GENERATE(table<int, int>({{1, 1}, {7, 3}, {9, 9}, {40, 1}, {300, 65}}));
-  const double spread = GENERATE(1.0, 30.0);
+  const double spread = GENERATE(1.0, 30.0, 1000.0);
   INFO(candidates << " candidates, " << window << " draws, spread " << spread);
   torch::manual_seed(candidates);
   const torch::Tensor logits = spread * torch::randn({2, 3, candidates}),
@@ -67,6 +67,7 @@ TEST_CASE(
   const DrawTerms found = played(logits, reference, draws, 1);
   check_close(found, expected, spread);
   check_close(plackett_luce_terms(logits, reference, draws), expected, spread);
+  check_close(foresight::plain::plackett_luce_terms(logits, reference, draws), expected, spread);
   const DrawTerms again = played(logits, reference, draws, 2);
   CHECK(torch::equal(again.likelihood, found.likelihood));
   CHECK(torch::equal(again.derivatives, found.derivatives));
@@ -81,7 +82,8 @@ TEST_CASE("choice block: candidates that are never drawn leave the others' likel
   const torch::Tensor open = logits.narrow(2, 0, 8).contiguous();
   const DrawTerms expected = by_autograd(open, open, draws);
   for (const DrawTerms& found :
-       {played(with_closed, with_closed, draws, 1), plackett_luce_terms(with_closed, with_closed, draws)}) {
+       {played(with_closed, with_closed, draws, 1), plackett_luce_terms(with_closed, with_closed, draws),
+        foresight::plain::plackett_luce_terms(with_closed, with_closed, draws)}) {
     CHECK(torch::allclose(found.likelihood.to(torch::kFloat64), expected.likelihood, 1e-5, 1e-6));
     CHECK(torch::allclose(found.derivatives.narrow(2, 0, 8).to(torch::kFloat64), expected.derivatives, 1e-5,
                           1e-6));

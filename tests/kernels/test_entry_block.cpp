@@ -4,6 +4,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "tests/kernels/cache_case.h"
 #include "tests/kernels/play_kernel.h"
 #include "tests/kernels/played_gpu.h"
 #include "trainer/eviction/entries.h"
@@ -16,69 +17,18 @@
 namespace foresight::kernels {
 namespace {
 
-struct CacheShape {
-  std::int64_t rows, kv_heads, group, width, budget, window, capacity;
-};
-
-/// A cache at the end of a window, whose entries past budget + window hold no numbers.
-struct CacheCase {
-  CacheShape shape;
-  torch::Tensor keys, values, positions, statistics, cumulative, decayed;
-
-  CacheCase(const CacheShape& of, torch::ScalarType type, std::uint64_t seed) : shape(of) {
-    torch::manual_seed(seed);
-    const auto filled = [&](const torch::Tensor& whole, std::int64_t dim) {
-      whole.narrow(dim, of.budget + of.window, of.capacity - of.budget - of.window)
-          .fill_(std::numeric_limits<float>::quiet_NaN());
-      return whole;
-    };
-    keys = filled(torch::randn({of.rows, of.kv_heads, of.capacity, of.width}).to(type), 2);
-    values = filled(torch::randn({of.rows, of.kv_heads, of.capacity, of.width}).to(type), 2);
-    positions = torch::randint(0, 1000, {of.rows, of.kv_heads, of.capacity}, torch::kInt64);
-    statistics = filled(torch::rand({of.rows, of.kv_heads, of.group, kStatistics, of.capacity}), 4);
-    cumulative = filled(torch::rand({of.rows, of.kv_heads, of.group, of.capacity}), 3);
-    decayed = filled(torch::rand({of.rows, of.kv_heads, of.group, of.capacity}), 3);
-  }
-
-  /// W different candidates of every head, in any order.
-  torch::Tensor some_candidates(std::int64_t count) const {
-    return torch::rand({shape.rows, shape.kv_heads, shape.budget})
-        .argsort(std::int64_t{-1})
-        .narrow(2, 0, count)
-        .contiguous();
-  }
-
-  /// Takes `evicted` out on a GPU whose threads run in an order that `seed` decides.
-  void compact(const torch::Tensor& evicted, torch::Tensor& wrong, std::uint64_t seed) {
-    const PlayedGpu gpu(seed);
-    compact_on_gpu({keys, values, positions}, {cumulative, decayed}, evicted, shape.budget, wrong);
-  }
-
-  /// The view of the first `entries` of the buffers.
-  EvictionView view(std::int64_t entries) const {
-    EvictionView view;
-    view.budget = shape.budget;
-    view.window = shape.window;
-    view.keys = keys.narrow(2, 0, entries);
-    view.values = values.narrow(2, 0, entries);
-    view.window_statistics = statistics.narrow(4, 0, entries);
-    view.cumulative = cumulative.narrow(3, 0, entries);
-    view.decayed = decayed.narrow(3, 0, entries);
-    return view;
-  }
-};
-
-/// Odd ones: vectors that are no whole chunks, one entry, more entries than threads.
-std::vector<CacheShape> shapes() {
-  return {
-      {2, 3, 2, 8, 20, 6, 30}, {1, 1, 1, 3, 1, 1, 2}, {1, 2, 4, 80, 300, 70, 370}, {1, 2, 1, 5, 9, 9, 18}};
+/// Takes `evicted` out on a GPU whose threads run in an order that `seed` decides.
+void compact(CacheCase& cache, const torch::Tensor& evicted, torch::Tensor& wrong, std::uint64_t seed) {
+  const PlayedGpu gpu(seed);
+  compact_on_gpu({cache.keys, cache.values, cache.positions}, {cache.cumulative, cache.decayed}, evicted,
+                 cache.shape.budget, wrong);
 }
 
 }  // namespace
 
 TEST_CASE("entry block: compaction keeps the other entries in order, with all that belongs to them") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
-  for (const CacheShape& shape : shapes()) {
+  for (const CacheShape& shape : cache_shapes()) {
     INFO("budget " << shape.budget << ", d " << shape.width);
     CacheCase cache(shape, type, 5);
     const torch::Tensor evicted = cache.some_candidates(shape.window);
@@ -90,7 +40,7 @@ TEST_CASE("entry block: compaction keeps the other entries in order, with all th
     const torch::Tensor cumulative = cache.cumulative.gather(3, groups),
                         decayed = cache.decayed.gather(3, groups);
     torch::Tensor wrong = torch::zeros({}, torch::kInt32);
-    cache.compact(evicted, wrong, 3);
+    compact(cache, evicted, wrong, 3);
     CHECK(torch::equal(cache.keys.narrow(2, 0, shape.budget), keys));
     CHECK(torch::equal(cache.values.narrow(2, 0, shape.budget), values));
     CHECK(torch::equal(cache.positions.narrow(2, 0, shape.budget), positions));
@@ -109,7 +59,7 @@ TEST_CASE("entry block: an entry evicted twice, or none of the candidates, is to
   evicted[0][1][2] = wrong_index == 1000 ? evicted[0][1][0].item<std::int64_t>() : wrong_index;
   const torch::Tensor before = cache.keys.clone();
   torch::Tensor wrong = torch::zeros({}, torch::kInt32);
-  cache.compact(evicted, wrong, 1);
+  compact(cache, evicted, wrong, 1);
   CHECK(wrong.item<std::int32_t>() == 1);
   CHECK(torch::equal(cache.keys[0][1].narrow(0, 0, 12), before[0][1].narrow(0, 0, 12)));
   CHECK_FALSE(torch::equal(cache.keys[0][0].narrow(0, 0, 12), before[0][0].narrow(0, 0, 12)));
@@ -134,12 +84,12 @@ TEST_CASE("entry block: new tokens go behind the live ones") {
 TEST_CASE("entry block: features and scores are the scorer's, of all candidates and of chosen ones") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   const auto kind = GENERATE(ScorerFeatures::kNormalized, ScorerFeatures::kReleased);
-  for (const CacheShape& shape : shapes()) {
+  for (const CacheShape& shape : cache_shapes()) {
     INFO("budget " << shape.budget << ", d " << shape.width);
     const CacheCase cache(shape, type, 8);
     const std::int64_t inputs = 2 * shape.width + 8 * shape.group;
     const torch::Tensor features =
-        candidate_features(cache.view(shape.budget + shape.window), kind);  // [R, K, B, F]
+        foresight::plain::candidate_features(cache.view(shape.budget + shape.window), kind);  // [R, K, B, F]
     const torch::Tensor chosen = cache.some_candidates((shape.budget + 1) / 2);
     const auto described = [&](const torch::Tensor& entries) {
       return describe_features(cache.view(shape.capacity), kind, entries);

@@ -2,7 +2,6 @@
 
 #include "trainer/kernels/launch.h"
 #include "trainer/model/tensor_io.h"
-#include "trainer/model_files/scorer_file.h"
 
 namespace foresight {
 namespace {
@@ -63,32 +62,6 @@ void compact_on_gpu(const EntryBuffers& buffers, const EntrySums& sums, const to
   work.window = evicted.size(2);
   work.capacity = buffers.keys.size(2);
   kernels::launch(work, buffers.keys.device());
-}
-
-kernels::FeatureWork describe_features(const EvictionView& view, ScorerFeatures features,
-                                       const torch::Tensor& chosen) {
-  kernels::FeatureWork work;
-  work.keys = view.keys.const_data_ptr();
-  work.values = view.values.const_data_ptr();
-  work.bfloat16 = view.keys.scalar_type() == torch::kBFloat16;
-  work.statistics = view.window_statistics.const_data_ptr<float>();
-  work.cumulative = view.cumulative.const_data_ptr<float>();
-  work.decayed = view.decayed.const_data_ptr<float>();
-  work.rows = view.keys.size(0);
-  work.kv_heads = view.keys.size(1);
-  work.group = view.cumulative.size(2);
-  work.width = view.keys.size(3);
-  work.capacity = view.keys.size(2);
-  work.normalised = features != ScorerFeatures::kReleased;
-  work.partial_sums = features != ScorerFeatures::kReleased;
-  work.inputs = 2 * work.width + statistics_of(features, work.group);
-  work.entries = view.budget;
-  if (chosen.defined()) {
-    check_shape(chosen, {work.rows, work.kv_heads, -1}, "chosen entries");
-    work.chosen = chosen.const_data_ptr<std::int64_t>();
-    work.entries = chosen.size(2);
-  }
-  return work;
 }
 
 }  // namespace foresight

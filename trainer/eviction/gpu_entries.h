@@ -3,8 +3,6 @@
 
 #include <torch/types.h>
 
-#include "trainer/config/choices.h"
-#include "trainer/eviction/eviction_view.h"
 #include "trainer/kernels/entry_work.h"
 
 namespace foresight {
@@ -28,10 +26,5 @@ void append_on_gpu(const EntryBuffers& to, std::int64_t live, std::int64_t seen,
 /// `wrong` [] int32 becomes 1, and the head stays as it is, where those are no W of the first `budget`.
 void compact_on_gpu(const EntryBuffers& buffers, const EntrySums& sums, const torch::Tensor& evicted,
                     std::int64_t budget, torch::Tensor wrong);
-
-/// What the kernels read of a view's entries for `features`, kNormalized or kReleased, which must outlive the
-/// work: of `chosen` [R, K, M] int64, contiguous, or of all candidates where that is undefined.
-kernels::FeatureWork describe_features(const EvictionView& view, ScorerFeatures features,
-                                       const torch::Tensor& chosen);
 
 }  // namespace foresight

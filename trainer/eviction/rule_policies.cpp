@@ -6,6 +6,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/kernels/highest.h"
 
 namespace foresight {
 namespace {
@@ -155,9 +156,7 @@ torch::Tensor highest_entries(const torch::Tensor& scores, std::int64_t count) {
     throw Error(ErrorKind::kInternal,
                 concat("eviction: ", count, " entries to evict from ", entries, " candidates"));
   }
-  const auto order =
-      std::get<1>(torch::sort(scores.detach(), /*stable=*/true, /*dim=*/-1, /*descending=*/true));
-  return order.narrow(-1, 0, count).contiguous();
+  return kernels::highest(scores, count);
 }
 
 }  // namespace foresight

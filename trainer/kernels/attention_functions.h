@@ -37,7 +37,7 @@ struct PackedHead {
   const float* sink = nullptr;
 };
 
-/// The functions of one instruction set. Rows, KV heads and tiles are counted from 0.
+/// For one instruction set. Rows, KV heads and tiles are counted from 0.
 struct AttentionFunctions {
   /// Query heads first .. last - 1 of all R * K * g, counted with the group innermost.
   void (*window_heads)(const WindowWork& work, const WindowRoom& room, std::int64_t first, std::int64_t last);
@@ -56,11 +56,5 @@ struct AttentionFunctions {
   void (*merge_chunks)(const FullWork& work, std::int64_t row, std::int64_t kv_head, const ChunkSums& from,
                        std::int64_t chunks);
 };
-AttentionFunctions attention_any();
-#ifdef __x86_64__
-AttentionFunctions attention_avx2();
-AttentionFunctions attention_avx512();
-AttentionFunctions attention_avx512_bfloat16();
-#endif
 
 }  // namespace foresight::kernels

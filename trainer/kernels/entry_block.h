@@ -148,7 +148,7 @@ class EntryInputs {
     constexpr float kCoarse = 100.0F;
     float result = 0.0F;
     if (kind < kCumulative) {
-      const std::int64_t which = kind > kSum && !of_.partial_sums ? static_cast<std::int64_t>(kSum) : kind;
+      const std::int64_t which = kind > kSum && !of_.normalised ? static_cast<std::int64_t>(kSum) : kind;
       result = of_.statistics[sums_ * kStatistics - entry_ * (kStatistics - 1) +
                               (query_head * kStatistics + which) * of_.capacity];
     } else {

@@ -42,15 +42,15 @@ struct FeatureWork {
   const float* statistics = nullptr;                      ///< [R, K, g, kStatistics, capacity]
   const float *cumulative = nullptr, *decayed = nullptr;  ///< [R, K, g, capacity]
   const std::int64_t* chosen = nullptr;                   ///< null: entries 0 .. M - 1
-  bool normalised = true;                                 ///< log1p(100 x) of each statistic
-  bool partial_sums = true;  ///< false: the whole sum stands for those of the last queries
+  bool normalised = true;  ///< log1p(100 x) of each statistic; false: as they are, and the whole sum stands
+                           ///< for those of the last queries
   std::int64_t rows = 0, kv_heads = 0, group = 0, width = 0, entries = 0, capacity = 0;
   std::int64_t inputs = 0;  ///< F = 2d + 8g
 };
 
 /// The inputs themselves.
 struct GatherWork {
-  FeatureWork of;
+  FeatureWork of = {};
   float* features = nullptr;  ///< [R, K, M, F]
 };
 
@@ -60,15 +60,32 @@ inline constexpr int kHiddenUnits = 16;
 /// Most inputs of a scorer that ScoreWork may have: with their weights they fill shared memory.
 inline constexpr std::int64_t kMostInputs = 700;
 
-/// What a scorer's layer makes of them, or of `features` where those are there already: gelu((x - mean) /
-/// deviation . weight1 + bias1) . weight2 + bias2, each KV head with weights of its own.
-struct ScoreWork {
-  FeatureWork of;
-  const float* features = nullptr;                    ///< [R, K, M, F], or null
+/// A scorer's layer: gelu((x - mean) / deviation . weight1 + bias1) . weight2 + bias2, each KV head with
+/// weights of its own.
+struct LayerWeights {
   const float *mean = nullptr, *deviation = nullptr;  ///< [K, F]
   const float *weight1 = nullptr, *bias1 = nullptr;   ///< [K, F, kHiddenUnits], [K, kHiddenUnits]
   const float *weight2 = nullptr, *bias2 = nullptr;   ///< [K, kHiddenUnits], [K]
-  float* scores = nullptr;                            ///< [R, K, M]
+};
+
+/// What a layer makes of entries, or of `features` where those are there already.
+struct ScoreWork : LayerWeights {
+  FeatureWork of = {};
+  const float* features = nullptr;  ///< [R, K, M, F], or null
+  float* scores = nullptr;          ///< [R, K, M]
+};
+
+/// Of weighted sums of scores, sum over m of delta[r, k, m] score[r, k, m], the gradients of each row r in
+/// the layer's weights: for one or two kinds of deltas at once. For a CPU.
+struct GradientWork : LayerWeights {
+  static constexpr int kMost = 2;
+  const float* features = nullptr;  ///< [R, K, M, F]
+  const float* deltas[kMost] = {};  ///< [R, K, M] each; null: there is no second kind
+  float* gradients[kMost] = {};     ///< [R, P] each: weight1, bias1, weight2 and bias2 of all KV heads
+  std::int64_t rows = 0, kv_heads = 0, entries = 0, inputs = 0;
+
+  /// P
+  std::int64_t numbers() const { return kv_heads * ((inputs + 2) * kHiddenUnits + 1); }
 };
 
 }  // namespace foresight::kernels

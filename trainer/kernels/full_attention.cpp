@@ -182,7 +182,7 @@ torch::Tensor full_attention(const FullInput& input, Processor processor) {
   even.query = with_even_heads(input.query);
   torch::Tensor output = room_for_output(input.query);
   const FullWork work = describe(even, output);
-  const AttentionFunctions functions = functions_for(processor);
+  const AttentionFunctions functions = functions_for(processor).attention;
   work.tokens* work.group <= kFewQueries ? attend_few(work, functions) : attend_many(work, functions);
   return output.transpose(1, 2);
 }
@@ -217,7 +217,7 @@ WindowMeans attention_means(const FullInput& input, std::int64_t window, Process
   FullWork work = describe(even, output);
   work.window = window;
   work.means = means.mutable_data_ptr<float>();
-  attend_many(work, functions_for(processor));
+  attend_many(work, functions_for(processor).attention);
   return {output.transpose(1, 2), means};
 }
 

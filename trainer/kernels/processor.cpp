@@ -32,18 +32,18 @@ bool has_matrix_units() {
 #endif
 }
 
-AttentionFunctions functions_for(Processor processor) {
+ProcessorFunctions functions_for(Processor processor) {
   switch (processor) {
 #ifdef __x86_64__
     case Processor::kAvx512Bfloat16:
-      return attention_avx512_bfloat16();
+      return functions_avx512_bfloat16();
     case Processor::kAvx512:
-      return attention_avx512();
+      return functions_avx512();
     case Processor::kAvx2:
-      return attention_avx2();
+      return functions_avx2();
 #endif
     default:
-      return attention_any();
+      return functions_any();
   }
 }
 

@@ -5,11 +5,11 @@
 
 #include <vector>
 
-#include "trainer/kernels/attention_functions.h"
+#include "trainer/kernels/processor_functions.h"
 
 namespace foresight::kernels {
 
-/// Instruction sets that attention has machine code for. The last one rounds queries and probabilities to
+/// Instruction sets that kernels have machine code for. The last one rounds queries and probabilities to
 /// bfloat16 where keys and values are bfloat16.
 enum class Processor { kAny, kAvx2, kAvx512, kAvx512Bfloat16 };
 
@@ -24,6 +24,6 @@ Processor best_processor(torch::ScalarType products);
 bool has_matrix_units();
 
 /// The functions for one of usable_processors().
-AttentionFunctions functions_for(Processor processor);
+ProcessorFunctions functions_for(Processor processor);
 
 }  // namespace foresight::kernels

@@ -55,7 +55,7 @@ class Room {
 };
 
 void attend_on_cpu(const WindowWork& work, Processor processor) {
-  const AttentionFunctions functions = functions_for(processor);
+  const AttentionFunctions functions = functions_for(processor).attention;
   constexpr std::int64_t kWork =
       1 << 17;  // multiplications, below which waking a thread costs more than it saves
   const std::int64_t of_a_head = std::max<std::int64_t>(1, 2 * (work.tokens + 1) * work.live * work.width);

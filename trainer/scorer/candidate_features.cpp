@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "trainer/kernels/window_work.h"
+#include "trainer/kernels/scorer_layer.h"
 #include "trainer/model/tensor_io.h"
+#include "trainer/model_files/scorer_file.h"
 
 namespace foresight {
 namespace {
@@ -75,20 +76,85 @@ torch::Tensor context_statistics(const EvictionView& view) {
       2);
 }
 
+/// Normalised features [R, K, B, F] with context_statistics() behind them.
+torch::Tensor with_context(const EvictionView& view, const torch::Tensor& normalised) {
+  return torch::cat({normalised, context_statistics(view).transpose(2, 3)}, 3);
+}
+
+void check_statistics(const EvictionView& view, ScorerFeatures kind) {
+  if (kind == ScorerFeatures::kServing) return;
+  check_shape(view.window_statistics, {-1, -1, -1, kernels::kStatistics, view.budget + view.window},
+              "window statistics");
+}
+
 }  // namespace
 
-torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) {
-  const std::int64_t candidates = view.budget;
-  if (kind != ScorerFeatures::kServing) {
-    check_shape(view.window_statistics, {-1, -1, -1, kernels::kStatistics, candidates + view.window},
-                "window statistics");
+bool is_readable(const EvictionView& view, ScorerFeatures kind) {
+  const auto packed = [](const torch::Tensor& values) { return values.defined() && values.is_contiguous(); };
+  const bool known = kind == ScorerFeatures::kNormalized || kind == ScorerFeatures::kReleased;
+  if (!known || !packed(view.keys) || !packed(view.values) || !packed(view.window_statistics) ||
+      !packed(view.cumulative) || !packed(view.decayed))
+    return false;
+  const std::int64_t inputs = 2 * view.keys.size(3) + statistics_of(kind, view.cumulative.size(2));
+  const torch::ScalarType type = view.keys.scalar_type();
+  return (type == torch::kFloat32 || type == torch::kBFloat16) && view.values.scalar_type() == type &&
+         kernels::suits_scorer_layer(view.keys.device(), inputs);
+}
+
+kernels::FeatureWork describe_features(const EvictionView& view, ScorerFeatures features,
+                                       const torch::Tensor& chosen) {
+  kernels::FeatureWork work;
+  work.keys = view.keys.const_data_ptr();
+  work.values = view.values.const_data_ptr();
+  work.bfloat16 = view.keys.scalar_type() == torch::kBFloat16;
+  work.statistics = view.window_statistics.const_data_ptr<float>();
+  work.cumulative = view.cumulative.const_data_ptr<float>();
+  work.decayed = view.decayed.const_data_ptr<float>();
+  work.rows = view.keys.size(0);
+  work.kv_heads = view.keys.size(1);
+  work.group = view.cumulative.size(2);
+  work.width = view.keys.size(3);
+  work.capacity = view.keys.size(2);
+  work.normalised = features != ScorerFeatures::kReleased;
+  work.inputs = 2 * work.width + statistics_of(features, work.group);
+  work.entries = view.budget;
+  if (chosen.defined()) {
+    check_shape(chosen, {work.rows, work.kv_heads, -1}, "chosen entries");
+    work.chosen = chosen.const_data_ptr<std::int64_t>();
+    work.entries = chosen.size(2);
   }
+  return work;
+}
+
+torch::Tensor features_of_entries(const EvictionView& view, ScorerFeatures kind,
+                                  const torch::Tensor& chosen) {
+  const torch::Tensor entries = chosen.defined() ? chosen.contiguous() : chosen;
+  kernels::GatherWork work;
+  work.of = describe_features(view, kind, entries);
+  torch::Tensor features = torch::empty({work.of.rows, work.of.kv_heads, work.of.entries, work.of.inputs},
+                                        view.cumulative.options());
+  work.features = features.mutable_data_ptr<float>();
+  kernels::gather(work, features.device());
+  return features;
+}
+
+torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) {
+  check_statistics(view, kind);
+  if (kind == ScorerFeatures::kExtended)
+    return with_context(view, candidate_features(view, ScorerFeatures::kNormalized));
+  return is_readable(view, kind) ? features_of_entries(view, kind, {})
+                                 : plain::candidate_features(view, kind);
+}
+
+torch::Tensor plain::candidate_features(const EvictionView& view, ScorerFeatures kind) {
+  check_statistics(view, kind);
+  if (kind == ScorerFeatures::kExtended)
+    return with_context(view, plain::candidate_features(view, ScorerFeatures::kNormalized));
+  const std::int64_t candidates = view.budget;
   torch::Tensor statistics = kind == ScorerFeatures::kServing
                                  ? serving_statistics(view)
                                  : gathered_statistics(view, kind == ScorerFeatures::kReleased);
-  if (kind == ScorerFeatures::kNormalized || kind == ScorerFeatures::kExtended)
-    statistics.mul_(kCoarse).log1p_();
-  if (kind == ScorerFeatures::kExtended) statistics = torch::cat({statistics, context_statistics(view)}, 2);
+  if (kind == ScorerFeatures::kNormalized) statistics.mul_(kCoarse).log1p_();
   const std::int64_t rows = view.keys.size(0), heads = view.keys.size(1), d = view.keys.size(3),
                      count = statistics.size(2);
   torch::Tensor features = torch::empty({rows, heads, candidates, 2 * d + count}, statistics.options());

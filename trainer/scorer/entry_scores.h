@@ -1,4 +1,4 @@
-// A scorer's view of entries at an eviction: on a GPU without their features in memory, in one launch.
+// A scorer's view of entries at an eviction: without their features in memory where kernels read them.
 #pragma once
 
 #include <torch/types.h>
@@ -8,7 +8,8 @@
 
 namespace foresight {
 
-/// The candidates of a view as a scorer sees them. On a GPU their features are in memory only when asked for.
+/// The candidates of a view as a scorer sees them. Where the view is_readable(), features are in memory only
+/// when asked for.
 /// Nothing has gradients. Scorer and view must outlive this.
 class Candidates {
  public:

@@ -10,7 +10,7 @@
 #include "trainer/base/text.h"
 #include "trainer/base/version.h"
 #include "trainer/config/names.h"
-#include "trainer/kernels/launch.h"
+#include "trainer/kernels/scorer_layer.h"
 #include "trainer/model/tensor_io.h"
 
 namespace foresight {
@@ -52,71 +52,102 @@ Scorer Scorer::random(const ModelShape& model, const ScorerFacts& facts, RandomS
 }
 
 torch::Tensor Scorer::score(std::int64_t index, const torch::Tensor& features) const {
+  torch::Tensor here = to_device(features, device());
+  if (torch::GradMode::is_enabled() || !suits_kernels(here)) return score_by_torch(index, here);
+  here = here.contiguous();
+  kernels::FeatureWork of;
+  of.rows = here.size(0);
+  of.kv_heads = here.size(1);
+  of.entries = here.size(2);
+  of.inputs = here.size(3);
+  return score_entries(index, of, here);
+}
+
+bool Scorer::suits_kernels(const torch::Tensor& features) const {
+  return features.scalar_type() == torch::kFloat32 &&
+         kernels::suits_scorer_layer(features.device(), features.size(3));
+}
+
+torch::Tensor Scorer::score_by_torch(std::int64_t index, const torch::Tensor& features) const {
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
   const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
                      inputs = features.size(3);
   check_shape(layer.weight1, {heads, inputs, kScorerHidden}, "scorer fc1.weight for these features");
-  if (!torch::GradMode::is_enabled() && suits_gpu(features.device()) && features.is_contiguous()) {
-    kernels::FeatureWork of;
-    of.rows = rows;
-    of.kv_heads = heads;
-    of.entries = entries;
-    of.inputs = inputs;
-    return score_on_gpu(index, of, features);
-  }
   heartbeat();
   const auto [weight, bias] = layer.folded();
-  const torch::Tensor by_head =
-      to_device(features, device()).transpose(0, 1).reshape({heads, rows * entries, inputs});
+  const torch::Tensor by_head = features.transpose(0, 1).reshape({heads, rows * entries, inputs});
   const torch::Tensor hidden = torch::gelu(torch::baddbmm(bias, by_head, weight));
   const torch::Tensor scores =
       torch::baddbmm(layer.bias2.unsqueeze(1), hidden, layer.weight2);  // [K, R N, 1]
   return scores.view({heads, rows, entries}).transpose(0, 1);
 }
 
-bool Scorer::suits_gpu(const torch::Device& device) const {
-  const torch::Tensor& weight = layers_.front().weight1;
-  return kernels::has_gpu_kernels(device) && weight.device() == device &&
-         weight.size(1) <= kernels::kMostInputs;
+kernels::LayerWeights Scorer::Layer::describe() const {
+  static_assert(kScorerHidden == kernels::kHiddenUnits);
+  return {.mean = mean.const_data_ptr<float>(),
+          .deviation = deviation.const_data_ptr<float>(),
+          .weight1 = weight1.const_data_ptr<float>(),
+          .bias1 = bias1.const_data_ptr<float>(),
+          .weight2 = weight2.const_data_ptr<float>(),
+          .bias2 = bias2.const_data_ptr<float>()};
 }
 
-torch::Tensor Scorer::score_on_gpu(std::int64_t index, const kernels::FeatureWork& of,
-                                   const torch::Tensor& features) const {
+torch::Tensor Scorer::score_entries(std::int64_t index, const kernels::FeatureWork& of,
+                                    const torch::Tensor& features) const {
   heartbeat();
-  static_assert(kScorerHidden == kernels::kHiddenUnits);
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
   check_shape(layer.weight1, {of.kv_heads, of.inputs, kScorerHidden}, "scorer fc1.weight for these features");
   torch::Tensor scores = torch::empty({of.rows, of.kv_heads, of.entries}, layer.mean.options());
-  kernels::ScoreWork work;
+  kernels::ScoreWork work{layer.describe()};
   work.of = of;
   if (features.defined()) work.features = features.const_data_ptr<float>();
-  work.mean = layer.mean.const_data_ptr<float>();
-  work.deviation = layer.deviation.const_data_ptr<float>();
-  work.weight1 = layer.weight1.const_data_ptr<float>();
-  work.bias1 = layer.bias1.const_data_ptr<float>();
-  work.weight2 = layer.weight2.const_data_ptr<float>();
-  work.bias2 = layer.bias2.const_data_ptr<float>();
   work.scores = scores.mutable_data_ptr<float>();
-  kernels::launch(work, scores.device());
+  kernels::score(work, scores.device());
   return scores;
 }
 
 std::vector<torch::Tensor> Scorer::row_gradients(std::int64_t index, const torch::Tensor& features,
                                                  const std::vector<torch::Tensor>& deltas) const {
-  const torch::NoGradGuard no_grad;
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
   const std::int64_t rows = features.size(0), heads = features.size(1), entries = features.size(2),
-                     inputs = features.size(3), count = static_cast<std::int64_t>(deltas.size());
+                     inputs = features.size(3);
   check_shape(layer.weight1, {heads, inputs, kScorerHidden}, "scorer fc1.weight for these features");
+  for (const torch::Tensor& delta : deltas)
+    check_shape(delta, {rows, heads, entries}, "weights of the scores");
+  if (!features.is_cpu() || !suits_kernels(features) || deltas.empty() ||
+      deltas.size() > kernels::GradientWork::kMost)
+    return row_gradients_by_torch(index, features, deltas);
+  const torch::Tensor here = features.contiguous();
+  kernels::GradientWork work{layer.describe()};
+  work.features = here.const_data_ptr<float>();
+  work.rows = rows;
+  work.kv_heads = heads;
+  work.entries = entries;
+  work.inputs = inputs;
+  std::vector<torch::Tensor> packed, gradients;
+  for (std::size_t kind = 0; kind < deltas.size(); ++kind) {
+    packed.push_back(deltas[kind].contiguous());
+    gradients.push_back(torch::empty({rows, work.numbers()}, features.options()));
+    work.deltas[kind] = packed.back().const_data_ptr<float>();
+    work.gradients[kind] = gradients.back().mutable_data_ptr<float>();
+  }
+  kernels::differentiate(work);
+  return gradients;
+}
+
+std::vector<torch::Tensor> Scorer::row_gradients_by_torch(std::int64_t index, const torch::Tensor& features,
+                                                          const std::vector<torch::Tensor>& deltas) const {
+  const torch::NoGradGuard no_grad;
+  const Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  const std::int64_t rows = features.size(0), heads = features.size(1),
+                     count = static_cast<std::int64_t>(deltas.size());
   const auto [weight, bias] = layer.folded();
   const torch::Tensor before = torch::matmul(features, weight) + bias;  // [R, K, M, 16]
   const torch::Tensor hidden = torch::gelu(before);
   const torch::Tensor second = layer.weight2.view({heads, 1, kScorerHidden});
   std::vector<torch::Tensor> behind;  // of the sums, what reaches the first map: [R, K, M, 16] each
-  for (const torch::Tensor& delta : deltas) {
-    check_shape(delta, {rows, heads, entries}, "weights of the scores");
+  for (const torch::Tensor& delta : deltas)
     behind.push_back(at::gelu_backward(delta.unsqueeze(-1) * second, before));
-  }
   const torch::Tensor all = count == 1 ? behind.front() : torch::cat(behind, 3);  // [R, K, M, n 16]
   const torch::Tensor sums = all.sum(2);                                          // [R, K, n 16]
   const torch::Tensor products = torch::matmul(features.transpose(2, 3), all);    // [R, K, F, n 16]

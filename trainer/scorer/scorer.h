@@ -35,19 +35,22 @@ class Scorer {
   /// differentiable in the weights.
   torch::Tensor score(std::int64_t layer, const torch::Tensor& features) const;
 
-  /// Whether score_on_gpu() takes this scorer: its weights lie on `device`, a GPU that this build has kernels
-  /// for.
-  bool suits_gpu(const torch::Device& device) const;
-  /// Scores [R, K, M], without gradients and in one launch, of the entries that `of` describes, or where
-  /// `features` [R, K, M, F] is defined, of those; R, K and M are those of `of`.
-  torch::Tensor score_on_gpu(std::int64_t layer, const kernels::FeatureWork& of,
-                             const torch::Tensor& features) const;
+  /// Scores [R, K, M], without gradients and by one kernel, of the entries that `of` describes, or where
+  /// `features` [R, K, M, F] is defined, of those; R, K and M are those of `of`. All on the scorer's device,
+  /// which must be one that kernels::suits_scorer_layer().
+  torch::Tensor score_entries(std::int64_t layer, const kernels::FeatureWork& of,
+                              const torch::Tensor& features) const;
 
   /// For weighted sums of scores, sum over m of deltas[i][r, k, m] * score[r, k, m], the gradient of each row
   /// r in this layer's weights: one tensor [R, P] for each of `deltas` [R, K, M], P as in layer_numbers().
   /// features [R, K, M, F]; all on the scorer's device. What autograd gives, but row by row.
   std::vector<torch::Tensor> row_gradients(std::int64_t layer, const torch::Tensor& features,
                                            const std::vector<torch::Tensor>& deltas) const;
+  /// score() and row_gradients() from torch's operators, whatever the device: where kernels do not suit, and
+  /// their test.
+  torch::Tensor score_by_torch(std::int64_t layer, const torch::Tensor& features) const;
+  std::vector<torch::Tensor> row_gradients_by_torch(std::int64_t layer, const torch::Tensor& features,
+                                                    const std::vector<torch::Tensor>& deltas) const;
   /// Numbers in a layer's weights.
   std::int64_t layer_numbers(std::int64_t layer) const;
   /// Adds `gradient` [P], in the order of parameters(), to the gradients of a layer's weights.
@@ -95,7 +98,9 @@ class Scorer {
     /// The first map of features as they are, (x - mean) / deviation folded into it: weight [K, F, 16] and
     /// bias [K, 1, 16]. One product instead of two passes over the features.
     std::pair<torch::Tensor, torch::Tensor> folded() const;
+    kernels::LayerWeights describe() const;
   };
+  bool suits_kernels(const torch::Tensor& features) const;
   std::map<std::string, torch::Tensor> judge_tensors() const;
   std::map<std::string, torch::Tensor> all_tensors() const;
   void write(const std::filesystem::path& file, const std::map<std::string, torch::Tensor>& tensors) const;

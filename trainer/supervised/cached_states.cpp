@@ -224,7 +224,7 @@ double eviction_bytes(const ModelShape& shape, ScorerFeatures features, const Ca
   return static_cast<double>(shape.evicting_layers() * shape.kv_heads * size.budget * candidate);
 }
 
-/// Key and value [K n B, 2d] and statistics [K, n, B, S] in float16, side by side: [K, n, B, 2d + S] float32,
+/// Key and value [n K B, 2d] and statistics [n, K, B, S] in float16, side by side: [n, K, B, 2d + S] float32,
 /// every number written once.
 torch::Tensor joined_features(const torch::Tensor& entries, const torch::Tensor& statistics) {
   const std::int64_t width = entries.size(1), more = statistics.size(3);
@@ -342,7 +342,7 @@ void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& ev
                       oracle = view_tensor(file.at("oracle"));
   const std::int64_t open = protected_[static_cast<std::size_t>(trace)];
   const torch::Tensor head_start =
-      torch::arange(entries.size(1), torch::kInt64).view({-1, 1, 1}) * entries.size(2);  // [K, 1, 1]
+      torch::arange(entries.size(1), torch::kInt64).unsqueeze(1) * entries.size(2);  // [K, 1]
   for (std::int64_t layer = 0; layer < entries.size(0); ++layer) {
     const torch::Tensor rows = entries[layer].flatten(0, 1);  // [K positions, 2d]
     for (std::size_t first = 0; first < evictions.size(); first += kStatesTogether) {
@@ -356,11 +356,8 @@ void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& ev
       const auto of_states = [&](const torch::Tensor& all) {
         return all[layer].index_select(0, which).slice(2, open);
       };
-      // A head's rows lie together in memory, as the scorer's product takes them.
-      const torch::Tensor chosen = of_states(positions).transpose(0, 1) + head_start;  // [K, n, B]
-      states.features =
-          joined_features(rows.index_select(0, chosen.flatten()), of_states(statistics).transpose(0, 1))
-              .transpose(0, 1);
+      const torch::Tensor chosen = of_states(positions) + head_start;  // [n, K, B]
+      states.features = joined_features(rows.index_select(0, chosen.flatten()), of_states(statistics));
       states.oracle = of_states(oracle);
       consume(states);
     }

@@ -34,8 +34,10 @@ RankingGradient::RankingGradient(const Scorer& scorer, double margin, PairWeight
       layers_(static_cast<std::size_t>(scorer.layers())) {}
 
 void RankingGradient::add(const RankedStates& states, const std::string& where) {
-  const torch::AutoGradMode with_gradients(true);  // a replay runs without
-  const torch::Tensor scores = scorer_->score(states.layer, states.features).flatten(0, 1);  // [n K, B]
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor features = to_device(states.features, scorer_->device());
+  const torch::Tensor by_state = scorer_->score(states.layer, features);  // [n, K, B]
+  const torch::Tensor scores = by_state.flatten(0, 1);
   if (const auto state = first_wild_state(scores, states.features.size(1))) {
     throw Error(ErrorKind::kNumeric, concat(where, ": a score of layer ", scorer_->layer_number(states.layer),
                                             " is not finite, or beyond ", kLargestScore, ", at eviction ",
@@ -43,13 +45,15 @@ void RankingGradient::add(const RankedStates& states, const std::string& where) 
                                             "; the last checkpoint is kept: lower supervised.learning_rate"));
   }
   const torch::Tensor target = to_device(states.oracle.flatten(0, 1), scorer_->device());
-  const RankingRows rows = pairwise_ranking_rows(scores, target, margin_, pair_weight_);
-  const torch::Tensor loss = rows.losses.sum();
-  loss.backward();
+  const RankingSweep rows = sweep_ranking_rows(scores, target, margin_, pair_weight_);
+  const torch::Tensor gradients =
+      scorer_->row_gradients(states.layer, features, {rows.gradient.view(by_state.sizes())})[0];  // [n, P]
+  Scorer learner = *scorer_;  // shares the weights
+  learner.add_layer_gradient(states.layer, gradients.sum(0));
   Layer& layer = layers_.at(static_cast<std::size_t>(states.layer));
-  layer.loss += loss.item<double>();
+  layer.loss += rows.losses.sum().item<double>();
   layer.pair_rows += rows.has_pair.sum().item<std::int64_t>();
-  layer.overlap += top_overlap(scores.detach(), target, window_).sum().item<double>();
+  layer.overlap += top_overlap(scores, target, window_).sum().item<double>();
   layer.rows += scores.size(0);
 }
 

@@ -11,6 +11,7 @@
 
 #include "trainer/base/error.h"
 #include "trainer/base/text.h"
+#include "trainer/kernels/highest.h"
 
 namespace foresight {
 namespace {
@@ -184,25 +185,30 @@ void sweep_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double
   });
 }
 
+RankingSweep sweep(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                   PairWeight weight) {
+  const auto local_scores = scores.to(torch::kCPU).contiguous();
+  const auto local_oracle = oracle.to(torch::kCPU).contiguous();
+  auto losses = torch::empty({scores.size(0)}, local_scores.options());
+  auto gradient = torch::empty_like(local_scores);
+  auto has_pair = torch::empty({scores.size(0)}, torch::kBool);
+  if (scores.scalar_type() == torch::kFloat64) {
+    sweep_rows<double>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
+  } else {
+    sweep_rows<float>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
+  }
+  const torch::Device device = scores.device();
+  return {.losses = losses.to(device), .has_pair = has_pair.to(device), .gradient = gradient.to(device)};
+}
+
 /// The sweep as a node of the graph: forward knows the gradient, backward scales it.
 struct RankingFunction : torch::autograd::Function<RankingFunction> {
   static tensor_list forward(AutogradContext* context, const torch::Tensor& scores,
                              const torch::Tensor& oracle, double margin, PairWeight weight) {
-    const auto local_scores = scores.to(torch::kCPU).contiguous();
-    const auto local_oracle = oracle.to(torch::kCPU).contiguous();
-    auto losses = torch::empty({scores.size(0)}, local_scores.options());
-    auto gradient = torch::empty_like(local_scores);
-    auto has_pair = torch::empty({scores.size(0)}, torch::kBool);
-    if (scores.scalar_type() == torch::kFloat64) {
-      sweep_rows<double>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
-    } else {
-      sweep_rows<float>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
-    }
-    gradient = gradient.to(scores.device());
-    context->save_for_backward({gradient});
-    has_pair = has_pair.to(scores.device());
-    context->mark_non_differentiable({has_pair});
-    return {losses.to(scores.device()), has_pair};
+    const RankingSweep found = sweep(scores, oracle, margin, weight);
+    context->save_for_backward({found.gradient});
+    context->mark_non_differentiable({found.has_pair});
+    return {found.losses, found.has_pair};
   }
 
   static tensor_list backward(AutogradContext* context, const tensor_list& grad_outputs) {
@@ -247,6 +253,12 @@ RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tens
   return {outputs[0], outputs[1]};
 }
 
+RankingSweep sweep_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                                PairWeight weight) {
+  check_loss_input(scores, oracle, margin);
+  return sweep(scores.detach(), oracle.detach(), margin, weight);
+}
+
 torch::Tensor top_overlap(const torch::Tensor& scores, const torch::Tensor& oracle, std::int64_t top_count) {
   check_matrix_pair(scores, oracle, "top overlap");
   if (top_count < 1 || top_count > scores.size(1)) {
@@ -254,10 +266,8 @@ torch::Tensor top_overlap(const torch::Tensor& scores, const torch::Tensor& orac
                 concat("top overlap: count ", top_count, " is not within 1 .. ", scores.size(1)));
   }
   const auto member = [top_count](const torch::Tensor& values) {
-    const auto order =
-        std::get<1>(torch::sort(values.detach(), /*stable=*/true, /*dim=*/1, /*descending=*/true));
     return torch::zeros(values.sizes(), values.options().dtype(torch::kBool).requires_grad(false))
-        .scatter_(1, order.narrow(1, 0, top_count), true);  // [rows, N]
+        .scatter_(1, kernels::highest(values, top_count), true);  // [rows, N]
   };
   return (member(scores) & member(oracle)).sum(1).to(torch::kFloat32) / static_cast<double>(top_count);
 }

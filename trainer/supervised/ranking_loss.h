@@ -30,6 +30,14 @@ struct RankingRows {
 RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
                                   PairWeight weight = PairWeight::kUniform);
 
+/// The same at once, for a gradient that is taken on by hand.
+struct RankingSweep {
+  torch::Tensor losses, has_pair;  ///< as of RankingRows, without gradients
+  torch::Tensor gradient;          ///< [rows, N]: of each row's loss in its scores
+};
+RankingSweep sweep_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
+                                PairWeight weight = PairWeight::kUniform);
+
 /// Share of the golden choice that the scores agree with, the metric of the supervised stage: per row
 /// |top-`top_count` by score, intersected with top-`top_count` by oracle| / top_count. Ties go to the lower
 /// index, the older entry. `scores`, `oracle` [rows, N]; returns [rows] float32, detached. Throws

@@ -1,20 +1,17 @@
-// Attention for processors with AVX-512 and its products of bfloat16.
-#include "trainer/kernels/attention_functions.h"
+// The functions for processors with AVX-512.
+#include "trainer/kernels/processor_functions.h"
 
 #if defined(__x86_64__) && !defined(__clang__)  // clang-tidy: no __builtin_shuffle, no such pragma
-#include <immintrin.h>
-
 // What is included above is compiled for every processor.
 #pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4,avx512bf16")
+#pragma GCC target("arch=x86-64-v4")
 #define FORESIGHT_KERNEL_LANES 16
 #define FORESIGHT_KERNEL_REGISTERS 4
-#define FORESIGHT_KERNEL_PAIRS
-#include "trainer/kernels/attention_bodies.h"
+#include "trainer/kernels/processor_bodies.h"
 
 namespace foresight::kernels {
 
-AttentionFunctions attention_avx512_bfloat16() {
+ProcessorFunctions functions_avx512() {
   return functions_of_this_file();
 }
 
