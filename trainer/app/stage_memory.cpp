@@ -1,6 +1,7 @@
 #include "trainer/app/stage_memory.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "golden_eviction/attention_strips.h"
 #include "golden_eviction/future_attention.h"
@@ -10,7 +11,9 @@
 #include "trainer/base/text.h"
 #include "trainer/evaluation/kept_entries.h"
 #include "trainer/evaluation/recall.h"
+#include "trainer/eviction/full_cache.h"
 #include "trainer/eviction/sliding_layer.h"
+#include "trainer/kernels/full_attention.h"
 #include "trainer/kernels/window_work.h"
 #include "trainer/supervised/cached_states.h"
 
@@ -20,9 +23,6 @@ namespace {
 constexpr double kMib = 1024.0 * 1024.0;
 /// The program with torch, HDF5 and MPI before it has read anything (measured on Linux, x86-64).
 constexpr double kProgramBytes = 330 * kMib;
-/// Attention probabilities that the oracle looks at together (trainer/eviction/full_cache.h), with the scores
-/// that they are made of.
-constexpr double kWatchedAttentionBytes = 2 * 128 * kMib;
 /// Rows whose logits are held together (trainer/model, trainer/eviction).
 constexpr double kLogitRows = 128;
 constexpr double kPrefixTokens = 256;
@@ -206,13 +206,25 @@ std::vector<MemoryItem> generation_memory(const StageSetting& setting, std::int6
            true, keys}};
 }
 
+/// Attention that the oracle has in hand at once (trainer/eviction/full_cache.h): means of blocks where a
+/// kernel finds them, else probabilities with the products that they are made of.
+double watched_attention_bytes(const StageSetting& setting, double tokens, double together, double block) {
+  const ModelShape& shape = *setting.shape;
+  const auto most = static_cast<double>(kAttentionBytes);
+  if (shape.score_cap == 0.0 &&
+      kernels::suits_attention_means(setting.options.device, shape.head_dimension)) {
+    const std::int64_t numbers = kernels::numbers_of_means(setting.options.device, shape.group());
+    const double of_block = static_cast<double>(shape.kv_heads * numbers) * tokens * 4;
+    return std::min(std::max(most, of_block), of_block * std::ceil(together / block));
+  }
+  return 2 * std::min(most, static_cast<double>(shape.query_heads) * tokens * std::max(block, 128.0) * 4);
+}
+
 std::vector<MemoryItem> oracle_memory(const StageSetting& setting) {
   const auto tokens = static_cast<double>(setting.longest_tokens);
   const auto block = static_cast<double>(recorded_block_tokens(*setting.config));
   const double together = std::min(tokens, static_cast<double>(kForwardTokens));
-  const double watched =
-      std::min(kWatchedAttentionBytes,
-               2 * static_cast<double>(setting.shape->query_heads) * tokens * std::max(block, 128.0) * 4);
+  const double watched = watched_attention_bytes(setting, tokens, together, block);
   return {{concat("full cache of ", setting.longest_tokens, " tokens"), full_cache_bytes(setting, tokens),
            true, "data.trace_tokens"},
           {"work on one part of the pass",
