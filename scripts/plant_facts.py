@@ -32,6 +32,20 @@ def planted(lines, facts, draw):
     return "\n".join(lines)
 
 
+def completions_of(path):
+    """The completion of every row; ends the script, naming the line, where there is none."""
+    completions = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                completions.append(json.loads(line)["completion"])
+            except (ValueError, TypeError, KeyError):
+                sys.exit(f"plant_facts: {path}:{number}: expected a row with `completion`, as `foresight traces` writes it")
+    return completions
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("traces", help="JSONL of `foresight traces`")
@@ -42,8 +56,7 @@ def main():
     arguments = parser.parse_args()
     if not 1 <= arguments.facts <= len(THINGS):
         sys.exit(f"plant_facts: --facts is {arguments.facts}, expected 1 to {len(THINGS)}")
-    with open(arguments.traces, encoding="utf-8") as file:
-        completions = [json.loads(line)["completion"] for line in file if line.strip()]
+    completions = completions_of(arguments.traces)
     draw = random.Random(arguments.seed)
     rows, lines = [], []
     for completion in completions:

@@ -8,6 +8,7 @@
 #include "tests/bench/bench_model.h"
 #include "tests/eviction/evicted_losses.h"
 #include "trainer/evaluation/side_by_side.h"
+#include "trainer/kernels/scorer_layer.h"
 #include "trainer/scorer/entry_scores.h"
 
 namespace foresight::bench {
@@ -87,7 +88,56 @@ void evaluate_ten_policies(benchmark::State& state) {
   }
 }
 
+/// A layer's scores of 8 rows and their gradients for two kinds of deltas, from features in memory: by
+/// torch's operators (range(0) = -1), or by the functions of usable_processors()[range(0)].
+void scorer_layer(benchmark::State& state) {
+  torch::manual_seed(1);
+  const Scorer& scorer = bench_scorer();
+  const ScorerShape& shape = scorer.shape();
+  const std::int64_t inputs = shape.inputs(scorer.facts().features);
+  const torch::Tensor features = torch::randn({kGroup, shape.kv_heads, kSize.budget, inputs}),
+                      delta = torch::randn({kGroup, shape.kv_heads, kSize.budget});
+  const auto processors = kernels::usable_processors();
+  const std::int64_t which = state.range(0);
+  if (which >= static_cast<std::int64_t>(processors.size())) {
+    state.SkipWithError("this processor has no such functions");
+    return;
+  }
+  torch::Tensor scores = torch::empty_like(delta);
+  kernels::ScoreWork score{scorer.layer_weights(0)};
+  score.of.rows = kGroup;
+  score.of.kv_heads = shape.kv_heads;
+  score.of.entries = kSize.budget;
+  score.of.inputs = inputs;
+  score.features = features.const_data_ptr<float>();
+  score.scores = scores.mutable_data_ptr<float>();
+  kernels::GradientWork gradient{scorer.layer_weights(0)};
+  gradient.rows = kGroup;
+  gradient.kv_heads = shape.kv_heads;
+  gradient.entries = kSize.budget;
+  gradient.inputs = inputs;
+  gradient.features = score.features;
+  std::vector<torch::Tensor> gradients;
+  for (int kind = 0; kind < kernels::GradientWork::kMost; ++kind) {
+    gradients.push_back(torch::empty({kGroup, gradient.numbers()}));
+    gradient.deltas[kind] = delta.const_data_ptr<float>();
+    gradient.gradients[kind] = gradients.back().mutable_data_ptr<float>();
+  }
+  const torch::NoGradGuard no_grad;
+  for (auto _ : state) {
+    if (which < 0) {
+      benchmark::DoNotOptimize(scorer.score_by_torch(0, features));
+      benchmark::DoNotOptimize(scorer.row_gradients_by_torch(0, features, {delta, delta}));
+    } else {
+      const kernels::Processor processor = processors[static_cast<std::size_t>(which)];
+      kernels::score(score, torch::kCPU, processor);
+      kernels::differentiate(gradient, processor);
+    }
+  }
+}
+
 BENCHMARK(grpo_step)->Iterations(3)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(scorer_layer)->DenseRange(-1, 3)->UseRealTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(evicted_pass_by_length)
     ->Arg(1024)
     ->Arg(2048)

@@ -112,19 +112,11 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
     scorer.set_normalisation(0, torch::randn({shape.kv_heads, inputs}),
                              torch::rand({shape.kv_heads, inputs}) + 0.5);
     const torch::Tensor expected = scorer.score(0, features).detach();
-    const auto weights = scorer.parameters();
-    const torch::Tensor mean = scorer.normalisation(0).mean, deviation = scorer.normalisation(0).deviation;
     const auto scores_of = [&](const FeatureWork& of, const torch::Tensor& ready) {
       torch::Tensor scores = torch::full({of.rows, of.kv_heads, of.entries}, -1.0);
-      ScoreWork work;
+      ScoreWork work{scorer.layer_weights(0)};
       work.of = of;
       if (ready.defined()) work.features = ready.const_data_ptr<float>();
-      work.mean = mean.const_data_ptr<float>();
-      work.deviation = deviation.const_data_ptr<float>();
-      work.weight1 = weights[0].const_data_ptr<float>();
-      work.bias1 = weights[1].const_data_ptr<float>();
-      work.weight2 = weights[2].const_data_ptr<float>();
-      work.bias2 = weights[3].const_data_ptr<float>();
       work.scores = scores.mutable_data_ptr<float>();
       play_kernel_of<ScoreBlock>(work, type == torch::kBFloat16, 1);
       return scores;

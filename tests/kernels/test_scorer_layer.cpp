@@ -32,21 +32,10 @@ Scorer scorer_for(const CacheShape& shape, ScorerFeatures kind) {
   return scorer;
 }
 
-/// The scorer's weights on bare memory.
-LayerWeights weights_of(const Scorer& scorer) {
-  const auto weights = scorer.parameters();
-  return {.mean = scorer.normalisation(0).mean.const_data_ptr<float>(),
-          .deviation = scorer.normalisation(0).deviation.const_data_ptr<float>(),
-          .weight1 = weights[0].const_data_ptr<float>(),
-          .bias1 = weights[1].const_data_ptr<float>(),
-          .weight2 = weights[2].const_data_ptr<float>(),
-          .bias2 = weights[3].const_data_ptr<float>()};
-}
-
 torch::Tensor scored(const Scorer& scorer, const FeatureWork& of, const torch::Tensor& features,
                      Processor processor) {
   torch::Tensor scores = torch::full({of.rows, of.kv_heads, of.entries}, -1.0);
-  ScoreWork work{weights_of(scorer)};
+  ScoreWork work{scorer.layer_weights(0)};
   work.of = of;
   if (features.defined()) work.features = features.const_data_ptr<float>();
   work.scores = scores.mutable_data_ptr<float>();
@@ -120,7 +109,7 @@ TEST_CASE("scorer layer: gradients of each row are autograd's, on every processo
     for (const Processor processor : usable_processors()) {
       for (std::size_t kinds = 1; kinds <= 2; ++kinds) {
         std::vector<torch::Tensor> found;
-        GradientWork work{weights_of(scorer)};
+        GradientWork work{scorer.layer_weights(0)};
         work.features = features.const_data_ptr<float>();
         work.rows = shape.rows;
         work.kv_heads = shape.kv_heads;

@@ -82,14 +82,15 @@ torch::Tensor Scorer::score_by_torch(std::int64_t index, const torch::Tensor& fe
   return scores.view({heads, rows, entries}).transpose(0, 1);
 }
 
-kernels::LayerWeights Scorer::Layer::describe() const {
+kernels::LayerWeights Scorer::layer_weights(std::int64_t index) const {
   static_assert(kScorerHidden == kernels::kHiddenUnits);
-  return {.mean = mean.const_data_ptr<float>(),
-          .deviation = deviation.const_data_ptr<float>(),
-          .weight1 = weight1.const_data_ptr<float>(),
-          .bias1 = bias1.const_data_ptr<float>(),
-          .weight2 = weight2.const_data_ptr<float>(),
-          .bias2 = bias2.const_data_ptr<float>()};
+  const Layer& layer = layers_.at(static_cast<std::size_t>(index));
+  return {.mean = layer.mean.const_data_ptr<float>(),
+          .deviation = layer.deviation.const_data_ptr<float>(),
+          .weight1 = layer.weight1.const_data_ptr<float>(),
+          .bias1 = layer.bias1.const_data_ptr<float>(),
+          .weight2 = layer.weight2.const_data_ptr<float>(),
+          .bias2 = layer.bias2.const_data_ptr<float>()};
 }
 
 torch::Tensor Scorer::score_entries(std::int64_t index, const kernels::FeatureWork& of,
@@ -98,7 +99,7 @@ torch::Tensor Scorer::score_entries(std::int64_t index, const kernels::FeatureWo
   const Layer& layer = layers_.at(static_cast<std::size_t>(index));
   check_shape(layer.weight1, {of.kv_heads, of.inputs, kScorerHidden}, "scorer fc1.weight for these features");
   torch::Tensor scores = torch::empty({of.rows, of.kv_heads, of.entries}, layer.mean.options());
-  kernels::ScoreWork work{layer.describe()};
+  kernels::ScoreWork work{layer_weights(index)};
   work.of = of;
   if (features.defined()) work.features = features.const_data_ptr<float>();
   work.scores = scores.mutable_data_ptr<float>();
@@ -118,7 +119,7 @@ std::vector<torch::Tensor> Scorer::row_gradients(std::int64_t index, const torch
       deltas.size() > kernels::GradientWork::kMost)
     return row_gradients_by_torch(index, features, deltas);
   const torch::Tensor here = features.contiguous();
-  kernels::GradientWork work{layer.describe()};
+  kernels::GradientWork work{layer_weights(index)};
   work.features = here.const_data_ptr<float>();
   work.rows = rows;
   work.kv_heads = heads;

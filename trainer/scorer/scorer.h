@@ -51,6 +51,8 @@ class Scorer {
   torch::Tensor score_by_torch(std::int64_t layer, const torch::Tensor& features) const;
   std::vector<torch::Tensor> row_gradients_by_torch(std::int64_t layer, const torch::Tensor& features,
                                                     const std::vector<torch::Tensor>& deltas) const;
+  /// A layer's weights on bare memory, which live as long as the scorer's.
+  kernels::LayerWeights layer_weights(std::int64_t layer) const;
   /// Numbers in a layer's weights.
   std::int64_t layer_numbers(std::int64_t layer) const;
   /// Adds `gradient` [P], in the order of parameters(), to the gradients of a layer's weights.
@@ -98,7 +100,6 @@ class Scorer {
     /// The first map of features as they are, (x - mean) / deviation folded into it: weight [K, F, 16] and
     /// bias [K, 1, 16]. One product instead of two passes over the features.
     std::pair<torch::Tensor, torch::Tensor> folded() const;
-    kernels::LayerWeights describe() const;
   };
   bool suits_kernels(const torch::Tensor& features) const;
   std::map<std::string, torch::Tensor> judge_tensors() const;
