@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "trainer/eviction/eviction_view.h"
+#include "trainer/scorer/scorer.h"
 
 namespace foresight::kernels {
 
@@ -60,6 +61,22 @@ struct CacheCase {
 inline std::vector<CacheShape> cache_shapes() {
   return {
       {2, 3, 2, 8, 20, 6, 30}, {1, 1, 1, 3, 1, 1, 2}, {1, 2, 4, 80, 300, 70, 370}, {1, 2, 1, 5, 9, 9, 18}};
+}
+
+/// A scorer of one layer for such a cache, with some normalisation.
+inline Scorer scorer_for(const CacheShape& shape, ScorerFeatures kind) {
+  ModelShape model;
+  model.layers = 1;
+  model.query_heads = shape.kv_heads * shape.group;
+  model.kv_heads = shape.kv_heads;
+  model.head_dimension = shape.width;
+  ScorerFacts facts;
+  facts.features = kind;
+  Scorer scorer = Scorer::random(model, facts, RandomStream(2, "test"));
+  const std::int64_t inputs = scorer.shape().inputs(kind);
+  scorer.set_normalisation(0, torch::randn({shape.kv_heads, inputs}),
+                           torch::rand({shape.kv_heads, inputs}) + 0.5);
+  return scorer;
 }
 
 }  // namespace foresight::kernels

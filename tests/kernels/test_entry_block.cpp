@@ -101,16 +101,7 @@ TEST_CASE("entry block: features and scores are the scorer's, of all candidates 
     play_kernel_of<GatherBlock>(gather, type == torch::kBFloat16, 1);
     CHECK(torch::allclose(gathered, select_entries(features, chosen), 1e-6, 1e-6));
 
-    ModelShape model;
-    model.layers = 1;
-    model.query_heads = shape.kv_heads * shape.group;
-    model.kv_heads = shape.kv_heads;
-    model.head_dimension = shape.width;
-    ScorerFacts facts;
-    facts.features = kind;
-    Scorer scorer = Scorer::random(model, facts, RandomStream(2, "test"));
-    scorer.set_normalisation(0, torch::randn({shape.kv_heads, inputs}),
-                             torch::rand({shape.kv_heads, inputs}) + 0.5);
+    const Scorer scorer = scorer_for(shape, kind);
     const torch::Tensor expected = scorer.score(0, features).detach();
     const auto scores_of = [&](const FeatureWork& of, const torch::Tensor& ready) {
       torch::Tensor scores = torch::full({of.rows, of.kv_heads, of.entries}, -1.0);

@@ -17,21 +17,6 @@
 namespace foresight::kernels {
 namespace {
 
-Scorer scorer_for(const CacheShape& shape, ScorerFeatures kind) {
-  ModelShape model;
-  model.layers = 1;
-  model.query_heads = shape.kv_heads * shape.group;
-  model.kv_heads = shape.kv_heads;
-  model.head_dimension = shape.width;
-  ScorerFacts facts;
-  facts.features = kind;
-  Scorer scorer = Scorer::random(model, facts, RandomStream(2, "test"));
-  const std::int64_t inputs = scorer.shape().inputs(kind);
-  scorer.set_normalisation(0, torch::randn({shape.kv_heads, inputs}),
-                           torch::rand({shape.kv_heads, inputs}) + 0.5);
-  return scorer;
-}
-
 torch::Tensor scored(const Scorer& scorer, const FeatureWork& of, const torch::Tensor& features,
                      Processor processor) {
   torch::Tensor scores = torch::full({of.rows, of.kv_heads, of.entries}, -1.0);

@@ -22,10 +22,9 @@ FORESIGHT_INLINE Lanes absolute(const Lanes& x) {
   return reinterpret_cast<Lanes>(reinterpret_cast<IntegerLanes>(x) & kAllButSign);
 }
 
-/// log(1 + x) for x >= 0, to 2e-7 of itself. The logarithm of y = 1 + x is made good for y's rounding by x /
-/// (y
-/// - 1), and is k log 2 and a polynomial (a fit at Chebyshev's nodes) of what is left of y between sqrt(1/2)
-/// and sqrt(2).
+/// log(1 + x) for x >= 0, to 2e-7 of itself. y = 1 + x is rounded, which the factor x / (y - 1) makes good;
+/// log y is k log 2 and a polynomial (a fit at Chebyshev's nodes) of what is left of y between sqrt(1/2) and
+/// sqrt(2).
 FORESIGHT_INLINE Lanes log_of_one_more(const Lanes& x) {
   constexpr std::int32_t kMantissaBits = 23, kRootOfHalf = 0x3f3504f3;  // the bits of sqrt(1/2)
   constexpr float kLogOfTwo = 0.69314718F;
