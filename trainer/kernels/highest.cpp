@@ -5,15 +5,18 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <functional>
 #include <vector>
 
 namespace foresight::kernels {
 namespace {
 
+constexpr std::uint32_t kAll = 0xffffffffU;
+
 /// A value and its index in one number that is the greater the earlier it comes.
 std::uint64_t ranked(float value, std::int64_t index) {
-  constexpr std::uint32_t kSign = 0x80000000U, kAll = 0xffffffffU;
+  constexpr std::uint32_t kSign = 0x80000000U;
   constexpr int kHalf = 32;
   std::uint32_t order = kAll;
   if (value == value) {
@@ -24,7 +27,6 @@ std::uint64_t ranked(float value, std::int64_t index) {
 }
 
 void rank_row(const float* values, std::vector<std::uint64_t>& row, std::int64_t count, std::int64_t* to) {
-  constexpr std::uint32_t kAll = 0xffffffffU;
   for (std::size_t i = 0; i < row.size(); ++i) row[i] = ranked(values[i], static_cast<std::int64_t>(i));
   const auto end = row.begin() + count;
   if (end != row.end()) std::nth_element(row.begin(), end, row.end(), std::greater<>());

@@ -188,9 +188,8 @@ FORESIGHT_INLINE void begin_hidden(const Hidden& bias, Hidden (&hidden)[kEntries
   }
 }
 
-/// Takes `count` inputs of kEntries entries through the first map: number i of entry e lies at e * entry_step
-/// + i
-/// * input_step.
+/// Takes `count` inputs of kEntries entries through the first map: those of an entry lie input_step apart,
+/// entries entry_step.
 template <std::int64_t kEntries>
 FORESIGHT_INLINE void map_first(const float* inputs, std::int64_t count, std::int64_t entry_step,
                                 std::int64_t input_step, const float* weights, Hidden (&hidden)[kEntries]) {

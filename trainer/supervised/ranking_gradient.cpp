@@ -45,7 +45,7 @@ void RankingGradient::add(const RankedStates& states, const std::string& where) 
                                             "; the last checkpoint is kept: lower supervised.learning_rate"));
   }
   const torch::Tensor target = to_device(states.oracle.flatten(0, 1), scorer_->device());
-  const RankingSweep rows = sweep_ranking_rows(scores, target, margin_, pair_weight_);
+  const RankingRows rows = pairwise_ranking_rows(scores, target, margin_, pair_weight_);
   const torch::Tensor gradients =
       scorer_->row_gradients(states.layer, features, {rows.gradient.view(by_state.sizes())})[0];  // [n, P]
   Scorer learner = *scorer_;  // shares the weights

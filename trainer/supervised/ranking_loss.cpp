@@ -1,7 +1,6 @@
 #include "trainer/supervised/ranking_loss.h"
 
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,9 +14,6 @@
 
 namespace foresight {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::tensor_list;
 
 /// Sums over some entries of a row.
 struct EntrySums {
@@ -185,38 +181,6 @@ void sweep_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double
   });
 }
 
-RankingSweep sweep(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
-                   PairWeight weight) {
-  const auto local_scores = scores.to(torch::kCPU).contiguous();
-  const auto local_oracle = oracle.to(torch::kCPU).contiguous();
-  auto losses = torch::empty({scores.size(0)}, local_scores.options());
-  auto gradient = torch::empty_like(local_scores);
-  auto has_pair = torch::empty({scores.size(0)}, torch::kBool);
-  if (scores.scalar_type() == torch::kFloat64) {
-    sweep_rows<double>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
-  } else {
-    sweep_rows<float>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
-  }
-  const torch::Device device = scores.device();
-  return {.losses = losses.to(device), .has_pair = has_pair.to(device), .gradient = gradient.to(device)};
-}
-
-/// The sweep as a node of the graph: forward knows the gradient, backward scales it.
-struct RankingFunction : torch::autograd::Function<RankingFunction> {
-  static tensor_list forward(AutogradContext* context, const torch::Tensor& scores,
-                             const torch::Tensor& oracle, double margin, PairWeight weight) {
-    const RankingSweep found = sweep(scores, oracle, margin, weight);
-    context->save_for_backward({found.gradient});
-    context->mark_non_differentiable({found.has_pair});
-    return {found.losses, found.has_pair};
-  }
-
-  static tensor_list backward(AutogradContext* context, const tensor_list& grad_outputs) {
-    const auto gradient = context->get_saved_variables()[0];  // [rows, N]
-    return {gradient * grad_outputs[0].unsqueeze(-1), torch::Tensor(), torch::Tensor(), torch::Tensor()};
-  }
-};
-
 void check_matrix_pair(const torch::Tensor& scores, const torch::Tensor& oracle, const char* where) {
   if (scores.dim() == 2 && scores.sizes() == oracle.sizes()) return;
   throw Error(ErrorKind::kInternal, concat(where, ": scores and oracle must both be [rows, N], got ",
@@ -249,14 +213,18 @@ void check_loss_input(const torch::Tensor& scores, const torch::Tensor& oracle, 
 RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
                                   PairWeight weight) {
   check_loss_input(scores, oracle, margin);
-  const tensor_list outputs = RankingFunction::apply(scores, oracle.detach(), margin, weight);
-  return {outputs[0], outputs[1]};
-}
-
-RankingSweep sweep_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
-                                PairWeight weight) {
-  check_loss_input(scores, oracle, margin);
-  return sweep(scores.detach(), oracle.detach(), margin, weight);
+  const auto local_scores = scores.detach().to(torch::kCPU).contiguous();
+  const auto local_oracle = oracle.detach().to(torch::kCPU).contiguous();
+  auto losses = torch::empty({scores.size(0)}, local_scores.options());
+  auto gradient = torch::empty_like(local_scores);
+  auto has_pair = torch::empty({scores.size(0)}, torch::kBool);
+  if (scores.scalar_type() == torch::kFloat64) {
+    sweep_rows<double>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
+  } else {
+    sweep_rows<float>(local_scores, local_oracle, margin, weight, losses, gradient, has_pair);
+  }
+  const torch::Device device = scores.device();
+  return {.losses = losses.to(device), .has_pair = has_pair.to(device), .gradient = gradient.to(device)};
 }
 
 torch::Tensor top_overlap(const torch::Tensor& scores, const torch::Tensor& oracle, std::int64_t top_count) {

@@ -9,10 +9,11 @@
 
 namespace foresight {
 
-/// The loss of each row and whether the row has a pair to learn from.
+/// The loss of each row with its gradient, and whether the row has a pair to learn from. Detached.
 struct RankingRows {
-  torch::Tensor losses;    ///< [rows], dtype of the scores; 0 where has_pair is false; differentiable
+  torch::Tensor losses;    ///< [rows], dtype of the scores; 0 where has_pair is false
   torch::Tensor has_pair;  ///< [rows] bool: at least one strict pair
+  torch::Tensor gradient;  ///< [rows, N]: of each row's loss in its scores
 };
 
 /// Pairwise ranking losses (docs/method.md, "Ranking").
@@ -20,7 +21,7 @@ struct RankingRows {
 /// the long-term contribution). A row's loss is the mean over its ordered pairs (i, j) with oracle_i >
 /// oracle_j (strictly) of max(0, margin - (score_i - score_j)); with PairWeight::kGap the mean is weighted by
 /// oracle_i - oracle_j, the attention that is lost when i stays in place of j. At a kink (a pair exactly at
-/// the margin) the gradient of that pair is 0. No gradient reaches `oracle`.
+/// the margin) the gradient of that pair is 0.
 ///
 /// Value and gradient are computed together by a sweep over the sorted scores with Fenwick trees over the
 /// oracle ranks: O(N log N) time and O(N) memory a row, sums in double, rows in parallel on the CPU (tensors
@@ -29,14 +30,6 @@ struct RankingRows {
 /// when a value is NaN or Inf.
 RankingRows pairwise_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
                                   PairWeight weight = PairWeight::kUniform);
-
-/// The same at once, for a gradient that is taken on by hand.
-struct RankingSweep {
-  torch::Tensor losses, has_pair;  ///< as of RankingRows, without gradients
-  torch::Tensor gradient;          ///< [rows, N]: of each row's loss in its scores
-};
-RankingSweep sweep_ranking_rows(const torch::Tensor& scores, const torch::Tensor& oracle, double margin,
-                                PairWeight weight = PairWeight::kUniform);
 
 /// Share of the golden choice that the scores agree with, the metric of the supervised stage: per row
 /// |top-`top_count` by score, intersected with top-`top_count` by oracle| / top_count. Ties go to the lower
