@@ -1,8 +1,11 @@
 #include "trainer/kernels/window_attention.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <string>
 
 #include "tests/kernels/window_case.h"
 #include "trainer/base/error.h"
@@ -46,6 +49,13 @@ TEST_CASE("window attention: the best processor is one of this machine, and roun
   for (const torch::ScalarType products : {torch::kFloat32, torch::kBFloat16})
     REQUIRE(std::find(usable.begin(), usable.end(), best_processor(products)) != usable.end());
   REQUIRE(best_processor(torch::kFloat32) != Processor::kAvx512Bfloat16);
+}
+
+TEST_CASE("window attention: the setting that holds torch lower holds these kernels lower too") {
+  const char* allowed = std::getenv("ATEN_CPU_CAPABILITY");  // the test kernels_avx2 sets it
+  if (allowed == nullptr || std::string(allowed) != "avx2") return;
+  REQUIRE(at::get_cpu_capability() == "AVX2");
+  REQUIRE(usable_processors().back() <= Processor::kAvx2);
 }
 
 TEST_CASE("window attention: a sink far above all products leaves the entries nothing, one far below all") {

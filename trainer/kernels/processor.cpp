@@ -1,15 +1,30 @@
 #include "trainer/kernels/processor.h"
 
-namespace foresight::kernels {
+#include <ATen/Version.h>
 
-std::vector<Processor> usable_processors() {
+#include <string>
+
+namespace foresight::kernels {
+namespace {
+
+std::vector<Processor> find_usable() {
   std::vector<Processor> usable = {Processor::kAny};
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("x86-64-v3") != 0) usable.push_back(Processor::kAvx2);
-  if (__builtin_cpu_supports("x86-64-v4") != 0) usable.push_back(Processor::kAvx512);
-  if (__builtin_cpu_supports("x86-64-v4") != 0 && __builtin_cpu_supports("avx512bf16") != 0)
-    usable.push_back(Processor::kAvx512Bfloat16);
+  // What torch takes, which ATEN_CPU_CAPABILITY may hold lower: one setting for its operators and for these.
+  const std::string torch_takes = at::get_cpu_capability();
+  const bool wide = torch_takes == "AVX512" && __builtin_cpu_supports("x86-64-v4") != 0;
+  const bool narrow = torch_takes != "DEFAULT" && __builtin_cpu_supports("x86-64-v3") != 0;
+  if (narrow) usable.push_back(Processor::kAvx2);
+  if (wide) usable.push_back(Processor::kAvx512);
+  if (wide && __builtin_cpu_supports("avx512bf16") != 0) usable.push_back(Processor::kAvx512Bfloat16);
 #endif
+  return usable;
+}
+
+}  // namespace
+
+std::vector<Processor> usable_processors() {
+  static const std::vector<Processor> usable = find_usable();
   return usable;
 }
 

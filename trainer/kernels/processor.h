@@ -13,7 +13,8 @@ namespace foresight::kernels {
 /// bfloat16 where keys and values are bfloat16.
 enum class Processor { kAny, kAvx2, kAvx512, kAvx512Bfloat16 };
 
-/// Those of this machine, the best last.
+/// Those of this machine, the best last, up to what ATEN_CPU_CAPABILITY (default, avx2 or avx512; torch's own
+/// setting) allows.
 std::vector<Processor> usable_processors();
 
 /// The best of this machine for models whose products are of `products`: one that rounds to bfloat16 only
