@@ -35,7 +35,9 @@ TEST_CASE("run needs: a disk or a memory that is too small is refused with need 
 
 TEST_CASE("run needs: the disk estimate is what the oracle and the replay then write", "[stages]") {
   const Tiny tiny;
-  const Config config = tiny.config({"supervised.keep_features=true", "supervised.steps=2"});
+  const std::string states = GENERATE("supervised.states=own", "supervised.states=both");
+  CAPTURE(states);
+  const Config config = tiny.config({"supervised.keep_features=true", "supervised.steps=2", states});
   const Workspace workspace = open_workspace(config, alone());
   const ModelShape& shape = workspace.model.shape();
   const std::vector<Stage> stages = {Stage::kOracle, Stage::kSupervised};
@@ -55,13 +57,13 @@ TEST_CASE("run needs: the disk estimate is what the oracle and the replay then w
   command_stage(config, Stage::kSupervised, alone());
   std::uint64_t written = 0;
   for (const char* folder : {"oracle", "supervised/features"}) {
-    for (const auto& entry : std::filesystem::directory_iterator(tiny.run() / folder))
-      written += entry.file_size();
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(tiny.run() / folder))
+      written += entry.is_regular_file() ? entry.file_size() : 0;
   }
   // Headers, tokens and digests of these small files are not in the estimate.
   CHECK(static_cast<double>(needs.disk_bytes) > 0.5 * static_cast<double>(written));
   CHECK(needs.disk_bytes < 2 * written);
-  const Config anew = tiny.config({"supervised.resume=never"});
+  const Config anew = tiny.config({"supervised.resume=never", states});
   for (const Config& later : {config, anew}) {  // what is already written needs no space again
     const auto there =
         lengths_of(later, make_trace_splits(later, workspace.tokenizer, workspace.model.shape()));
@@ -91,6 +93,14 @@ TEST_CASE("run needs: a trace is replayed once a round, or whenever a streamed s
   CHECK(replayed(golden) == 260);
   CHECK(replayed(cached) == 3 * 260);
   CHECK(replayed(streamed) == Approx(15 * 260));
+  // Golden states beside own ones: stored ones are there unless the budget is another one, streamed ones of
+  // half of the steps are not.
+  CHECK(replayed(tiny.config({"supervised.rounds=2", "supervised.states=both"})) == 3 * 260);
+  CHECK(replayed(tiny.config(
+            {"supervised.rounds=2", "supervised.states=both", "supervised.budgets=[32, 48]"})) == 5 * 260);
+  CHECK(replayed(
+            tiny.config({"supervised.features=stream", "supervised.steps=10", "supervised.traces_per_step=3",
+                         "supervised.rounds=1", "supervised.states=both"})) == Approx(1.5 * 15 * 260));
 }
 
 TEST_CASE("run needs: recorded traces count as far as the config uses them and they can be read",

@@ -102,11 +102,16 @@ TEST_CASE("training: stopped after every step and resumed, both stages give the 
 }
 
 TEST_CASE("training: a round on own states resumes with the scorer that began it", "[stages]") {
-  const std::string budgets = GENERATE("supervised.budgets=[]", "supervised.budgets=[32, 48]");
-  CAPTURE(budgets);
+  const std::string budgets = GENERATE("supervised.budgets=[]", "supervised.budgets=[32, 48]"),
+                    states = GENERATE("supervised.states=own", "supervised.states=both");
+  CAPTURE(budgets, states);
   const Tiny tiny;
-  const std::vector<std::string> settings = {"supervised.steps=6", "supervised.rounds=1",
-                                             "supervised.save_every=1", "supervised.keep_last=9", budgets};
+  const std::vector<std::string> settings = {"supervised.steps=6",
+                                             "supervised.rounds=1",
+                                             "supervised.save_every=1",
+                                             "supervised.keep_last=9",
+                                             budgets,
+                                             states};
   const Config config = tiny.config(settings);
   const Workspace workspace = open_workspace(config, alone());
   run_oracle(config, workspace.model, workspace.tokenizer, alone());
@@ -188,7 +193,43 @@ TEST_CASE("training: streamed states of the scorer's own train another scorer th
   const std::string own = trained("own", false);
   CHECK(trained("own", true) == own);
   CHECK(trained("golden", false) != own);
+  const std::string both = trained("both", false);
+  CHECK(trained("both", true) == both);
+  CHECK(both != own);
   CHECK_FALSE(std::filesystem::exists(tiny.run() / "supervised/features"));
+}
+
+TEST_CASE(
+    "training: a step on both states learns from the scorer's own and golden ones of the same evictions",
+    "[stages]") {
+  const Tiny tiny;
+  // One step on golden states and one more. While the learning rate warms up, the first one is the same
+  // whatever the second one's states are, and so is what the second one samples.
+  const auto rows_with = [&](const std::string& states, const std::string& features) {
+    const Config config = tiny.config({"supervised.steps=2", "supervised.rounds=1",
+                                       "supervised.warmup_steps=4", "supervised.learning_rate=0.02",
+                                       "supervised.own_learning_rate=0.02", "supervised.keep_features=true",
+                                       "supervised.features=" + features, "supervised.states=" + states});
+    const Workspace workspace = open_workspace(config, alone());
+    std::filesystem::remove_all(tiny.run() / "supervised");
+    run_oracle(config, workspace.model, workspace.tokenizer, alone());
+    run_supervised(config, workspace.model, workspace.tokenizer, alone());
+    return timeless_metrics(tiny.run() / "supervised/metrics.jsonl");
+  };
+  const std::string features = GENERATE("cache", "stream");
+  CAPTURE(features);
+  const auto golden = rows_with("golden", features), own = rows_with("own", features),
+             both = rows_with("both", features);
+  REQUIRE(both.size() == own.size());
+  CHECK(both.at(0) == own.at(0));
+  const auto loss = [](const auto& rows) { return rows.at(1).at("loss").template get<double>(); };
+  REQUIRE(loss(golden) != loss(own));
+  CHECK(loss(both) == Approx((loss(golden) + loss(own)) / 2).epsilon(1e-6));
+  if (features == "stream") return;
+  const auto stored = tiny.run() / "supervised/features";
+  CHECK(SafetensorsFile(stored / "train-000000.safetensors").metadata().at("behaviour") == "golden");
+  const auto under = SafetensorsFile(stored / "own/train-000000.safetensors").metadata().at("behaviour");
+  CHECK(under.rfind("scorer ", 0) == 0);
 }
 
 TEST_CASE("training: resuming with other mathematics is refused with the keys that differ", "[stages]") {

@@ -145,6 +145,9 @@ TEST_CASE("rounds: the golden one and those on own states share the steps, and e
   CHECK(learning_rate_of_step(stage, 3) < stage.learning_rate);
   CHECK(learning_rate_of_step(stage, 4) == stage.own_learning_rate);
   CHECK(learning_rate_of_step(stage, 7) == stage.own_learning_rate);
+  stage.states = TrainingStates::kBoth;  // the same rounds
+  for (std::int64_t step = 0; step < stage.steps; ++step)
+    CHECK(round_of_step(stage, step).index == rounds.at(static_cast<std::size_t>(step)));
   stage.steps = 1;  // too few for all rounds
   CHECK(round_of_step(stage, 0).index == 0);
   stage.states = TrainingStates::kGolden;

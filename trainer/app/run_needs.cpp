@@ -108,15 +108,40 @@ StageSetting setting_of(const StageWork& work, const SplitLengths* split) {
 }
 
 /// How often a training trace is replayed: once a round where states are stored, else whenever a step takes
-/// it.
+/// it; golden states beside own ones once more, unless they are stored already.
 double replays_of_a_trace(const Config& config, const ModelShape& shape, const SplitLengths& train) {
   const SupervisedConfig& stage = config.supervised;
   if (train.traces.empty()) return 0;
   std::vector<std::int64_t> lengths;
   for (const TraceLength& trace : train.traces) lengths.push_back(trace.tokens);
-  if (stage.features == FeatureSource::kCache || cached_rounds_of(config, shape, lengths))
-    return static_cast<double>(round_of_step(stage, stage.steps - 1).index + 1);
-  return static_cast<double>(stage.steps * stage.traces_per_step) / static_cast<double>(lengths.size());
+  const bool both = stage.states == TrainingStates::kBoth;
+  const std::int64_t own_rounds = round_of_step(stage, stage.steps - 1).index;
+  if (stage.features == FeatureSource::kCache || cached_rounds_of(config, shape, lengths)) {
+    const bool sizes_change = stage.budgets.size() > 1;
+    return static_cast<double>(1 + own_rounds + (both && sizes_change ? own_rounds : 0));
+  }
+  const std::int64_t golden_steps = round_of_step(stage, 0).steps;
+  const std::int64_t replays = stage.steps + (both ? stage.steps - golden_steps : 0);
+  return static_cast<double>(replays * stage.traces_per_step) / static_cast<double>(lengths.size());
+}
+
+/// What the states of the rounds from `first` on still take of the disk in `folder`.
+double disk_of_states(const StageWork& work, const SplitLengths& train,
+                      const std::vector<CachedRound>& rounds, const std::filesystem::path& folder,
+                      std::size_t first) {
+  double bytes = 0;
+  for (std::size_t i = 0; i < train.traces.size(); ++i) {
+    if (is_there(folder / (train.traces[i].id + ".safetensors"))) continue;
+    double most = 0;  // a round's file replaces that of the round before
+    for (std::size_t r = first; r < rounds.size(); ++r) {
+      const std::vector<std::int64_t>& evictions = rounds[r].evictions[i];
+      if (evictions.empty()) continue;
+      most = std::max(most, cached_bytes(work.shape, work.config.scorer.features, rounds[r].sizes[i],
+                                         static_cast<std::int64_t>(evictions.size()), evictions.back()));
+    }
+    bytes += most;
+  }
+  return bytes;
 }
 
 /// Tokens of the passes of each stage, whichever of them is to run.
@@ -179,18 +204,10 @@ StageNeeds supervised_needs(const StageWork& work) {
   std::vector<std::int64_t> lengths;
   for (const TraceLength& trace : train->traces) lengths.push_back(trace.tokens);
   const auto cached = cached_rounds_of(config, work.shape, lengths);
-  const std::filesystem::path features = RunFolder{config.output}.features();
-  for (std::size_t i = 0; cached && i < lengths.size(); ++i) {
-    if (is_there(features / (train->traces[i].id + ".safetensors"))) continue;
-    double most = 0;  // a round's file replaces that of the round before
-    for (const CachedRound& round : *cached) {
-      const std::vector<std::int64_t>& evictions = round.evictions[i];
-      if (evictions.empty()) continue;
-      most = std::max(most, cached_bytes(work.shape, config.scorer.features, round.sizes[i],
-                                         static_cast<std::int64_t>(evictions.size()), evictions.back()));
-    }
-    needs.disk += most;
-  }
+  const RunFolder run{config.output};
+  if (cached) needs.disk += disk_of_states(work, *train, *cached, run.features(), 0);
+  if (cached && config.supervised.states == TrainingStates::kBoth)
+    needs.disk += disk_of_states(work, *train, *cached, run.own_features(), 1);
   needs.memory = supervised_memory(setting_of(work, train), cached.has_value());
   return needs;
 }

@@ -20,8 +20,9 @@ enum class RewardTokens { kLowEntropy, kAll };
 enum class Likelihood { kPlackettLuce, kIndependent };
 enum class Schedule { kCosine, kConstant, kLinear };
 
-/// Whose evictions lead through the training traces: the golden plan's alone, or the scorer's own after them.
-enum class TrainingStates { kGolden, kOwn };
+/// Whose evictions lead through the training traces: the golden plan's alone, or the scorer's own after them,
+/// or both's after them.
+enum class TrainingStates { kGolden, kOwn, kBoth };
 
 /// Where the ranking loss takes features from: stored ones, or the replay itself as it passes.
 enum class FeatureSource { kAuto, kCache, kStream };

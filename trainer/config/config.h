@@ -67,7 +67,7 @@ struct CheckpointConfig {
 /// supervised: the ranking stage (paper section 3.2).
 struct SupervisedConfig {
   std::int64_t steps = 1000;
-  TrainingStates states = TrainingStates::kOwn;  ///< golden | own
+  TrainingStates states = TrainingStates::kOwn;  ///< golden | own | both
   std::int64_t rounds = 1;  ///< on the scorer's own states, after one on golden states; they share the steps
   double learning_rate = 1e-2;
   double own_learning_rate = 3e-3;  ///< of the rounds on own states

@@ -144,12 +144,14 @@ Section declare_supervised(Reach reach) {
   to.choice(
       "states", &C::states,
       "states that the scorer learns to rank; golden: those of the golden plan, as in the paper; own: those "
-      "first, and then in `rounds` further rounds the states that the scorer's own evictions lead to",
+      "first, and then in `rounds` further rounds the states that the scorer's own evictions lead to; both: "
+      "in "
+      "these rounds the golden ones of the same evictions beside them",
       before_it_was("golden"));
   to.key(
       "rounds", &C::rounds, IntegerType{1, 1000},
-      "with states: own, number of rounds on the scorer's own states; these and the first round, on golden "
-      "states, share the steps evenly");
+      "with states: own or both, number of rounds on the scorer's own states; these and the first round, on "
+      "golden states, share the steps evenly");
   to.key("learning_rate", &C::learning_rate, NumberType{0, 10, true},
          "Adam learning rate after the warm-up, with cosine decay; every round starts it again");
   to.key("own_learning_rate", &C::own_learning_rate, NumberType{0, 10, true},
@@ -173,8 +175,9 @@ Section declare_supervised(Reach reach) {
       "run's folder (every entry's key and value once, and as many evictions of each trace as features_gib "
       "holds); stream: each step replays its traces, on own states under the current scorer, and stores "
       "nothing; auto: cache if enough evictions fit");
-  to.key("features_gib", &C::features_gib, NumberType{0, 1e6, true},
-         "largest size of the cache of features on disk, in GiB");
+  to.key(
+      "features_gib", &C::features_gib, NumberType{0, 1e6, true},
+      "largest size of the cache of features on disk, in GiB; with states: both, a half is for own states");
   to.key("keep_features", &C::keep_features, BooleanType{},
          "keep the cached features on disk after the stage", kMayChangeOnResume);
   declare_checkpoint(

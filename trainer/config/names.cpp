@@ -76,8 +76,8 @@ const Names<FeatureSource>& enum_names<FeatureSource>() {
 
 template <>
 const Names<TrainingStates>& enum_names<TrainingStates>() {
-  static const Names<TrainingStates> names = {{TrainingStates::kGolden, "golden"},
-                                              {TrainingStates::kOwn, "own"}};
+  static const Names<TrainingStates> names = {
+      {TrainingStates::kGolden, "golden"}, {TrainingStates::kOwn, "own"}, {TrainingStates::kBoth, "both"}};
   return names;
 }
 

@@ -22,6 +22,8 @@ struct RunFolder {
   std::filesystem::path oracle() const { return stage(Stage::kOracle); }  ///< one HDF5 file a trace
   /// Cached states of the supervised stage.
   std::filesystem::path features() const { return stage(Stage::kSupervised) / "features"; }
+  /// Those of the scorer's own states where golden ones stay beside them (supervised.states: both).
+  std::filesystem::path own_features() const { return features() / "own"; }
   /// `traces.file` of the config: relative to the run, or an absolute path.
   std::filesystem::path traces_file(const std::string& configured) const { return root / configured; }
   std::filesystem::path checkpoints(Stage training) const { return stage(training) / "checkpoints"; }

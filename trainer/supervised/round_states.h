@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -24,8 +25,9 @@ struct CachedRound {
 };
 
 /// Whether this config's features are cached, and then which evictions of traces of these lengths, for each
-/// round (supervised.features, supervised.features_gib); nothing where they are streamed. Throws
-/// Error(kConfig) where a cache is asked for and its limit is too small.
+/// round (supervised.features, supervised.features_gib); nothing where they are streamed. With
+/// supervised.states: both, golden and own states have such a cache each. Throws Error(kConfig) where a cache
+/// is asked for and its limit is too small.
 std::optional<std::vector<CachedRound>> cached_rounds_of(const Config& config, const ModelShape& shape,
                                                          const std::vector<std::int64_t>& lengths);
 
@@ -40,11 +42,14 @@ class RoundStates {
   /// to ranks. Throws as CachedStates.
   std::unique_ptr<StateSource> golden() const;
   /// Those of a round. Stored ones of the scorer's own are those of the scorer that began the round, which
-  /// the session keeps; streamed ones are those of the scorer as it is at each step.
+  /// the session keeps; streamed ones are those of the scorer as it is at each step. With
+  /// supervised.states: both, golden ones of the same evictions follow them.
   std::unique_ptr<StateSource> of_round(const Round& round, TrainingSession& session) const;
 
  private:
-  std::unique_ptr<StateSource> under(const Behaviour& behaviour, std::int64_t round) const;
+  std::unique_ptr<StateSource> under(const Behaviour& behaviour, std::int64_t round,
+                                     const std::filesystem::path& folder) const;
+  std::unique_ptr<StateSource> own_of(const Round& round, TrainingSession& session) const;
 
   const Config* config_;
   const Transformer* model_;

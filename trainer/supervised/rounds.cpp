@@ -5,7 +5,7 @@
 namespace foresight {
 
 Round round_of_step(const SupervisedConfig& stage, std::int64_t step) {
-  const std::int64_t rounds = stage.states == TrainingStates::kOwn ? stage.rounds + 1 : 1;
+  const std::int64_t rounds = stage.states == TrainingStates::kGolden ? 1 : stage.rounds + 1;
   const auto first_step_of = [&](std::int64_t index) {
     return (index * stage.steps + rounds - 1) / rounds;  // rounded up: the round on golden states has a step
   };

@@ -10,7 +10,7 @@ namespace foresight {
 
 /// A part of the stage's steps whose states come from one policy.
 struct Round {
-  std::int64_t index = 0;  ///< 0: the golden plan's states; later ones: the scorer's own
+  std::int64_t index = 0;  ///< 0: the golden plan's states; later ones: the scorer's own, or both
   std::int64_t first_step = 0;
   std::int64_t steps = 0;
 
