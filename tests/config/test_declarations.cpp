@@ -131,7 +131,7 @@ void check_names(const Strings& words) {
 }
 
 TEST_CASE("names: every enum value has its word, and back") {
-  check_names<ScorerFeatures>({"normalized", "extended", "serving", "released"});
+  check_names<ScorerFeatures>({"normalized", "extended", "relative", "serving", "released"});
   check_names<Credit>({"step", "trace"});
   check_names<RewardShape>({"clamped_rise", "squared_large_rise", "mean_rise", "expected_rise"});
   check_names<RewardTokens>({"low_entropy", "all"});

@@ -74,8 +74,8 @@ TEST_CASE(
 
 TEST_CASE("played GPU: losses under a scorer's evictions are the CPU's, for every kind of features") {
   ScorerFacts facts;
-  facts.features = GENERATE(ScorerFeatures::kNormalized, ScorerFeatures::kExtended, ScorerFeatures::kReleased,
-                            ScorerFeatures::kServing);
+  facts.features = GENERATE(ScorerFeatures::kNormalized, ScorerFeatures::kExtended, ScorerFeatures::kRelative,
+                            ScorerFeatures::kReleased, ScorerFeatures::kServing);
   const Transformer model = Transformer::load(reference_folder() / "llama/tiny", {});
   torch::manual_seed(2);
   const torch::Tensor tokens = torch::randint(0, 97, {2, 61}, torch::kInt64);

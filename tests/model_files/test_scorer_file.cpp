@@ -162,7 +162,7 @@ TEST_CASE("scorer file: facts that are no numbers or no known words are refused 
   CHECK_THAT(fault_with("protect_sinks", "few"), Contains("metadata 'protect_sinks'"));
   CHECK_THAT(fault_with("protect_prompt", "1"), Contains("expected true or false, got '1'"));
   CHECK_THAT(fault_with("features", "raw"),
-             Contains("expected normalized, extended, serving, released, got 'raw'"));
+             Contains("expected normalized, extended, relative, serving, released, got 'raw'"));
 }
 
 TEST_CASE("scorer file: what training protected is read, and nothing where an older file does not say") {

@@ -73,6 +73,7 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
   shape.query_heads = 6;
   shape.kv_heads = 2;
   shape.head_dimension = 8;
+  shape.rotated_dimensions = 6;
   ScorerFacts facts;
   facts.features = features;
   // A window of more than 32 queries, so that none of the partial sums is the whole sum.
@@ -100,6 +101,7 @@ void dump_view(const std::filesystem::path& folder, ScorerFeatures features, std
         file.add(step + "window_sum", view.statistic(kernels::kSum));
         file.add(step + "cumulative", view.cumulative);
         file.add(step + "decayed", view.decayed);
+        file.add(step + "frequencies", view.frequencies);
         file.add(step + "features", inputs);
         file.add(step + "scores", scores);
         file.add(step + "evicted", evicted);

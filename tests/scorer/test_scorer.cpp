@@ -68,6 +68,7 @@ EvictionView small_view(const torch::Tensor& attention) {
           .window_statistics = statistics_of(attention),
           .queries = {},
           .rule = {},
+          .frequencies = {},
           .cumulative = sums,
           .decayed = sums,
           .prompt_tokens = {},
@@ -194,95 +195,6 @@ TEST_CASE("scorer: features, scores and accumulators equal the released code's, 
   }
   REQUIRE(seen_steps == steps);
   std::filesystem::remove_all(temporary_file("").parent_path());
-}
-
-TEST_CASE("scorer: normalised features hold the sums that their names say", "[scorer]") {
-  torch::manual_seed(1);
-  const std::int64_t budget = 40, window = 40;
-  EvictionView view;
-  view.budget = budget;
-  view.window = window;
-  view.keys = torch::randn({1, 2, 80, 4});
-  view.values = torch::randn({1, 2, 80, 4});
-  const torch::Tensor of_window = torch::rand({1, 2, 3, window, 80});
-  view.window_statistics = statistics_of(of_window);
-  view.cumulative = torch::rand({1, 2, 3, 80});
-  view.decayed = torch::rand({1, 2, 3, 80});
-  const torch::Tensor features = candidate_features(view, ScorerFeatures::kNormalized);
-  REQUIRE(features.sizes() == torch::IntArrayRef({1, 2, budget, 8 + 24}));
-  const auto statistic = [&](std::int64_t block) {
-    return features.narrow(3, 8 + 3 * block, 3).transpose(2, 3).expm1() / 100;
-  };
-  const torch::Tensor attention = of_window.narrow(4, 0, budget);
-  const std::pair<std::int64_t, torch::Tensor> expected[] = {{0, std::get<0>(attention.max(3))},
-                                                             {1, std::get<0>(attention.min(3))},
-                                                             {2, attention.sum(3)},
-                                                             {3, attention.narrow(3, 24, 16).sum(3)},
-                                                             {4, attention.narrow(3, 32, 8).sum(3)},
-                                                             {5, attention.narrow(3, 8, 32).sum(3)},
-                                                             {6, view.cumulative.narrow(3, 0, budget)},
-                                                             {7, view.decayed.narrow(3, 0, budget)}};
-  for (const auto& [block, value] : expected) CHECK(torch::allclose(statistic(block), value, 1e-3, 1e-6));
-  CHECK(torch::equal(features.narrow(3, 0, 4), view.keys.narrow(2, 0, budget)));
-  CHECK(torch::equal(features.narrow(3, 4, 4), view.values.narrow(2, 0, budget)));
-}
-
-TEST_CASE("scorer: extended features are the normalised ones and what a loop over entries finds",
-          "[scorer]") {
-  torch::manual_seed(1);
-  const std::int64_t rows = 2, heads = 2, group = 3, budget = 12, window = 9, d = 4,
-                     entries = budget + window;
-  EvictionView view;
-  view.budget = budget;
-  view.window = window;
-  view.step = 3;  // budget + 4 windows of tokens were read: 48
-  view.keys = torch::randn({rows, heads, entries, d});
-  view.values = torch::randn({rows, heads, entries, d});
-  view.positions = torch::arange(entries).mul(2).add(6).expand({rows, heads, entries}).contiguous();
-  view.window_statistics = statistics_of(torch::rand({rows, heads, group, window, entries}) * 1e-3);
-  view.cumulative = torch::rand({rows, heads, group, entries});
-  view.decayed = torch::rand({rows, heads, group, entries});
-  const torch::Tensor features = candidate_features(view, ScorerFeatures::kExtended);
-  const std::int64_t known = 2 * d + 8 * group;
-  REQUIRE(features.sizes() == torch::IntArrayRef({rows, heads, budget, known + 3 * group + 3}));
-  CHECK(torch::equal(features.narrow(3, 0, known), candidate_features(view, ScorerFeatures::kNormalized)));
-  const auto number = [](const torch::Tensor& of) { return of.item<double>(); };
-  const auto statistic = [&](kernels::Statistic which, auto r, auto k, auto g, auto i) {
-    return number(view.statistic(which)[r][k][g][i]);
-  };
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t k = 0; k < heads; ++k) {
-      for (std::int64_t i = 0; i < budget; ++i) {
-        const double age = 48 - (6 + 2 * static_cast<double>(i));
-        std::vector<double> expected;
-        for (std::int64_t g = 0; g < group; ++g)
-          expected.push_back(std::log1p(1e6 * statistic(kernels::kMaximum, r, k, g, i)));
-        for (std::int64_t g = 0; g < group; ++g)
-          expected.push_back(std::log1p(1e6 * statistic(kernels::kLast8, r, k, g, i)));
-        for (std::int64_t g = 0; g < group; ++g)
-          expected.push_back(std::log1p(1e6 * number(view.cumulative[r][k][g][i]) / age));
-        expected.push_back(std::log(age));
-        double likeness = -1;
-        for (std::int64_t j = i + 1; j < entries; ++j) {
-          const torch::Tensor a = view.keys[r][k][i], b = view.keys[r][k][j];
-          likeness = std::max(likeness, number(a.dot(b) / (a.norm() * b.norm())));
-        }
-        expected.push_back(likeness);
-        double around = 0;
-        for (std::int64_t j = std::max<std::int64_t>(0, i - 3); j < std::min(budget, i + 4); ++j) {
-          double sum = 0;
-          for (std::int64_t g = 0; g < group; ++g) sum += statistic(kernels::kSum, r, k, g, j) / group;
-          around = std::max(around, sum);
-        }
-        expected.push_back(std::log1p(100 * around));
-        for (std::size_t n = 0; n < expected.size(); ++n) {
-          CAPTURE(r, k, i, n);
-          CHECK(number(features[r][k][i][known + static_cast<std::int64_t>(n)]) ==
-                Approx(expected[n]).epsilon(1e-4).margin(1e-5));
-        }
-      }
-    }
-  }
 }
 
 TEST_CASE("scorer: a file of extended features has more inputs, and is no file of normalised ones",

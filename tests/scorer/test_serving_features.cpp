@@ -146,6 +146,7 @@ TEST_CASE("scorer: serving features need nothing of an entry from earlier window
                     .window_statistics = {},
                     .queries = torch::randn({2, 1, 2, 4, 4}),
                     .rule = {},
+                    .frequencies = {},
                     .cumulative = {},
                     .decayed = {},
                     .prompt_tokens = {},

@@ -35,7 +35,7 @@ std::vector<double> losses(const Tiny& tiny, const std::string& stage) {
 }  // namespace
 
 TEST_CASE("features: the whole pipeline runs on every kind, and files and policies carry them", "[stages]") {
-  const std::string kind = GENERATE("serving", "extended");
+  const std::string kind = GENERATE("serving", "extended", "relative");
   const Tiny tiny;
   const Config config = tiny.config(
       {"scorer.features=" + kind, "evaluation.policies=[full, golden, supervised, grpo, random]"});
@@ -51,7 +51,7 @@ TEST_CASE("features: the whole pipeline runs on every kind, and files and polici
     const SafetensorsFile file(exported);
     CHECK(file.metadata().at("features") == kind);
     CHECK(file.at("model.layers.1.self_attn.judge_model.fc1.weight").shape ==
-          std::vector<std::int64_t>{2, kind == "extended" ? 57 : 48, 16});  // 2 d + 8 g, and 3 g + 3
+          std::vector<std::int64_t>{2, kind == "serving" ? 48 : 57, 16});  // 2 d + 8 g, and 3 g + 3
   }
   // The file says by itself what its features are, whatever the config that reads it says.
   const std::string of_file = "[full, " + exported.string() + "]";
@@ -100,7 +100,7 @@ TEST_CASE("features: serving: GRPO's gradient is the same in one pass and by rep
 }
 
 TEST_CASE("features: stopped after every step and resumed, both stages end with the same bytes", "[stages]") {
-  const std::string kind = GENERATE("serving", "extended");
+  const std::string kind = GENERATE("serving", "extended", "relative");
   const Tiny tiny;
   const Config config = tiny.config({"scorer.features=" + kind, "supervised.features=stream"});
   const auto train = [&](bool stopped) {

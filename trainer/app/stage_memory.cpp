@@ -119,7 +119,7 @@ double window_bytes(const StageSetting& setting, const CacheSize& size, const Pa
           : seen * static_cast<double>(shape.kv_heads * 2 * shape.head_dimension) * entries * 4;
   const auto candidates = static_cast<double>(shape.kv_heads * size.budget);
   double features = 2 * rows * candidates * inputs_of(setting) * 4;
-  if (setting.config->scorer.features == ScorerFeatures::kExtended)
+  if (has_context(setting.config->scorer.features))
     features += 2 * candidates * entries * 4;  // cosines of the keys of one row
   return std::max({2 * attention + in_float, attention + features,
                    layer_bytes(setting, std::max(rows * window, kPrefixTokens)), logits});

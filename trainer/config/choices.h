@@ -5,8 +5,14 @@
 namespace foresight {
 
 /// What the scorer sees (docs/method.md, "The scorer"): statistics as log1p(100 x), standardised; these and
-/// what an entry is among the others; what an engine can afford; or the authors' raw ones.
-enum class ScorerFeatures { kNormalized, kExtended, kServing, kReleased };
+/// what an entry is among the others; the latter with the key as the newest token sees it; what an engine can
+/// afford; or the authors' raw ones.
+enum class ScorerFeatures { kNormalized, kExtended, kRelative, kServing, kReleased };
+
+/// Whether these features hold what an entry is among the others.
+constexpr bool has_context(ScorerFeatures features) {
+  return features == ScorerFeatures::kExtended || features == ScorerFeatures::kRelative;
+}
 
 /// How a pair of the ranking loss counts: by what the wrong order costs, or once (the paper).
 enum class PairWeight { kGap, kUniform };

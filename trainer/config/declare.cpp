@@ -108,10 +108,10 @@ Section declare_scorer(Reach reach) {
   Declarer to(section, reach);
   to.choice(
       "features", &ScorerConfig::features,
-      "normalized; extended: these, the age of an entry, and what it is among the others; serving: of the "
-      "last 8 queries of a window and without sums over windows, so that an "
-      "engine keeps nothing but key and value of an entry; released: the raw ones of the authors' code, to "
-      "exchange scorers with it");
+      "normalized; extended: these, the age of an entry, and what it is among the others; relative: the "
+      "extended ones with the key turned back by the newest token's position; serving: of the last 8 queries "
+      "of a window and without sums over windows, so that an engine keeps nothing but key and value of an "
+      "entry; released: the raw ones of the authors' code, to exchange scorers with it");
   to.key("initial", &ScorerConfig::initial, TextType{.choices = {}, .may_be_empty = true},
          "scorer file to start from; empty: random weights", kPath.content_compared_on_resume());
   return section;

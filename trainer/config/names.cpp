@@ -43,6 +43,7 @@ template <>
 const Names<ScorerFeatures>& enum_names<ScorerFeatures>() {
   static const Names<ScorerFeatures> names = {{ScorerFeatures::kNormalized, "normalized"},
                                               {ScorerFeatures::kExtended, "extended"},
+                                              {ScorerFeatures::kRelative, "relative"},
                                               {ScorerFeatures::kServing, "serving"},
                                               {ScorerFeatures::kReleased, "released"}};
   return names;

@@ -11,6 +11,7 @@
 #include "trainer/eviction/sliding_layer.h"
 #include "trainer/kernels/window_attention.h"
 #include "trainer/model/recurrent_state.h"
+#include "trainer/model/rope.h"
 #include "trainer/model/transformer.h"
 
 namespace foresight {
@@ -91,6 +92,7 @@ class EvictingCache : public Attention {
   std::vector<SlidingLayer> sliding_;
   std::vector<RecurrentState> recurrent_;
   AttentionRule rule_;  // of the former
+  KeyRotation rotation_;
   kernels::Processor processor_;
   torch::Tensor wrong_;  // [] int32 on a GPU: 1 after an eviction of what was no candidate
   CacheSize size_;

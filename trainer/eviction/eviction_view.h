@@ -29,6 +29,8 @@ struct EvictionView {
                                     ///< window
   torch::Tensor queries;            ///< [R, K, g, W, d] float32, the window's, after RoPE
   AttentionRule rule;               ///< what their attention goes through
+  torch::Tensor frequencies;        ///< [r / 2] float32, angles per position of the first r dimensions of a
+                                    ///< key; undefined: positions do not turn this layer's keys
   torch::Tensor cumulative;         ///< [R, K, g, N] since the entry was cached, this window included
   torch::Tensor decayed;            ///< [R, K, g, N] decayed by 0.9 per window, this window included
 

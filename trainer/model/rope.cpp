@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "trainer/model/row_functions.h"
+
 namespace foresight {
 namespace {
 
@@ -82,6 +84,33 @@ torch::Tensor rotary_frequencies(const RopeParameters& rope, std::int64_t rotate
       return llama3_frequencies(rope, rotated_dimensions);
   }
   return plain_frequencies(rope.theta, rotated_dimensions);
+}
+
+torch::Tensor frequencies_at(const RopeParameters& rope, const torch::Tensor& usual, std::int64_t tokens) {
+  if (!rope.depends_on_length() || tokens <= rope.original_positions) return usual;
+  return rotary_frequencies(rope, 2 * usual.size(0), tokens).to(usual.device());
+}
+
+KeyRotation::KeyRotation(const ModelShape& shape, const torch::Device& device)
+    : rope_(shape.rope), usual_(rotary_frequencies(shape.rope, shape.rotated_dimensions, 0).to(device)) {
+  for (const std::int64_t number : shape.evicting_layer_numbers())
+    turns_.push_back(shape.rotated_dimensions > 0 && shape.kind(number).rotates);
+}
+
+torch::Tensor KeyRotation::frequencies(std::int64_t layer, std::int64_t tokens) const {
+  return turns_.at(static_cast<std::size_t>(layer)) ? frequencies_at(rope_, usual_, tokens) : torch::Tensor();
+}
+
+torch::Tensor relative_keys(const torch::Tensor& keys, const torch::Tensor& frequencies,
+                            std::int64_t newest) {
+  if (!frequencies.defined()) return keys.to(torch::kFloat32);
+  const std::int64_t turned = 2 * frequencies.size(0), left = keys.size(3) - turned;
+  const torch::Tensor angles = frequencies * static_cast<double>(-newest);
+  const auto for_all = [&](const torch::Tensor& one) {
+    return one.expand({1, 1, keys.size(2), -1}).contiguous();
+  };
+  const torch::Tensor front = rotate(keys.narrow(3, 0, turned), for_all(angles.cos()), for_all(angles.sin()));
+  return left == 0 ? front : torch::cat({front, keys.narrow(3, turned, left).to(torch::kFloat32)}, 3);
 }
 
 }  // namespace foresight

@@ -207,11 +207,8 @@ Transformer::Layer Transformer::take_layer(WeightReader& weights, std::int64_t i
 Transformer::Rotation Transformer::rotation(const RopeParameters& rope, const torch::Tensor& frequencies,
                                             const torch::Tensor& positions) const {
   torch::Tensor own = frequencies;
-  if (rope.depends_on_length()) {
-    const std::int64_t tokens = positions.max().item<std::int64_t>() + 1;
-    if (tokens > rope.original_positions)
-      own = rotary_frequencies(rope, shape_.rotated_dimensions, tokens).to(options_.device);
-  }
+  if (rope.depends_on_length())
+    own = frequencies_at(rope, frequencies, positions.max().item<std::int64_t>() + 1);
   const torch::Tensor angles =
       positions.to(options_.device, torch::kFloat32).unsqueeze(-1) * own;  // [R or 1, T, rotated / 2]
   Rotation rotation{.cosine = angles.cos().unsqueeze(1), .sine = angles.sin().unsqueeze(1)};

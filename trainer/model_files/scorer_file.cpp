@@ -174,7 +174,7 @@ void require_layers(const SafetensorsFile& file, const ScorerShape& shape, std::
 }  // namespace
 
 std::int64_t statistics_of(ScorerFeatures features, std::int64_t group) {
-  return kStatisticsPerHead * group + (features == ScorerFeatures::kExtended ? 3 * group + 3 : 0);
+  return kStatisticsPerHead * group + (has_context(features) ? 3 * group + 3 : 0);
 }
 
 ScorerShape ScorerShape::of(const ModelShape& model) {

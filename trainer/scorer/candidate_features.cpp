@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trainer/kernels/scorer_layer.h"
+#include "trainer/model/rope.h"
 #include "trainer/model/tensor_io.h"
 #include "trainer/model_files/scorer_file.h"
 
@@ -76,8 +77,12 @@ torch::Tensor context_statistics(const EvictionView& view) {
       2);
 }
 
-/// Normalised features [R, K, B, F] with context_statistics() behind them.
-torch::Tensor with_context(const EvictionView& view, const torch::Tensor& normalised) {
+/// Normalised features [R, K, B, F] with context_statistics() behind them, and keys as `kind` has them.
+torch::Tensor with_context(const EvictionView& view, ScorerFeatures kind, const torch::Tensor& normalised) {
+  if (kind == ScorerFeatures::kRelative) {
+    normalised.narrow(3, 0, view.keys.size(3))
+        .copy_(relative_keys(view.keys.narrow(2, 0, view.budget), view.frequencies, view.seen() - 1));
+  }
   return torch::cat({normalised, context_statistics(view).transpose(2, 3)}, 3);
 }
 
@@ -140,16 +145,16 @@ torch::Tensor features_of_entries(const EvictionView& view, ScorerFeatures kind,
 
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind) {
   check_statistics(view, kind);
-  if (kind == ScorerFeatures::kExtended)
-    return with_context(view, candidate_features(view, ScorerFeatures::kNormalized));
+  if (has_context(kind))
+    return with_context(view, kind, candidate_features(view, ScorerFeatures::kNormalized));
   return is_readable(view, kind) ? features_of_entries(view, kind, {})
                                  : plain::candidate_features(view, kind);
 }
 
 torch::Tensor plain::candidate_features(const EvictionView& view, ScorerFeatures kind) {
   check_statistics(view, kind);
-  if (kind == ScorerFeatures::kExtended)
-    return with_context(view, plain::candidate_features(view, ScorerFeatures::kNormalized));
+  if (has_context(kind))
+    return with_context(view, kind, plain::candidate_features(view, ScorerFeatures::kNormalized));
   const std::int64_t candidates = view.budget;
   torch::Tensor statistics = kind == ScorerFeatures::kServing
                                  ? serving_statistics(view)

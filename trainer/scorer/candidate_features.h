@@ -16,9 +16,9 @@ namespace foresight {
 /// statistics are log1p(100 x). kExtended: these; for the g query heads log1p(1e6 x) of max, sum of the last
 /// 8 and cumulative sum over age; then the logarithm of its age (tokens read since it, and its own), the
 /// largest cosine of its key with that of a newer entry, and log1p(100 x) of the largest sum, mean over the
-/// group, of the seven candidates around it. kServing: of the window's last min(8, W) queries alone:
-/// log1p(100 x) of max, sum, sum of the last 4, 2 and 1, then max, mean and min of log1p(1e6 x).
-/// Throws Error(kInternal) for statistics of another shape.
+/// group, of the seven candidates around it. kRelative: kExtended with relative_keys(). kServing: of the
+/// window's last min(8, W) queries alone: log1p(100 x) of max, sum, sum of the last 4, 2 and 1, then max,
+/// mean and min of log1p(1e6 x). Throws Error(kInternal) for statistics of another shape.
 torch::Tensor candidate_features(const EvictionView& view, ScorerFeatures kind);
 
 /// Whether kernels read features of `kind` from this view: kNormalized or kReleased ones, of a whole cache.

@@ -224,6 +224,16 @@ double eviction_bytes(const ModelShape& shape, ScorerFeatures features, const Ca
   return static_cast<double>(shape.evicting_layers() * shape.kv_heads * size.budget * candidate);
 }
 
+/// A file has each key once, as it was cached; every eviction sees it from another distance. d: dimensions of
+/// a key.
+void turn_keys(RankedStates& states, std::int64_t d, const CacheSize& size, const KeyRotation& rotation) {
+  for (std::size_t i = 0; i < states.evictions.size(); ++i) {
+    const std::int64_t seen = size.seen_at_step(states.evictions[i]);
+    const torch::Tensor keys = states.features.narrow(0, static_cast<std::int64_t>(i), 1).narrow(3, 0, d);
+    keys.copy_(relative_keys(keys, rotation.frequencies(states.layer, seen), seen - 1));
+  }
+}
+
 /// Key and value [n K B, 2d] and statistics [n, K, B, S] in float16, side by side: [n, K, B, 2d + S] float32,
 /// every number written once.
 torch::Tensor joined_features(const torch::Tensor& entries, const torch::Tensor& statistics) {
@@ -276,7 +286,10 @@ CachedStates::CachedStates(const std::filesystem::path& folder, const Transforme
                            const std::vector<RecordedTrace>& traces, const std::vector<CacheSize>& sizes,
                            ScorerFeatures features, const Behaviour& behaviour,
                            std::vector<std::vector<std::int64_t>> evictions, World& world)
-    : evictions_(std::move(evictions)) {
+    : evictions_(std::move(evictions)),
+      sizes_(sizes),
+      features_(features),
+      rotation_(model.shape(), torch::kCPU) {
   std::vector<std::filesystem::path> files;
   for (const RecordedTrace& trace : traces) files.push_back(folder / (trace.id + ".safetensors"));
   const std::vector<ReplayBatch> batches = replay_batches(
@@ -358,6 +371,8 @@ void CachedStates::visit(std::int64_t trace, const std::vector<std::int64_t>& ev
       };
       const torch::Tensor chosen = of_states(positions) + head_start;  // [n, K, B]
       states.features = joined_features(rows.index_select(0, chosen.flatten()), of_states(statistics));
+      if (features_ == ScorerFeatures::kRelative)
+        turn_keys(states, entries.size(3) / 2, sizes_[static_cast<std::size_t>(trace)], rotation_);
       states.oracle = of_states(oracle);
       consume(states);
     }

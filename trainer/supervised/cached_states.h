@@ -11,6 +11,7 @@
 #include "trainer/comm/world.h"
 #include "trainer/config/cache_size.h"
 #include "trainer/config/choices.h"
+#include "trainer/model/rope.h"
 #include "trainer/model/transformer.h"
 #include "trainer/supervised/behaviour.h"
 #include "trainer/supervised/state_source.h"
@@ -57,6 +58,9 @@ class CachedStates : public StateSource {
   std::vector<std::vector<std::int64_t>> evictions_;
   std::vector<SafetensorsFile> files_;
   std::vector<std::int64_t> protected_;  ///< first candidates that may not go, by trace
+  std::vector<CacheSize> sizes_;         ///< by trace
+  ScorerFeatures features_;
+  KeyRotation rotation_;
 };
 
 }  // namespace foresight

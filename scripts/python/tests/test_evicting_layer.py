@@ -3,7 +3,7 @@
 import pytest
 import safetensors.torch
 import torch
-from test_scorer import LAYER, steps_of
+from test_scorer import LAYER, rotation_at, steps_of
 
 from foresight_kv import ForesightError, Scorer
 from foresight_kv.evicting_layer import EvictingLayer, attention_probabilities
@@ -12,7 +12,7 @@ from foresight_kv.scorer import candidate_features
 NAMES = ("keys", "values", "window_attention", "window_sum", "cumulative", "decayed")
 
 
-@pytest.fixture(scope="module", params=["normalized", "extended", "serving", "released"])
+@pytest.fixture(scope="module", params=["normalized", "extended", "relative", "serving", "released"])
 def dumped(request, dump, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     dump("view", folder, request.param, 7)
@@ -42,7 +42,8 @@ def feed(tensors, recorder, lengths):
     while first < total:
         part = slice(first, min(total, first + next(lengths)))
         layer.update(keys[:, :, part], values[:, :, part])
-        late += layer.observe(grouped[:, :, :, part], width**-0.5)
+        rotation = rotation_at(torch.arange(part.start, part.stop), tensors["step0.frequencies"])
+        late += layer.observe(grouped[:, :, :, part], width**-0.5, rotation=rotation)
         first = part.stop
     return layer, late
 

@@ -9,6 +9,7 @@ from transformers.models.llama.modeling_llama import eager_attention_forward
 from foresight_kv import ForesightError, ForesightPress, generate
 from foresight_kv.model_layers import evicting_layers
 from foresight_kv.press import _attending, _queries
+from foresight_kv.scorer_file import statistics_of
 
 FAMILIES = ROOT / "tests" / "reference" / "families"
 EVICTING = {
@@ -43,17 +44,18 @@ def test_the_queries_that_the_press_sees_are_those_that_attend(name):
         torch.testing.assert_close(seen[index], queries)
 
 
-@pytest.mark.parametrize("name", EVICTING)
-def test_the_layers_with_full_attention_evict_as_in_the_program(name, dump, tmp_path):
+@pytest.mark.parametrize("features", ["normalized", "relative"])
+@pytest.mark.parametrize("name", ["llama3", "phi4_mini", *EVICTING])
+def test_the_layers_with_full_attention_evict_as_in_the_program(name, features, dump, tmp_path):
     model = load_model(FAMILIES / name, attention="eager")  # torch's own attention has no cap, which Gemma 2 needs
     config = model.config
-    assert evicting_layers(config) == EVICTING[name]
+    numbers = EVICTING.get(name, list(range(config.num_hidden_layers)))
+    assert evicting_layers(config) == numbers
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     budget, window, new = 16, 8, 70
-    layers = EVICTING[name] if len(EVICTING[name]) < config.num_hidden_layers else config.num_hidden_layers
-    scorer = write_random_scorer(
-        tmp_path / "s.safetensors", "normalized", budget, window, layers=layers, inputs=2 * width + 16
-    )
+    layers = numbers if len(numbers) < config.num_hidden_layers else config.num_hidden_layers
+    inputs = 2 * width + statistics_of(features, group=2)
+    scorer = write_random_scorer(tmp_path / "s.safetensors", features, budget, window, layers=layers, inputs=inputs)
     line = dump("generate", FAMILIES / name, scorer, budget, window, new, ",".join(map(str, TOKENS)))
     found = generate(model, TOKENS, ForesightPress(scorer), max_new_tokens=new, eos_token_id=None, pad_token_id=0)
     assert found[0].tolist() == [int(word) for word in line.split()]

@@ -21,7 +21,7 @@ CONTEXT, QUESTION = "ann has 3 and gets 4", "so ann has"
 PIPELINE_PROMPT = (256, *f"{CONTEXT}{QUESTION}\n".encode())
 
 
-@pytest.fixture(scope="module", params=["normalized", "extended", "serving", "released"])
+@pytest.fixture(scope="module", params=["normalized", "extended", "relative", "serving", "released"])
 def scorer(request, tmp_path_factory):
     return write_random_scorer(tmp_path_factory.mktemp("scorer") / "s.safetensors", request.param, BUDGET, WINDOW)
 

@@ -168,7 +168,8 @@ def test_an_impossible_size_is_refused(budget, window, tmp_path):
         Eviction(Scorer.load(write_random_scorer(tmp_path / "s.safetensors")), budget, window)
 
 
-def test_a_scorer_on_the_age_of_entries_is_refused(tmp_path):
-    scorer = Scorer.load(write_random_scorer(tmp_path / "s.safetensors", "extended"))
-    with pytest.raises(ForesightError, match="on extended features, for which a paged cache would have to know the age"):
+@pytest.mark.parametrize("kind", ["extended", "relative"])
+def test_a_scorer_on_the_age_of_entries_is_refused(kind, tmp_path):
+    scorer = Scorer.load(write_random_scorer(tmp_path / "s.safetensors", kind))
+    with pytest.raises(ForesightError, match=f"on {kind} features, for which a paged cache would have to know the age"):
         Eviction.of(scorer, 32, 8)

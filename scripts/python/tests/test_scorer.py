@@ -11,13 +11,13 @@ import torch
 from conftest import random_tensors, write_random_scorer
 
 from foresight_kv import ForesightError, Scorer
-from foresight_kv.scorer import EvictionView, candidate_features
+from foresight_kv.scorer import EvictionView, candidate_features, relative_keys
 from foresight_kv.scorer_file import ScorerFacts, read_scorer, write_scorer
 
 LAYER = 1  # the layer that dump_scores records
 
 
-@pytest.fixture(scope="module", params=["normalized", "extended", "serving", "released"])
+@pytest.fixture(scope="module", params=["normalized", "extended", "relative", "serving", "released"])
 def dumped(request, dump, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     dump("view", folder, request.param, 5)
@@ -28,9 +28,18 @@ def steps_of(tensors):
     return sorted({name.split(".")[0] for name in tensors if name.startswith("step")}, key=lambda name: int(name[4:]))
 
 
+def rotation_at(positions, frequencies):
+    """Cosine and sine [1, T, r / 2] by which RoPE turns tokens of these positions [T]."""
+    angles = positions[:, None].double() * frequencies
+    return angles.cos()[None].float(), angles.sin()[None].float()
+
+
 def view_of(tensors, step, budget=80, window=40):
-    names = [field.name for field in dataclasses.fields(EvictionView) if field.name not in ("budget", "window", "protected")]
-    return EvictionView(**{name: tensors[f"{step}.{name}"] for name in names}, budget=budget, window=window)
+    others = ("budget", "window", "protected", "rotation")
+    names = [field.name for field in dataclasses.fields(EvictionView) if field.name not in others]
+    newest = rotation_at(tensors[f"{step}.positions"][0, 0, -1:], tensors[f"{step}.frequencies"])
+    rotation = tuple(part[:, 0] for part in newest)
+    return EvictionView(**{name: tensors[f"{step}.{name}"] for name in names}, budget=budget, window=window, rotation=rotation)
 
 
 def test_features_scores_and_choice_equal_the_programs(dumped):
@@ -48,15 +57,39 @@ def test_features_scores_and_choice_equal_the_programs(dumped):
 
 def test_the_kinds_of_features_differ_where_they_should(dumped):
     kind, _, tensors = dumped
-    other = {"normalized": "released", "released": "serving", "serving": "normalized", "extended": "released"}[kind]
+    other = {"normalized": "released", "released": "serving", "serving": "normalized", "extended": "released", "relative": None}[kind]
     stored = tensors["step0.features"]
     if kind == "extended":  # the normalized ones with more behind them
         known = candidate_features(view_of(tensors, "step0"), "normalized")
         torch.testing.assert_close(stored[..., : known.shape[-1]], known, rtol=1e-5, atol=1e-5)
         stored = stored[..., : known.shape[-1]]
+    if kind == "relative":  # the extended ones, but for the keys
+        known = candidate_features(view_of(tensors, "step0"), "extended")
+        torch.testing.assert_close(stored[..., 8:], known[..., 8:], rtol=1e-5, atol=1e-5)
+        assert torch.equal(stored[..., 6:8], known[..., 6:8])  # dimensions that positions do not turn
+        assert (stored[..., :6] - known[..., :6]).abs().amax(dim=(0, 1, 2)).min() > 1e-3
+        return
     difference = (candidate_features(view_of(tensors, "step0"), other) - stored).abs()
     assert difference[..., :16].max() == 0  # keys and values
     assert difference[..., 16:].amax(dim=(0, 1, 2)).min() > 1e-3  # each statistic
+
+
+def test_a_relative_key_is_the_key_as_it_was_before_rotation_turned_to_its_distance():
+    torch.manual_seed(1)
+    frequencies, before = torch.tensor([1.0, 0.01]), torch.randn(6)  # of 6 dimensions 4 are turned
+    turned = []
+    for position in (3, 40, 41):
+        angles = position * frequencies
+        pairs = torch.view_as_complex(torch.stack([before[:2], before[2:4]], dim=-1)) * torch.polar(torch.ones(2), angles)
+        turned.append(torch.cat([pairs.real, pairs.imag, before[4:]]))
+    keys = torch.stack(turned).view(1, 1, 3, 6)
+    sums, rotation = torch.zeros(1, 1, 1, 3), tuple(part[:, 0] for part in rotation_at(torch.tensor([41]), frequencies))
+    view = EvictionView(keys, keys, None, None, sums, sums, sums, budget=3, window=0, rotation=rotation)
+    found = relative_keys(view)[0, 0]
+    torch.testing.assert_close(found[2], before)  # at distance 0
+    angles = torch.tensor([-38.0]) * frequencies
+    pairs = torch.view_as_complex(torch.stack([before[:2], before[2:4]], dim=-1)) * torch.polar(torch.ones(2), angles)
+    torch.testing.assert_close(found[0], torch.cat([pairs.real, pairs.imag, before[4:]]))
 
 
 def test_ties_go_to_the_older_entry():
@@ -172,7 +205,7 @@ FAULTS = {
     "holds NaN or Inf": changed(FC1, lambda tensor: tensor / 0),
     "'feature_mean' has shape \\[1, 2, 48\\]": changed("feature_mean", lambda tensor: tensor[:1]),
     "metadata 'budget': expected an integer": lambda tensors, metadata: metadata.update(budget="many"),
-    "expected normalized, extended, serving, released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
+    "expected normalized, extended, relative, serving, released, got 'both'": lambda tensors, metadata: metadata.update(features="both"),
     "this is not a scorer": lambda tensors, metadata: [tensors.pop(name) for name in list(tensors) if "fc1.weight" in name],
 }
 
@@ -224,7 +257,7 @@ def test_a_scorer_of_another_model_is_refused(tmp_path):
         scorer.check_model(30, 3, 64, 3)
     with pytest.raises(ForesightError, match="features of 2 KV heads and 40 inputs"):
         scorer.score(0, torch.zeros(1, 2, 5, 40))
-    with pytest.raises(ForesightError, match="expected normalized, extended, serving, released"):
+    with pytest.raises(ForesightError, match="expected normalized, extended, relative, serving, released"):
         candidate_features(None, "raw")
 
 

@@ -61,6 +61,7 @@ class EvictingLayer(DynamicLayer):
         self.positions = None  # [R, K, live] int64: place in the text
         self.window_attention = None  # [R, K, g, W, B + W] float32 of an incomplete window
         self.window_sum = self.cumulative = self.decayed = None  # [R, K, g, live] float32
+        self.rotation = None  # of the newest observed token: EvictionView.rotation
 
     @classmethod
     def adopt(cls, layer, budget, window, choose, protect_sinks=0, protect_prompt=False):
@@ -128,12 +129,13 @@ class EvictingLayer(DynamicLayer):
         """Tokens that fit before the current window is complete; the first `budget` tokens count as one window."""
         return self.budget - self.seen if self.seen < self.budget else self.budget + self.window - self.live
 
-    def observe(self, queries, scaling, cap=None, sinks=None):
+    def observe(self, queries, scaling, cap=None, sinks=None, rotation=None):
         """Takes in the attention of the newest T tokens, whose keys update() has appended, and evicts where a window ends.
 
-        queries: [R, K, g, T, d] after RoPE; scaling, cap and sinks: see attention_probabilities(). Returns how many of the T tokens
-        lay behind an eviction inside this pass: they attended to entries that were due to be gone. Raises ForesightError where
-        T is not what update() appended.
+        queries: [R, K, g, T, d] after RoPE; scaling, cap and sinks: see attention_probabilities(); rotation: cosine and sine, each
+        [R or 1, T, r / 2] float32, by which RoPE turned the first r dimensions, where it did. Returns how many of the T tokens lay
+        behind an eviction inside this pass: they attended to entries that were due to be gone. Raises ForesightError where T is
+        not what update() appended.
         """
         tokens, pending = queries.shape[3], self.seen - self.observed
         if tokens != pending or self.keys.shape[2] != self.live + tokens:
@@ -153,6 +155,7 @@ class EvictingLayer(DynamicLayer):
             softmax = scaling, cap, sinks
             self._take(queries[:, :, :, part], new_keys[:, :, part], new_values[:, :, part], softmax)
             first += count
+            self.rotation = rotation and tuple(turned[:, first - 1] for turned in rotation)
             if self.live == end and self._close_window():
                 late = late or tokens - first
         return late
@@ -193,7 +196,8 @@ class EvictingLayer(DynamicLayer):
         statistics = (self.window_attention, self.window_sum, self.cumulative, self.decayed)
         protected = self.protect_sinks if not self.protect_prompt else max(self.protect_sinks, self.prompt)
         protected = min(protected, self.budget - self.window)
-        evicted = self.choose(EvictionView(self.keys, self.values, self.positions, *statistics, self.budget, self.window, protected))
+        sizes = (self.budget, self.window, protected)
+        evicted = self.choose(EvictionView(self.keys, self.values, self.positions, *statistics, *sizes, self.rotation))
         keep = torch.ones(self.positions.shape, dtype=torch.bool, device=self.keys.device).scatter(2, evicted, False)
         rows, heads, _ = keep.shape
         kept = keep.nonzero()[:, 2].view(rows, heads, self.budget)  # ascending within a head

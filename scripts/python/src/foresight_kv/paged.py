@@ -11,6 +11,7 @@ import torch
 
 from .errors import ForesightError
 from .operators import STATISTICS, load_operators
+from .scorer_file import WITH_CONTEXT
 
 
 def live_entries(seen, budget, window):
@@ -93,10 +94,10 @@ class Eviction:
     @staticmethod
     def of(scorer, budget, window, heads=None):
         """The kind of eviction that a Scorer's features need. Raises ForesightError for those that a paged cache cannot give."""
-        if scorer.facts.features == "extended":
+        if scorer.facts.features in WITH_CONTEXT:
             raise ForesightError(
-                f"{scorer.path}: the scorer is on extended features, for which a paged cache would have to know the age of its "
-                "entries: train with scorer.features=serving, or normalized"
+                f"{scorer.path}: the scorer is on {scorer.facts.features} features, for which a paged cache would have to know the "
+                "age of its entries: train with scorer.features=serving, or normalized"
             )
         if scorer.facts.features == "serving":
             from .paged_serving import ServingEviction

@@ -91,6 +91,7 @@ class ForesightPress(PrefillDecodingPress):
             module.scaling,
             getattr(module, "attn_logit_softcapping", None),
             getattr(module, "sinks", None),
+            _rotation(module, *kwargs["position_embeddings"]),
         )
         if late and not self._warned:
             self._warned = True
@@ -189,6 +190,20 @@ def _attending(module, hidden, position_embeddings):
     if not getattr(module, "use_rope", True):
         return queries
     return _rotated(queries, *position_embeddings, halves=isinstance(module, GptOssAttention))
+
+
+def _rotation(module, cosine, sine):
+    """Cosine and sine [R or 1, T, r / 2] float32 of the tokens' rotation, or None in layers that have none.
+
+    Of the model's [R or 1, T, r], whose halves are alike, or of gpt-oss' [R or 1, T, r / 2]; some models multiply both by a factor
+    for attention, which is no part of the rotation.
+    """
+    if not getattr(module, "use_rope", True):
+        return None
+    half = cosine.shape[-1] if isinstance(module, GptOssAttention) else cosine.shape[-1] // 2
+    cosine, sine = cosine[..., :half].float(), sine[..., :half].float()
+    length = torch.hypot(cosine, sine)
+    return cosine / length, sine / length
 
 
 def _rotated(queries, cosine, sine, halves=False):

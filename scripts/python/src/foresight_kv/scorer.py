@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from .errors import ForesightError
-from .scorer_file import FEATURES, SERVING_QUERIES, ScorerFacts, StoredScorer, read_scorer, statistics_of
+from .scorer_file import FEATURES, SERVING_QUERIES, WITH_CONTEXT, ScorerFacts, StoredScorer, read_scorer, statistics_of
 
 
 @dataclass
@@ -27,6 +27,7 @@ class EvictionView:
     budget: int
     window: int
     protected: int = 0  # so many first candidates may not go
+    rotation: tuple | None = None  # cosine and sine [R or 1, r / 2] float32 by which RoPE turned the newest token; None: not turned
 
 
 def candidate_features(view, kind):
@@ -34,14 +35,15 @@ def candidate_features(view, kind):
 
     Key, value, then for the g query heads in order each of: maximum, minimum and sum over the window's queries, sums over
     its last 16, 8 and 32 queries, cumulative sum, decayed cumulative sum. kind "normalized": log1p(100 x) of these
-    statistics. kind "extended": these, then context_statistics(). kind "released": raw, and the three partial sums repeat the
-    whole sum, as the authors' scorers were trained. kind "serving": see serving_statistics(). Raises ForesightError for
-    another kind.
+    statistics. kind "extended": these, then context_statistics(). kind "relative": the same with relative_keys(). kind
+    "released": raw, and the three partial sums repeat the whole sum, as the authors' scorers were trained. kind "serving": see
+    serving_statistics(). Raises ForesightError for another kind.
     """
     if kind not in FEATURES:
         raise ForesightError(f"scorer features: expected {', '.join(FEATURES)}, got '{kind}'")
     attention = view.window_attention[..., : view.budget]
-    entries = (view.keys[:, :, : view.budget].float(), view.values[:, :, : view.budget].float())
+    keys = relative_keys(view) if kind == "relative" else view.keys[:, :, : view.budget].float()
+    entries = (keys, view.values[:, :, : view.budget].float())
     if kind == "serving":
         return torch.cat([*entries, serving_statistics(attention[..., -SERVING_QUERIES:, :]).transpose(2, 3)], dim=-1)
     total = view.window_sum[..., : view.budget]
@@ -53,9 +55,20 @@ def candidate_features(view, kind):
     statistics = statistics.transpose(2, 3)
     if kind != "released":
         statistics = torch.log1p(statistics * 100.0)
-    if kind == "extended":
+    if kind in WITH_CONTEXT:
         statistics = torch.cat([statistics, context_statistics(view).transpose(2, 3)], dim=-1)
     return torch.cat([*entries, statistics], dim=-1)
+
+
+def relative_keys(view):
+    """Keys [R, K, B, d] float32 of the candidates as the newest token sees them: turned back by its own rotation."""
+    keys = view.keys[:, :, : view.budget].float()
+    if view.rotation is None:
+        return keys
+    cosine, sine = (part.float()[:, None, None] for part in view.rotation)
+    half = cosine.shape[-1]
+    first, second, rest = keys[..., :half], keys[..., half : 2 * half], keys[..., 2 * half :]
+    return torch.cat([first * cosine + second * sine, second * cosine - first * sine, rest], dim=-1)
 
 
 def context_statistics(view):

@@ -21,14 +21,15 @@ PLAIN_FORMAT = "pt"  # metadata 'format' of any file of PyTorch tensors
 NORMALISATION = ("feature_mean", "feature_deviation")
 HIDDEN = 16  # width of the scorer's hidden layer
 STATISTICS_PER_HEAD = 8
-FEATURES = ("normalized", "extended", "serving", "released")
+FEATURES = ("normalized", "extended", "relative", "serving", "released")
+WITH_CONTEXT = ("extended", "relative")  # hold what an entry is among the others, its age too
 SERVING_QUERIES = 8  # of a window, that serving features are of
 TENSORS = ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
 
 
 def statistics_of(features, group):
     """Numbers that a scorer on `features` sees of a candidate besides key and value; group: query heads per KV head."""
-    return STATISTICS_PER_HEAD * group + (3 * group + 3 if features == "extended" else 0)
+    return STATISTICS_PER_HEAD * group + (3 * group + 3 if features in WITH_CONTEXT else 0)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ..errors import ForesightError, one_line
 from ..model_files import model_fingerprint
 from ..operators import STATISTICS
 from ..scorer import Scorer
+from ..scorer_file import WITH_CONTEXT
 
 SCORER, BUDGET, WINDOW, ANY_MODEL = "FORESIGHT_SCORER", "FORESIGHT_BUDGET", "FORESIGHT_WINDOW", "FORESIGHT_ANY_MODEL"
 SECTION = "foresight"  # of --additional-config
@@ -155,10 +156,10 @@ def check_engine(config):
                 f"foresight_kv.vllm: {what} is not supported under eviction: use {instead}, or serve without a scorer"
             )
     facts = settings().scorer.facts
-    if facts.features == "extended":
+    if facts.features in WITH_CONTEXT:
         raise ForesightError(
-            f"foresight_kv.vllm: {settings().scorer.path} is on extended features, for which the plugin's cache would have to know "
-            "the age of its entries: use a scorer trained with scorer.features=serving, or normalized"
+            f"foresight_kv.vllm: {settings().scorer.path} is on {facts.features} features, for which the plugin's cache would have "
+            "to know the age of its entries: use a scorer trained with scorer.features=serving, or normalized"
         )
     if facts.protect_sinks or facts.protect_prompt:
         raise ForesightError(
