@@ -9,7 +9,8 @@ usage: scripts/benchmark.py [--build build] [--model FOLDER] [--device cpu|cuda]
   --from FILE   print the table of figures kept earlier, without measuring
   --keep FILE   write the figures as JSON too
 
-Nothing else should run meanwhile. All parts take some 25 minutes on two cores.
+Nothing else should run meanwhile. All parts take some 25 minutes on two cores. Threads wait as the program's do (GOMP_SPINCOUNT
+5000, unless it or OMP_WAIT_POLICY is set), the peers' too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ PEERS = {"transformers": "transformers'", "vllm": "vLLM's"}  # name -> how its f
 REPEATED = {"forward", "files", "supervised"}  # three runs, of which the fastest counts
 UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 Figures = dict[str, dict[str, float]]
+SPIN_COUNT = "5000"  # trainer/app/main/waiting.cpp
 
 
 def name_of(row: dict) -> str:
@@ -196,6 +198,8 @@ def main() -> int:
     parser.add_argument("--from", dest="kept", type=Path)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     figures = json.loads(options.kept.read_text()) if options.kept else measure(options)
     if options.keep:
         options.keep.write_text(json.dumps(figures, indent=1) + "\n")

@@ -209,7 +209,7 @@ class Edges(unittest.TestCase):
             self.assertEqual(command, "foresight")
             return {name: value for name, _, value in (line.partition("=") for line in lines) if name in WAITING}
 
-        self.assertEqual(environment_of(), {"GOMP_SPINCOUNT": "300"})
+        self.assertEqual(environment_of(), {"GOMP_SPINCOUNT": "5000"})
         self.assertEqual(environment_of(OMP_WAIT_POLICY="active"), {"OMP_WAIT_POLICY": "active"})
         self.assertEqual(environment_of(GOMP_SPINCOUNT="7"), {"GOMP_SPINCOUNT": "7"})
 

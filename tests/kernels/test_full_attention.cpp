@@ -77,7 +77,7 @@ struct FullCase {
 
 /// A probability rounded to bfloat16 is off by 2^-9 of itself; values are below 6.
 double tolerance(Processor processor, torch::ScalarType type) {
-  return processor == Processor::kAvx512Bfloat16 && type == torch::kBFloat16 ? 6.0 / 512 : 2e-5;
+  return processor >= Processor::kAvx512Bfloat16 && type == torch::kBFloat16 ? 6.0 / 512 : 2e-5;
 }
 
 }  // namespace
@@ -167,16 +167,18 @@ TEST_CASE("full attention: queries whose products are all minus infinity get no 
 }
 
 TEST_CASE(
-    "full attention: it suits AVX-512, but not a single float32 query, nor many where matrix units serve "
-    "torch") {
+    "full attention: it suits AVX-512, but not a single float32 query, nor many of a width that no tiles "
+    "fit") {
   const auto suits = [](std::int64_t queries, torch::ScalarType products, std::int64_t width = 64) {
     return suits_full_attention(torch::kCPU, queries, width, products);
   };
   const bool is_wide = usable_processors().back() >= Processor::kAvx512;
   REQUIRE(suits(kFewQueries, torch::kBFloat16) == is_wide);
   REQUIRE(suits(kFewQueries + 1, torch::kFloat32) == is_wide);
-  REQUIRE(suits(kFewQueries + 1, torch::kBFloat16) == (is_wide && !has_matrix_units()));
+  REQUIRE(suits(kFewQueries + 1, torch::kBFloat16) == is_wide);
   REQUIRE(suits(1, torch::kBFloat16) == is_wide);
+  REQUIRE(suits(kFewQueries + 1, torch::kBFloat16, 80) ==
+          (is_wide && usable_processors().back() != Processor::kAmx));
   REQUIRE_FALSE(suits(1, torch::kFloat32));
   REQUIRE_FALSE(suits(2, torch::kFloat32, kLargestWidth + 1));
   REQUIRE_FALSE(suits_attention_means(torch::kCPU, kLargestWidth + 1));

@@ -79,7 +79,7 @@ torch::Tensor FullCache::attend_by_kernel(const Layer& layer, const torch::Tenso
   const kernels::Processor processor = kernels::best_processor(fused_dtype_);
   // Many queries are worth a copy that products of pairs can take.
   const bool copies = group_ * query.size(3) > kernels::kFewQueries &&
-                      processor == kernels::Processor::kAvx512Bfloat16 &&
+                      processor >= kernels::Processor::kAvx512Bfloat16 &&
                       layer.keys.scalar_type() != fused_dtype_;
   const auto in_products = [&](const torch::Tensor& cached) {
     return copies ? cached.narrow(2, 0, layer.live).to(fused_dtype_) : cached;

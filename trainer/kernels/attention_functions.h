@@ -11,9 +11,9 @@ namespace foresight::kernels {
 struct WindowRoom {
   float* keys = nullptr;
   float* values = nullptr;
-  float* scores = nullptr;  ///< [6, score_stride]
+  float* scores = nullptr;  ///< [16, score_stride]
   std::int64_t score_stride = 0;
-  void* halves = nullptr;  ///< [6, the longer of score_stride and a vector] bfloat16
+  void* halves = nullptr;  ///< [16, the longer of score_stride and a vector] bfloat16
 };
 
 /// Numbers that a whole count of registers has room for, whatever the processor.
@@ -21,15 +21,20 @@ inline std::int64_t padded_to_registers(std::int64_t count) {
   constexpr std::int64_t kWidest = 16;
   return (count + kWidest - 1) / kWidest * kWidest;
 }
-/// Most queries that go through a product together.
-inline constexpr std::int64_t kQueriesTogether = 6;
+/// Numbers that whole tiles of bfloat16 have room for.
+inline std::int64_t padded_to_tiles(std::int64_t count) {
+  constexpr std::int64_t kHalves = 32;
+  return (count + kHalves - 1) / kHalves * kHalves;
+}
+/// Most queries that go through a product together; room for them is held in whole counts of it.
+inline constexpr std::int64_t kQueriesTogether = 16;
 
 /// One query head: what it reads packed, and where its results go.
 struct PackedHead {
   const float* query = nullptr;  ///< its first
   const void* keys = nullptr;    ///< floats, or words of two bfloat16
   const void* values = nullptr;
-  float* scores = nullptr;  ///< [6, score_stride]
+  float* scores = nullptr;  ///< [16, score_stride]
   void* halves = nullptr;
   std::int64_t score_stride = 0;
   float* output = nullptr;      ///< [T, K * g, d], from its own head

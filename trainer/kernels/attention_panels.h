@@ -1,11 +1,13 @@
 // Panels of packed keys and values, products with them and softmax, for one instruction set: a .cpp file for
 // each includes the bodies that use this after a pragma that names it and after FORESIGHT_KERNEL_LANES, the
 // floats of a register, and FORESIGHT_KERNEL_REGISTERS, those of a panel; with FORESIGHT_KERNEL_PAIRS
-// products of bfloat16 round queries and probabilities to bfloat16 too. Everything has internal linkage and
+// products of bfloat16 round queries and probabilities to bfloat16 too, with FORESIGHT_KERNEL_TILES in units
+// for matrices. Everything has internal linkage and
 // calls nothing of the standard library, so that no code for one processor can be taken for another's.
 #pragma once
 
 #include "trainer/kernels/attention_work.h"
+#include "trainer/kernels/matrix_tiles.h"
 #include "trainer/kernels/vectors.h"
 #ifdef FORESIGHT_KERNEL_PAIRS
 #include "trainer/kernels/bfloat16_pairs.h"
@@ -27,6 +29,32 @@ FORESIGHT_INLINE void for_panels(std::int64_t count, const Work& work) {
   std::int64_t first = 0;
   for (; first + kPanel <= count; first += kPanel) work(first, Constant<FORESIGHT_KERNEL_REGISTERS>());
   for (; first < count; first += kLanes) work(first, Constant<1>());
+}
+
+/// Calls work(row, rows, Constant<rows>) for groups of rows that go through a product together; of tiles,
+/// Constant<kTileRows> whatever the rows.
+template <typename Work>
+FORESIGHT_INLINE void for_groups([[maybe_unused]] bool tiles, std::int64_t count, const Work& work) {
+  std::int64_t row = 0;
+#ifdef FORESIGHT_KERNEL_TILES
+  for (; tiles && row < count; row += kTileRows)
+    work(row, count - row < kTileRows ? count - row : kTileRows, Constant<kTileRows>());
+#endif
+  for (; row + 6 <= count; row += 6) work(row, 6, Constant<6>());
+  switch (count - row) {
+    case 5:
+      return work(row, 5, Constant<5>());
+    case 4:
+      return work(row, 4, Constant<4>());
+    case 3:
+      return work(row, 3, Constant<3>());
+    case 2:
+      return work(row, 2, Constant<2>());
+    case 1:
+      return work(row, 1, Constant<1>());
+    default:
+      return;
+  }
 }
 
 template <std::int64_t... kNumbers>
@@ -73,7 +101,11 @@ FORESIGHT_INLINE void pack_keys(const Element* keys, std::int64_t live, std::int
       for (; entry + kLanes <= live && number + kLanes <= width; number += kLanes) {
         Lanes block[kLanes];
 #pragma GCC unroll 16
-        for (std::int64_t i = 0; i < kLanes; ++i) block[i] = load(keys + (entry + i) * width + number);
+        for (std::int64_t i = 0; i < kLanes; ++i) {
+          const Element* const key = keys + (entry + i) * width + number;
+          ask_ahead(key, width);
+          block[i] = load(key);
+        }
         transpose(block);
 #pragma GCC unroll 16
         for (std::int64_t i = 0; i < kLanes; ++i)
@@ -100,7 +132,10 @@ FORESIGHT_INLINE void pack_values(const Element* values, std::int64_t live, std:
       float* const to = packed + first * live + entry * kNumbers;
       const Element* const from = values + entry * width + first;
       if (first + kNumbers <= width) {
-        for (std::int64_t i = 0; i < kNumbers; i += kLanes) store(to + i, load(from + i));
+        for (std::int64_t i = 0; i < kNumbers; i += kLanes) {
+          ask_ahead(from + i, width);
+          store(to + i, load(from + i));
+        }
       } else {
         for (std::int64_t i = 0; i < kNumbers; ++i) to[i] = first + i < width ? widened(from[i]) : 0.0F;
       }

@@ -55,6 +55,8 @@ FORESIGHT_INLINE void pack_value_pairs(const Half* values, std::int64_t live, st
     WordAnywhere* const to = panel + entry / 2 * kNumbers;
     for (std::int64_t i = 0; i < kNumbers; i += kLanes) {
       if (other != nullptr && first + i + kLanes <= width) {
+        ask_ahead(one + i, width);
+        ask_ahead(other + i, width);
         const auto low =
             __builtin_convertvector(*reinterpret_cast<const HalfLanesAnywhere*>(one + i), WordLanes);
         const auto high =

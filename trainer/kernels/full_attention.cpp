@@ -40,7 +40,9 @@ FullWork describe(const FullInput& input, torch::Tensor& output) {
 class Rooms {
  public:
   Rooms(const FullWork& work, std::int64_t rows_together, std::int64_t entries, std::int64_t threads)
-      : width_(padded_to_registers(work.width)), rows_(rows_together), stride_(padded_to_registers(entries)) {
+      : width_(padded_to_registers(work.width)),
+        rows_(divide_up(rows_together, kQueriesTogether) * kQueriesTogether),
+        stride_(padded_to_registers(entries)) {
     const std::int64_t floats =
         rows_ * (2 * width_ + stride_) + kQueriesTogether * kEntriesTogether + stride_;
     memory_ = torch::empty({threads, padded_to_registers(floats)}, torch::kFloat32);
@@ -173,7 +175,8 @@ bool suits_full_attention(const torch::Device& device, std::int64_t queries, std
   const Processor processor = best_processor(products);
   if (!device.is_cpu() || width > kLargestWidth || processor < Processor::kAvx512) return false;
   if (products == torch::kFloat32) return queries > 1;
-  return queries <= kFewQueries || !has_matrix_units();
+  // Of many queries torch uses units for matrices too, where the kernel's tiles do not fit.
+  return processor != Processor::kAmx || queries <= kFewQueries || padded_to_tiles(width) == width;
 }
 
 torch::Tensor full_attention(const FullInput& input, Processor processor) {

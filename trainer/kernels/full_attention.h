@@ -19,8 +19,8 @@ struct FullInput {
 inline constexpr std::int64_t kFewQueries = 64;
 
 /// Whether full_attention() is faster than torch's operators for `queries` of the heads of a group on this
-/// machine, where products are of `products`: with AVX-512, but for many queries in bfloat16 on processors
-/// that have units for its matrices (docs/performance.md).
+/// machine, where products are of `products`: with AVX-512, but for a single query in float32, and for many
+/// in bfloat16 with AMX if `width` is no multiple of 32 (docs/performance.md).
 bool suits_full_attention(const torch::Device& device, std::int64_t queries, std::int64_t width,
                           torch::ScalarType products);
 

@@ -23,27 +23,6 @@ FORESIGHT_INLINE SeenEntries seen_entries(const FullWork& of, std::int64_t row, 
           of.live - of.tokens - hidden};
 }
 
-/// Calls work(row, Constant<rows>) for groups of rows that go through a product together.
-template <typename Work>
-FORESIGHT_INLINE void for_groups(std::int64_t count, const Work& work) {
-  std::int64_t row = 0;
-  for (; row + 6 <= count; row += 6) work(row, Constant<6>());
-  switch (count - row) {
-    case 5:
-      return work(row, Constant<5>());
-    case 4:
-      return work(row, Constant<4>());
-    case 3:
-      return work(row, Constant<3>());
-    case 2:
-      return work(row, Constant<2>());
-    case 1:
-      return work(row, Constant<1>());
-    default:
-      return;
-  }
-}
-
 /// Rows first .. first + count - 1 of the queries side by side, rounded where products round.
 FORESIGHT_INLINE void gather_queries(const FullWork& of, [[maybe_unused]] bool pairs, std::int64_t row,
                                      std::int64_t kv_head, std::int64_t first, std::int64_t count,
@@ -61,13 +40,21 @@ FORESIGHT_INLINE void gather_queries(const FullWork& of, [[maybe_unused]] bool p
   }
 }
 
-/// Products of kRows gathered queries with the first `visible` of a tile's `count` entries.
+/// Products of kRows gathered queries from `row` with the first `visible` of a tile's `count` entries.
 template <int kRows>
 FORESIGHT_INLINE void score_tile(const FullWork& of, [[maybe_unused]] bool pairs, const float* queries,
                                  std::int64_t row, const float* keys, std::int64_t count,
                                  std::int64_t visible, float* scores, std::int64_t stride) {
   for_panels(count, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
     if (first >= visible) return;
+#ifdef FORESIGHT_KERNEL_TILES
+    if constexpr (kRows == kTileRows) {
+      multiply_tiles<kRegisters>(reinterpret_cast<const Half*>(queries) + row * of.width, of.width / 2,
+                                 reinterpret_cast<const Word*>(keys) + first * (of.width / 2), scores + first,
+                                 stride);
+      return;
+    }
+#endif
 #ifdef FORESIGHT_KERNEL_PAIRS
     if (pairs) {
       const std::int64_t words = of.width / 2;
@@ -82,17 +69,33 @@ FORESIGHT_INLINE void score_tile(const FullWork& of, [[maybe_unused]] bool pairs
   });
 }
 
-/// sums [kRows, padded width] += the first `visible` of a tile's `count` values, weighted.
+/// sums [rows, padded width] += the first `visible` of a tile's `count` values, weighted.
 template <int kRows>
 FORESIGHT_INLINE void weigh_tile(const FullWork& of, [[maybe_unused]] bool pairs, const float* weights,
-                                 std::int64_t stride, const float* values, std::int64_t count,
-                                 std::int64_t visible, [[maybe_unused]] float* rounded, float* sums) {
+                                 [[maybe_unused]] std::int64_t rows, std::int64_t stride, const float* values,
+                                 std::int64_t count, std::int64_t visible, [[maybe_unused]] float* rounded,
+                                 float* sums) {
+  const std::int64_t sum_stride = padded_to_registers(of.width);
 #ifdef FORESIGHT_KERNEL_PAIRS
   auto* const halves = reinterpret_cast<Half*>(rounded);
+#endif
+#ifdef FORESIGHT_KERNEL_TILES
+  if constexpr (kRows == kTileRows) {
+    round_rows(weights, stride, rows, visible, halves, kEntriesTogether);
+    for_panels(of.width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
+      load_sums<kRegisters>(sums + first, sum_stride);
+      sum_tiles<kRegisters>(halves, kEntriesTogether, (visible + 1) / 2,
+                            reinterpret_cast<const Word*>(values) + first * ((count + 1) / 2),
+                            (count + 1) / 2);
+      store_tiles<kRegisters>(sums + first, sum_stride);
+    });
+    return;
+  }
+#endif
+#ifdef FORESIGHT_KERNEL_PAIRS
   for (int row = 0; pairs && row < kRows; ++row)
     round_to_halves(weights + row * stride, visible, halves + row * kEntriesTogether);
 #endif
-  const std::int64_t sum_stride = padded_to_registers(of.width);
   for_panels(of.width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
     Lanes some[kRows][kRegisters];
     for (int row = 0; row < kRows; ++row) {
@@ -136,13 +139,12 @@ FORESIGHT_INLINE std::int64_t to_whole_registers(std::int64_t count) {
   return (count + kLanes - 1) / kLanes * kLanes;
 }
 
-/// Softmax of kRows rows of products, of which the first is row `row` of the queries; where nothing is seen,
+/// Softmax of `rows` rows of products, of which the first is row `row` of the queries; where nothing is seen,
 /// zeros. What the last row sees in whole registers is written of all.
-template <int kRows>
 FORESIGHT_INLINE void softmax_of_rows(const FullWork& of, const SeenEntries& seen, std::int64_t kv_head,
-                                      std::int64_t row, std::int64_t padded, float* scores,
+                                      std::int64_t row, std::int64_t rows, std::int64_t padded, float* scores,
                                       std::int64_t stride) {
-  for (std::int64_t i = 0; i < kRows; ++i) {
+  for (std::int64_t i = 0; i < rows; ++i) {
     const std::int64_t visible = seen.before + (row + i) / of.group + 1;
     const std::int64_t head = kv_head * of.group + (row + i) % of.group;
     if (visible <= 0) {
@@ -173,29 +175,33 @@ FORESIGHT_INLINE void attend_rows(const FullWork& of, const SeenEntries& seen, s
     return visible < 0 ? 0 : visible;
   };
   gather_queries(of, seen.pairs, row, kv_head, first, count, room.queries);
+  const bool tiles = in_tiles(seen.pairs, of.width);
   const std::int64_t most = seen_by(first + count), key_words = seen.pairs ? of.width / 2 : of.width;
   for (std::int64_t tile = 0; tile < most; tile += kEntriesTogether) {
-    for_groups(count, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
-      const std::int64_t visible = smaller(kEntriesTogether, seen_by(first + begin + kRows) - tile);
+    for_groups(tiles, count, [&]<int kRows>(std::int64_t begin, std::int64_t rows, Constant<kRows>) {
+      const std::int64_t visible = smaller(kEntriesTogether, seen_by(first + begin + rows) - tile);
       if (visible <= 0) return;
       score_tile<kRows>(of, seen.pairs, room.queries, begin, packed.keys + tile * key_words,
                         smaller(kEntriesTogether, seen.live - tile), visible,
                         room.scores + begin * stride + tile, stride);
     });
   }
-  for_groups(count, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
-    const std::int64_t padded = to_whole_registers(seen_by(first + begin + kRows));
+  for_groups(tiles, count, [&]<int kRows>(std::int64_t begin, std::int64_t rows, Constant<kRows>) {
+    const std::int64_t padded = to_whole_registers(seen_by(first + begin + rows));
     float* const scores = room.scores + begin * stride;
-    softmax_of_rows<kRows>(of, seen, kv_head, first + begin, padded, scores, stride);
-    if (columns != nullptr) add_columns<kRows>(scores, stride, padded, columns);
+    softmax_of_rows(of, seen, kv_head, first + begin, rows, padded, scores, stride);
+    if (columns == nullptr) return;
+    for_groups(false, rows, [&]<int kSome>(std::int64_t i, std::int64_t, Constant<kSome>) {
+      add_columns<kSome>(scores + i * stride, stride, padded, columns);
+    });
   });
   clear(room.sums, count * sum_stride);
   const std::int64_t value_rows = seen.pairs ? 2 : 1;  // of entries in a row of packed values
   for (std::int64_t tile = 0; tile < most; tile += kEntriesTogether) {
-    for_groups(count, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
-      const std::int64_t visible = smaller(kEntriesTogether, seen_by(first + begin + kRows) - tile);
+    for_groups(tiles, count, [&]<int kRows>(std::int64_t begin, std::int64_t rows, Constant<kRows>) {
+      const std::int64_t visible = smaller(kEntriesTogether, seen_by(first + begin + rows) - tile);
       if (visible <= 0) return;
-      weigh_tile<kRows>(of, seen.pairs, room.scores + begin * stride + tile, stride,
+      weigh_tile<kRows>(of, seen.pairs, room.scores + begin * stride + tile, rows, stride,
                         packed.values + tile / value_rows * sum_stride,
                         smaller(kEntriesTogether, seen.live - tile), visible, room.rounded,
                         room.sums + begin * sum_stride);
@@ -226,6 +232,7 @@ FORESIGHT_INLINE void attend_tokens(const FullWork& of, std::int64_t row, std::i
   const std::int64_t first = token * of.group, last = (token + count) * of.group;
   const std::int64_t entries = of.live - of.tokens + token + count;  // none is hidden where means are wanted
   float* const columns = of.means == nullptr ? nullptr : room.columns;
+  const WholeTiles whole(in_tiles(seen.pairs, of.width));
   if (columns != nullptr) clear(columns, to_whole_registers(entries));
   for (std::int64_t begin = first; begin < last; begin += room.rows_together)
     attend_rows(of, seen, row, kv_head, packed, room, begin, smaller(room.rows_together, last - begin),
@@ -236,6 +243,55 @@ FORESIGHT_INLINE void attend_tokens(const FullWork& of, std::int64_t row, std::i
   const float share = 1.0F / static_cast<float>(last - first);
   for (std::int64_t entry = 0; entry < entries; ++entry) means[entry] = columns[entry] * share;
 }
+
+#ifdef FORESIGHT_KERNEL_TILES
+/// Gathered queries of `rows` rows, halves, to words [width / 2, 16] of each 16 of them: what tiles multiply
+/// rows of keys with. Rows that are none may be anything.
+FORESIGHT_INLINE void turn_queries(const FullWork& of, const float* queries, std::int64_t rows, Word* to) {
+  const std::int64_t pairs = of.width / 2;
+  const auto* const words = reinterpret_cast<const WordAnywhere*>(queries);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t pair = 0; pair < pairs; ++pair)
+      to[(row / kTileRows * pairs + pair) * kTileRows + row % kTileRows] = words[row * pairs + pair];
+  }
+}
+
+/// Products of `rows` turned queries with `count` entries from `first` on, whose keys are rows of tiles as
+/// they lie in the cache: few queries are not worth packing them.
+FORESIGHT_INLINE void score_from_cache(const SeenEntries& seen, const Word* queries, std::int64_t rows,
+                                       std::int64_t first, std::int64_t count, float* scores,
+                                       std::int64_t stride) {
+  alignas(64) float products[kTileRows * kTileRows];
+  alignas(64) Half rest[kTileRows * kLargestWidth];
+  const std::int64_t bytes = seen.width * static_cast<std::int64_t>(sizeof(Half)),
+                     all = kTileRows * seen.width;
+  for (std::int64_t entry = 0; entry < count; entry += kTileRows) {
+    const Half* keys = static_cast<const Half*>(seen.keys) + (first + entry) * seen.width;
+    const std::int64_t known = (count - entry) * seen.width;
+    if (known < all) {  // what lies behind the last entry may not be there
+      for (std::int64_t i = 0; i < all; ++i) rest[i] = i < known ? keys[i] : Half{0};
+      keys = rest;
+    } else {
+      for (std::int64_t i = 0; i < all; i += kTileHalves) ask_ahead(keys + i, seen.width);
+    }
+    FORESIGHT_TILE_CLEAR(0);
+    for (std::int64_t pair = 0; pair < seen.width / 2; pair += kTileWords) {
+      FORESIGHT_TILE_LOAD(1, keys + 2 * pair, bytes);
+      FORESIGHT_TILE_LOAD(2, queries + pair * kTileRows, kTileWords * kBytesOfWord);
+      FORESIGHT_TILE_ADD(0, 1, 2);
+    }
+    FORESIGHT_TILE_STORE(0, products, kTileRows * kBytesOfWord);
+    Lanes block[kLanes];
+#pragma GCC unroll 16
+    for (std::int64_t i = 0; i < kLanes; ++i) block[i] = load(products + i * kTileRows);
+    transpose(block);
+#pragma GCC unroll 16
+    for (std::int64_t i = 0; i < kLanes; ++i) {
+      if (i < rows) store(scores + i * stride + entry, block[i]);
+    }
+  }
+}
+#endif
 
 FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::int64_t kv_head,
                                    const FullRoom& room, const PackedEntries& tile_room, std::int64_t first,
@@ -248,11 +304,27 @@ FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::in
     const std::int64_t visible = seen.before + (last - 1) / of.group + 1 - first;
     return visible < 0 ? 0 : smaller(visible, count);
   };
+  const bool tiles = in_tiles(seen.pairs, of.width);
+  const WholeTiles whole(tiles);
   gather_queries(of, seen.pairs, row, kv_head, 0, rows, room.queries);
+#ifdef FORESIGHT_KERNEL_TILES
+  // Halves take half of the room.
+  Word* const turned =
+      reinterpret_cast<Word*>(room.queries) + (rows + kTileRows - 1) / kTileRows * kTileRows * of.width / 2;
+  if (tiles) turn_queries(of, room.queries, rows, turned);
+#endif
   for (std::int64_t tile = 0; tile < count; tile += kEntriesTogether) {
     const std::int64_t entries = smaller(kEntriesTogether, count - tile);
+#ifdef FORESIGHT_KERNEL_TILES
+    if (tiles) {
+      for (std::int64_t begin = 0; begin < rows; begin += kTileRows)
+        score_from_cache(seen, turned + begin * of.width / 2, smaller(kTileRows, rows - begin), first + tile,
+                         entries, room.scores + begin * stride + tile, stride);
+      continue;
+    }
+#endif
     pack_entry_keys(seen, first + tile, entries, tile_room.keys);
-    for_groups(rows, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
+    for_groups(tiles, rows, [&]<int kRows>(std::int64_t begin, std::int64_t, Constant<kRows>) {
       score_tile<kRows>(of, seen.pairs, room.queries, begin, tile_room.keys, entries, entries,
                         room.scores + begin * stride + tile, stride);
     });
@@ -267,15 +339,16 @@ FORESIGHT_INLINE void attend_chunk(const FullWork& of, std::int64_t row, std::in
     if (!sees) clear(scores, padded);
     to.weights[i] = sees ? to_powers(scores, padded, largest, of.scale, Lanes{}) : 0.0F;
   }
-  clear(to.values, rows * sum_stride);
+  clear(room.sums, rows * sum_stride);
   for (std::int64_t tile = 0; tile < count; tile += kEntriesTogether) {
     const std::int64_t entries = smaller(kEntriesTogether, count - tile);
     pack_entry_values(seen, first + tile, entries, tile_room.values);
-    for_groups(rows, [&]<int kRows>(std::int64_t begin, Constant<kRows>) {
-      weigh_tile<kRows>(of, seen.pairs, room.scores + begin * stride + tile, stride, tile_room.values,
-                        entries, entries, room.rounded, to.values + begin * sum_stride);
+    for_groups(tiles, rows, [&]<int kRows>(std::int64_t begin, std::int64_t some, Constant<kRows>) {
+      weigh_tile<kRows>(of, seen.pairs, room.scores + begin * stride + tile, some, stride, tile_room.values,
+                        entries, entries, room.rounded, room.sums + begin * sum_stride);
     });
   }
+  for (std::int64_t i = 0; i < rows * sum_stride; i += kLanes) store(to.values + i, load(room.sums + i));
 }
 
 FORESIGHT_INLINE void merge_chunks(const FullWork& of, std::int64_t row, std::int64_t kv_head,

@@ -25,7 +25,7 @@ struct FullRoom {
   float* queries = nullptr;        ///< [rows_together, d]
   float* scores = nullptr;         ///< [rows_together, score_stride]
   float* sums = nullptr;           ///< [rows_together, d in whole registers]
-  float* rounded = nullptr;        ///< [6, kEntriesTogether]
+  float* rounded = nullptr;        ///< [16, kEntriesTogether]
   float* columns = nullptr;        ///< [score_stride]
 };
 

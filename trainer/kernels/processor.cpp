@@ -2,10 +2,25 @@
 
 #include <ATen/Version.h>
 
+#ifdef __x86_64__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <string>
 
 namespace foresight::kernels {
 namespace {
+
+#ifdef __x86_64__
+/// Whether the processor has tiles of bfloat16 and the system lets this process use them, which it is asked
+/// for once (Linux, Documentation/arch/x86/xstate.rst).
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return __builtin_cpu_supports("amx-bf16") != 0 && __builtin_cpu_supports("amx-tile") != 0 &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
 
 std::vector<Processor> find_usable() {
   std::vector<Processor> usable = {Processor::kAny};
@@ -16,7 +31,10 @@ std::vector<Processor> find_usable() {
   const bool narrow = torch_takes != "DEFAULT" && __builtin_cpu_supports("x86-64-v3") != 0;
   if (narrow) usable.push_back(Processor::kAvx2);
   if (wide) usable.push_back(Processor::kAvx512);
-  if (wide && __builtin_cpu_supports("avx512bf16") != 0) usable.push_back(Processor::kAvx512Bfloat16);
+  if (wide && __builtin_cpu_supports("avx512bf16") != 0) {
+    usable.push_back(Processor::kAvx512Bfloat16);
+    if (may_use_tiles()) usable.push_back(Processor::kAmx);
+  }
 #endif
   return usable;
 }
@@ -30,26 +48,21 @@ std::vector<Processor> usable_processors() {
 
 Processor best_processor(torch::ScalarType products) {
   const Processor best = usable_processors().back();
-  if (best != Processor::kAvx512Bfloat16) return best;
+  if (best < Processor::kAvx512Bfloat16) return best;
+  if (products != torch::kBFloat16) return Processor::kAvx512;
 #ifdef __x86_64__
   // Intel's processors add pairs of bfloat16 products no faster than products of floats one by one, so that
   // the rounding only costs time: a window of 64 queries takes 1.3 times as long (docs/performance.md).
-  if (__builtin_cpu_is("intel") != 0) return Processor::kAvx512;
+  if (best == Processor::kAvx512Bfloat16 && __builtin_cpu_is("intel") != 0) return Processor::kAvx512;
 #endif
-  return products == torch::kBFloat16 ? best : Processor::kAvx512;
-}
-
-bool has_matrix_units() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("amx-bf16") != 0;
-#else
-  return false;
-#endif
+  return best;
 }
 
 ProcessorFunctions functions_for(Processor processor) {
   switch (processor) {
 #ifdef __x86_64__
+    case Processor::kAmx:
+      return functions_amx();
     case Processor::kAvx512Bfloat16:
       return functions_avx512_bfloat16();
     case Processor::kAvx512:

@@ -9,9 +9,9 @@
 
 namespace foresight::kernels {
 
-/// Instruction sets that kernels have machine code for. The last one rounds queries and probabilities to
-/// bfloat16 where keys and values are bfloat16.
-enum class Processor { kAny, kAvx2, kAvx512, kAvx512Bfloat16 };
+/// Instruction sets that kernels have machine code for. The last two round queries and probabilities to
+/// bfloat16 where keys and values are bfloat16; kAmx multiplies matrices of them in units of their own.
+enum class Processor { kAny, kAvx2, kAvx512, kAvx512Bfloat16, kAmx };
 
 /// Those of this machine, the best last, up to what ATEN_CPU_CAPABILITY (default, avx2 or avx512; torch's own
 /// setting) allows.
@@ -20,9 +20,6 @@ std::vector<Processor> usable_processors();
 /// The best of this machine for models whose products are of `products`: one that rounds to bfloat16 only
 /// where they are bfloat16.
 Processor best_processor(torch::ScalarType products);
-
-/// Whether this machine multiplies matrices of bfloat16 in units of their own (amx), which torch uses.
-bool has_matrix_units();
 
 /// The functions for one of usable_processors().
 ProcessorFunctions functions_for(Processor processor);

@@ -16,6 +16,7 @@ ProcessorFunctions functions_any();
 ProcessorFunctions functions_avx2();
 ProcessorFunctions functions_avx512();
 ProcessorFunctions functions_avx512_bfloat16();
+ProcessorFunctions functions_amx();
 #endif
 
 }  // namespace foresight::kernels

@@ -21,6 +21,16 @@ using HalfLanes = Half __attribute__((vector_size(kLanes * sizeof(Half))));
 using HalfLanesAnywhere =
     Half __attribute__((vector_size(kLanes * sizeof(Half)), aligned(alignof(Half)), may_alias));
 
+/// Entries whose keys and values are asked for before they are packed: a long cache comes from memory, and
+/// what is computed meanwhile costs nothing.
+constexpr std::int64_t kEntriesAhead = 128;
+
+/// Asks for what a vector of `width` numbers reads kEntriesAhead entries later, which need not exist.
+template <typename Element>
+FORESIGHT_INLINE void ask_ahead(const Element* number, std::int64_t width) {
+  __builtin_prefetch(number + kEntriesAhead * width, /*for writing:*/ 0, /*a core's own cache:*/ 2);
+}
+
 FORESIGHT_INLINE Lanes load(const float* at) {
   return *reinterpret_cast<const LanesAnywhere*>(at);
 }

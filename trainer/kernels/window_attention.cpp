@@ -29,7 +29,7 @@ bool fits(const WindowInput& input) {
 class Room {
  public:
   explicit Room(const WindowWork& work)
-      : stride_(padded_to_registers(work.live)),
+      : stride_(padded_to_tiles(work.live)),
         keys_(stride_ * work.width),
         values_(work.live * padded_to_registers(work.width)),
         memory_(

@@ -70,6 +70,39 @@ FORESIGHT_INLINE void weigh_pairs(const WindowWork& of, const PackedHead& head, 
 }
 #endif
 
+#ifdef FORESIGHT_KERNEL_TILES
+/// The same of at most 16 queries, in tiles.
+FORESIGHT_INLINE void score_in_tiles(const WindowWork& of, const PackedHead& head, std::int64_t token,
+                                     std::int64_t rows, std::int64_t visible) {
+  auto* const rounded = static_cast<Half*>(head.halves);
+  round_rows(head.query + token * of.query_token, of.query_token, rows, of.width, rounded, of.width);
+  const std::int64_t pairs = of.width / 2;
+  for_panels(of.live, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
+    if (first >= visible) return;
+    multiply_tiles<kRegisters>(rounded, pairs, static_cast<const Word*>(head.keys) + first * pairs,
+                               head.scores + first, head.score_stride);
+  });
+}
+
+FORESIGHT_INLINE void weigh_in_tiles(const WindowWork& of, const PackedHead& head, std::int64_t rows,
+                                     std::int64_t visible, float* output, std::int64_t output_stride) {
+  auto* const rounded = static_cast<Half*>(head.halves);
+  round_rows(head.scores, head.score_stride, rows, visible, rounded, head.score_stride);
+  const std::int64_t pairs = (of.live + 1) / 2;
+  for_panels(of.width, [&]<int kRegisters>(std::int64_t first, Constant<kRegisters>) {
+    alignas(64) float sums[kTileRows * kRegisters * kLanes];
+    clear_sums<kRegisters>();
+    sum_tiles<kRegisters>(rounded, head.score_stride, (visible + 1) / 2,
+                          static_cast<const Word*>(head.values) + first * pairs, pairs);
+    store_tiles<kRegisters>(sums, kRegisters * kLanes);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t i = 0; i < kRegisters * kLanes; i += kLanes)
+        store(output + row * output_stride + first + i, load(sums + row * kRegisters * kLanes + i));
+    }
+  });
+}
+#endif
+
 /// Products of kRows queries from `token` with the entries that the last of them sees.
 template <int kRows>
 FORESIGHT_INLINE void score(const WindowWork& of, const PackedHead& head, std::int64_t token,
@@ -100,22 +133,46 @@ FORESIGHT_INLINE void weigh(const WindowWork& of, const PackedHead& head, std::i
   });
 }
 
-/// kRows queries from `token`.
+/// Takes the probabilities of kRows queries, of which the first has `place` in the window, into the
+/// statistics of the first `visible` entries.
 template <int kRows>
-FORESIGHT_INLINE void attend(const WindowWork& of, const PackedHead& head, std::int64_t token) {
-  const std::int64_t before = of.live - of.tokens + token, visible = before + kRows;  // of the last query
-  const std::int64_t padded = (visible + kLanes - 1) / kLanes * kLanes, stride = head.score_stride;
-  score<kRows>(of, head, token, visible);
-  for (int row = 0; row < kRows; ++row)
-    softmax(head.scores + row * stride, before + row + 1, padded, of.scale, head.sink);
-  const std::int64_t place = of.first + token;
+FORESIGHT_INLINE void observe_rows(const WindowWork& of, const PackedHead& head, const float* probabilities,
+                                   std::int64_t place, std::int64_t visible) {
+  const std::int64_t stride = head.score_stride;
   std::int64_t entry = 0;
   for (; entry + kLanes <= visible; entry += kLanes)
-    observe<kRows, Lanes>(of, head.scores + entry, stride, place, head.statistics + entry);
+    observe<kRows, Lanes>(of, probabilities + entry, stride, place, head.statistics + entry);
   for (; entry < visible; ++entry)
-    observe<kRows, float>(of, head.scores + entry, stride, place, head.statistics + entry);
+    observe<kRows, float>(of, probabilities + entry, stride, place, head.statistics + entry);
+}
+
+/// `rows` queries from `token`, kRows of them or those of a tile.
+template <int kRows>
+FORESIGHT_INLINE void attend(const WindowWork& of, const PackedHead& head, std::int64_t token,
+                             std::int64_t rows) {
+  const std::int64_t before = of.live - of.tokens + token, visible = before + rows;  // of the last query
+  const std::int64_t padded = (visible + kLanes - 1) / kLanes * kLanes, stride = head.score_stride;
   const std::int64_t output_stride = of.kv_heads * of.group * of.width;
-  weigh<kRows>(of, head, visible, head.output + token * output_stride, output_stride);
+  float* const output = head.output + token * output_stride;
+  const auto to_probabilities = [&] {
+    for (std::int64_t row = 0; row < rows; ++row)
+      softmax(head.scores + row * stride, before + row + 1, padded, of.scale, head.sink);
+  };
+#ifdef FORESIGHT_KERNEL_TILES
+  if constexpr (kRows == kTileRows) {
+    score_in_tiles(of, head, token, rows, visible);
+    to_probabilities();
+    for_groups(false, rows, [&]<int kSome>(std::int64_t row, std::int64_t, Constant<kSome>) {
+      observe_rows<kSome>(of, head, head.scores + row * stride, of.first + token + row, visible);
+    });
+    weigh_in_tiles(of, head, rows, visible, output, output_stride);
+    return;
+  }
+#endif
+  score<kRows>(of, head, token, visible);
+  to_probabilities();
+  observe_rows<kRows>(of, head, head.scores, of.first + token, visible);
+  weigh<kRows>(of, head, visible, output, output_stride);
 }
 
 /// A window's statistics begin with its first query, those of new entries at zero; the smallest attention of
@@ -129,17 +186,18 @@ FORESIGHT_INLINE void begin_statistics(const WindowWork& of, float* statistics) 
   }
 }
 
-FORESIGHT_INLINE void attend_head(const WindowWork& of, const PackedHead& head) {
+FORESIGHT_INLINE void attend_head(const WindowWork& of, const PackedHead& head, bool tiles) {
   begin_statistics(of, head.statistics);
-  std::int64_t token = 0;
-  for (; token + 6 <= of.tokens; token += 6) attend<6>(of, head, token);
-  for (; token + 4 <= of.tokens; token += 4) attend<4>(of, head, token);
-  for (; token < of.tokens; ++token) attend<1>(of, head, token);
+  for_groups(tiles, of.tokens, [&]<int kRows>(std::int64_t token, std::int64_t rows, Constant<kRows>) {
+    attend<kRows>(of, head, token, rows);
+  });
 }
 
 FORESIGHT_INLINE void attend_heads(const WindowWork& of, const WindowRoom& room, std::int64_t first,
                                    std::int64_t last) {
   const std::int64_t heads = of.kv_heads * of.group;
+  const bool tiles = in_tiles(in_pairs(of.bfloat16, of.width), of.width);
+  const WholeTiles whole(tiles);
   std::int64_t packed = -1;
   for (std::int64_t head = first; head < last; ++head) {
     const std::int64_t row = head / heads, own = head % heads, kv_head = head / of.group;
@@ -149,15 +207,16 @@ FORESIGHT_INLINE void attend_heads(const WindowWork& of, const WindowRoom& room,
       pack_entry_values(entries, 0, of.live, room.values);
     }
     packed = kv_head;
-    attend_head(of, {.query = of.query + row * of.query_row + own * of.query_head,
-                     .keys = room.keys,
-                     .values = room.values,
-                     .scores = room.scores,
-                     .halves = room.halves,
-                     .score_stride = room.score_stride,
-                     .output = of.output + (row * of.tokens * heads + own) * of.width,
-                     .statistics = of.statistics + head * kStatistics * of.capacity,
-                     .sink = of.sinks == nullptr ? nullptr : of.sinks + own});
+    const PackedHead work = {.query = of.query + row * of.query_row + own * of.query_head,
+                             .keys = room.keys,
+                             .values = room.values,
+                             .scores = room.scores,
+                             .halves = room.halves,
+                             .score_stride = room.score_stride,
+                             .output = of.output + (row * of.tokens * heads + own) * of.width,
+                             .statistics = of.statistics + head * kStatistics * of.capacity,
+                             .sink = of.sinks == nullptr ? nullptr : of.sinks + own};
+    attend_head(of, work, tiles);
   }
 }
 

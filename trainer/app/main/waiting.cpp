@@ -13,8 +13,9 @@
 namespace foresight {
 namespace {
 
-// Some microseconds: regions that follow one another in a pass are seldom further apart.
-char spin_count[] = "GOMP_SPINCOUNT=300";  // NOLINT(modernize-avoid-c-arrays): execve wants char*
+// Some hundred microseconds: regions that follow one another in a pass are seldom further apart, and on a
+// virtual machine a thread that sleeps takes long to wake (docs/performance.md, "Waiting").
+char spin_count[] = "GOMP_SPINCOUNT=5000";  // NOLINT(modernize-avoid-c-arrays): execve wants char*
 
 bool says_how_to_wait(std::string_view variable) {
   return variable.starts_with("OMP_WAIT_POLICY=") || variable.starts_with("GOMP_SPINCOUNT=");
